@@ -1,0 +1,22 @@
+# A test program per folder of tests/: tests/<folder>/*_test.cc -> bin/tests/<folder>_tests
+include(GoogleTest)
+function(cohort_tests folder label)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${folder}/*.cc)
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(${folder}_tests ${sources})
+  set_target_properties(${folder}_tests PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin/tests)
+  target_compile_definitions(${folder}_tests PRIVATE COHORT_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+                             COHORT_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
+  target_link_libraries(${folder}_tests PRIVATE ${ARGN} GTest::gmock GTest::gtest_main)
+  gtest_discover_tests(${folder}_tests DISCOVERY_MODE PRE_TEST TEST_PREFIX "${folder}." PROPERTIES LABELS "${label}" TIMEOUT 900)
+endfunction()
+
+cohort_tests(common fast cohort_common)
+cohort_tests(server fast cohort_server)
+cohort_tests(model fast cohort_model)
+cohort_tests(worker fast cohort_worker)
+cohort_tests(prepare fast cohort_prepare ZLIB::ZLIB)
+cohort_tests(scheduler fast cohort_scheduler)
+cohort_tests(simulation simulation cohort_server cohort_worker cohort_scheduler)

@@ -1,0 +1,54 @@
+// The fixed binary tree in which the slices of a global batch are summed, so that the sum has the same bits however
+// the slices are spread over workers (DESIGN 2.2).
+//
+// `slices` is a power of two. Nodes are numbered as in a heap: 1 is the root, 2n and 2n+1 are the children of n, and
+// the leaf of slice s is node slices + s. A worker that owns slices [begin, end) sums and pushes its maximal aligned
+// sub-trees; the shard adds the rest. An absent child is skipped, never added as 0 (-0.0f + 0.0f has other bits).
+#ifndef COHORT_COMMON_GRADIENT_TREE_H_
+#define COHORT_COMMON_GRADIENT_TREE_H_
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "common/table_spec.h"
+#include "common/types.h"
+
+namespace cohort {
+
+// The slices of worker `worker` of `workers`: [begin, end), possibly empty.
+struct SliceRange {
+  std::uint32_t begin = 0, end = 0;
+};
+SliceRange SlicesOfWorker(std::uint32_t slices, std::uint32_t workers, std::uint32_t worker);
+
+// The maximal aligned sub-trees that cover exactly the slices [begin, end), by ascending first slice.
+std::vector<std::uint16_t> MaximalNodes(std::uint32_t slices, std::uint32_t begin, std::uint32_t end);
+// The slices below a node.
+SliceRange SlicesOfNode(std::uint32_t slices, std::uint16_t node);
+
+// Rows of gradients: keys ascending by ring position and distinct, values row-major (keys.size() x dim).
+struct GradientRows {
+  std::vector<Key> keys;
+  std::vector<std::uint64_t> positions;  // ring position of each key
+  std::vector<float> values;
+  void Clear() { keys.clear(), positions.clear(), values.clear(); }
+};
+
+// out = left + right by key; a key on one side only is copied. `out` is replaced; its memory is reused.
+void AddRows(std::uint32_t dim, const GradientRows& left, const GradientRows& right, GradientRows* out);
+
+// Sums a set of sub-trees to the root in tree order. `nodes[i]` is the node of `rows[i]`; no node lies below another.
+// Any order of the arguments gives the same bits. `out` is replaced.
+class TreeSum {
+ public:
+  void Sum(std::uint32_t dim, std::span<const std::uint16_t> nodes, std::span<const GradientRows* const> rows,
+           GradientRows* out);
+
+ private:
+  std::vector<GradientRows> scratch_;  // reused between calls
+};
+
+}  // namespace cohort
+
+#endif  // COHORT_COMMON_GRADIENT_TREE_H_

@@ -1,0 +1,271 @@
+// Every message that roles exchange: one plain struct each. This is the vocabulary of the protocol; docs/protocol.md
+// gives the bytes, wire.h the encoding.
+//
+// Requests carry a request_id, unique per sender and incarnation; a request sent again carries the same id, and the
+// reply repeats it. Every request may arrive twice, late or never: receivers answer a repeated one again and change
+// nothing.
+#ifndef COHORT_COMMON_MESSAGE_H_
+#define COHORT_COMMON_MESSAGE_H_
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/buffer.h"
+#include "common/slot_map.h"
+#include "common/table_spec.h"
+#include "common/types.h"
+
+namespace cohort {
+
+using RequestId = std::uint64_t;
+
+// The part of the header that roles read: who speaks, and how new what it knows is.
+struct Stamp {
+  NodeId sender;
+  std::uint64_t run_id = 0;       // not "accidentally talking to the wrong run"
+  std::uint32_t epoch = 0;        // raised by a rollback
+  std::uint32_t incarnation = 0;  // raised when a process is replaced
+  std::uint32_t term = 0;         // raised when the scheduler is replaced
+  std::uint32_t generation = 0;   // of the slot map
+};
+
+// ---------------------------------------------------------------- data plane: worker <-> shard
+
+// What a pull hands out for a key without a row: its initial values (training), or zeros (evaluation, scoring).
+// Neither creates the row; only an applied push does.
+enum class AbsentRow : std::uint8_t { kInitial = 0, kZero = 1 };
+
+struct PullRequest {
+  RequestId request_id = 0;
+  std::uint32_t phase = 0;
+  Clock clock = 0;  // answered when every member's pushes up to clock - 1 - staleness are applied
+  TableId table = 0;
+  AbsentRow absent = AbsentRow::kInitial;
+  Buffer keys;  // Key[n], ascending by ring position, all of the receiving shard
+};
+struct PullReply {
+  RequestId request_id = 0;
+  TableId table = 0;
+  std::uint32_t dim = 0;
+  std::uint32_t absent_rows = 0;  // how many of the keys had no row
+  Buffer values;                  // float[n * dim], row i belongs to keys[i]
+};
+// A pull waits for a slower worker: the shard says for whom, so that the puller's deadline and hang report can name it.
+struct PullParked {
+  RequestId request_id = 0;
+  std::uint32_t waiting_for = 0;  // worker index
+  Clock its_closed = 0;           // the highest clock that worker has closed here
+};
+
+// The rows of a push that fall into one slot group; whole groups only, a group's rows never span two messages.
+struct GroupRun {
+  std::uint32_t group = 0;
+  std::uint32_t rows = 0;
+};
+// Gradients of one sub-tree of slices (gradient_tree.h) of the worker's batch at `clock`. The push's parts, each
+// counted once, are (worker, clock, table, node, group) for every run.
+struct PushRequest {
+  RequestId request_id = 0;
+  std::uint32_t phase = 0;
+  Clock clock = 0;
+  TableId table = 0;
+  std::uint16_t node = 1;  // 1 is the root: the whole batch
+  std::uint32_t dim = 0;
+  Buffer runs;    // GroupRun[], ascending group; rows sum to n
+  Buffer keys;    // Key[n], ascending by ring position, distinct
+  Buffer values;  // float[n * dim]
+};
+struct PushReply {
+  RequestId request_id = 0;
+  std::uint32_t applied_parts = 0;
+  std::uint32_t duplicate_parts = 0;  // had been held or applied before; nothing was changed
+};
+
+// The worker has closed `clock`: every shard has acknowledged all its pushes up to it. kClockInfinity: no more data in
+// this phase.
+struct CloseRequest {
+  RequestId request_id = 0;
+  std::uint32_t phase = 0;
+  Clock clock = 0;
+};
+struct CloseReply {
+  RequestId request_id = 0;
+};
+
+enum class ErrorReason : std::uint8_t {
+  kMalformed = 0,    // sizes or values that cannot be; sending it again is useless
+  kUnknownTable,
+  kWrongShard,       // a key of a slot that is not mine: refresh the slot map, then send again
+  kStaleGeneration,
+  kStaleIncarnation,
+  kStalePhase,       // of an earlier phase: drop it
+  kFuturePhase,      // of a phase that I have not heard of yet: send again later
+  kNotReady,         // not registered or still loading: send again later
+  kWrongRun,
+};
+struct ErrorReply {
+  RequestId request_id = 0;
+  ErrorReason reason = ErrorReason::kMalformed;
+  std::string text;
+};
+
+// ---------------------------------------------------------------- control plane: everyone <-> scheduler
+
+struct Register {
+  RequestId request_id = 0;
+  std::uint32_t server = 0;     // a shard's server process
+  std::string endpoint;         // where a shard listens; empty for workers
+  std::string host;
+  std::uint64_t pid = 0;
+  std::string kernels;          // "avx2" | "avx512": what this host can run
+};
+// Not everyone is here yet.
+struct RegisterPending {
+  RequestId request_id = 0;
+  std::string waiting_for;      // "shard 1, worker 0"
+};
+// What a node must know to take part. Sent when all have registered (and again to whoever asks again).
+struct Welcome {
+  RequestId request_id = 0;
+  std::uint32_t term = 0;
+  std::uint32_t worker_count = 0;
+  std::uint64_t seed = 0;
+  Consistency consistency = Consistency::kBsp;
+  std::uint32_t staleness = 0;
+  std::uint32_t slices = 1;
+  SlotMap slot_map;
+  std::vector<std::string> shard_endpoints;  // by shard index
+  std::vector<TableSpec> tables;
+  std::string run_config;     // the resolved run configuration, so that all roles work from one text (config.h)
+  std::string model_path;     // a model to load before taking part; empty: start from initial values
+  std::string kernels;        // the lowest common path, to be used by all
+};
+
+// Cumulative since the process started, so that a lost heartbeat loses nothing.
+struct Counters {
+  Clock clock = 0;                  // worker: current; shard: lowest closed by all
+  std::uint64_t samples = 0;        // worker
+  std::vector<double> loss_sum;     // worker, by task, of the current phase: weighted sum over labelled rows
+  std::vector<double> loss_weight;  // worker, by task
+  std::uint64_t rows = 0;           // shard: rows held
+  std::uint64_t bytes_received = 0;
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t pushes_acknowledged = 0;  // shard: parts
+  std::uint64_t pushes_duplicated = 0;    // shard: parts that came again and were not counted again
+  std::uint64_t pulls_served = 0;         // shard: rows
+  std::uint64_t pulls_parked = 0;         // shard: requests
+  std::uint64_t retries = 0;              // requests sent again
+  std::uint64_t absent_rows = 0;          // pulled rows without an entry, in evaluation and scoring: defaulted
+  std::uint64_t bad_frames = 0;           // frames refused
+  std::uint64_t nan_gradients = 0;        // shard: values refused
+  std::uint64_t queue_depth = 0;          // shard: parked pulls and pushes; worker: outstanding requests
+  std::uint64_t memory_bytes = 0;         // resident
+  std::uint64_t peak_memory_bytes = 0;
+  double busy_seconds = 0;                // CPU time
+  std::vector<double> step_seconds;       // worker: see worker/trainer.h, StepPart
+
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(clock, samples, loss_sum, loss_weight, rows, bytes_received, bytes_sent, pushes_acknowledged,
+            pushes_duplicated, pulls_served, pulls_parked, retries, absent_rows, bad_frames, nan_gradients, queue_depth,
+            memory_bytes, peak_memory_bytes, busy_seconds, step_seconds);
+  }
+};
+struct Heartbeat {
+  RequestId request_id = 0;
+  std::uint32_t phase = 0;
+  Counters counters;
+  std::string waiting;  // what for, from whom, since when; empty when working
+};
+struct HeartbeatReply {
+  RequestId request_id = 0;
+};
+
+enum class PhaseKind : std::uint8_t { kTrain = 0, kEvaluate, kScore, kStop };
+// Shards hear of a phase first; workers when every shard has confirmed. Phases start at a clock that all members have
+// closed before.
+struct PhaseOrder {
+  RequestId request_id = 0;
+  std::uint32_t phase = 0;  // 1, 2, …
+  PhaseKind kind = PhaseKind::kTrain;
+  std::uint32_t epoch = 0;
+  Split split = Split::kTrain;
+  Clock first_clock = 0;
+  std::string reason;       // kStop: empty when all is well, else why the run ends
+};
+struct PhaseReply {
+  RequestId request_id = 0;
+};
+// A worker has finished its part of the phase.
+struct PhaseDone {
+  RequestId request_id = 0;
+  std::uint32_t phase = 0;
+  Clock next_clock = 0;     // the first clock it has not used
+  Counters counters;        // final for the phase
+};
+
+// A lease of blocks of a split (dataset.h), in the order of the phase's epoch: batches of `batch_rows` from
+// `first_clock` on.
+struct LeaseRequest {
+  RequestId request_id = 0;
+  std::uint32_t phase = 0;
+  Clock next_clock = 0;
+};
+struct LeaseReply {
+  RequestId request_id = 0;
+  bool granted = false;     // false: the phase has no more data
+  std::uint64_t lease = 0;
+  std::uint64_t first_block = 0;
+  std::uint64_t block_count = 0;
+  Clock first_clock = 0;
+  std::uint32_t batch_rows = 0;
+};
+
+// Predictions of consecutive rows of a split, with what is needed to judge them.
+struct ScoreBlock {
+  RequestId request_id = 0;
+  std::uint32_t phase = 0;
+  std::uint64_t lease = 0;
+  bool last_of_lease = false;
+  std::uint64_t first_row = 0;
+  std::uint32_t rows = 0;
+  std::uint32_t prediction_columns = 0;
+  std::uint32_t label_columns = 0;
+  Buffer predictions;  // float[rows * prediction_columns]
+  Buffer labels;       // float[rows * label_columns], NaN where missing; empty when scoring
+  Buffer weights;      // float[rows]; empty: all 1
+};
+
+struct SnapshotOrder {
+  RequestId request_id = 0;
+  std::string directory;    // exists
+};
+struct SnapshotDone {
+  RequestId request_id = 0;
+  std::string error;        // empty when written
+  std::string file;         // name within the directory
+  std::uint64_t bytes = 0;
+  std::uint64_t checksum = 0;      // XXH3-64 of the file
+  std::uint64_t rows = 0;
+  std::uint64_t hash_low = 0;      // sum of row hashes mod 2^128 (server/snapshot.h)
+  std::uint64_t hash_high = 0;
+};
+
+// A node cannot go on: the scheduler ends the run with this text.
+struct Failure {
+  RequestId request_id = 0;
+  std::string text;
+};
+struct Ack {
+  RequestId request_id = 0;
+};
+
+using Message = std::variant<PullRequest, PullReply, PullParked, PushRequest, PushReply, CloseRequest, CloseReply, ErrorReply,
+                             Register, RegisterPending, Welcome, Heartbeat, HeartbeatReply, PhaseOrder, PhaseReply,
+                             PhaseDone, LeaseRequest, LeaseReply, ScoreBlock, SnapshotOrder, SnapshotDone, Failure, Ack>;
+
+}  // namespace cohort
+
+#endif  // COHORT_COMMON_MESSAGE_H_

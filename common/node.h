@@ -1,0 +1,47 @@
+// A role as a plain state machine: a message or a timer in, messages out. It sees no socket, thread, wall clock, file
+// or MPI. Three drivers run the same classes: NodeLoop (real sockets), the simulated network of the tests, and the
+// scaling simulator.
+#ifndef COHORT_COMMON_NODE_H_
+#define COHORT_COMMON_NODE_H_
+
+#include <utility>
+#include <vector>
+
+#include "common/message.h"
+#include "common/types.h"
+
+namespace cohort {
+
+struct Outgoing {
+  NodeId to;
+  Message message;
+};
+
+// Messages that a role wants sent, in order. The driver stamps the header (who, run, epoch, generation …) from
+// Node::stamp() when it takes them.
+class Outbox {
+ public:
+  void Send(NodeId to, Message message) { messages_.push_back({to, std::move(message)}); }
+  std::vector<Outgoing> Take() { return std::exchange(messages_, {}); }
+  bool empty() const { return messages_.empty(); }
+
+ private:
+  std::vector<Outgoing> messages_;
+};
+
+class Node {
+ public:
+  virtual ~Node() = default;
+  // `message` passed the wire's checks of form; whether it is stale or makes sense is the role's to decide.
+  virtual void OnMessage(const Stamp& from, Message message, TimePoint now, Outbox& out) = 0;
+  // Called at or after NextTimer().
+  virtual void OnTimer(TimePoint now, Outbox& out) = 0;
+  // When OnTimer wants to be called next; kNever if nothing is waited for.
+  virtual TimePoint NextTimer() const = 0;
+  // What the header of this role's messages says now.
+  virtual Stamp stamp() const = 0;
+};
+
+}  // namespace cohort
+
+#endif  // COHORT_COMMON_NODE_H_

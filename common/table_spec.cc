@@ -1,0 +1,42 @@
+#include "common/table_spec.h"
+
+#include <algorithm>
+
+namespace cohort {
+
+const char* OptimizerName(OptimizerKind kind) {
+  switch (kind) {
+    case OptimizerKind::kSgd: return "sgd";
+    case OptimizerKind::kMomentum: return "momentum";
+    case OptimizerKind::kAdagrad: return "adagrad";
+    case OptimizerKind::kRowwiseAdagrad: return "rowwise_adagrad";
+    case OptimizerKind::kAdam: return "adam";
+    case OptimizerKind::kFtrl: return "ftrl";
+  }
+  return "unknown";
+}
+
+void InitializeRow(const TableSpec& table, std::uint64_t seed, Key key, float* out) {
+  const std::uint64_t first = table.kind == TableKind::kDense ? key * table.dim : 0;
+  auto segment = table.init.begin();
+  if (table.kind == TableKind::kDense) {
+    segment = std::upper_bound(table.init.begin(), table.init.end(), first,
+                               [](std::uint64_t value, const InitSegment& s) { return value < s.begin; });
+    if (segment != table.init.begin()) --segment;
+  }
+  const std::uint64_t row_seed = RandomBits(seed, table.id, key);
+  for (std::uint32_t i = 0; i < table.dim; ++i) {
+    while (segment != table.init.end() && std::next(segment) != table.init.end() &&
+           std::next(segment)->begin <= first + i) {
+      ++segment;
+    }
+    if (segment == table.init.end() || segment->begin > first + i) {
+      out[i] = 0.0f;
+      continue;
+    }
+    const float u = 2.0f * UniformFloat(RandomBits(row_seed, i)) - 1.0f;
+    out[i] = segment->mean + segment->scale * u;
+  }
+}
+
+}  // namespace cohort

@@ -1,0 +1,89 @@
+// What a shard must know of a table: shape, optimizer, initial values, and where its rows live.
+//
+// There are two kinds. A *sparse* table holds embeddings: any 64-bit key may have a row, rows appear with their first
+// applied push. The *dense* table holds all dense weights of the model as one vector, cut into rows of kDenseRowWidth
+// values; its keys are 0 .. row_count-1. Everything else (optimizers, slots, pushes, clocks, snapshots) is the same
+// for both.
+#ifndef COHORT_COMMON_TABLE_SPEC_H_
+#define COHORT_COMMON_TABLE_SPEC_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/random.h"
+#include "common/types.h"
+
+namespace cohort {
+
+inline constexpr std::uint32_t kDenseRowWidth = 256;
+inline constexpr TableId kDenseTable = 0;      // by convention the first table of a model
+inline constexpr TableId kEmbeddingTable = 1;  // and the embeddings' the second
+
+enum class TableKind : std::uint8_t { kSparse = 0, kDense = 1 };
+enum class OptimizerKind : std::uint8_t { kSgd = 0, kMomentum, kAdagrad, kRowwiseAdagrad, kAdam, kFtrl };
+const char* OptimizerName(OptimizerKind kind);  // as in the run file: "rowwise_adagrad"
+
+// Hyper-parameters of all kinds; each kind reads its own (server/optimizer.h has the formulas).
+struct OptimizerSpec {
+  OptimizerKind kind = OptimizerKind::kSgd;
+  float learning_rate = 0.01f;
+  float momentum = 0.9f;           // momentum
+  float initial_accumulator = 0.1f;  // adagrad, rowwise_adagrad, ftrl
+  float beta1 = 0.9f;              // adam
+  float beta2 = 0.999f;            // adam
+  float epsilon = 1e-8f;           // adam, adagrad, rowwise_adagrad
+  float ftrl_l1 = 0.0f;            // ftrl
+  float ftrl_l2 = 0.0f;            // ftrl
+  float ftrl_beta = 1.0f;          // ftrl
+
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(kind, learning_rate, momentum, initial_accumulator, beta1, beta2, epsilon, ftrl_l1, ftrl_l2, ftrl_beta);
+  }
+};
+
+// Initial values: uniform in [-scale, scale) around `mean`, drawn from (seed, table, key, position).
+// Sparse tables have one segment (begin 0) for every row. The dense vector has one per weight matrix or bias:
+// [begin, next segment's begin) in floats from the start of the vector.
+struct InitSegment {
+  std::uint64_t begin = 0;
+  float mean = 0.0f;
+  float scale = 0.0f;
+
+  template <class Archive>
+  void serialize(Archive& archive) { archive(begin, mean, scale); }
+};
+
+struct TableSpec {
+  TableId id = 0;
+  std::string name;
+  TableKind kind = TableKind::kSparse;
+  std::uint32_t dim = 0;         // floats per row
+  std::uint64_t row_count = 0;   // dense only
+  OptimizerSpec optimizer;
+  std::vector<InitSegment> init;
+
+  template <class Archive>
+  void serialize(Archive& archive) { archive(id, name, kind, dim, row_count, optimizer, init); }
+};
+
+// A row's place on the ring of 2^64: slots and slot groups are its leading bits. Sorting by position sorts by slot
+// group, so a request's keys for one shard are one contiguous run. Distinct keys have distinct positions.
+// Sparse: a mixed key. Dense: proportional to the key, so that each shard holds a contiguous range of the vector.
+inline std::uint64_t RingPosition(TableKind kind, std::uint64_t row_count, Key key) {
+  if (kind == TableKind::kSparse) return Mix64(key);
+  return static_cast<std::uint64_t>((static_cast<unsigned __int128>(key) << 64) / row_count);  // key < row_count
+}
+inline std::uint64_t RingPosition(const TableSpec& table, Key key) {
+  return RingPosition(table.kind, table.row_count, key);
+}
+inline int SlotOf(std::uint64_t ring_position) { return static_cast<int>(ring_position >> 50); }
+inline int GroupOf(std::uint64_t ring_position) { return static_cast<int>(ring_position >> 56); }
+
+// Writes the initial values of a row to out[0 .. dim). A pure function of (seed, table, key).
+void InitializeRow(const TableSpec& table, std::uint64_t seed, Key key, float* out);
+
+}  // namespace cohort
+
+#endif  // COHORT_COMMON_TABLE_SPEC_H_
