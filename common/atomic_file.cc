@@ -1,0 +1,149 @@
+#include "common/atomic_file.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "common/check.h"
+
+namespace cohort {
+namespace {
+
+Status SystemError(const std::string& path, const char* what) {
+  return {ErrorCode::kIo, path + ": cannot " + what + ": " + std::strerror(errno)};
+}
+
+Status Sync(const std::string& path, int flags) {
+  int descriptor = ::open(path.c_str(), flags | O_CLOEXEC);
+  if (descriptor < 0) return SystemError(path, "open for fsync");
+  // Some file systems (FUSE, network) have no fsync for directories; they say EINVAL and there is no more to
+  // do.
+  bool failed = ::fsync(descriptor) != 0 && errno != EINVAL;
+  Status status = failed ? SystemError(path, "fsync") : Status();
+  ::close(descriptor);
+  return status;
+}
+
+}  // namespace
+
+std::string DirectoryOf(const std::string& path) {
+  std::size_t slash = path.find_last_of('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+Status SyncFile(const std::string& path) { return Sync(path, O_RDONLY); }
+Status SyncDirectory(const std::string& path) { return Sync(path, O_RDONLY | O_DIRECTORY); }
+
+Status AtomicRename(const std::string& temporary, const std::string& final_path) {
+  COHORT_RETURN_IF_ERROR(SyncFile(temporary));
+  if (std::rename(temporary.c_str(), final_path.c_str()) != 0) {
+    return SystemError(final_path, ("rename " + temporary + " to it").c_str());
+  }
+  return SyncDirectory(DirectoryOf(final_path));
+}
+
+Result<AtomicFile> AtomicFile::Create(const std::string& final_path) {
+  AtomicFile file;
+  file.final_path_ = final_path;
+  file.temporary_path_ = final_path + ".tmp";
+  struct stat at_final {};
+  if (::stat(final_path.c_str(), &at_final) == 0 && S_ISDIR(at_final.st_mode)) {
+    return InvalidInput(final_path + ": is a directory; give the name of a file to write");
+  }
+  for (;;) {
+    int descriptor = ::open(file.temporary_path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (descriptor < 0) {
+      bool user = errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == EISDIR ||
+                  errno == EROFS || errno == ENAMETOOLONG;
+      Status status = SystemError(file.temporary_path_, "create");
+      return Error(user ? ErrorCode::kInvalidInput : ErrorCode::kIo,
+                   status.text() + "; the output's directory must exist and be writable");
+    }
+    if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+      ::close(descriptor);
+      return InvalidInput(file.temporary_path_ +
+                          ": another process is writing it; wait for that one, or choose another output");
+    }
+    // Between open and flock another writer may have renamed the file away: then this is its result, not
+    // ours.
+    struct stat ours {
+    }, named{};
+    bool same = ::fstat(descriptor, &ours) == 0 && ::stat(file.temporary_path_.c_str(), &named) == 0 &&
+                ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
+    if (!same) {
+      ::close(descriptor);
+      continue;
+    }
+    file.descriptor_ = descriptor;
+    if (::ftruncate(descriptor, 0) != 0) {
+      return tl::unexpected<Status>(SystemError(file.temporary_path_, "empty"));
+    }
+    return file;
+  }
+}
+
+AtomicFile& AtomicFile::operator=(AtomicFile&& other) noexcept {
+  if (this == &other) return *this;
+  Abandon();
+  temporary_path_ = std::move(other.temporary_path_);
+  final_path_ = std::move(other.final_path_);
+  descriptor_ = std::exchange(other.descriptor_, -1);
+  return *this;
+}
+
+AtomicFile::~AtomicFile() { Abandon(); }
+
+void AtomicFile::Abandon() {
+  if (descriptor_ < 0) return;
+  ::unlink(temporary_path_.c_str());
+  ::close(descriptor_);
+  descriptor_ = -1;
+}
+
+Status AtomicFile::Commit() {
+  COHORT_CHECK(descriptor_ >= 0);
+  COHORT_RETURN_IF_ERROR(AtomicRename(temporary_path_, final_path_));
+  ::close(descriptor_);
+  descriptor_ = -1;
+  return {};
+}
+
+Status WriteFileAtomically(const std::string& path, std::string_view content) {
+  COHORT_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
+  std::FILE* out = std::fopen(file.temporary_path().c_str(), "we");
+  if (out == nullptr) return SystemError(file.temporary_path(), "open");
+  bool written = std::fwrite(content.data(), 1, content.size(), out) == content.size();
+  if (std::fclose(out) != 0) written = false;
+  if (!written) return SystemError(file.temporary_path(), "write");
+  return file.Commit();
+}
+
+Result<std::string> ReadFile(const std::string& path, std::size_t limit) {
+  std::FILE* in = std::fopen(path.c_str(), "re");
+  if (in == nullptr) {
+    bool user = errno == ENOENT || errno == EACCES || errno == ENOTDIR;
+    return Error(user ? ErrorCode::kInvalidInput : ErrorCode::kIo, SystemError(path, "open").text());
+  }
+  std::string content;
+  char piece[1 << 14];
+  std::size_t got = 0;
+  while (content.size() <= limit && (got = std::fread(piece, 1, sizeof piece, in)) > 0)
+    content.append(piece, got);
+  bool failed = std::ferror(in) != 0;
+  Status status = failed ? SystemError(path, "read") : Status();
+  std::fclose(in);
+  COHORT_RETURN_IF_ERROR(std::move(status));
+  if (content.size() > limit) {
+    return InvalidInput(path + ": is larger than " + std::to_string(limit) +
+                        " bytes, the limit for this kind of file");
+  }
+  return content;
+}
+
+}  // namespace cohort
