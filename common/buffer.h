@@ -40,6 +40,11 @@ class Buffer {
   const std::byte* data() const { return data_; }
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
+  // The bytes [offset, offset + size), sharing ownership. REQUIRES: within the buffer.
+  Buffer Slice(std::size_t offset, std::size_t size) const {
+    COHORT_CHECK(offset <= size_ && size <= size_ - offset, "[%zu, +%zu) of %zu bytes", offset, size, size_);
+    return Buffer(owner_, data_ + offset, size);
+  }
   // How many holders the bytes have; 1 means that nobody else reads them.
   long use_count() const { return owner_.use_count(); }
 
