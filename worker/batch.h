@@ -1,0 +1,57 @@
+// A mini-batch as the model takes it: encoded, keys made distinct, cut into slices.
+#ifndef COHORT_WORKER_BATCH_H_
+#define COHORT_WORKER_BATCH_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "common/types.h"
+#include "worker/model/model.h"
+
+namespace cohort {
+
+// Up to `padded_rows` rows of a batch (model.h, SliceInput, gives the shapes). Padding rows are zero and
+// without ids.
+struct Slice {
+  std::uint32_t index = 0;  // among the slices of the global batch
+  std::uint32_t rows = 0;
+  std::uint32_t padded_rows = 0;
+  std::vector<float> numeric;
+  std::vector<std::uint32_t> offsets;
+  std::vector<std::uint32_t> positions;
+  std::vector<std::uint32_t> distinct;  // ascending indices into Batch::keys, so by ring position too
+  std::vector<float> labels;
+  std::vector<float> weights;
+
+  SliceInput<float> Input(const float* embeddings) const {
+    return {rows,
+            padded_rows,
+            numeric.data(),
+            offsets.data(),
+            positions.data(),
+            distinct.data(),
+            static_cast<std::uint32_t>(distinct.size()),
+            embeddings,
+            labels.data(),
+            weights.data()};
+  }
+};
+
+struct Batch {
+  Clock clock = 0;
+  std::uint64_t lease = 0;
+  std::uint64_t first_row = 0;    // scoring: of the split
+  std::uint32_t global_rows = 0;  // rows of the global batch (bsp), else of this batch
+  std::uint32_t rows = 0;         // rows in `slices`
+  bool last_of_source = false;
+  std::vector<Slice> slices;  // the first slice_count are in use
+  std::size_t slice_count = 0;
+  std::shared_ptr<std::vector<Key>> keys;  // distinct, ascending by ring position
+  std::vector<std::uint64_t> positions;    // ring positions of `keys`
+  std::vector<double> total_weight;  // by model task: summed weight of the labelled rows of the global batch
+};
+
+}  // namespace cohort
+
+#endif  // COHORT_WORKER_BATCH_H_

@@ -1,0 +1,271 @@
+#include "worker/batch_reader.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/check.h"
+#include "common/gradient_tree.h"
+
+namespace cohort {
+
+std::uint64_t BatchCount(std::uint64_t rows, std::uint32_t batch_rows) {
+  return (rows + batch_rows - 1) / batch_rows;
+}
+
+BatchReader::BatchReader(std::unique_ptr<DatasetReader> dataset, Encoder encoder, std::size_t task_count,
+                         std::uint64_t seed)
+    : dataset_(std::move(dataset)),
+      encoder_(std::move(encoder)),
+      task_count_(task_count),
+      seed_(seed),
+      thread_([this] { Run(); }) {}
+
+BatchReader::~BatchReader() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void BatchReader::Start(BatchSource source) {
+  {
+    std::lock_guard lock(mutex_);
+    sources_.push_back(source);
+  }
+  changed_.notify_all();
+}
+
+Result<std::unique_ptr<Batch>> BatchReader::Next(Duration timeout) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, timeout, [&] { return !ready_.empty() || !status_.ok(); });
+  if (!ready_.empty()) {
+    std::unique_ptr<Batch> batch = std::move(ready_.front());
+    ready_.pop_front();
+    lock.unlock();
+    changed_.notify_all();
+    return batch;
+  }
+  if (!status_.ok()) return tl::unexpected<Status>(status_);
+  return std::unique_ptr<Batch>();
+}
+
+void BatchReader::Recycle(std::unique_ptr<Batch> batch) {
+  batch->keys.reset();
+  std::lock_guard lock(mutex_);
+  free_.push_back(std::move(batch));
+}
+
+bool BatchReader::ReadAll() const {
+  std::lock_guard lock(mutex_);
+  return sources_.empty() && !reading_;
+}
+
+bool BatchReader::stopping() const {
+  std::lock_guard lock(mutex_);
+  return stop_;
+}
+
+void BatchReader::Run() {
+  for (;;) {
+    BatchSource source;
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [&] { return stop_ || !sources_.empty(); });
+      if (stop_) return;
+      source = sources_.front();
+      sources_.pop_front();
+      reading_ = true;
+    }
+    Status status = std::visit([this](const auto& s) { return Read(s); }, source);
+    {
+      std::lock_guard lock(mutex_);
+      reading_ = false;
+      if (!status.ok()) status_ = std::move(status);
+      if (!status_.ok()) stop_ = true;
+    }
+    changed_.notify_all();
+  }
+}
+
+std::unique_ptr<Batch> BatchReader::NewBatch() {
+  std::lock_guard lock(mutex_);
+  if (free_.empty()) return std::make_unique<Batch>();
+  std::unique_ptr<Batch> batch = std::move(free_.back());
+  free_.pop_back();
+  return batch;
+}
+
+bool BatchReader::Deliver(std::unique_ptr<Batch> batch) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return stop_ || ready_.size() < kReadyBatches; });
+  if (stop_) return false;
+  ready_.push_back(std::move(batch));
+  lock.unlock();
+  changed_.notify_all();
+  return true;
+}
+
+void BatchReader::BeginBatch(Batch* batch, std::size_t slice_count, std::uint32_t padded_rows,
+                             std::size_t expected_rows) {
+  batch->rows = 0;
+  batch->global_rows = 0;
+  batch->lease = 0;
+  batch->first_row = 0;
+  batch->last_of_source = false;
+  batch->total_weight.assign(task_count_, 0.0);
+  batch->slice_count = slice_count;
+  if (batch->slices.size() < slice_count) batch->slices.resize(slice_count);
+  for (std::size_t i = 0; i < slice_count; ++i) encoder_.Start(padded_rows, &batch->slices[i]);
+  distinct_.Clear(expected_rows * encoder_.fields());
+}
+
+void BatchReader::FinishBatch(Batch* batch) {
+  distinct_.Sort();
+  batch->keys = key_pool_.Take(distinct_.size());
+  std::copy(distinct_.keys().begin(), distinct_.keys().end(), batch->keys->begin());
+  batch->positions.assign(distinct_.positions().begin(), distinct_.positions().end());
+  constexpr std::uint32_t kAbsent = ~0u;
+  if (local_.size() < distinct_.size()) local_.resize(distinct_.size(), kAbsent);
+  for (std::size_t s = 0; s < batch->slice_count; ++s) {
+    Slice& slice = batch->slices[s];
+    encoder_.Finish(&slice);
+    for (std::uint32_t& id : slice.positions) {
+      id = distinct_.Rank(id);
+      if (local_[id] == kAbsent) {
+        local_[id] = 0;
+        slice.distinct.push_back(id);
+      }
+    }
+    std::sort(slice.distinct.begin(), slice.distinct.end());
+    for (std::uint32_t i = 0; i < slice.distinct.size(); ++i) local_[slice.distinct[i]] = i;
+    for (std::uint32_t& id : slice.positions) id = local_[id];
+    for (const std::uint32_t rank : slice.distinct) local_[rank] = kAbsent;
+  }
+}
+
+Status BatchReader::LoadWindow(const EpochOrder& order, std::uint64_t first, std::uint64_t count) {
+  if (window_.size() < count) window_.resize(count);
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const std::uint64_t block = order.BlockAt(first + i);
+    COHORT_RETURN_IF_ERROR(dataset_->Read(Split::kTrain, block * kBlockRows, order.RowsOfBlock(block),
+                                          /*with_ids=*/false, &window_[i]));
+    if (stopping()) return Status();
+  }
+  order.ShuffleWindow(first, count, &places_);
+  return Status();
+}
+
+Status BatchReader::Read(const BspEpoch& source) {
+  const std::uint64_t rows = dataset_->info().rows[static_cast<std::size_t>(Split::kTrain)];
+  const EpochOrder order(seed_, rows, source.epoch);
+  const std::uint64_t clocks = BatchCount(rows, source.batch_size);
+  const std::uint64_t window_blocks = std::max<std::uint64_t>(1, source.shuffle_rows / kBlockRows);
+  const SliceRange own = SlicesOfWorker(source.slices, source.workers, source.worker);
+  // Slice s holds the rows [ceil(s*B/S), ceil((s+1)*B/S)) of the nominal batch.
+  const auto first_of = [&](std::uint64_t slice) {
+    return (slice * source.batch_size + source.slices - 1) / source.slices;
+  };
+  const auto padded = static_cast<std::uint32_t>((source.batch_size + source.slices - 1) / source.slices);
+
+  std::uint64_t next_block = 0;
+  std::size_t next_place = 0;
+  places_.clear();
+  for (std::uint64_t c = 0; c < clocks; ++c) {
+    const auto global_rows =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(source.batch_size, rows - c * source.batch_size));
+    std::uint32_t present = own.begin;  // own slices that hold at least one row: [own.begin, present)
+    while (present < own.end && first_of(present) < global_rows) ++present;
+
+    std::unique_ptr<Batch> batch = NewBatch();
+    BeginBatch(batch.get(), present - own.begin, padded,
+               static_cast<std::size_t>(present - own.begin) * padded);
+    batch->clock = source.first_clock + static_cast<Clock>(c);
+    batch->global_rows = global_rows;
+    batch->last_of_source = c + 1 == clocks;
+    for (std::uint32_t s = own.begin; s < present; ++s) batch->slices[s - own.begin].index = s;
+
+    std::uint32_t slice = 0;
+    for (std::uint32_t row = 0; row < global_rows; ++row) {
+      if (next_place == places_.size()) {
+        const std::uint64_t count = std::min(window_blocks, order.block_count() - next_block);
+        COHORT_RETURN_IF_ERROR(LoadWindow(order, next_block, count));
+        if (stopping()) return Status();
+        next_block += count;
+        next_place = 0;
+      }
+      const EpochOrder::Place place = places_[next_place++];
+      const RowBlock& block = window_[place.block];
+      // In row order, over the whole global batch: the same sum on every worker.
+      encoder_.AddLabelledWeight(block, place.row, batch->total_weight.data());
+      while (row >= first_of(slice + 1)) ++slice;
+      if (slice < own.begin || slice >= own.end) continue;
+      encoder_.Append(block, place.row, &distinct_, &batch->slices[slice - own.begin]);
+      ++batch->rows;
+    }
+    FinishBatch(batch.get());
+    if (!Deliver(std::move(batch))) return Status();
+  }
+  return Status();
+}
+
+Status BatchReader::Read(const TrainLease& source) {
+  const std::uint64_t rows = dataset_->info().rows[static_cast<std::size_t>(Split::kTrain)];
+  const EpochOrder order(seed_, rows, source.epoch);
+  if (source.first_block + source.block_count > order.block_count()) {
+    return Status(ErrorCode::kInternal, "a lease names block " +
+                                            std::to_string(source.first_block + source.block_count - 1) +
+                                            ", the train split has " + std::to_string(order.block_count()));
+  }
+  COHORT_RETURN_IF_ERROR(LoadWindow(order, source.first_block, source.block_count));
+  const std::uint64_t batches = BatchCount(places_.size(), source.batch_rows);
+  std::size_t next_place = 0;
+  for (std::uint64_t b = 0; b < batches; ++b) {
+    if (stopping()) return Status();
+    const auto count =
+        static_cast<std::uint32_t>(std::min<std::size_t>(source.batch_rows, places_.size() - next_place));
+    std::unique_ptr<Batch> batch = NewBatch();
+    BeginBatch(batch.get(), 1, source.batch_rows, count);
+    batch->clock = source.first_clock + static_cast<Clock>(b);
+    batch->lease = source.lease;
+    batch->global_rows = batch->rows = count;
+    batch->last_of_source = b + 1 == batches;
+    batch->slices[0].index = 0;
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const EpochOrder::Place place = places_[next_place++];
+      encoder_.AddLabelledWeight(window_[place.block], place.row, batch->total_weight.data());
+      encoder_.Append(window_[place.block], place.row, &distinct_, &batch->slices[0]);
+    }
+    FinishBatch(batch.get());
+    if (!Deliver(std::move(batch))) return Status();
+  }
+  return Status();
+}
+
+Status BatchReader::Read(const ScoreLease& source) {
+  const std::uint64_t rows = dataset_->info().rows[static_cast<std::size_t>(source.split)];
+  const std::uint64_t end = std::min(rows, (source.first_block + source.block_count) * kBlockRows);
+  window_.resize(std::max<std::size_t>(1, window_.size()));
+  for (std::uint64_t first = source.first_block * kBlockRows; first < end; first += kBlockRows) {
+    if (stopping()) return Status();
+    const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>(kBlockRows, end - first));
+    COHORT_RETURN_IF_ERROR(dataset_->Read(source.split, first, count, /*with_ids=*/false, &window_[0]));
+    std::unique_ptr<Batch> batch = NewBatch();
+    BeginBatch(batch.get(), 1, kBlockRows, count);
+    batch->lease = source.lease;
+    batch->first_row = first;
+    batch->global_rows = batch->rows = count;
+    batch->last_of_source = first + count == end;
+    batch->slices[0].index = 0;
+    for (std::uint32_t row = 0; row < count; ++row) {
+      encoder_.AddLabelledWeight(window_[0], row, batch->total_weight.data());
+      encoder_.Append(window_[0], row, &distinct_, &batch->slices[0]);
+    }
+    FinishBatch(batch.get());
+    if (!Deliver(std::move(batch))) return Status();
+  }
+  return Status();
+}
+
+}  // namespace cohort

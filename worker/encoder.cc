@@ -1,0 +1,197 @@
+#include "worker/encoder.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "common/check.h"
+
+namespace cohort {
+namespace {
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+double Log1p(double x) { return std::copysign(std::log1p(std::abs(x)), x); }
+
+const FeatureInfo* FindFeature(const DatasetInfo& data, const std::string& name, std::size_t* index) {
+  for (std::size_t i = 0; i < data.features.size(); ++i) {
+    if (data.features[i].name == name) {
+      *index = i;
+      return &data.features[i];
+    }
+  }
+  return nullptr;
+}
+
+const char* TypeName(FeatureType type) {
+  switch (type) {
+    case FeatureType::kNumeric:
+      return "numeric";
+    case FeatureType::kCategorical:
+      return "categorical";
+    case FeatureType::kBag:
+      return "bag";
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+Result<Encoder> Encoder::Create(const ModelSpec& spec, const DatasetInfo& data) {
+  Encoder encoder;
+  encoder.numeric_columns_ = data.CountOf(FeatureType::kNumeric);
+  encoder.categorical_columns_ = data.CountOf(FeatureType::kCategorical);
+  encoder.label_columns_ = static_cast<std::uint32_t>(data.tasks.size());
+
+  auto column_of = [&](const FeatureInfo& wanted) -> Result<std::uint32_t> {
+    std::size_t index = 0;
+    const FeatureInfo* found = FindFeature(data, wanted.name, &index);
+    if (found == nullptr) {
+      return InvalidInput(
+          "the dataset has no feature '" + wanted.name +
+          "', which the model was trained on; prepare it with the schema of the training data");
+    }
+    if (found->type != wanted.type) {
+      return InvalidInput("feature '" + wanted.name + "' is " + TypeName(found->type) +
+                          " in the dataset and " + TypeName(wanted.type) +
+                          " in the model; prepare it with the schema of the training data");
+    }
+    return data.ColumnOf(index);
+  };
+
+  for (const NumericInput& input : spec.numerics) {
+    const FeatureInfo& feature = spec.data.features[input.feature];
+    COHORT_ASSIGN_OR_RETURN(std::uint32_t column, column_of(feature));
+    Numeric numeric{column, input.missing_indicator, feature.scale, 0.0, 1.0};
+    switch (feature.scale) {
+      case NumericScale::kStandard:
+      case NumericScale::kLog1p:
+        numeric.shift = feature.mean;
+        numeric.factor = feature.deviation > 0 ? 1.0 / feature.deviation : 1.0;
+        break;
+      case NumericScale::kMinMax:
+        numeric.shift = feature.minimum;
+        numeric.factor = feature.maximum > feature.minimum ? 1.0 / (feature.maximum - feature.minimum) : 1.0;
+        break;
+      case NumericScale::kNone:
+        break;
+    }
+    encoder.numerics_.push_back(numeric);
+  }
+  for (const EmbeddedField& embedded : spec.fields) {
+    const FeatureInfo& feature = spec.data.features[embedded.feature];
+    COHORT_ASSIGN_OR_RETURN(std::uint32_t column, column_of(feature));
+    Field field{feature.type, column, {}, {}, MissingKey(feature.name)};
+    if (embedded.bin) {
+      field.edges = feature.bin_edges;
+      for (int bin = 0; bin <= static_cast<int>(field.edges.size()); ++bin) {
+        field.bin_keys.push_back(BinKey(feature.name, bin));
+      }
+      field.missing_key = BinKey(feature.name, -1);
+    }
+    encoder.fields_.push_back(std::move(field));
+  }
+  for (const TaskInfo& task : spec.data.tasks) {
+    Label label{-1, {}};
+    for (std::size_t i = 0; i < data.tasks.size(); ++i) {
+      if (data.tasks[i].name != task.name || data.tasks[i].type != task.type) continue;
+      label.column = static_cast<std::int64_t>(i);
+      for (const std::string& name : data.tasks[i].classes) {
+        const auto found = std::find(task.classes.begin(), task.classes.end(), name);
+        label.class_map.push_back(
+            found == task.classes.end() ? kNaN : static_cast<float>(found - task.classes.begin()));
+      }
+    }
+    encoder.labels_.push_back(std::move(label));
+  }
+  for (const ModelTask& task : spec.tasks) encoder.task_labels_.push_back(task.label_column);
+  return encoder;
+}
+
+float Encoder::LabelOf(const RowBlock& block, std::uint32_t row, std::size_t task) const {
+  const Label& label = labels_[task];
+  if (label.column < 0) return kNaN;
+  const float value =
+      block.labels[static_cast<std::size_t>(row) * label_columns_ + static_cast<std::size_t>(label.column)];
+  if (label.class_map.empty() || std::isnan(value)) return value;
+  const auto index = static_cast<std::size_t>(value);
+  return index < label.class_map.size() ? label.class_map[index] : kNaN;
+}
+
+void Encoder::Start(std::uint32_t padded_rows, Slice* slice) const {
+  slice->rows = 0;
+  slice->padded_rows = padded_rows;
+  slice->numeric.assign(static_cast<std::size_t>(padded_rows) * numerics_.size(), 0.0f);
+  slice->offsets.resize(static_cast<std::size_t>(padded_rows) * fields_.size() + 1);
+  slice->offsets[0] = 0;
+  slice->positions.clear();
+  slice->distinct.clear();
+  slice->labels.assign(static_cast<std::size_t>(padded_rows) * labels_.size(), kNaN);
+  slice->weights.assign(padded_rows, 0.0f);
+}
+
+void Encoder::Append(const RowBlock& block, std::uint32_t row, DistinctKeys* keys, Slice* slice) const {
+  COHORT_CHECK(slice->rows < slice->padded_rows);
+  const std::size_t at = slice->rows++;
+  const float* cells = block.numeric.data() + static_cast<std::size_t>(row) * numeric_columns_;
+  float* out = slice->numeric.data() + at * numerics_.size();
+  for (const Numeric& numeric : numerics_) {
+    const float cell = cells[numeric.column];
+    const bool missing = std::isnan(cell);
+    if (numeric.missing_indicator) {
+      *out++ = missing ? 1.0f : 0.0f;
+    } else if (missing) {
+      *out++ = 0.0f;  // the mean, after scaling
+    } else {
+      const double value = numeric.scale == NumericScale::kLog1p ? Log1p(cell) : static_cast<double>(cell);
+      *out++ = static_cast<float>((value - numeric.shift) * numeric.factor);
+    }
+  }
+  std::uint32_t* offset = slice->offsets.data() + at * fields_.size();
+  for (const Field& field : fields_) {
+    switch (field.type) {
+      case FeatureType::kNumeric: {
+        const float cell = cells[field.column];
+        Key key = field.missing_key;
+        if (!std::isnan(cell)) {
+          const auto bin =
+              std::upper_bound(field.edges.begin(), field.edges.end(), cell) - field.edges.begin();
+          key = field.bin_keys[static_cast<std::size_t>(bin)];
+        }
+        slice->positions.push_back(keys->Add(key));
+        break;
+      }
+      case FeatureType::kCategorical:
+        slice->positions.push_back(keys->Add(
+            block.categorical[static_cast<std::size_t>(row) * categorical_columns_ + field.column]));
+        break;
+      case FeatureType::kBag: {
+        const auto& offsets = block.bag_offsets[field.column];
+        const auto& ids = block.bag_keys[field.column];
+        for (std::uint64_t i = offsets[row]; i < offsets[row + 1]; ++i)
+          slice->positions.push_back(keys->Add(ids[i]));
+        break;
+      }
+    }
+    *++offset = static_cast<std::uint32_t>(slice->positions.size());
+  }
+  float* labels = slice->labels.data() + at * labels_.size();
+  for (std::size_t task = 0; task < labels_.size(); ++task) labels[task] = LabelOf(block, row, task);
+  slice->weights[at] = block.weights.empty() ? 1.0f : block.weights[row];
+}
+
+void Encoder::Finish(Slice* slice) const {
+  const auto end = static_cast<std::uint32_t>(slice->positions.size());
+  std::fill(slice->offsets.begin() + static_cast<std::ptrdiff_t>(slice->rows * fields_.size()) + 1,
+            slice->offsets.end(), end);
+}
+
+void Encoder::AddLabelledWeight(const RowBlock& block, std::uint32_t row, double* total_weight) const {
+  const float weight = block.weights.empty() ? 1.0f : block.weights[row];
+  for (std::size_t task = 0; task < task_labels_.size(); ++task) {
+    if (!std::isnan(LabelOf(block, row, task_labels_[task])))
+      total_weight[task] += static_cast<double>(weight);
+  }
+}
+
+}  // namespace cohort
