@@ -123,8 +123,8 @@ void BatchReader::BeginBatch(Batch* batch, std::size_t slice_count, std::uint32_
 
 void BatchReader::FinishBatch(Batch* batch) {
   distinct_.Sort();
-  batch->keys = key_pool_.Take(distinct_.size());
-  std::copy(distinct_.keys().begin(), distinct_.keys().end(), batch->keys->begin());
+  batch->keys = key_pool_.Take();
+  batch->keys->assign(distinct_.keys().begin(), distinct_.keys().end());
   batch->positions.assign(distinct_.positions().begin(), distinct_.positions().end());
   constexpr std::uint32_t kAbsent = ~0u;
   if (local_.size() < distinct_.size()) local_.resize(distinct_.size(), kAbsent);

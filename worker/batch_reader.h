@@ -15,7 +15,7 @@
 
 #include "common/dataset.h"
 #include "common/status.h"
-#include "worker/array_pool.h"
+#include "worker/object_pool.h"
 #include "worker/batch.h"
 #include "worker/encoder.h"
 #include "worker/epoch_order.h"
@@ -91,7 +91,7 @@ class BatchReader {
   std::vector<EpochOrder::Place> places_;
   DistinctKeys distinct_;
   std::vector<std::uint32_t> local_;  // batch rank -> index within the slice
-  ArrayPool<Key> key_pool_;
+  ObjectPool<std::vector<Key>> key_pool_;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

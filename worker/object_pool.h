@@ -1,7 +1,8 @@
 // Recycles the large arrays of a step (gradients, keys), so that a steady-state step asks the allocator for
-// none. Arrays come back when the last Buffer that shares them is gone, which may be on a transport's thread.
-#ifndef COHORT_WORKER_ARRAY_POOL_H_
-#define COHORT_WORKER_ARRAY_POOL_H_
+// none. Objects come back when the last Buffer that shares them is gone, which may be on a transport's
+// thread.
+#ifndef COHORT_WORKER_OBJECT_POOL_H_
+#define COHORT_WORKER_OBJECT_POOL_H_
 
 #include <memory>
 #include <mutex>
@@ -12,22 +13,22 @@
 
 namespace cohort {
 
+// Any thread.
 template <typename T>
-class ArrayPool {
+class ObjectPool {
  public:
-  // An array of `size` elements with unspecified content.
-  std::shared_ptr<std::vector<T>> Take(std::size_t size) {
-    std::unique_ptr<std::vector<T>> array;
+  // A T as its last user left it.
+  std::shared_ptr<T> Take() {
+    std::unique_ptr<T> object;
     {
       std::lock_guard lock(state_->mutex);
       if (!state_->free.empty()) {
-        array = std::move(state_->free.back());
+        object = std::move(state_->free.back());
         state_->free.pop_back();
       }
     }
-    if (!array) array = std::make_unique<std::vector<T>>();
-    array->resize(size);
-    return {array.release(), [state = state_](std::vector<T>* returned) {
+    if (!object) object = std::make_unique<T>();
+    return {object.release(), [state = state_](T* returned) {
               std::lock_guard lock(state->mutex);
               state->free.emplace_back(returned);
             }};
@@ -36,7 +37,7 @@ class ArrayPool {
  private:
   struct State {
     std::mutex mutex;
-    std::vector<std::unique_ptr<std::vector<T>>> free;
+    std::vector<std::unique_ptr<T>> free;
   };
   std::shared_ptr<State> state_ = std::make_shared<State>();
 };
@@ -49,4 +50,4 @@ Buffer AsBuffer(const std::shared_ptr<std::vector<T>>& array) {
 
 }  // namespace cohort
 
-#endif  // COHORT_WORKER_ARRAY_POOL_H_
+#endif  // COHORT_WORKER_OBJECT_POOL_H_

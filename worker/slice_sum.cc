@@ -1,0 +1,54 @@
+#include "worker/slice_sum.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/check.h"
+#include "common/table_spec.h"
+
+namespace cohort {
+
+SliceSum::SliceSum(std::uint64_t dense_count, std::uint32_t embedding_dim)
+    : dense_count_(dense_count), dim_(embedding_dim) {}
+
+void SliceSum::Start(std::uint32_t slices) {
+  slices_ = slices;
+  parts_.clear();
+}
+
+void SliceSum::Prepare(std::size_t rows) {
+  next_.dense = dense_pool_.Take();
+  next_.dense->resize((dense_count_ + kDenseRowWidth - 1) / kDenseRowWidth * kDenseRowWidth);
+  std::fill(next_.dense->begin() + static_cast<std::ptrdiff_t>(dense_count_), next_.dense->end(), 0.0f);
+  next_.embedding = rows_pool_.Take();
+  next_.embedding->keys.resize(rows);
+  next_.embedding->positions.resize(rows);
+  next_.embedding->values.resize(rows * dim_);
+}
+
+void SliceSum::Add(const Slice& slice, const std::vector<Key>& keys,
+                   const std::vector<std::uint64_t>& positions) {
+  COHORT_CHECK(slice.distinct.size() == next_.embedding->keys.size());
+  for (std::size_t i = 0; i < slice.distinct.size(); ++i) {
+    next_.embedding->keys[i] = keys[slice.distinct[i]];
+    next_.embedding->positions[i] = positions[slice.distinct[i]];
+  }
+  next_.node = static_cast<std::uint16_t>(slices_ + slice.index);
+  parts_.push_back(std::exchange(next_, {}));
+  // The right child has just come: its sibling on the left is complete.
+  while (parts_.size() >= 2 && parts_.back().node % 2 == 1 &&
+         parts_[parts_.size() - 2].node + 1 == parts_.back().node) {
+    Part right = std::move(parts_.back());
+    parts_.pop_back();
+    Part& left = parts_.back();
+    float* a = left.dense->data();
+    const float* b = right.dense->data();
+    for (std::size_t i = 0; i < left.dense->size(); ++i) a[i] += b[i];
+    std::shared_ptr<GradientRows> sum = rows_pool_.Take();
+    AddRows(dim_, *left.embedding, *right.embedding, sum.get());
+    left.embedding = std::move(sum);
+    left.node /= 2;
+  }
+}
+
+}  // namespace cohort

@@ -1,0 +1,51 @@
+// Sums the gradients of a worker's slices into its maximal aligned sub-trees (gradient_tree.h), as the slices
+// are computed, with at most log2(slices) + 1 partial sums in memory.
+#ifndef COHORT_WORKER_SLICE_SUM_H_
+#define COHORT_WORKER_SLICE_SUM_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "common/gradient_tree.h"
+#include "worker/batch.h"
+#include "worker/object_pool.h"
+
+namespace cohort {
+
+class SliceSum {
+ public:
+  // One sub-tree's sum, ready to push. The memory may be kept as Buffers until the push is acknowledged.
+  struct Part {
+    std::uint16_t node = 0;
+    std::shared_ptr<std::vector<float>> dense;  // dense_rows * kDenseRowWidth; zero beyond dense_count
+    std::shared_ptr<GradientRows> embedding;
+  };
+
+  SliceSum(std::uint64_t dense_count, std::uint32_t embedding_dim);
+
+  // Begins a batch of `slices` slices.
+  void Start(std::uint32_t slices);
+  // Memory for the next slice's gradients: dense_count floats, and rows x dim floats for its `rows` distinct
+  // keys.
+  void Prepare(std::size_t rows);
+  float* dense() { return next_.dense->data(); }
+  float* embedding() { return next_.embedding->values.data(); }
+  // Adds the prepared gradients. Slices come in ascending order, without gaps.
+  void Add(const Slice& slice, const std::vector<Key>& keys, const std::vector<std::uint64_t>& positions);
+  // The sums by ascending first slice. Valid until Start.
+  const std::vector<Part>& parts() const { return parts_; }
+
+ private:
+  const std::uint64_t dense_count_;
+  const std::uint32_t dim_;
+  std::uint32_t slices_ = 1;
+  Part next_;
+  std::vector<Part> parts_;  // a stack: neighbours that are siblings are added at once
+  ObjectPool<std::vector<float>> dense_pool_;
+  ObjectPool<GradientRows> rows_pool_;
+};
+
+}  // namespace cohort
+
+#endif  // COHORT_WORKER_SLICE_SUM_H_
