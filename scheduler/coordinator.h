@@ -1,0 +1,143 @@
+// START HERE. Coordinator: the scheduler's state machine. It gathers the members, tells them what the run is
+// (Welcome), leads everyone through the plan's steps, hands out leases, collects predictions and counters,
+// and decides how the run ends. It sees no socket, thread, clock or file: launch/scheduler_main.cc drives it
+// with ZeroMQ, tests with messages.
+//
+// A phase: the order goes to all shards; when all have confirmed, to all workers; when all workers are done
+// (and, in evaluation and scoring, every row's prediction is here) the next step begins, at the highest
+// next_clock of the workers. Anything that goes wrong (a member silent or dead, a Failure, a limit passed)
+// decides the run as failed: everyone is told to stop, and those who confirm within RunPlan::stop are waited
+// for.
+#ifndef COHORT_SCHEDULER_COORDINATOR_H_
+#define COHORT_SCHEDULER_COORDINATOR_H_
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/message.h"
+#include "common/node.h"
+#include "common/status.h"
+#include "scheduler/leases.h"
+#include "scheduler/membership.h"
+#include "scheduler/plan.h"
+#include "scheduler/row_order.h"
+#include "scheduler/run_observer.h"
+#include "scheduler/score_sink.h"
+
+namespace cohort {
+
+class Coordinator : public Node {
+ public:
+  // `sink` and `observer` may be null and must outlive the coordinator.
+  Coordinator(RunPlan plan, ScoreSink* sink, RunObserver* observer);
+
+  void Start(TimePoint now);
+  void OnMessage(const Stamp& from, Message message, TimePoint now, Outbox& out) override;
+  void OnTimer(TimePoint now, Outbox& out) override;
+  TimePoint NextTimer() const override;
+  Stamp stamp() const override;
+
+  // Ends the run as failed: a signal, a full disk.
+  void Abort(const Status& reason, TimePoint now, Outbox& out);
+  // The operating system says that a member's process is gone: no need to wait for its silence.
+  void OnProcessDeath(NodeId node, TimePoint now, Outbox& out);
+
+  // The verdict is known; members may still be ending.
+  bool decided() const { return state_ >= State::kStopping; }
+  const Status& verdict() const { return verdict_; }
+  // Everyone has confirmed the end, or had the time to.
+  bool finished() const { return state_ == State::kFinished; }
+
+  const Membership& membership() const { return membership_; }
+  const Leases& leases() const { return leases_; }
+  const std::vector<SnapshotDone>& snapshots() const {
+    return snapshots_;
+  }                                                        // of the newest snapshot, by shard
+  const std::string& kernels() const { return kernels_; }  // the common path; empty until all have registered
+  Clock next_clock() const { return next_clock_; }
+  // What the run waits for now: "phase 2 (train, epoch 1): worker 0, worker 3".
+  std::string WaitingFor() const;
+  // The state of the run at `now`, for the sample of each second and for the end.
+  MetricsSample Sample(TimePoint now) const;
+
+ private:
+  enum class State : std::uint8_t {
+    kRegistering,
+    kOrderingShards,
+    kRunning,
+    kSnapshot,
+    kStopping,
+    kFinished
+  };
+  struct PendingOrder {
+    Message message;
+    RequestId id = 0;
+    TimePoint next_retry{};
+    TimePoint deadline{};
+  };
+
+  void OnRegister(const Stamp& from, Member* member, Register message, TimePoint now, Outbox& out);
+  void OnHeartbeat(Member& member, Heartbeat message, Outbox& out);
+  void OnPhaseReply(Member& member, const PhaseReply& message, TimePoint now, Outbox& out);
+  void OnPhaseDone(Member& member, PhaseDone message, TimePoint now, Outbox& out);
+  void OnLeaseRequest(Member& member, const LeaseRequest& message, Outbox& out);
+  void OnScoreBlock(Member& member, ScoreBlock message, TimePoint now, Outbox& out);
+  void OnSnapshotDone(Member& member, SnapshotDone message, TimePoint now, Outbox& out);
+
+  void SendWelcome(const Member& member, RequestId id, Outbox& out) const;
+  void NextStep(TimePoint now, Outbox& out);
+  void OrderWorkers(TimePoint now, Outbox& out);
+  void FinishPhaseIfDone(TimePoint now, Outbox& out);
+  void Order(const Member& member, Message message, Duration limit, TimePoint now, Outbox& out);
+  void GrantWaitingLeases(Outbox& out);
+  bool MayGrant() const;
+  void Stop(Status verdict, TimePoint now, Outbox& out);
+  void TakeSample(TimePoint now);
+  void Event(const std::string& text);
+  std::string StepName() const;
+  bool Scoring() const;
+  double SecondsSinceStart(TimePoint now) const;
+  void UpdateCounters(Member& member, std::uint32_t phase, Counters counters);
+
+  const RunPlan plan_;
+  ScoreSink* const sink_;
+  RunObserver* const observer_;
+  Membership membership_;
+  SlotMap slot_map_;
+  State state_ = State::kRegistering;
+  Status verdict_;
+  TimePoint started_at_{};
+  RequestId next_id_ = 1;
+  std::string kernels_;
+
+  // The current step.
+  std::size_t step_ = 0;     // index in plan_.steps
+  std::uint32_t phase_ = 0;  // number of the current phase
+  PhaseOrder order_;
+  Clock next_clock_ = 0;
+  TimePoint phase_started_{};
+  std::map<NodeId, PendingOrder> orders_;  // not confirmed yet
+  std::set<std::uint32_t> workers_done_;
+  std::set<std::uint32_t> shards_written_;
+  std::vector<SnapshotDone> snapshots_;
+  Leases leases_;
+  std::uint64_t next_lease_ = 1;
+  std::vector<std::pair<std::uint32_t, LeaseRequest>> waiting_leases_;
+  RowOrder row_order_;
+  TimePoint stop_deadline_ = kNever;
+
+  // For the differences between samples.
+  TimePoint next_sample_ = kNever;
+  TimePoint last_sample_{};
+  std::map<std::uint32_t, std::uint64_t> samples_before_phase_;  // by worker
+  std::uint64_t last_samples_ = 0;
+  std::uint32_t last_sample_phase_ = 0;
+  std::vector<double> last_loss_sum_, last_loss_weight_;
+};
+
+}  // namespace cohort
+
+#endif  // COHORT_SCHEDULER_COORDINATOR_H_

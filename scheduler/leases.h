@@ -1,0 +1,62 @@
+// Leases: who works on which blocks of a split (dataset.h). Cut in order from the front; a repeated request
+// gets the same lease again; every lease stays in the journal for as long as its phase.
+#ifndef COHORT_SCHEDULER_LEASES_H_
+#define COHORT_SCHEDULER_LEASES_H_
+
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "common/message.h"
+#include "common/types.h"
+
+namespace cohort {
+
+struct LeaseRecord {
+  std::uint64_t lease = 0;
+  std::uint32_t worker = 0;
+  RequestId request_id = 0;
+  std::uint64_t first_block = 0;
+  std::uint64_t block_count = 0;
+  std::uint64_t first_row = 0;
+  std::uint64_t rows = 0;
+  Clock first_clock = 0;
+};
+
+class Leases {
+ public:
+  // How long leases are: `block_count` blocks each, the last one shorter; 0: no lease at all (bsp training).
+  // `first_lease`: the number of the first; numbers are unique within a run.
+  Leases(std::uint64_t rows, std::uint64_t block_count, std::uint32_t batch_rows, std::uint64_t first_lease);
+  Leases() : Leases(0, 0, 0, 0) {}
+
+  // The blocks of a lease in training: about min(shuffle_rows, rows / (8 workers)) rows, at least one block.
+  static std::uint64_t TrainingBlocks(std::uint64_t rows, std::uint32_t shuffle_rows, std::uint32_t workers);
+  // In evaluation and scoring: small enough that every worker gets several, at most 8 blocks.
+  static std::uint64_t ScoringBlocks(std::uint64_t rows, std::uint32_t workers);
+
+  // The answer to a request, if it was answered before.
+  std::optional<LeaseReply> Repeat(std::uint32_t worker, RequestId request) const;
+  LeaseReply Grant(std::uint32_t worker, const LeaseRequest& request);
+
+  const LeaseRecord* Find(std::uint64_t lease) const;
+  const std::vector<LeaseRecord>& journal() const { return journal_; }
+  bool exhausted() const { return block_count_ == 0 || next_block_ * kRowsPerBlock >= rows_; }
+  std::uint64_t next_lease() const { return first_lease_ + journal_.size(); }
+
+ private:
+  static const std::uint64_t kRowsPerBlock;
+  std::uint64_t rows_;
+  std::uint64_t block_count_;
+  std::uint32_t batch_rows_;
+  std::uint64_t first_lease_;
+  std::uint64_t next_block_ = 0;
+  std::vector<LeaseRecord> journal_;
+  // By (worker, request id): the lease granted, or none left.
+  std::unordered_map<std::uint64_t, std::optional<std::uint64_t>> answers_;
+};
+
+}  // namespace cohort
+
+#endif  // COHORT_SCHEDULER_LEASES_H_

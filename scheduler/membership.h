@@ -1,0 +1,75 @@
+// Who takes part in a run and who has been heard of. Judges from registrations, messages and the time passed
+// in.
+#ifndef COHORT_SCHEDULER_MEMBERSHIP_H_
+#define COHORT_SCHEDULER_MEMBERSHIP_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/message.h"
+#include "common/types.h"
+
+namespace cohort {
+
+enum class MemberState : std::uint8_t {
+  kMissing = 0,  // not registered yet
+  kAlive,
+  kSuspected,  // silent for half of what is allowed
+  kDead,
+};
+
+struct Member {
+  NodeId node;
+  MemberState state = MemberState::kMissing;
+  Register registration;
+  std::uint32_t incarnation = 0;
+  TimePoint last_heard{};
+  Duration silence_allowed{};  // before it counts as dead
+  std::uint32_t phase = 0;     // that `counters` speak of
+  Counters counters;           // of the newest heartbeat
+  std::string waiting;         // of the newest heartbeat
+  bool registered() const { return state != MemberState::kMissing; }
+};
+
+class Membership {
+ public:
+  // Shards first, then workers, by index.
+  Membership(std::uint32_t shards, std::uint32_t workers, Duration dead_after);
+
+  // Null for a node that is no member: an index beyond the run's counts.
+  Member* Find(NodeId node);
+  const Member* Find(NodeId node) const;
+  const std::vector<Member>& all() const { return members_; }
+
+  // False if another process has registered as this node. Repeats change nothing.
+  bool Add(Member& member, const Register& registration, std::uint32_t incarnation, TimePoint now);
+  bool complete() const { return missing_ == 0; }
+  std::string Missing() const;  // "shard 1, worker 0"
+
+  // How long `member` may be silent: longer while it loads or writes a file; the default without `limit`.
+  void Allow(Member& member, std::optional<Duration> limit, TimePoint now);
+  void Heard(Member& member, TimePoint now);
+  // Moves members on from alive to suspected to dead; returns those whose state has changed. After a gap in
+  // the calls (this process was stopped or starved) the silence of the others says nothing: forgives it.
+  std::vector<Member*> Judge(TimePoint now);
+  TimePoint NextJudgement() const;
+
+  // The lowest common kernel path: "avx2" unless all can run "avx512".
+  std::string CommonKernels() const;
+
+ private:
+  const Duration dead_after_;
+  std::vector<Member> members_;
+  std::size_t shards_;
+  std::size_t missing_;
+  TimePoint last_judged_ = kNever;
+};
+
+// "worker 1 (pid 1234 on host x)"
+std::string Describe(const Member& member);
+
+}  // namespace cohort
+
+#endif  // COHORT_SCHEDULER_MEMBERSHIP_H_
