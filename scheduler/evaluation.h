@@ -8,9 +8,10 @@
 //   binary, multiclass  auc, logloss, accuracy, precision, recall, f1, ece
 //   regression, value   mse, mae, r2, spearman, gini, total_ratio
 //   always              rows: the number of labelled rows
-//   bad_predictions     only when a prediction of a labelled row is not finite: how many. The other metrics
-//   are then
-//                       absent: a number computed around NaNs would look better than the model is.
+//   bad_predictions, bad_labels   only when predictions of labelled rows are not finite, or labels are
+//   infinite or no
+//                       class: how many. The other metrics are then absent: a number computed around them
+//                       would look better than the model is.
 //
 // Definitions; w is the row's weight, 1 without weights.
 //   auc         P(score of a positive > score of a negative) + 1/2 P(equal), by weight (Hanley & McNeil
