@@ -1,0 +1,91 @@
+#include "worker/slice_sum.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <map>
+#include <vector>
+
+#include "common/random.h"
+
+namespace cohort {
+namespace {
+
+constexpr std::uint32_t kDim = 3;
+constexpr std::uint64_t kDense = 300;
+
+float Noise(std::uint64_t a, std::uint64_t b) { return UniformFloat(RandomBits(5, a, b)) - 0.5f; }
+
+// Sums the slices [begin, end) of a made-up batch.
+std::vector<SliceSum::Part> SumOf(SliceSum& sum, std::uint32_t slices, std::uint32_t begin,
+                                  std::uint32_t end) {
+  std::vector<Key> keys(40);
+  std::vector<std::uint64_t> positions(40);
+  for (std::size_t i = 0; i < 40; ++i) positions[i] = i << 58, keys[i] = 1000 + i;
+  sum.Start(slices);
+  for (std::uint32_t s = begin; s < end; ++s) {
+    Slice slice;
+    slice.index = s;
+    for (std::uint32_t i = 0; i < 40; ++i) {
+      if (RandomBits(6, s, i) % 2 == 0) slice.distinct.push_back(i);
+    }
+    sum.Prepare(slice.distinct.size());
+    for (std::uint64_t i = 0; i < kDense; ++i) sum.dense()[i] = Noise(s, i);
+    for (std::size_t i = 0; i < slice.distinct.size() * kDim; ++i) sum.embedding()[i] = Noise(s + 100, i);
+    sum.Add(slice, keys, positions);
+  }
+  return sum.parts();
+}
+
+TEST(SliceSum, PartsAreTheMaximalSubTrees) {
+  SliceSum sum(kDense, kDim);
+  for (std::uint32_t begin = 0; begin < 8; ++begin) {
+    for (std::uint32_t end = begin; end <= 8; ++end) {
+      std::vector<std::uint16_t> nodes;
+      for (const auto& part : SumOf(sum, 8, begin, end)) nodes.push_back(part.node);
+      EXPECT_EQ(nodes, MaximalNodes(8, begin, end)) << begin << ".." << end;
+    }
+  }
+}
+
+// What a shard makes of the parts has the same bits wherever the batch was cut.
+TEST(SliceSum, AnyCutGivesTheSameBits) {
+  SliceSum sum(kDense, kDim);
+  for (const std::uint32_t present : {8u, 5u, 1u}) {  // a short batch: the last slices are absent
+    GradientRows whole;
+    for (std::uint32_t workers = 1; workers <= 8; ++workers) {
+      std::vector<SliceSum::Part> parts;
+      for (std::uint32_t worker = 0; worker < workers; ++worker) {
+        const SliceRange own = SlicesOfWorker(8, workers, worker);
+        SliceSum mine(kDense, kDim);
+        for (auto& part : SumOf(mine, 8, own.begin, std::max(own.begin, std::min(own.end, present))))
+          parts.push_back(part);
+      }
+      std::vector<std::uint16_t> nodes;
+      std::vector<const GradientRows*> rows;
+      for (const auto& part : parts) nodes.push_back(part.node), rows.push_back(part.embedding.get());
+      GradientRows total;
+      TreeSum().Sum(kDim, nodes, rows, &total);
+      if (workers == 1) whole = total;
+      EXPECT_EQ(total.keys, whole.keys);
+      ASSERT_EQ(total.values.size(), whole.values.size());
+      EXPECT_EQ(0, std::memcmp(total.values.data(), whole.values.data(), whole.values.size() * sizeof(float)))
+          << workers;
+    }
+  }
+}
+
+TEST(SliceSum, DensePaddingIsZero) {
+  SliceSum sum(kDense, kDim);
+  for (int repeat = 0; repeat < 3; ++repeat) {
+    const auto parts = SumOf(sum, 4, 0, 4);
+    ASSERT_EQ(parts.size(), 1u);
+    ASSERT_EQ(parts[0].dense->size(), 2u * kDenseRowWidth);
+    for (std::size_t i = kDense; i < parts[0].dense->size(); ++i) EXPECT_EQ((*parts[0].dense)[i], 0.0f);
+    const float expected = (Noise(0, 7) + Noise(1, 7)) + (Noise(2, 7) + Noise(3, 7));
+    EXPECT_EQ((*parts[0].dense)[7], expected);
+  }
+}
+
+}  // namespace
+}  // namespace cohort
