@@ -12,7 +12,7 @@
 
 namespace cohort {
 
-// One message on the wire: a header frame, then body and bulk frames (wire.h).
+// One message on the wire: header and body in the first frame, then a frame per bulk array (wire.h).
 using Frames = std::vector<Buffer>;
 
 // Not thread-safe: one thread owns a transport.

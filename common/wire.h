@@ -1,13 +1,14 @@
 // Messages to frames and back. docs/protocol.md gives every message byte for byte.
 //
-// Frame 0 is a fixed header of kHeaderBytes and, right behind it, the message's body; each bulk array (keys, values,
-// …) is a frame of its own and is never copied by Encode. All numbers are little-endian.
+// Frame 0 is a fixed header of kHeaderBytes and, right behind it, the message's body; each bulk array (keys,
+// values, …) is a frame of its own and is never copied by Encode. All numbers are little-endian.
 //
 //   offset size field
 //        0    4 magic "CHRT"              40    4 receiver: index
 //        4    2 version                   44    4 body bytes
 //        6    2 type (Message's index)    48   24 bytes of bulk frame 0, 1, 2 (0 when there is none)
-//        8    8 run id                    72    8 checksum: XXH3-64 of header (with this field 0), body, bulk frames
+//        8    8 run id                    72    8 checksum: XXH3-64 of header (with this field 0), body, bulk
+//        frames
 //       16    4 epoch                     80   16 reserved, 0
 //       20    4 incarnation
 //       24    4 term
@@ -15,8 +16,8 @@
 //       32    4 sender: index
 //       36    1 sender: role   37  1 receiver: role   38  1 number of bulk frames   39  1 reserved, 0
 //
-// Bodies of the data plane and of ScoreBlock are fixed structs; all others are written by Cereal. Every body begins
-// with the request id.
+// Bodies of the data plane and of ScoreBlock are fixed structs; all others are written by Cereal. Every body
+// begins with the request id.
 #ifndef COHORT_COMMON_WIRE_H_
 #define COHORT_COMMON_WIRE_H_
 
@@ -56,13 +57,14 @@ struct Origin {
   bool is_request = false;  // its sender waits for a reply: tell it (ErrorReply)
 };
 
-// REQUIRES: the body fits kMaxBodyBytes (the run configuration is the only text that could exceed it; its size is
-// checked where it is read) and every bulk array fits kMaxBulkBytes.
+// REQUIRES: the body fits kMaxBodyBytes (the run configuration is the only text that could exceed it; its
+// size is checked where it is read) and every bulk array fits kMaxBulkBytes.
 Frames Encode(const Stamp& stamp, NodeId receiver, const Message& message);
 
-// Checks everything that can be checked without knowing the run: sizes, counts, checksum, ranges of enumerations,
-// agreement of the arrays of a message. Memory allocated is bounded by a small multiple of the bytes received. Bulk
-// arrays come back 8-byte aligned (copied only when they arrived otherwise). Errors: kCorrupt.
+// Checks everything that can be checked without knowing the run: sizes, counts, checksum, ranges of
+// enumerations, agreement of the arrays of a message. Memory allocated is bounded by a small multiple of the
+// bytes received. Bulk arrays come back 8-byte aligned (copied only when they arrived otherwise). Errors:
+// kCorrupt.
 Result<Decoded> Decode(const Frames& frames);
 
 // Who sent a frame that Decode refused; nothing if not even header and checksum are right.

@@ -1,0 +1,82 @@
+// One message of every type with every field set, for tests of whatever carries messages.
+#ifndef COHORT_TESTS_SUPPORT_SAMPLE_MESSAGES_H_
+#define COHORT_TESTS_SUPPORT_SAMPLE_MESSAGES_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/message.h"
+
+namespace cohort {
+
+inline Stamp SampleStamp() { return {WorkerNode(3), 0x1122334455667788ULL, 1, 2, 3, 4}; }
+
+inline std::vector<Message> SampleMessages() {
+  const auto keys = [](std::vector<Key> k) { return Buffer::Own(std::move(k)); };
+  const auto floats = [](std::vector<float> f) { return Buffer::Own(std::move(f)); };
+  Counters counters;
+  counters.clock = 7;
+  counters.samples = 4096;
+  counters.loss_sum = {1.5, -0.0};
+  counters.loss_weight = {2.5, 1e300};
+  counters.rows = 9;
+  counters.busy_seconds = 0.25;
+  counters.step_seconds = {1, 2, 3};
+  TableSpec dense;
+  dense.id = 0;
+  dense.name = "dense";
+  dense.kind = TableKind::kDense;
+  dense.dim = kDenseRowWidth;
+  dense.row_count = 10;
+  dense.optimizer.kind = OptimizerKind::kAdam;
+  dense.init = {{0, 0.0f, 0.1f}, {100, 0.5f, 0.0f}};
+  TableSpec sparse;
+  sparse.id = 1;
+  sparse.name = "embeddings";
+  sparse.dim = 2;
+  sparse.init = {{0, 0.0f, 0.05f}};
+  Welcome welcome{.request_id = 11,
+                  .term = 1,
+                  .worker_count = 4,
+                  .seed = 5,
+                  .consistency = Consistency::kSsp,
+                  .staleness = 3,
+                  .slices = 8,
+                  .slot_map = SlotMap::Even(2),
+                  .shard_endpoints = {"tcp://127.0.0.1:5000", "tcp://127.0.0.1:5001"},
+                  .tables = {dense, sparse},
+                  .run_config = "seed = 5\n",
+                  .model_path = "",
+                  .kernels = "avx2"};
+  return {
+      PullRequest{1, 2, 3, 1, AbsentRow::kZero, keys({0, ~0ULL, 7})},
+      PullReply{2, 1, 2, 1, floats({1.0f, 2.0f, 3.0f, -4.0f})},
+      PullParked{3, 1, -1},
+      PushRequest{4, 2, 3, 1, 5, 2, Buffer::Own(std::vector<GroupRun>{{3, 1}, {255, 1}}), keys({8, 9}),
+                  floats({1, 2, 3, 4})},
+      PushReply{5, 2, 1},
+      CloseRequest{6, 1, kClockInfinity},
+      CloseReply{7},
+      ErrorReply{8, ErrorReason::kWrongRun, "another run"},
+      Register{9, 1, "tcp://127.0.0.1:4000", "host", 77, "avx512"},
+      RegisterPending{10, "shard 1, worker 0"},
+      welcome,
+      Heartbeat{12, 2, counters, "pull of clock 3 from shard 1"},
+      HeartbeatReply{13},
+      PhaseOrder{14, 2, PhaseKind::kEvaluate, 1, Split::kTest, 40, "none"},
+      PhaseReply{15},
+      PhaseDone{16, 2, 41, counters},
+      LeaseRequest{17, 2, 41},
+      LeaseReply{18, true, 6, 64, 16, 41, 128},
+      ScoreBlock{19, 2, 6, true, 100, 2, 1, 2, floats({0.5f, 0.25f}), floats({0, 1, 1, 0}), floats({1, 2})},
+      SnapshotOrder{20, "/tmp/model"},
+      SnapshotDone{21, "", "shard-0.h5", 1000, 2, 3, 4, 5},
+      Failure{22, "no such file"},
+      Ack{23},
+  };
+}
+
+}  // namespace cohort
+
+#endif  // COHORT_TESTS_SUPPORT_SAMPLE_MESSAGES_H_
