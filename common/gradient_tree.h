@@ -1,9 +1,10 @@
-// The fixed binary tree in which the slices of a global batch are summed, so that the sum has the same bits however
-// the slices are spread over workers (DESIGN 2.2).
+// The fixed binary tree in which the slices of a global batch are summed, so that the sum has the same bits
+// however the slices are spread over workers (DESIGN 2.2).
 //
-// `slices` is a power of two. Nodes are numbered as in a heap: 1 is the root, 2n and 2n+1 are the children of n, and
-// the leaf of slice s is node slices + s. A worker that owns slices [begin, end) sums and pushes its maximal aligned
-// sub-trees; the shard adds the rest. An absent child is skipped, never added as 0 (-0.0f + 0.0f has other bits).
+// `slices` is a power of two. Nodes are numbered as in a heap: 1 is the root, 2n and 2n+1 are the children of
+// n, and the leaf of slice s is node slices + s. A worker that owns slices [begin, end) sums and pushes its
+// maximal aligned sub-trees; the shard adds the rest. An absent child is skipped, never added as 0 (-0.0f +
+// 0.0f has other bits).
 #ifndef COHORT_COMMON_GRADIENT_TREE_H_
 #define COHORT_COMMON_GRADIENT_TREE_H_
 
@@ -35,18 +36,50 @@ struct GradientRows {
   void Clear() { keys.clear(), positions.clear(), values.clear(); }
 };
 
-// out = left + right by key; a key on one side only is copied. `out` is replaced; its memory is reused.
-void AddRows(std::uint32_t dim, const GradientRows& left, const GradientRows& right, GradientRows* out);
+// The same rows in somebody else's memory, e.g. in the frames of a push.
+struct GradientView {
+  GradientView() = default;
+  GradientView(const GradientRows& rows)  // NOLINT: a view is what functions take
+      : count(rows.keys.size()),
+        keys(rows.keys.data()),
+        positions(rows.positions.data()),
+        values(rows.values.data()) {}
+  GradientView(std::size_t n, const Key* k, const std::uint64_t* p, const float* v)
+      : count(n), keys(k), positions(p), values(v) {}
 
-// Sums a set of sub-trees to the root in tree order. `nodes[i]` is the node of `rows[i]`; no node lies below another.
-// Any order of the arguments gives the same bits. `out` is replaced.
+  std::size_t count = 0;
+  const Key* keys = nullptr;
+  const std::uint64_t* positions = nullptr;
+  const float* values = nullptr;  // count x dim
+};
+
+// out = left + right by key; a key on one side only is copied. `out` is replaced; its memory is reused. It
+// must not be what a view looks at.
+void AddRows(std::uint32_t dim, const GradientView& left, const GradientView& right, GradientRows* out);
+
+// Sums a set of sub-trees to the root in tree order. `nodes[i]` is the node of `rows[i]`; no node lies below
+// another. Any order of the arguments gives the same bits. `out` is replaced; no view may look at it. Summing
+// the leaves below one node gives that node's sum: what a worker pushes. Reuses its memory between calls; one
+// thread at a time.
 class TreeSum {
  public:
+  void Sum(std::uint32_t dim, std::span<const std::uint16_t> nodes, std::span<const GradientView> rows,
+           GradientRows* out);
   void Sum(std::uint32_t dim, std::span<const std::uint16_t> nodes, std::span<const GradientRows* const> rows,
            GradientRows* out);
 
  private:
-  std::vector<GradientRows> scratch_;  // reused between calls
+  struct Item {
+    std::uint16_t node = 0;
+    GradientView rows;
+    int scratch = -1;  // in scratch_; -1: the caller's memory
+  };
+  int TakeScratch();
+
+  std::vector<GradientRows> scratch_;
+  std::vector<int> free_scratch_;
+  std::vector<Item> items_;
+  std::vector<GradientView> views_;
 };
 
 }  // namespace cohort
