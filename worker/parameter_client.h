@@ -1,0 +1,193 @@
+// ParameterClient: a worker's side of the data plane: pulls, pushes and closes, cut by shard and slot group,
+// sent within credits, sent again until answered, each answer counted once. START HERE for the protocol of
+// section "Data plane" of docs/protocol.md. A plain state machine (node.h): one thread, virtual or real time;
+// its owner forwards messages of shards and timers to it.
+//
+//   Pull/Push/Close ─► request per shard ─► credit? ─► outstanding ─► reply: counted once, credit given back
+//                                             │ no        │  ▲
+//                                             ▼           └──┘ every `retry`: sent again with the same id
+//                                        lane's queue
+//
+// Each shard has two lanes with a credit each: pulls, and pushes with closes; a pull that is parked at the
+// shard never delays a push.
+//
+// No wait is without end: failure() tells when a shard has been silent for `request_deadline`, when a request
+// has not been answered within `wait_deadline` although its shard lives (a pull parked behind a slow worker),
+// or when a shard refused a request for good. It never becomes ok again. Deadlines are looked at when a
+// request is due to be sent again, so they are exact to one `retry`.
+#ifndef COHORT_WORKER_PARAMETER_CLIENT_H_
+#define COHORT_WORKER_PARAMETER_CLIENT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "common/message.h"
+#include "common/node.h"
+#include "common/status.h"
+#include "common/table_spec.h"
+#include "common/types.h"
+
+namespace cohort {
+
+// Cumulative since construction.
+struct ParameterClientCounters {
+  std::uint64_t pulls = 0;  // requests sent (each counted once, however often it was sent again)
+  std::uint64_t pushes = 0;
+  std::uint64_t closes = 0;
+  std::uint64_t retries = 0;  // requests sent again
+  std::uint64_t parked = 0;   // PullParked notices that belonged to an outstanding pull
+  std::uint64_t refused = 0;  // ErrorReplies after which the request is sent again (not ready, future phase)
+  std::uint64_t stale_replies = 0;  // late or repeated replies, ignored
+  std::uint64_t credit_waits = 0;   // requests that had to wait for credit
+  std::uint64_t held_closes = 0;    // closes that had to wait for acknowledgements
+  std::uint64_t bytes_pulled = 0;   // values received
+  std::uint64_t bytes_pushed = 0;   // keys and values acknowledged
+  std::uint64_t absent_rows = 0;    // pulled rows that no shard had
+  std::uint64_t parts_applied = 0;  // as the shards acknowledged them
+  std::uint64_t parts_duplicated = 0;
+};
+
+// Bugs that the simulation plants to show that it would find them (tests/simulation). Never set elsewhere.
+struct ParameterClientFaults {
+  bool close_before_acknowledgements = false;
+};
+
+class ParameterClient {
+ public:
+  struct Options {
+    Duration retry = std::chrono::seconds(1);              // until a request without reply is sent again
+    Duration request_deadline = std::chrono::seconds(60);  // of silence of a shard that owes a reply
+    Duration wait_deadline = std::chrono::seconds(600);    // from first sent to answered, parked or not
+    std::uint64_t credit_bytes = 16u << 20;  // outstanding per shard and lane; one request may exceed it
+    std::uint32_t request_rows = 4096;       // rows per pull or push message, about
+  };
+  // Names a Pull or Push of this client.
+  using Ticket = std::uint64_t;
+
+  explicit ParameterClient(NodeId self, Options options, ParameterClientFaults faults = {});
+
+  // Tables and slot map. Before anything else; again when the scheduler has changed the map. REQUIRES:
+  // nothing outstanding.
+  void SetView(const Welcome& welcome);
+  // Clocks of earlier phases are forgotten. REQUIRES: nothing outstanding.
+  void BeginPhase(std::uint32_t phase);
+
+  // Asks for rows. `keys` is Key[n], ascending by ring position, distinct. Row i is written to values[i *
+  // dim], as replies arrive; `values` belongs to the caller and must stay until Done.
+  Ticket Pull(TableId table, Clock clock, AbsentRow absent, Buffer keys, float* values, TimePoint now,
+              Outbox& out);
+  // Sends the gradients of one sub-tree of slices (gradient_tree.h): `keys` as above, `values` float[n *
+  // dim]. Requests hold whole slot groups and refer to parts of the buffers. REQUIRES: clock is not closed.
+  Ticket Push(TableId table, Clock clock, std::uint16_t node, Buffer keys, Buffer values, TimePoint now,
+              Outbox& out);
+  // Tells every shard that all clocks up to this one are closed, as soon as all pushes up to it are
+  // acknowledged. REQUIRES: higher than every clock closed before in this phase; no push up to it comes
+  // after.
+  void Close(Clock clock, TimePoint now, Outbox& out);
+
+  // Every shard has answered; `values` of a pull are complete.
+  bool Done(Ticket ticket) const;
+  // Every shard has acknowledged a close of this clock or of a higher one of this phase.
+  bool ClosedEverywhere(Clock clock) const;
+  std::size_t outstanding() const {
+    return requests_.size() - free_.size();
+  }  // requests not answered, sent or not
+
+  // True: the message came from a shard and has been dealt with.
+  bool OnMessage(const Stamp& from, Message& message, TimePoint now, Outbox& out);
+  void OnTimer(TimePoint now, Outbox& out);
+  TimePoint NextTimer() const;
+
+  const Status& failure() const { return failure_; }
+  // What for, from whom, since when; empty when nothing is outstanding. For heartbeats and hang reports.
+  std::string Waiting(TimePoint now) const;
+  const ParameterClientCounters& counters() const { return counters_; }
+
+ private:
+  enum class Kind : std::uint8_t { kPull, kPush, kClose };
+  struct Request {
+    RequestId id = 0;  // sequence << kSlotBits | index in requests_; 0: free
+    Kind kind = Kind::kPull;
+    bool sent = false;
+    std::uint32_t shard = 0;
+    std::uint32_t ticket_slot = 0;
+    TableId table = 0;
+    AbsentRow absent = AbsentRow::kInitial;
+    std::uint16_t node = 0;
+    std::uint32_t dim = 0;
+    Clock clock = 0;
+    std::uint64_t bytes = 0;  // of credit
+    Buffer keys, values, runs;
+    float* target = nullptr;  // where a pull's values go
+    TimePoint first_sent{};
+    bool parked = false;
+    std::uint32_t parked_behind = 0;  // worker index
+    Clock parked_closed = 0;          // what it has closed
+  };
+  struct Lane {
+    std::uint64_t outstanding_bytes = 0;
+    std::deque<std::uint32_t> queue;  // of requests_
+  };
+  struct Shard {
+    Lane pulls, pushes;
+    TimePoint last_heard{};
+    Clock closed = -1;  // acknowledged
+  };
+  struct TicketState {
+    Ticket id = 0;  // sequence << kSlotBits | index in tickets_; 0: free
+    std::uint32_t remaining = 0;
+  };
+  struct PushCount {
+    Clock clock = 0;
+    std::uint32_t unacknowledged = 0;
+  };
+  struct Retry {
+    TimePoint due;
+    RequestId id;
+  };
+
+  const TableSpec& Table(TableId table) const;
+  Lane& LaneOf(const Request& request);
+  Ticket NewTicket(std::uint32_t requests);
+  Request& NewRequest(Kind kind, std::uint32_t shard, TimePoint now);
+  Request* Find(RequestId id);
+  void Enqueue(Request& request, TimePoint now, Outbox& out);
+  void SendQueued(std::uint32_t shard, Lane& lane, TimePoint now, Outbox& out);
+  void Transmit(const Request& request, TimePoint now, Outbox& out);
+  void Finish(Request& request, TimePoint now, Outbox& out);
+  void SendReadyCloses(TimePoint now, Outbox& out);
+  void OnReply(const PullReply& reply, Request& request);
+  void OnError(const ErrorReply& error, Request& request);
+  void NoticeTime(TimePoint now);
+  void Fail(ErrorCode code, std::string text);
+  std::string Describe(const Request& request, TimePoint now) const;
+  // Calls visit(group, first row, rows) for each run of keys of one slot group.
+  template <typename Visit>
+  void ForEachGroup(const TableSpec& table, const Buffer& keys, Visit visit);
+
+  const NodeId self_;
+  const Options options_;
+  const ParameterClientFaults faults_;
+  std::vector<TableSpec> tables_;
+  SlotMap slot_map_;
+  std::uint32_t phase_ = 0;
+  std::uint64_t next_sequence_ = 1;
+  std::vector<Request> requests_;
+  std::vector<std::uint32_t> free_;  // of requests_
+  std::vector<TicketState> tickets_;
+  std::vector<std::uint32_t> free_tickets_;
+  std::vector<Shard> shards_;
+  std::deque<Retry> retries_;      // ascending: the interval is the same for all
+  std::vector<PushCount> pushes_;  // clocks with unacknowledged pushes, ascending
+  std::deque<Clock> closes_;       // waiting for acknowledgements, ascending
+  TimePoint last_time_{};
+  Status failure_;
+  ParameterClientCounters counters_;
+};
+
+}  // namespace cohort
+
+#endif  // COHORT_WORKER_PARAMETER_CLIENT_H_
