@@ -158,6 +158,7 @@ std::optional<PhaseOrder> SchedulerClient::TakePhaseOrder() {
 void SchedulerClient::ConfirmPhase(const PhaseOrder& order, TimePoint now, Outbox& out) {
   NoticeTime(now);
   confirmed_phase_ = std::max(confirmed_phase_, order.phase);
+  if (welcome_ && heartbeat_) SendHeartbeat(now, out);
   out.Send(kSchedulerNode, PhaseReply{order.request_id});
 }
 

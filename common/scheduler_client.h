@@ -49,7 +49,8 @@ class SchedulerClient {
   // The newest phase order not yet taken. The owner confirms it when it has done what the order asks for
   // (a shard: serves the phase; a worker: has begun it; kStop: is about to end).
   std::optional<PhaseOrder> TakePhaseOrder();
-  // Sends the PhaseReply, and sends it again whenever the order is repeated.
+  // Sends a heartbeat, so that the scheduler has the counters up to here, then the PhaseReply; the reply
+  // again whenever the order is repeated.
   void ConfirmPhase(const PhaseOrder& order, TimePoint now, Outbox& out);
   // Each snapshot order once; acknowledged on arrival. Its owner answers with SnapshotDone through
   // SendReliably.

@@ -15,6 +15,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/message.h"
@@ -51,6 +52,8 @@ class Coordinator : public Node {
   // Everyone has confirmed the end, or had the time to.
   bool finished() const { return state_ == State::kFinished; }
 
+  // Messages of other runs, of replaced processes and of nodes that are no members: dropped.
+  std::uint64_t ignored_messages() const { return ignored_messages_; }
   const Membership& membership() const { return membership_; }
   const Leases& leases() const { return leases_; }
   const std::vector<SnapshotDone>& snapshots() const {
@@ -80,27 +83,30 @@ class Coordinator : public Node {
   };
 
   void OnRegister(const Stamp& from, Member* member, Register message, TimePoint now, Outbox& out);
-  void OnHeartbeat(Member& member, Heartbeat message, Outbox& out);
+  void OnHeartbeat(Member& member, Heartbeat message, TimePoint now, Outbox& out);
   void OnPhaseReply(Member& member, const PhaseReply& message, TimePoint now, Outbox& out);
   void OnPhaseDone(Member& member, PhaseDone message, TimePoint now, Outbox& out);
-  void OnLeaseRequest(Member& member, const LeaseRequest& message, Outbox& out);
+  void OnLeaseRequest(const Member& member, const LeaseRequest& message, Outbox& out);
   void OnScoreBlock(Member& member, ScoreBlock message, TimePoint now, Outbox& out);
   void OnSnapshotDone(Member& member, SnapshotDone message, TimePoint now, Outbox& out);
 
-  void SendWelcome(const Member& member, RequestId id, Outbox& out) const;
+  void SendWelcome(NodeId node, RequestId id, Outbox& out) const;
   void NextStep(TimePoint now, Outbox& out);
   void OrderWorkers(TimePoint now, Outbox& out);
   void FinishPhaseIfDone(TimePoint now, Outbox& out);
-  void Order(const Member& member, Message message, Duration limit, TimePoint now, Outbox& out);
   void GrantWaitingLeases(Outbox& out);
   bool MayGrant() const;
+  void FailMember(const Member& member, const std::string& how, TimePoint now, Outbox& out);
   void Stop(Status verdict, TimePoint now, Outbox& out);
   void TakeSample(TimePoint now);
   void Event(const std::string& text);
   std::string StepName() const;
   bool Scoring() const;
   double SecondsSinceStart(TimePoint now) const;
-  void UpdateCounters(Member& member, std::uint32_t phase, Counters counters);
+  void UpdateCounters(Member& member, std::uint32_t phase, Counters counters, TimePoint now);
+  void Losses(std::vector<double>* sum, std::vector<double>* weight) const;
+  std::uint64_t PhaseSamples() const;
+  void SendOrder(const Member& member, PhaseOrder order, TimePoint now, Outbox& out);
 
   const RunPlan plan_;
   ScoreSink* const sink_;
@@ -112,6 +118,7 @@ class Coordinator : public Node {
   TimePoint started_at_{};
   RequestId next_id_ = 1;
   std::string kernels_;
+  std::uint64_t ignored_messages_ = 0;
 
   // The current step.
   std::size_t step_ = 0;     // index in plan_.steps
@@ -119,6 +126,7 @@ class Coordinator : public Node {
   PhaseOrder order_;
   Clock next_clock_ = 0;
   TimePoint phase_started_{};
+  TimePoint last_progress_{};
   std::map<NodeId, PendingOrder> orders_;  // not confirmed yet
   std::set<std::uint32_t> workers_done_;
   std::set<std::uint32_t> shards_written_;

@@ -4,10 +4,12 @@
 #define COHORT_SCHEDULER_LEASES_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "common/dataset.h"
 #include "common/message.h"
 #include "common/types.h"
 
@@ -42,19 +44,20 @@ class Leases {
 
   const LeaseRecord* Find(std::uint64_t lease) const;
   const std::vector<LeaseRecord>& journal() const { return journal_; }
-  bool exhausted() const { return block_count_ == 0 || next_block_ * kRowsPerBlock >= rows_; }
+  bool exhausted() const { return block_count_ == 0 || next_row() >= rows_; }
+  std::uint64_t next_row() const { return next_block_ * kBlockRows; }  // of the next lease
+  std::uint64_t lease_rows() const { return block_count_ * kBlockRows; }
   std::uint64_t next_lease() const { return first_lease_ + journal_.size(); }
 
  private:
-  static const std::uint64_t kRowsPerBlock;
   std::uint64_t rows_;
   std::uint64_t block_count_;
   std::uint32_t batch_rows_;
   std::uint64_t first_lease_;
   std::uint64_t next_block_ = 0;
   std::vector<LeaseRecord> journal_;
-  // By (worker, request id): the lease granted, or none left.
-  std::unordered_map<std::uint64_t, std::optional<std::uint64_t>> answers_;
+  // By worker and request id.
+  std::map<std::pair<std::uint32_t, RequestId>, LeaseReply> answers_;
 };
 
 }  // namespace cohort

@@ -1,0 +1,95 @@
+#include "scheduler/membership.h"
+
+#include <algorithm>
+
+namespace cohort {
+
+Membership::Membership(std::uint32_t shards, std::uint32_t workers, Duration dead_after)
+    : dead_after_(dead_after), shards_(shards), missing_(shards + workers) {
+  members_.resize(missing_);
+  for (std::uint32_t i = 0; i < shards; ++i) members_[i].node = ShardNode(i);
+  for (std::uint32_t i = 0; i < workers; ++i) members_[shards + i].node = WorkerNode(i);
+  for (Member& member : members_) member.silence_allowed = dead_after_;
+}
+
+const Member* Membership::Find(NodeId node) const {
+  const std::size_t workers = members_.size() - shards_;
+  if (node.role == Role::kShard && node.index < shards_) return &members_[node.index];
+  if (node.role == Role::kWorker && node.index < workers) return &members_[shards_ + node.index];
+  return nullptr;
+}
+
+Member* Membership::Find(NodeId node) {
+  return const_cast<Member*>(static_cast<const Membership*>(this)->Find(node));
+}
+
+bool Membership::Add(Member& member, const Register& registration, std::uint32_t incarnation, TimePoint now) {
+  if (member.registered()) {
+    return member.registration.pid == registration.pid && member.registration.host == registration.host &&
+           member.incarnation == incarnation;
+  }
+  member.registration = registration;
+  member.incarnation = incarnation;
+  member.state = MemberState::kAlive;
+  member.last_heard = now;
+  --missing_;
+  return true;
+}
+
+std::string Membership::Missing() const {
+  std::string text;
+  for (const Member& member : members_) {
+    if (member.registered()) continue;
+    if (!text.empty()) text += ", ";
+    text += ToString(member.node);
+  }
+  return text;
+}
+
+void Membership::Allow(Member& member, std::optional<Duration> limit, TimePoint now) {
+  member.silence_allowed = std::max(dead_after_, limit.value_or(dead_after_));
+  member.last_heard = std::max(member.last_heard, now);
+}
+
+void Membership::Heard(Member& member, TimePoint now) {
+  member.last_heard = std::max(member.last_heard, now);
+  if (member.state == MemberState::kSuspected) member.state = MemberState::kAlive;
+}
+
+std::vector<Member*> Membership::Judge(TimePoint now) {
+  std::vector<Member*> changed;
+  const Duration gap = last_judged_ == kNever ? Duration(0) : now - last_judged_;
+  last_judged_ = now;
+  const bool forgive = gap > dead_after_ / 2;
+  for (Member& member : members_) {
+    if (!member.registered() || member.state == MemberState::kDead) continue;
+    if (forgive) member.last_heard = std::min(now, member.last_heard + gap);
+    const Duration silence = now - member.last_heard;
+    const MemberState state = silence >= member.silence_allowed       ? MemberState::kDead
+                              : silence >= member.silence_allowed / 2 ? MemberState::kSuspected
+                                                                      : MemberState::kAlive;
+    if (state == member.state) continue;
+    member.state = state;
+    changed.push_back(&member);
+  }
+  return changed;
+}
+
+TimePoint Membership::NextJudgement() const {
+  // Often enough that a gap between two calls means that this process did not run.
+  return last_judged_ == kNever ? kNever : last_judged_ + dead_after_ / 4;
+}
+
+std::string Membership::CommonKernels() const {
+  const bool all = std::all_of(members_.begin(), members_.end(),
+                               [](const Member& member) { return member.registration.kernels == "avx512"; });
+  return all ? "avx512" : "avx2";
+}
+
+std::string Describe(const Member& member) {
+  if (!member.registered()) return ToString(member.node);
+  return ToString(member.node) + " (pid " + std::to_string(member.registration.pid) + " on host " +
+         member.registration.host + ")";
+}
+
+}  // namespace cohort
