@@ -1,0 +1,28 @@
+#include "common/nearest.h"
+
+#include <gtest/gtest.h>
+
+namespace cohort {
+namespace {
+
+TEST(Nearest, EditDistance) {
+  EXPECT_EQ(EditDistance("", ""), 0u);
+  EXPECT_EQ(EditDistance("", "abc"), 3u);
+  EXPECT_EQ(EditDistance("kitten", "sitting"), 3u);
+  EXPECT_EQ(EditDistance("trian", "train"), 1u);  // a swap
+}
+
+TEST(Nearest, FindsTheNearestOrNothing) {
+  const std::vector<std::string> keys{"batch_size", "epochs", "seed", "slices"};
+  EXPECT_EQ(NearestOf("bacth_size", keys), "batch_size");
+  EXPECT_EQ(NearestOf("Epoch", keys), "epochs");
+  EXPECT_EQ(NearestOf("sed", keys), "seed");
+  EXPECT_EQ(NearestOf("learning_rate", keys), "");
+  EXPECT_EQ(NearestOf("x", {}), "");
+  EXPECT_EQ(NearestOf(std::string(100000, 'a'), keys), "");
+  EXPECT_EQ(DidYouMean("sed", keys), "; did you mean \"seed\"?");
+  EXPECT_EQ(DidYouMean("zzz", keys), "");
+}
+
+}  // namespace
+}  // namespace cohort
