@@ -15,10 +15,10 @@
 
 #include "common/dataset.h"
 #include "common/status.h"
-#include "worker/object_pool.h"
 #include "worker/batch.h"
 #include "worker/encoder.h"
 #include "worker/epoch_order.h"
+#include "worker/object_pool.h"
 
 namespace cohort {
 

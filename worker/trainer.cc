@@ -1,0 +1,203 @@
+#include "worker/trainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "common/gradient_tree.h"
+
+namespace cohort {
+namespace {
+
+// Adds the time since its construction to one part of the step.
+class Stopwatch {
+ public:
+  Stopwatch(StepPart part, TrainProgress* progress)
+      : sum_(progress->step_seconds[static_cast<std::size_t>(part)]),
+        start_(std::chrono::steady_clock::now()) {}
+  ~Stopwatch() { sum_ += Seconds(); }
+  double Seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  double& sum_;
+  const std::chrono::steady_clock::time_point start_;
+};
+
+}  // namespace
+
+std::uint32_t SliceRows(const RunConfig& config, std::uint32_t workers) {
+  const std::uint32_t parts = config.train.consistency == Consistency::kBsp ? config.train.slices : workers;
+  if (config.train.consistency == Consistency::kBsp) return (config.train.batch_size + parts - 1) / parts;
+  return std::max(1u, config.train.batch_size / parts);  // as the leases say (scheduler/leases.h)
+}
+
+Trainer::Trainer(const ModelSpec& spec, const RunConfig& config, std::uint32_t worker, std::uint32_t workers)
+    : spec_(spec),
+      config_(config),
+      worker_(worker),
+      workers_(workers),
+      model_(spec, SliceRows(config, workers)),
+      sum_(spec.dense_count, spec.config.embedding_dim),
+      dense_keys_(DenseKeys(spec)),
+      slice_loss_(spec.tasks.size()) {}
+
+Result<Clock> Trainer::Train(const PhaseOrder& order, WorkerLoop& loop, BatchReader& reader) {
+  progress_.clock = order.first_clock;
+  progress_.loss_sum.assign(spec_.tasks.size(), 0.0);
+  progress_.loss_weight.assign(spec_.tasks.size(), 0.0);
+  return config_.train.consistency == Consistency::kBsp ? TrainBsp(order, loop, reader)
+                                                        : TrainLeased(order, loop, reader);
+}
+
+Result<Clock> Trainer::TrainBsp(const PhaseOrder& order, WorkerLoop& loop, BatchReader& reader) {
+  const TrainConfig& train = config_.train;
+  reader.Start(BspEpoch{order.epoch, order.first_clock, worker_, workers_, train.batch_size, train.slices,
+                        train.shuffle_rows});
+  PulledBatch pulled;
+  Clock next_clock = order.first_clock;
+  for (bool last = false; !last;) {
+    std::unique_ptr<Batch> batch;
+    {
+      Stopwatch watch(StepPart::kRead, &progress_);
+      COHORT_ASSIGN_OR_RETURN(batch, loop.NextBatch(reader, [] { return false; }));
+    }
+    last = batch->last_of_source;
+    progress_.clock = batch->clock;
+    next_clock = batch->clock + 1;
+    if (batch->slice_count == 0) {  // nothing of this batch is ours, but its clock must be closed
+      loop.parameters().Close(batch->clock, loop.Now(), loop.out());
+      COHORT_RETURN_IF_ERROR(
+          loop.WaitUntil([&] { return loop.parameters().ClosedEverywhere(batch->clock); }));
+      reader.Recycle(std::move(batch));
+      continue;
+    }
+    {
+      Stopwatch watch(StepPart::kPullWait, &progress_);
+      const Clock clock = batch->clock;
+      pulled.Start(std::move(batch), spec_, dense_keys_, clock, AbsentRow::kInitial, loop);
+      COHORT_RETURN_IF_ERROR(pulled.Wait(loop));
+    }
+    COHORT_RETURN_IF_ERROR(Step(pulled, train.slices, loop));
+    reader.Recycle(std::move(pulled.batch));
+  }
+  COHORT_RETURN_IF_ERROR(loop.WaitUntil([&] { return loop.parameters().ClosedEverywhere(next_clock - 1); }));
+  return next_clock;
+}
+
+Result<Clock> Trainer::TrainLeased(const PhaseOrder& order, WorkerLoop& loop, BatchReader& reader) {
+  const std::uint64_t rows = spec_.data.rows[static_cast<std::size_t>(Split::kTrain)];
+  const EpochOrder epoch(config_.seed, rows, order.epoch);
+  Clock next_clock = order.first_clock;  // after all leases taken so far
+  bool asked = false, exhausted = false;
+
+  // Asks for a lease when the reader has come to the end of the last one, and hands it to the reader when it
+  // comes.
+  const auto keep_leases_coming = [&] {
+    if (std::optional<LeaseReply> lease = loop.scheduler().TakeLease()) {
+      asked = false;
+      if (lease->granted) {
+        reader.Start(TrainLease{order.epoch, lease->lease, lease->first_block, lease->block_count,
+                                lease->first_clock, lease->batch_rows});
+        next_clock = lease->first_clock +
+                     static_cast<Clock>(BatchCount(epoch.RowsOfWindow(lease->first_block, lease->block_count),
+                                                   lease->batch_rows));
+      } else {
+        exhausted = true;
+      }
+    }
+    if (!asked && !exhausted && reader.ReadAll()) {
+      loop.scheduler().SendReliably(LeaseRequest{0, order.phase, next_clock}, loop.Now(), loop.out());
+      asked = true;
+    }
+    return exhausted && !asked && reader.ReadAll();
+  };
+  // The next batch, its pull begun. No batch: the phase has no more data for us.
+  const auto fetch = [&](PulledBatch* into) -> Status {
+    std::unique_ptr<Batch> batch;
+    {
+      Stopwatch watch(StepPart::kRead, &progress_);
+      COHORT_ASSIGN_OR_RETURN(batch, loop.NextBatch(reader, keep_leases_coming));
+    }
+    if (!batch) {
+      into->batch.reset();
+      return Status();
+    }
+    const Clock clock = batch->clock;
+    into->Start(std::move(batch), spec_, dense_keys_, clock, AbsentRow::kInitial, loop);
+    return Status();
+  };
+
+  // While one batch is computed, the next one is pulled.
+  PulledBatch slots[2];
+  PulledBatch* current = &slots[0];
+  PulledBatch* next = &slots[1];
+  COHORT_RETURN_IF_ERROR(fetch(current));
+  while (current->batch) {
+    COHORT_RETURN_IF_ERROR(fetch(next));
+    {
+      Stopwatch watch(StepPart::kPullWait, &progress_);
+      COHORT_RETURN_IF_ERROR(current->Wait(loop));
+    }
+    progress_.clock = current->batch->clock;
+    COHORT_RETURN_IF_ERROR(Step(*current, 1, loop));
+    reader.Recycle(std::move(current->batch));
+    std::swap(current, next);
+  }
+  loop.parameters().Close(kClockInfinity, loop.Now(), loop.out());
+  COHORT_RETURN_IF_ERROR(loop.WaitUntil([&] { return loop.parameters().ClosedEverywhere(kClockInfinity); }));
+  return next_clock;
+}
+
+Status Trainer::Step(const PulledBatch& pulled, std::uint32_t slices, WorkerLoop& loop) {
+  const Batch& batch = *pulled.batch;
+  {
+    Stopwatch watch(StepPart::kCompute, &progress_);
+    model_.SetDense(pulled.dense.data());
+    sum_.Start(slices);
+    for (std::size_t s = 0; s < batch.slice_count; ++s) {
+      const Slice& slice = batch.slices[s];
+      sum_.Prepare(slice.distinct.size());
+      // The batch's first row is in slice 0 on whichever worker: it carries the once-per-batch L2.
+      model_.Step(slice.Input(pulled.embeddings.data()), batch.total_weight.data(),
+                  /*with_l2=*/slice.index == 0, {sum_.dense(), sum_.embedding(), slice_loss_.data()});
+      sum_.Add(slice, *batch.keys, batch.positions);
+      for (std::size_t task = 0; task < slice_loss_.size(); ++task)
+        progress_.loss_sum[task] += slice_loss_[task];
+      COHORT_RETURN_IF_ERROR(loop.Breathe());
+    }
+    const double seconds = watch.Seconds();
+    COHORT_RETURN_IF_ERROR(
+        SlowDown(std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds)), loop));
+  }
+  Stopwatch watch(StepPart::kPush, &progress_);
+  for (std::size_t task = 0; task < batch.total_weight.size(); ++task) {
+    // In bsp every worker knows the whole batch's total and reports its rows' share of it: the shares sum to
+    // the total.
+    const double share = static_cast<double>(batch.rows) / std::max(1u, batch.global_rows);
+    progress_.loss_weight[task] += batch.total_weight[task] * share;
+  }
+  progress_.samples += batch.rows;
+  for (const SliceSum::Part& part : sum_.parts()) {
+    loop.parameters().Push(kDenseTable, batch.clock, part.node, dense_keys_, AsBuffer(part.dense), loop.Now(),
+                           loop.out());
+    const GradientRows& rows = *part.embedding;
+    loop.parameters().Push(kEmbeddingTable, batch.clock, part.node,
+                           Buffer(part.embedding, rows.keys.data(), rows.keys.size() * sizeof(Key)),
+                           Buffer(part.embedding, rows.values.data(), rows.values.size() * sizeof(float)),
+                           loop.Now(), loop.out());
+  }
+  loop.parameters().Close(batch.clock, loop.Now(), loop.out());
+  return loop.Breathe();
+}
+
+Status Trainer::SlowDown(Duration computed, WorkerLoop& loop) {
+  if (config_.cluster.slow_worker != static_cast<std::int64_t>(worker_) || config_.cluster.slow_factor <= 1)
+    return Status();
+  const auto extra = std::chrono::duration_cast<Duration>(computed * (config_.cluster.slow_factor - 1));
+  const TimePoint until = loop.Now() + extra;
+  return loop.WaitUntil([&] { return loop.Now() >= until; });
+}
+
+}  // namespace cohort

@@ -1,0 +1,70 @@
+// START HERE. Trainer: a worker's share of a training phase. Step() reads like the algorithm: pull, forward
+// and backward slice by slice, push, close the clock.
+#ifndef COHORT_WORKER_TRAINER_H_
+#define COHORT_WORKER_TRAINER_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "common/config.h"
+#include "common/message.h"
+#include "common/status.h"
+#include "worker/batch_reader.h"
+#include "worker/model/model.h"
+#include "worker/pulled_batch.h"
+#include "worker/slice_sum.h"
+#include "worker/worker_loop.h"
+
+namespace cohort {
+
+// Where a step's time goes; Counters::step_seconds has one sum for each.
+enum class StepPart : std::uint8_t { kRead = 0, kPullWait, kCompute, kPush, kCount };
+inline constexpr const char* kStepPartNames[] = {"read", "pull_wait", "compute", "push"};
+
+// What a training phase has done so far.
+struct TrainProgress {
+  Clock clock = 0;
+  std::uint64_t samples = 0;
+  std::vector<double> loss_sum, loss_weight;  // by model task, of this phase
+  std::array<double, static_cast<std::size_t>(StepPart::kCount)> step_seconds{};
+};
+
+// One thread.
+class Trainer {
+ public:
+  // `spec` and `config` must outlive the trainer.
+  Trainer(const ModelSpec& spec, const RunConfig& config, std::uint32_t worker, std::uint32_t workers);
+
+  // Takes part in a training phase until it ends: in bsp all clocks of the epoch, in ssp and asp leases while
+  // there are any. Returns the first clock not used.
+  Result<Clock> Train(const PhaseOrder& order, WorkerLoop& loop, BatchReader& reader);
+
+  const TrainProgress& progress() const { return progress_; }
+
+ private:
+  Result<Clock> TrainBsp(const PhaseOrder& order, WorkerLoop& loop, BatchReader& reader);
+  Result<Clock> TrainLeased(const PhaseOrder& order, WorkerLoop& loop, BatchReader& reader);
+  // Computes the gradients of a pulled batch, pushes them and closes its clock.
+  Status Step(const PulledBatch& pulled, std::uint32_t slices, WorkerLoop& loop);
+  // An experiment's handicap (cluster.slow_worker): waits as if computing had taken slow_factor times as
+  // long.
+  Status SlowDown(Duration computed, WorkerLoop& loop);
+
+  const ModelSpec& spec_;
+  const RunConfig& config_;
+  const std::uint32_t worker_, workers_;
+  Model<float> model_;
+  SliceSum sum_;
+  Buffer dense_keys_;
+  std::vector<double> slice_loss_;
+  TrainProgress progress_;
+};
+
+// Rows of a slice in training: bsp pads to the nominal slice, ssp and asp to the worker's share of the batch.
+std::uint32_t SliceRows(const RunConfig& config, std::uint32_t workers);
+
+}  // namespace cohort
+
+#endif  // COHORT_WORKER_TRAINER_H_

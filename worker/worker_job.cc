@@ -1,0 +1,135 @@
+#include "worker/worker_job.h"
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "common/config.h"
+#include "common/dataset.h"
+#include "common/model_files.h"
+#include "worker/model/kernels.h"
+#include "worker/scorer.h"
+#include "worker/trainer.h"
+#include "worker/worker_loop.h"
+
+namespace cohort {
+namespace {
+
+// All that lives as long as the worker takes part.
+class Job {
+ public:
+  Job(WorkerLoop& loop, std::uint32_t index, std::function<void(Counters*)> measure)
+      : loop_(loop), index_(index), measure_(std::move(measure)) {}
+  ~Job() { loop_.scheduler().SetHeartbeat(nullptr); }  // it refers to this
+
+  Status Run() {
+    COHORT_RETURN_IF_ERROR(loop_.WaitUntil([&] { return loop_.scheduler().welcome() != nullptr; }));
+    COHORT_RETURN_IF_ERROR(Prepare(*loop_.scheduler().welcome()));
+    loop_.scheduler().SetHeartbeat([this] { return MakeHeartbeat(); });
+    for (;;) {
+      COHORT_ASSIGN_OR_RETURN(const PhaseOrder order, loop_.NextPhase());
+      if (order.kind == PhaseKind::kStop) return Stop(order);
+      phase_ = order.phase;
+      loop_.parameters().BeginPhase(order.phase);
+      loop_.scheduler().ConfirmPhase(order, loop_.Now(), loop_.out());
+      COHORT_ASSIGN_OR_RETURN(const Clock next_clock, Take(order));
+      loop_.scheduler().SendReliably(PhaseDone{0, order.phase, next_clock, MakeCounters()}, loop_.Now(),
+                                     loop_.out());
+    }
+  }
+
+  // Confirms the end and gives the confirmation a moment to leave.
+  Status Stop(const PhaseOrder& order) {
+    loop_.scheduler().ConfirmPhase(order, loop_.Now(), loop_.out());
+    (void)loop_.Breathe();
+    if (order.reason.empty()) return Status();
+    return Status(ErrorCode::kUnavailable, "the run ends: " + order.reason);
+  }
+
+ private:
+  Status Prepare(const Welcome& welcome) {
+    workers_ = welcome.worker_count;
+    COHORT_ASSIGN_OR_RETURN(config_,
+                            ParseRunConfig(welcome.run_config, "the scheduler's run configuration", ""));
+    COHORT_RETURN_IF_ERROR(UseKernels(welcome.kernels));
+    COHORT_ASSIGN_OR_RETURN(std::unique_ptr<DatasetReader> dataset, DatasetReader::Open(config_.data));
+    DatasetInfo trained_on = dataset->info();
+    if (!welcome.model_path.empty()) {
+      COHORT_ASSIGN_OR_RETURN(const ModelManifest manifest, ReadModelManifest(welcome.model_path));
+      COHORT_ASSIGN_OR_RETURN(trained_on, DatasetInfoFromJson(manifest.dataset_info));
+    }
+    COHORT_ASSIGN_OR_RETURN(spec_, BuildModelSpec(config_, trained_on));
+    COHORT_ASSIGN_OR_RETURN(Encoder encoder, Encoder::Create(spec_, dataset->info()));
+    reader_ = std::make_unique<BatchReader>(std::move(dataset), std::move(encoder), spec_.tasks.size(),
+                                            config_.seed);
+    return Status();
+  }
+
+  Result<Clock> Take(const PhaseOrder& order) {
+    if (order.kind == PhaseKind::kTrain) {
+      if (!trainer_) trainer_ = std::make_unique<Trainer>(spec_, config_, index_, workers_);
+      return trainer_->Train(order, loop_, *reader_);
+    }
+    if (!scorer_) scorer_ = std::make_unique<Scorer>(spec_);
+    // In training an absent row is a new one; in scoring it is a default, and counted.
+    absent_before_ = loop_.parameters().counters().absent_rows;
+    scoring_ = true;
+    COHORT_RETURN_IF_ERROR(scorer_->Score(order, loop_, *reader_));
+    scoring_ = false;
+    absent_scored_ += loop_.parameters().counters().absent_rows - absent_before_;
+    return order.first_clock;
+  }
+
+  Counters MakeCounters() {
+    Counters counters;
+    if (trainer_) {
+      const TrainProgress& progress = trainer_->progress();
+      counters.clock = progress.clock;
+      counters.samples = progress.samples;
+      counters.loss_sum = progress.loss_sum;
+      counters.loss_weight = progress.loss_weight;
+      counters.step_seconds.assign(progress.step_seconds.begin(), progress.step_seconds.end());
+    }
+    if (scorer_) counters.samples += scorer_->samples();
+    const ParameterClientCounters& client = loop_.parameters().counters();
+    counters.retries = client.retries + loop_.scheduler().retries();
+    counters.absent_rows = absent_scored_ + (scoring_ ? client.absent_rows - absent_before_ : 0);
+    counters.queue_depth = loop_.parameters().outstanding();
+    if (measure_) measure_(&counters);
+    return counters;
+  }
+
+  Heartbeat MakeHeartbeat() { return {0, phase_, MakeCounters(), loop_.parameters().Waiting(loop_.Now())}; }
+
+  WorkerLoop& loop_;
+  const std::uint32_t index_;
+  const std::function<void(Counters*)> measure_;
+  std::uint32_t workers_ = 1;
+  std::uint32_t phase_ = 0;
+  RunConfig config_;
+  ModelSpec spec_;
+  std::unique_ptr<BatchReader> reader_;
+  std::unique_ptr<Trainer> trainer_;
+  std::unique_ptr<Scorer> scorer_;
+  bool scoring_ = false;
+  std::uint64_t absent_before_ = 0, absent_scored_ = 0;
+};
+
+}  // namespace
+
+Status RunWorker(Worker& worker, Pump& pump, std::uint32_t index, std::function<void(Counters*)> measure) {
+  WorkerLoop loop(worker, pump);
+  worker.scheduler().Start(loop.Now(), loop.out());
+  Job job(loop, index, std::move(measure));
+  Status status = job.Run();
+  if (status.ok() || !worker.scheduler().failure().ok()) return status;
+  // The scheduler decides what a failure means for the run; it answers with the stop.
+  if (status.code() != ErrorCode::kUnavailable) {
+    worker.scheduler().SendReliably(Failure{0, ToString(WorkerNode(index)) + ": " + status.text()},
+                                    loop.Now(), loop.out());
+  }
+  if (const std::optional<PhaseOrder> stop = loop.WaitForStop(std::chrono::seconds(5))) (void)job.Stop(*stop);
+  return status;
+}
+
+}  // namespace cohort
