@@ -1,0 +1,484 @@
+// The coordinator, driven with messages in virtual time: members are played by the test.
+#include "scheduler/coordinator.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace cohort {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class Recorder : public ScoreSink, public RunObserver {
+ public:
+  Status OnPhase(const PhaseOrder& order) override {
+    phases.push_back(order.split);
+    return {};
+  }
+  Status OnBlock(const ScoreBlock& block) override {
+    first_rows.push_back(block.first_row);
+    return block_status;
+  }
+  Status OnPhaseEnd() override {
+    ++ended;
+    return {};
+  }
+  void OnSample(const MetricsSample& sample) override { samples.push_back(sample); }
+  void OnPhaseEnd(const PhaseSummary& summary) override { summaries.push_back(summary); }
+  void OnEvent(const std::string& text) override { events.push_back(text); }
+
+  std::vector<Split> phases;
+  std::vector<std::uint64_t> first_rows;
+  Status block_status;
+  int ended = 0;
+  std::vector<MetricsSample> samples;
+  std::vector<PhaseSummary> summaries;
+  std::vector<std::string> events;
+};
+
+RunPlan SmallPlan() {
+  RunPlan plan;
+  plan.run_id = 7;
+  plan.shards = 2;
+  plan.workers = 2;
+  plan.batch_size = 64;
+  plan.shuffle_rows = 65536;
+  plan.rows = {20000, 5000, 3000};
+  plan.prediction_columns = 1;
+  plan.steps = {PlanStep::Phase(PhaseKind::kTrain, 0, Split::kTrain)};
+  return plan;
+}
+
+class Cluster {
+ public:
+  explicit Cluster(RunPlan plan) : plan_(plan), coordinator(plan, &recorder, &recorder) {
+    coordinator.Start(now);
+    for (std::uint32_t i = 0; i < plan.shards; ++i) nodes.push_back(ShardNode(i));
+    for (std::uint32_t i = 0; i < plan.workers; ++i) nodes.push_back(WorkerNode(i));
+  }
+
+  void Send(NodeId from, Message message) {
+    Stamp stamp;
+    stamp.sender = from;
+    stamp.run_id = plan_.run_id;
+    Outbox out;
+    coordinator.OnMessage(stamp, std::move(message), now, out);
+    Collect(out);
+  }
+  void Collect(Outbox& out) {
+    for (Outgoing& each : out.Take()) inbox[each.to].push_back(std::move(each.message));
+  }
+  // Moves time on in steps, as the driver does; those in `beating` send heartbeats.
+  void Run(Duration duration, const std::vector<NodeId>& beating) {
+    const TimePoint end = now + duration;
+    while (now < end) {
+      now += milliseconds(250);
+      for (NodeId node : beating) Send(node, Heartbeat{NextId(), phase, counters[node], {}});
+      if (now >= coordinator.NextTimer()) {
+        Outbox out;
+        coordinator.OnTimer(now, out);
+        Collect(out);
+      }
+    }
+  }
+  void RegisterAll() {
+    for (NodeId node : nodes) Send(node, RegistrationOf(node));
+  }
+  Register RegistrationOf(NodeId node) {
+    Register registration;
+    registration.request_id = NextId();
+    registration.host = "x";
+    registration.pid = 1000 + node.index + (node.role == Role::kWorker ? 100 : 0);
+    registration.kernels = node == WorkerNode(1) ? "avx2" : "avx512";
+    if (node.role == Role::kShard) registration.endpoint = "tcp://h:" + std::to_string(node.index);
+    return registration;
+  }
+  // The newest message of a kind that `node` has received; removes all.
+  template <typename T>
+  std::optional<T> Take(NodeId node) {
+    std::optional<T> found;
+    for (Message& message : inbox[node]) {
+      if (T* body = std::get_if<T>(&message)) found = std::move(*body);
+    }
+    inbox[node].clear();
+    return found;
+  }
+  // Confirms the newest order of each.
+  std::optional<PhaseOrder> Confirm(NodeId node) {
+    auto order = Take<PhaseOrder>(node);
+    if (order) {
+      phase = order->phase;
+      Send(node, PhaseReply{order->request_id});
+    }
+    return order;
+  }
+  void BeginPhase() {
+    Confirm(ShardNode(0)), Confirm(ShardNode(1));
+    Confirm(WorkerNode(0)), Confirm(WorkerNode(1));
+  }
+  void Done(std::uint32_t worker, Clock next_clock) {
+    Send(WorkerNode(worker), PhaseDone{NextId(), phase, next_clock, counters[WorkerNode(worker)]});
+  }
+  LeaseReply Lease(std::uint32_t worker) {
+    Send(WorkerNode(worker), LeaseRequest{NextId(), phase, 0});
+    return Take<LeaseReply>(WorkerNode(worker)).value_or(LeaseReply{});
+  }
+  ScoreBlock Block(const LeaseReply& lease, std::uint64_t first, std::uint32_t rows) {
+    ScoreBlock block;
+    block.request_id = NextId();
+    block.phase = phase;
+    block.lease = lease.lease;
+    block.first_row = first;
+    block.rows = rows;
+    block.prediction_columns = 1;
+    block.predictions = Buffer::Own(std::vector<float>(rows, 0.5f));
+    return block;
+  }
+  RequestId NextId() { return next_id_++; }
+
+  RunPlan plan_;
+  Recorder recorder;
+  TimePoint now{};
+  Coordinator coordinator;
+  std::vector<NodeId> nodes;
+  std::map<NodeId, std::vector<Message>> inbox;
+  std::map<NodeId, Counters> counters;
+  std::uint32_t phase = 0;
+
+ private:
+  RequestId next_id_ = 1;
+};
+
+TEST(Coordinator, WelcomesEveryoneOnceTheLastHasRegistered) {
+  Cluster cluster(SmallPlan());
+  for (NodeId node : {ShardNode(1), ShardNode(0), WorkerNode(0)})
+    cluster.Send(node, cluster.RegistrationOf(node));
+  EXPECT_EQ(cluster.Take<RegisterPending>(WorkerNode(0))->waiting_for, "worker 1");
+  EXPECT_FALSE(cluster.Take<Welcome>(ShardNode(0)));
+  cluster.Send(WorkerNode(1), cluster.RegistrationOf(WorkerNode(1)));
+  for (NodeId node : cluster.nodes) {
+    const auto welcome = cluster.Take<Welcome>(node);
+    ASSERT_TRUE(welcome) << ToString(node);
+    EXPECT_THAT(welcome->shard_endpoints, ElementsAre("tcp://h:0", "tcp://h:1"));
+    EXPECT_EQ(welcome->worker_count, 2u);
+    EXPECT_EQ(welcome->slot_map.shard_count, 2u);
+    EXPECT_EQ(welcome->kernels, "avx2");  // the lowest common path
+  }
+  // Who asks again (its Welcome was lost) gets it again.
+  cluster.Send(WorkerNode(0), cluster.RegistrationOf(WorkerNode(0)));
+  EXPECT_TRUE(cluster.Take<Welcome>(WorkerNode(0)));
+}
+
+TEST(Coordinator, RefusesASecondProcessUnderTheSameNameAndUnknownNodes) {
+  Cluster cluster(SmallPlan());
+  cluster.Send(WorkerNode(0), cluster.RegistrationOf(WorkerNode(0)));
+  Register other = cluster.RegistrationOf(WorkerNode(0));
+  other.pid = 5;
+  cluster.Send(WorkerNode(0), other);
+  EXPECT_THAT(cluster.Take<ErrorReply>(WorkerNode(0))->text, HasSubstr("has registered already"));
+  cluster.Send(WorkerNode(9), cluster.RegistrationOf(WorkerNode(9)));
+  EXPECT_THAT(cluster.Take<ErrorReply>(WorkerNode(9))->text, HasSubstr("2 workers"));
+}
+
+TEST(Coordinator, FailsWhenSomeoneDoesNotRegisterInTime) {
+  Cluster cluster(SmallPlan());
+  const std::vector<NodeId> present = {ShardNode(0), WorkerNode(0), WorkerNode(1)};
+  for (NodeId node : present) cluster.Send(node, cluster.RegistrationOf(node));
+  cluster.Run(seconds(59), present);
+  EXPECT_FALSE(cluster.coordinator.decided());
+  cluster.Run(seconds(1), present);
+  ASSERT_TRUE(cluster.coordinator.decided());
+  EXPECT_EQ(cluster.coordinator.verdict().code(), ErrorCode::kTimeout);
+  EXPECT_THAT(cluster.coordinator.verdict().text(), HasSubstr("missing shard 1"));
+  // Those who are here are told why.
+  EXPECT_THAT(cluster.Take<PhaseOrder>(WorkerNode(0))->reason, HasSubstr("missing shard 1"));
+}
+
+TEST(Coordinator, LeadsShardsThenWorkersThroughAPhaseAndStops) {
+  Cluster cluster(SmallPlan());
+  cluster.RegisterAll();
+  cluster.Confirm(ShardNode(0));
+  EXPECT_FALSE(cluster.Take<PhaseOrder>(WorkerNode(0))) << "before every shard has confirmed";
+  const auto order = cluster.Confirm(ShardNode(1));
+  EXPECT_EQ(order->kind, PhaseKind::kTrain);
+  EXPECT_EQ(order->phase, 1u);
+  EXPECT_TRUE(cluster.Confirm(WorkerNode(0)));
+  EXPECT_TRUE(cluster.Confirm(WorkerNode(1)));
+  // bsp computes its batches from the clock: no leases.
+  EXPECT_FALSE(cluster.Lease(0).granted);
+
+  cluster.counters[WorkerNode(0)].samples = 12000;
+  cluster.counters[WorkerNode(0)].loss_sum = {30, 0};
+  cluster.counters[WorkerNode(0)].loss_weight = {100, 0};
+  cluster.counters[WorkerNode(1)].samples = 8000;
+  cluster.counters[WorkerNode(1)].loss_sum = {20, 0};
+  cluster.counters[WorkerNode(1)].loss_weight = {100, 0};
+  cluster.Done(0, 313);
+  EXPECT_FALSE(cluster.coordinator.decided());
+  cluster.Done(0, 313);  // repeated
+  EXPECT_FALSE(cluster.coordinator.decided());
+  cluster.Done(1, 312);
+  ASSERT_TRUE(cluster.coordinator.decided());
+  EXPECT_TRUE(cluster.coordinator.verdict().ok()) << cluster.coordinator.verdict().text();
+  EXPECT_EQ(cluster.coordinator.next_clock(), 313);
+  ASSERT_EQ(cluster.recorder.summaries.size(), 1u);
+  EXPECT_EQ(cluster.recorder.summaries[0].samples, 20000u);
+  EXPECT_DOUBLE_EQ(cluster.recorder.summaries[0].loss[0], 0.25);
+  EXPECT_TRUE(std::isnan(cluster.recorder.summaries[0].loss[1]));
+
+  EXPECT_FALSE(cluster.coordinator.finished());
+  for (NodeId node : cluster.nodes) EXPECT_EQ(cluster.Confirm(node)->kind, PhaseKind::kStop);
+  EXPECT_TRUE(cluster.coordinator.finished());
+}
+
+TEST(Coordinator, SendsOrdersAgainUntilTheyAreConfirmedAndGivesUpAtTheirLimit) {
+  Cluster cluster(SmallPlan());
+  cluster.RegisterAll();
+  const auto first = cluster.Take<PhaseOrder>(ShardNode(1));
+  cluster.Confirm(ShardNode(0));
+  cluster.Run(seconds(2), cluster.nodes);
+  const auto repeated = cluster.Take<PhaseOrder>(ShardNode(1));
+  ASSERT_TRUE(repeated);
+  EXPECT_EQ(repeated->request_id, first->request_id);
+  cluster.Run(seconds(58), cluster.nodes);
+  ASSERT_TRUE(cluster.coordinator.decided());
+  EXPECT_THAT(cluster.coordinator.verdict().text(),
+              HasSubstr("shard 1 (pid 1001 on host x) has not confirmed phase 1"));
+}
+
+TEST(Coordinator, NamesADeadWorkerAndWhatWasWaitedFor) {
+  Cluster cluster(SmallPlan());
+  cluster.RegisterAll();
+  cluster.BeginPhase();
+  cluster.Done(0, 10);
+  cluster.Run(milliseconds(2750), {ShardNode(0), ShardNode(1), WorkerNode(0)});
+  EXPECT_FALSE(cluster.coordinator.decided());
+  cluster.Run(milliseconds(1000), {ShardNode(0), ShardNode(1), WorkerNode(0)});
+  ASSERT_TRUE(cluster.coordinator.decided());
+  EXPECT_THAT(cluster.coordinator.verdict().text(),
+              HasSubstr("worker 1 (pid 1101 on host x) died: no heartbeat for 3."));
+  EXPECT_THAT(cluster.coordinator.verdict().text(),
+              HasSubstr("phase 1 (train, epoch 0), waiting for worker 1"));
+  // The end does not wait for the dead.
+  for (NodeId node : {ShardNode(0), ShardNode(1), WorkerNode(0)}) EXPECT_TRUE(cluster.Confirm(node));
+  EXPECT_TRUE(cluster.coordinator.finished());
+}
+
+TEST(Coordinator, ForgivesTheSilenceOfItsOwnPause) {
+  Cluster cluster(SmallPlan());
+  cluster.RegisterAll();
+  cluster.BeginPhase();
+  cluster.Run(seconds(1), cluster.nodes);
+  cluster.now += seconds(30);  // this process was stopped
+  cluster.Run(seconds(2), cluster.nodes);
+  EXPECT_FALSE(cluster.coordinator.decided()) << cluster.coordinator.verdict().text();
+}
+
+TEST(Coordinator, EndsAtOnceWhenAProcessIsGoneOrAFailureArrives) {
+  {
+    Cluster cluster(SmallPlan());
+    cluster.RegisterAll();
+    Outbox out;
+    cluster.coordinator.OnProcessDeath(ShardNode(1), cluster.now, out);
+    EXPECT_THAT(cluster.coordinator.verdict().text(),
+                HasSubstr("shard 1 (pid 1001 on host x) died: its process is gone"));
+  }
+  Cluster cluster(SmallPlan());
+  cluster.RegisterAll();
+  cluster.BeginPhase();
+  cluster.Send(WorkerNode(0), Failure{cluster.NextId(), "dataset.h5: cannot read"});
+  EXPECT_TRUE(cluster.Take<PhaseOrder>(ShardNode(0)));
+  EXPECT_THAT(cluster.coordinator.verdict().text(),
+              HasSubstr("worker 0 (pid 1100 on host x) failed: dataset.h5: cannot read"));
+  // A worker that does not confirm the end is waited for a bounded time.
+  cluster.Run(seconds(3), {});
+  EXPECT_TRUE(cluster.coordinator.finished());
+}
+
+TEST(Coordinator, LeasesTrainingBlocksInOrderAndRepeatsAnswers) {
+  RunPlan plan = SmallPlan();
+  plan.consistency = Consistency::kAsp;
+  Cluster cluster(plan);
+  cluster.RegisterAll();
+  cluster.BeginPhase();
+  cluster.Send(WorkerNode(1), LeaseRequest{900, cluster.phase, 17});
+  const auto lease = cluster.Take<LeaseReply>(WorkerNode(1));
+  ASSERT_TRUE(lease && lease->granted);
+  EXPECT_EQ(lease->first_block, 0u);
+  EXPECT_EQ(lease->block_count, 1u);  // 20000 rows / (8 x 2 workers) is one block
+  EXPECT_EQ(lease->first_clock, 17);
+  EXPECT_EQ(lease->batch_rows, 32u);
+  cluster.Send(WorkerNode(1), LeaseRequest{900, cluster.phase, 17});
+  EXPECT_EQ(cluster.Take<LeaseReply>(WorkerNode(1))->lease, lease->lease);
+  std::uint64_t blocks = 1;
+  for (LeaseReply next = cluster.Lease(0); next.granted; next = cluster.Lease(0)) {
+    EXPECT_EQ(next.first_block, blocks);
+    blocks += next.block_count;
+  }
+  EXPECT_EQ(blocks, 20u);
+  EXPECT_EQ(cluster.coordinator.leases().journal().size(), 20u);
+  // Of another phase: an error, nothing changes.
+  cluster.Send(WorkerNode(0), LeaseRequest{901, cluster.phase + 1, 0});
+  EXPECT_EQ(cluster.Take<ErrorReply>(WorkerNode(0))->reason, ErrorReason::kFuturePhase);
+}
+
+TEST(Coordinator, HandsEvaluatedRowsOnInOrderOnce) {
+  RunPlan plan = SmallPlan();
+  plan.steps = {PlanStep::Phase(PhaseKind::kEvaluate, 0, Split::kTest)};
+  Cluster cluster(plan);
+  cluster.RegisterAll();
+  cluster.BeginPhase();
+  const LeaseReply a = cluster.Lease(0), b = cluster.Lease(1), c = cluster.Lease(0);
+  EXPECT_FALSE(cluster.Lease(1).granted);
+  ScoreBlock late = cluster.Block(a, 0, 1024);
+  cluster.Send(WorkerNode(1), cluster.Block(b, 1024, 1024));
+  EXPECT_TRUE(cluster.Take<Ack>(WorkerNode(1)));
+  EXPECT_TRUE(cluster.recorder.first_rows.empty());
+  cluster.Send(WorkerNode(0), late);
+  cluster.Send(WorkerNode(0), late);  // repeated: acknowledged, not counted
+  EXPECT_TRUE(cluster.Take<Ack>(WorkerNode(0)));
+  EXPECT_THAT(cluster.recorder.first_rows, ElementsAre(0, 1024));
+
+  cluster.Send(WorkerNode(1), cluster.Block(c, 2048, 952));
+  EXPECT_THAT(cluster.Take<ErrorReply>(WorkerNode(1))->text, HasSubstr("does not hold"));
+  cluster.Send(WorkerNode(0), cluster.Block(c, 2048, 1024));
+  EXPECT_THAT(cluster.Take<ErrorReply>(WorkerNode(0))->text, HasSubstr("outside lease"));
+  cluster.Send(WorkerNode(0), cluster.Block(c, 2048, 500));
+  cluster.Send(WorkerNode(0), cluster.Block(c, 2400, 600));
+  EXPECT_THAT(cluster.Take<ErrorReply>(WorkerNode(0))->text, HasSubstr("overlap"));
+  cluster.Send(WorkerNode(0), cluster.Block(c, 2548, 452));
+  EXPECT_THAT(cluster.recorder.first_rows, ElementsAre(0, 1024, 2048, 2548));
+  cluster.Done(0, 0), cluster.Done(1, 0);
+  EXPECT_TRUE(cluster.coordinator.decided());
+  EXPECT_TRUE(cluster.coordinator.verdict().ok()) << cluster.coordinator.verdict().text();
+  EXPECT_EQ(cluster.recorder.ended, 1);
+}
+
+TEST(Coordinator, GrantsNoLeaseTooFarAheadOfTheFirstMissingRow) {
+  RunPlan plan = SmallPlan();
+  plan.rows[2] = 1024 * 1000;
+  plan.steps = {PlanStep::Phase(PhaseKind::kScore, 0, Split::kTest)};
+  Cluster cluster(plan);
+  cluster.RegisterAll();
+  cluster.BeginPhase();
+  const LeaseReply slow = cluster.Lease(0);
+  std::uint64_t granted = 0;
+  while (cluster.Lease(1).granted) ++granted;
+  EXPECT_EQ(granted, 7u);  // 4 x 2 workers, one of them the slow one's
+  for (std::uint64_t block = 0; block < slow.block_count; ++block) {
+    cluster.Send(WorkerNode(0), cluster.Block(slow, block * 1024, 1024));
+  }
+  // The request that was held back is answered.
+  EXPECT_TRUE(cluster.Take<LeaseReply>(WorkerNode(1))->granted);
+}
+
+TEST(Coordinator, FailsWhenRowsAreMissingOrTheSinkFails) {
+  RunPlan plan = SmallPlan();
+  plan.steps = {PlanStep::Phase(PhaseKind::kScore, 0, Split::kTest)};
+  {
+    Cluster cluster(plan);
+    cluster.RegisterAll();
+    cluster.BeginPhase();
+    cluster.Done(0, 0), cluster.Done(1, 0);
+    EXPECT_THAT(cluster.coordinator.verdict().text(), HasSubstr("predictions from row 0 on are missing"));
+  }
+  Cluster cluster(plan);
+  cluster.RegisterAll();
+  cluster.BeginPhase();
+  cluster.recorder.block_status = Status(ErrorCode::kIo, "scores.csv: no space left");
+  cluster.Send(WorkerNode(0), cluster.Block(cluster.Lease(0), 0, 1024));
+  EXPECT_THAT(cluster.coordinator.verdict().text(),
+              HasSubstr("phase 1 (score test): scores.csv: no space left"));
+}
+
+TEST(Coordinator, CollectsASnapshotFromEveryShardAndIsPatientWithThem) {
+  RunPlan plan = SmallPlan();
+  plan.steps = {PlanStep::Snapshot("run/model")};
+  Cluster cluster(plan);
+  cluster.RegisterAll();
+  const auto order = cluster.Take<SnapshotOrder>(ShardNode(0));
+  EXPECT_EQ(order->directory, "run/model");
+  cluster.Send(ShardNode(0), Ack{order->request_id});
+  // Shards that write a file may be silent for longer than usual.
+  cluster.Send(WorkerNode(0), PhaseReply{0});
+  cluster.Run(seconds(20), {WorkerNode(0), WorkerNode(1)});
+  EXPECT_FALSE(cluster.coordinator.decided()) << cluster.coordinator.verdict().text();
+  EXPECT_FALSE(cluster.Take<SnapshotOrder>(ShardNode(0))) << "it had acknowledged the order";
+  EXPECT_TRUE(cluster.Take<SnapshotOrder>(ShardNode(1))) << "it had not";
+  for (std::uint32_t shard = 0; shard < 2; ++shard) {
+    SnapshotDone done;
+    done.request_id = cluster.NextId();
+    done.file = "shard-" + std::to_string(shard);
+    cluster.Send(ShardNode(shard), done);
+  }
+  ASSERT_TRUE(cluster.coordinator.decided());
+  EXPECT_TRUE(cluster.coordinator.verdict().ok());
+  EXPECT_EQ(cluster.coordinator.snapshots()[1].file, "shard-1");
+}
+
+TEST(Coordinator, SamplesEverySecondWithDifferences) {
+  Cluster cluster(SmallPlan());
+  cluster.RegisterAll();
+  cluster.BeginPhase();
+  Counters& counters = cluster.counters[WorkerNode(0)];
+  counters.samples = 1000, counters.clock = 5, counters.loss_sum = {70}, counters.loss_weight = {100};
+  cluster.Run(seconds(1), cluster.nodes);
+  counters.samples = 3000, counters.clock = 9, counters.loss_sum = {120}, counters.loss_weight = {200};
+  cluster.Run(seconds(1), cluster.nodes);
+  ASSERT_EQ(cluster.recorder.samples.size(), 2u);
+  EXPECT_NEAR(cluster.recorder.samples[0].loss[0], 0.7, 1e-12);
+  EXPECT_NEAR(cluster.recorder.samples[1].loss[0], 0.5, 1e-12);
+  EXPECT_NEAR(cluster.recorder.samples[1].samples_per_second, 2000, 1e-6);
+  EXPECT_EQ(cluster.recorder.samples[1].phase_samples, 3000u);
+  EXPECT_EQ(cluster.recorder.samples[1].highest_clock, 9);
+  EXPECT_EQ(cluster.recorder.samples[1].lowest_clock, 0);
+}
+
+TEST(Coordinator, EndsARunWithoutProgress) {
+  RunPlan plan = SmallPlan();
+  plan.wait = seconds(20), plan.request = seconds(10);
+  Cluster cluster(plan);
+  cluster.RegisterAll();
+  cluster.BeginPhase();
+  cluster.Run(seconds(31), cluster.nodes);
+  EXPECT_THAT(
+      cluster.coordinator.verdict().text(),
+      HasSubstr("no progress for 30.5 s in phase 1 (train, epoch 0), waiting for worker 0, worker 1"));
+}
+
+TEST(Coordinator, IgnoresOtherRunsAndEarlierIncarnations) {
+  Cluster cluster(SmallPlan());
+  cluster.RegisterAll();
+  Outbox out;
+  Stamp stamp;
+  stamp.sender = WorkerNode(0);
+  stamp.run_id = 8;
+  cluster.coordinator.OnMessage(stamp, Failure{1, "of another run"}, cluster.now, out);
+  stamp.run_id = 7;
+  stamp.incarnation = 3;
+  cluster.coordinator.OnMessage(stamp, Failure{1, "of another process"}, cluster.now, out);
+  EXPECT_TRUE(out.empty());
+  EXPECT_FALSE(cluster.coordinator.decided());
+  EXPECT_EQ(cluster.coordinator.ignored_messages(), 2u);
+}
+
+TEST(Leases, TrainingAndScoringSizes) {
+  EXPECT_EQ(Leases::TrainingBlocks(1'000'000, 65536, 2), 61u);  // 62500 rows
+  EXPECT_EQ(Leases::TrainingBlocks(10'000'000, 65536, 2), 64u);
+  EXPECT_EQ(Leases::TrainingBlocks(100, 65536, 8), 1u);
+  EXPECT_EQ(Leases::ScoringBlocks(1'000'000, 2), 8u);
+  EXPECT_EQ(Leases::ScoringBlocks(20'000, 2), 2u);
+  EXPECT_EQ(Leases::ScoringBlocks(1, 4), 1u);
+}
+
+}  // namespace
+}  // namespace cohort
