@@ -1,0 +1,118 @@
+// EmbeddingTable: one shard's rows of one table, sparse or dense. A row is `dim` weights and then the
+// optimizer's state (optimizer.h), as floats. All 2^64 keys are legal.
+//
+// Rows lie in slabs of 2 MB and never move. The index is cut by the leading bits of the ring position into
+// 16,384 segments, one per slot; each is a small sorted array with gaps (ordered linear probing) that grows
+// by itself, so that no insertion ever rebuilds more than one slot's index. An entry is 12 bytes; at a load
+// between 0.7 and 0.875 the index costs about 15 bytes a row. Within a segment entries are ordered by
+// position: requests, which are too, walk through memory forwards.
+//
+// The interface takes batches: index slots, then rows, are prefetched ahead of their use. Keys come with
+// their ring positions (table_spec.h), which whoever checked the request has computed. One thread.
+#ifndef COHORT_SERVER_EMBEDDING_TABLE_H_
+#define COHORT_SERVER_EMBEDDING_TABLE_H_
+
+#include <array>
+#include <bitset>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "common/table_spec.h"
+#include "common/types.h"
+#include "server/optimizer.h"
+
+namespace cohort {
+
+// The slot groups that a shard holds.
+using OwnedGroups = std::bitset<kSlotGroupCount>;
+
+// The key of a ring position: the inverse of RingPosition. REQUIRES: a key has that position.
+Key KeyAt(const TableSpec& table, std::uint64_t position);
+
+struct RowRef {
+  Key key = 0;
+  const float* row = nullptr;
+};
+
+class EmbeddingTable {
+ public:
+  // `seed` is the run's; it decides the initial values of rows. REQUIRES: spec.dim > 0.
+  EmbeddingTable(const TableSpec& spec, std::uint64_t seed);
+  ~EmbeddingTable();
+  EmbeddingTable(const EmbeddingTable&) = delete;
+  EmbeddingTable& operator=(const EmbeddingTable&) = delete;
+
+  const TableSpec& spec() const { return spec_; }
+  const Optimizer& optimizer() const { return optimizer_; }
+  std::uint64_t size() const { return size_; }
+  // Index and rows, as allocated.
+  std::uint64_t memory_bytes() const;
+  // What the index alone takes.
+  std::uint64_t index_bytes() const { return index_bytes_; }
+
+  // rows[i] = the row at positions[i], or null. Ascending positions are the fastest.
+  void Find(std::span<const std::uint64_t> positions, std::span<float*> rows) const;
+  // The same; an absent row is made, with its initial values and state. positions[i] is keys[i]'s.
+  void FindOrCreate(std::span<const Key> keys, std::span<const std::uint64_t> positions,
+                    std::span<float*> rows);
+  // Makes every dense row of the groups. No-op for a sparse table.
+  void CreateDenseRows(const OwnedGroups& groups);
+  // Replaces a row, weights and state, or makes it.
+  void Put(Key key, const float* row);
+  // What a fresh row's weights would be: for pulls of absent rows, which make none.
+  void InitialWeights(Key key, float* out) const { InitializeRow(spec_, seed_, key, out); }
+
+  // All rows, ascending by key. `out` is replaced; the pointers hold as long as the table.
+  void SortedRows(std::vector<RowRef>* out) const;
+
+ private:
+  struct Entry {  // 12 bytes, so that an entry is one access to memory
+    std::uint32_t high = 0, low = 0;
+    std::uint32_t row = 0;  // row number + 1; 0 is empty
+    std::uint64_t position() const { return (static_cast<std::uint64_t>(high) << 32) | low; }
+  };
+  struct Segment {
+    std::unique_ptr<Entry[]> entries;
+    std::uint32_t capacity = 0;  // home slots
+    std::uint32_t physical =
+        0;  // home slots, room for those displaced at the end, and a last one that stays empty
+    std::uint32_t count = 0;
+    std::uint32_t Home(std::uint64_t position) const {
+      const std::uint64_t bits = static_cast<std::uint32_t>(position >> 18);  // the 32 bits below the slot's
+      return static_cast<std::uint32_t>((bits * capacity) >> 32);
+    }
+  };
+  using GroupIndex = std::array<Segment, kSlotsPerGroup>;
+  struct FreeSlab {
+    void operator()(float* slab) const { std::free(slab); }
+  };
+
+  const Segment* SegmentOf(std::uint64_t position) const;
+  Segment& SegmentForInsertion(std::uint64_t position);
+  void Prefetch(std::uint64_t position) const;
+  void Rebuild(Segment& segment, std::uint32_t capacity, std::uint32_t slack);
+  std::uint32_t Insert(std::uint64_t position);  // the new row's number
+  float* Row(std::uint32_t number) const {
+    return slabs_[number / rows_per_slab_].get() +
+           static_cast<std::size_t>(number % rows_per_slab_) * stride_;
+  }
+  float* FindOne(std::uint64_t position) const;
+  std::uint32_t NewRow();
+
+  const TableSpec spec_;
+  const std::uint64_t seed_;
+  const Optimizer optimizer_;
+  const std::size_t stride_;  // floats from row to row: a multiple of 4
+  const std::uint32_t rows_per_slab_;
+  std::array<std::unique_ptr<GroupIndex>, kSlotGroupCount> groups_;
+  std::vector<std::unique_ptr<float, FreeSlab>> slabs_;
+  std::uint64_t size_ = 0;
+  std::uint64_t index_bytes_ = 0;
+};
+
+}  // namespace cohort
+
+#endif  // COHORT_SERVER_EMBEDDING_TABLE_H_

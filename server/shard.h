@@ -1,0 +1,188 @@
+// START HERE. Shard: the rows of some slot groups, and the rules by which workers read and change them. A
+// plain state machine (node.h): it sees no socket, thread, clock or file.
+//
+// The life of a training step here (DESIGN 2.1):
+//   PullRequest   checked (request_check.h); answered at once if the clocks allow it (clocks.h), else parked:
+//   the puller
+//                 is told for whom, and answered when that worker has closed.
+//   PushRequest   checked whole; parts seen before are counted and dropped (applied_pushes.h).
+//                 ssp, asp: applied on arrival. bsp: held (held_pushes.h) until all members have closed the
+//                 clock, then summed in tree order and applied: the same bits for any number of workers.
+//   CloseRequest  moves the clocks; applies what may be applied, in clock order; answers pulls that waited.
+// Every other message is the scheduler's, and SchedulerClient's affair: joining, phases, snapshots.
+//
+// A phase order is confirmed when all members have closed what comes before it. Evaluation and scoring
+// neither push nor wait for clocks.
+#ifndef COHORT_SERVER_SHARD_H_
+#define COHORT_SERVER_SHARD_H_
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/buffer_pool.h"
+#include "common/gradient_tree.h"
+#include "common/message.h"
+#include "common/node.h"
+#include "common/scheduler_client.h"
+#include "common/status.h"
+#include "server/applied_pushes.h"
+#include "server/clocks.h"
+#include "server/embedding_table.h"
+#include "server/held_pushes.h"
+#include "server/snapshot_store.h"
+
+namespace cohort {
+
+// What happened, counted: tests and simulations see which paths were taken.
+enum class ShardEvent : std::uint8_t {
+  kPullAnswered = 0,
+  kPullParked,       // at its first arrival
+  kPullParkedAgain,  // repeated while parked
+  kPullReleased,     // answered after having been parked
+  kPushApplied,      // messages with at least one new part, applied on arrival (ssp, asp)
+  kPushHeld,         // messages with at least one new part, held until all have closed (bsp)
+  kPushDuplicate,    // messages with at least one part that came again
+  kClockApplied,     // bsp: clocks summed and applied
+  kClose,
+  kCloseRepeated,  // changed nothing
+  kPhaseBegun,
+  kPhaseDelayed,  // an order that came before all had closed
+  kSnapshot,
+  kMalformed,
+  kUnknownTable,
+  kNonFinite,  // pushes refused for NaN or infinite gradients
+  kWrongShard,
+  kStaleGeneration,
+  kFutureGeneration,
+  kStaleIncarnation,
+  kStalePhase,
+  kFuturePhase,
+  kNotReady,
+  kWrongRun,
+  kUnexpected,  // a message that no shard receives: dropped
+  kCount
+};
+const char* ShardEventName(ShardEvent event);  // "pull_parked"
+
+struct ShardOptions {
+  Register registration;  // server, endpoint, host, pid, kernels
+  SchedulerClient::Options scheduler;
+  // Adds what only the process knows to a heartbeat's counters: bytes on the wire, memory, CPU time. May be
+  // empty.
+  std::function<void(Counters*)> add_process_counters;
+};
+
+class Shard : public Node {
+ public:
+  // `store` must outlive the shard. REQUIRES: self is a shard.
+  Shard(NodeId self, ShardOptions options, SnapshotStore& store);
+
+  void Start(TimePoint now, Outbox& out);
+  void OnMessage(const Stamp& from, Message message, TimePoint now, Outbox& out) override;
+  void OnTimer(TimePoint now, Outbox& out) override;
+  TimePoint NextTimer() const override;
+  Stamp stamp() const override { return client_.stamp(); }
+
+  // Ends the run: what the process (a signal, a full disk) has to say. The scheduler is told.
+  void Fail(const Status& why, TimePoint now, Outbox& out);
+  // Why the shard cannot go on; ok while it can.
+  const Status& failure() const { return failure_.ok() ? client_.failure() : failure_; }
+  // The stop order came and is confirmed; nothing is left to be said.
+  bool stopped() const { return stopped_ && client_.outstanding() == 0; }
+  // Why the run ends, from the stop order; empty when all is well.
+  const std::string& stop_reason() const { return phase_.reason; }
+
+  Counters counters() const;
+  std::uint64_t count(ShardEvent event) const { return events_[static_cast<std::size_t>(event)]; }
+  // Null before Welcome, and for a table that the model does not have.
+  const EmbeddingTable* table(TableId id) const;
+  const Clocks& clocks() const { return clocks_; }
+  const PhaseOrder& phase() const { return phase_; }
+
+ protected:
+  // Seams at which tests plant bugs, to show that the simulation finds them.
+  // Whether a part is new: notes it. In bsp, a shard that lets parts in twice needs its own Sum as well.
+  virtual bool CountOnce(std::uint32_t worker, const PushName& push, int group);
+  // Sums the parts of one slot group, in tree order. `nodes` and `parts` are in order of arrival.
+  virtual void Sum(std::uint32_t dim, std::span<const std::uint16_t> nodes,
+                   std::span<const GradientView> parts, GradientRows* out);
+
+ private:
+  struct ParkedPull {
+    std::uint32_t worker = 0;
+    PullRequest request;
+  };
+
+  // ---- control (shard.cc)
+  void FollowScheduler(TimePoint now, Outbox& out);
+  void Join(const Welcome& welcome, TimePoint now, Outbox& out);
+  void BeginPhaseIfReady(TimePoint now, Outbox& out);
+  void WriteSnapshot(const SnapshotOrder& order, TimePoint now, Outbox& out);
+  Heartbeat MakeHeartbeat() const;
+  std::string WaitingFor() const;
+
+  // ---- data (shard_data.cc)
+  // Whether a worker's message may be looked at; if not, the error is sent.
+  bool Admit(const Stamp& from, RequestId id, std::uint32_t phase, Outbox& out);
+  void OnPull(std::uint32_t worker, PullRequest request, Outbox& out);
+  void OnPush(std::uint32_t worker, PushRequest request, Outbox& out);
+  void OnClose(std::uint32_t worker, const CloseRequest& request, Outbox& out);
+  void AnswerPull(std::uint32_t worker, const PullRequest& request, Outbox& out);
+  void SendParked(std::uint32_t worker, RequestId id, Outbox& out);
+  void ApplyClosedClocks();
+  void ApplyHeld(HeldPushes::OneClock& held);
+  void Apply(EmbeddingTable& table, const GradientView& gradients);
+  void ReleasePulls(Outbox& out);
+  void Refuse(NodeId to, RequestId id, ErrorReason reason, ShardEvent event, std::string text, Outbox& out);
+  EmbeddingTable* FindTable(TableId id);
+  void Count(ShardEvent event) { ++events_[static_cast<std::size_t>(event)]; }
+
+  const NodeId self_;
+  const ShardOptions options_;
+  SnapshotStore& store_;
+  SchedulerClient client_;
+  Status failure_;
+  TimePoint now_{};  // of the call being handled
+
+  // From Welcome.
+  bool joined_ = false;
+  std::uint32_t worker_count_ = 0;
+  std::uint32_t slices_ = 1;
+  Consistency consistency_ = Consistency::kBsp;
+  std::uint32_t generation_ = 0;
+  OwnedGroups owned_;
+  std::vector<std::unique_ptr<EmbeddingTable>> tables_;  // as in Welcome
+
+  PhaseOrder phase_;                      // phase 0: none yet
+  std::optional<PhaseOrder> next_phase_;  // ordered, not begun
+  bool stopped_ = false;
+  std::vector<std::uint32_t> incarnations_;  // by worker: the newest seen
+  Clocks clocks_;
+  AppliedPushes applied_;
+  HeldPushes held_;
+  std::vector<ParkedPull> parked_pulls_;
+  TimePoint parked_since_{};  // when parked_pulls_ was last empty
+
+  std::array<std::uint64_t, static_cast<std::size_t>(ShardEvent::kCount)> events_{};
+  std::uint64_t parts_acknowledged_ = 0, parts_duplicated_ = 0, rows_pulled_ = 0;
+  std::uint64_t absent_rows_ = 0, non_finite_ = 0;
+
+  // Memory reused from step to step.
+  BufferPool replies_;
+  TreeSum tree_sum_;
+  GradientRows sum_;
+  std::vector<std::uint64_t> positions_;
+  std::vector<float*> rows_;
+  std::vector<GroupRun> new_runs_;
+  std::vector<std::uint16_t> nodes_;
+  std::vector<GradientView> views_;
+};
+
+}  // namespace cohort
+
+#endif  // COHORT_SERVER_SHARD_H_
