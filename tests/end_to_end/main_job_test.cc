@@ -1,0 +1,165 @@
+// The main job as a user runs it: train under mpirun, evaluate, score, verify, export, report.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <sstream>
+
+#include "tests/end_to_end/shop_run.h"
+
+namespace cohort::testing {
+namespace {
+
+using nlohmann::json;
+
+// Trained once for all tests of this file.
+const json& TrainedResult() {
+  static const json result = [] {
+    const ShopRun& shop = ShopRun::Get();
+    const Outcome outcome = shop.Train("run", 2, 2, {"--json"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.all();
+    EXPECT_FALSE(json::parse(outcome.out, nullptr, false).is_discarded()) << "stdout is not one JSON object: " << outcome.out;
+    return shop.Result("run");
+  }();
+  return result;
+}
+
+TEST(MainJob, TrainWritesItsResult) {
+  const json& result = TrainedResult();
+  ASSERT_TRUE(result.is_object());
+  EXPECT_EQ(result.value("status", ""), "done");
+  for (const char* field : {"tasks", "samples_per_second", "seconds", "steps", "model_hash", "pushes", "counts",
+                            "traffic_bytes", "peak_memory_bytes"}) {
+    EXPECT_TRUE(result.contains(field)) << field;
+  }
+  EXPECT_EQ(result["pushes"]["lost"], 0);
+  EXPECT_EQ(result["pushes"]["rolled_back"], 0);
+  EXPECT_GT(result["pushes"]["acknowledged"], 0);
+  EXPECT_EQ(result["tasks"].size(), 4u);  // churned is left out
+  EXPECT_FALSE(result["tasks"].contains("churned"));
+  for (const char* metric : {"auc", "logloss", "accuracy", "precision", "recall", "f1", "ece", "rows"}) {
+    EXPECT_TRUE(result["tasks"]["purchased"]["test"].contains(metric)) << metric;
+  }
+  for (const char* metric : {"mse", "mae", "r2", "spearman", "gini", "total_ratio", "rows"}) {
+    EXPECT_TRUE(result["tasks"]["value"]["valid"].contains(metric)) << metric;
+  }
+  EXPECT_GT(result["tasks"]["purchased"]["test"]["auc"].get<double>(), 0.55);  // it learned something in one epoch
+  EXPECT_TRUE(std::filesystem::exists((ShopRun::Get().folder() / "run") + "/metrics.jsonl"));
+}
+
+TEST(MainJob, EvaluateAgreesWithTrain) {
+  const json& trained = TrainedResult();
+  const ShopRun& shop = ShopRun::Get();
+  const Outcome outcome =
+      RunProgram({Program(), "evaluate", shop.folder() / "run", "--data", shop.dataset(), "--split", "test", "--json"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
+  const json evaluated = json::parse(outcome.out);
+  for (const auto& [task, splits] : trained["tasks"].items()) {
+    EXPECT_EQ(evaluated["tasks"][task]["test"], splits["test"]) << task;
+  }
+}
+
+TEST(MainJob, ScoresAreInInputOrderAndTheSameBytesForAnyNumberOfWorkers) {
+  TrainedResult();
+  const ShopRun& shop = ShopRun::Get();
+  std::string first;
+  for (const char* workers : {"1", "2", "4"}) {
+    for (const std::string format : {"csv", "h5"}) {
+      const std::string out = shop.folder() / ("scores-" + std::string(workers) + "." + format);
+      const Outcome outcome = RunProgram({Program(), "score", shop.folder() / "run", "--data", shop.dataset(), "--out", out,
+                                          "--split", "test", "--workers", workers});
+      ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
+      if (std::string(workers) != "1") {
+        EXPECT_EQ(ReadFile(out), ReadFile(shop.folder() / ("scores-1." + format))) << workers << " workers, " << format;
+      }
+    }
+  }
+  const std::string csv = ReadFile(shop.folder() / "scores-1.csv");
+  std::istringstream lines(csv);
+  std::string header, line;
+  std::getline(lines, header);
+  EXPECT_EQ(header.rfind("id,", 0), 0u) << header;
+  EXPECT_NE(header.find("purchased"), std::string::npos);
+  EXPECT_NE(header.find("activation."), std::string::npos) << "a column per class: " << header;
+  std::vector<std::string> ids;
+  while (std::getline(lines, line)) ids.push_back(line.substr(0, line.find(',')));
+  EXPECT_EQ(static_cast<std::uint64_t>(ids.size()), TrainedResult()["tasks"]["purchased"]["test"]["rows"]);
+  // Input order: the ids of the source file, less those of other splits.
+  std::istringstream source(ReadFile((shop.folder() / "data") + "/customers.csv"));
+  std::getline(source, header);
+  std::size_t at = 0;
+  while (std::getline(source, line) && at < ids.size()) at += line.substr(0, line.find(',')) == ids[at];
+  EXPECT_EQ(at, ids.size()) << "ids are not in input order";
+}
+
+TEST(MainJob, VerifyTellsTheHashOfTheRun) {
+  const json& trained = TrainedResult();
+  const ShopRun& shop = ShopRun::Get();
+  const Outcome outcome = RunProgram({Program(), "verify", (shop.folder() / "run") + "/model", "--json"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
+  const json verified = json::parse(outcome.out);
+  EXPECT_EQ(verified["hash"], trained["model_hash"]);
+  EXPECT_GT(verified["rows"], 0);
+}
+
+TEST(MainJob, VerifyFindsAFlippedBit) {
+  TrainedResult();
+  const ShopRun& shop = ShopRun::Get();
+  const std::string copy = shop.folder() / "damaged-model";
+  std::filesystem::copy((shop.folder() / "run") + "/model", copy, std::filesystem::copy_options::recursive);
+  for (const auto& entry : std::filesystem::directory_iterator(copy)) {
+    if (entry.path().extension() != ".h5") continue;
+    std::string bytes = ReadFile(entry.path());
+    bytes[bytes.size() * 3 / 4] ^= 1;
+    std::ofstream(entry.path(), std::ios::binary) << bytes;
+    const Outcome outcome = RunProgram({Program(), "verify", copy});
+    EXPECT_EQ(outcome.exit_code, 1) << outcome.all();
+    EXPECT_NE(outcome.all().find(entry.path().filename().string()), std::string::npos) << outcome.all();
+    bytes[bytes.size() * 3 / 4] ^= 1;
+    std::ofstream(entry.path(), std::ios::binary) << bytes;
+  }
+}
+
+TEST(MainJob, ExportWritesTablesAndDenseWeights) {
+  TrainedResult();
+  const ShopRun& shop = ShopRun::Get();
+  for (const char* format : {"csv", "h5"}) {
+    const std::string out = shop.folder() / (std::string("export-") + format);
+    const Outcome outcome = RunProgram({Program(), "export", shop.folder() / "run", "--out", out, "--format", format});
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
+    EXPECT_FALSE(std::filesystem::is_empty(out));
+  }
+}
+
+TEST(MainJob, ReportIsOneSelfContainedPage) {
+  TrainedResult();
+  const ShopRun& shop = ShopRun::Get();
+  const std::string page = shop.folder() / "report.html";
+  const Outcome outcome = RunProgram({Program(), "report", shop.folder() / "run", "--out", page});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
+  const std::string html = ReadFile(page);
+  EXPECT_NE(html.find("<svg"), std::string::npos);
+  EXPECT_EQ(html.find("src=\"http"), std::string::npos);
+  EXPECT_EQ(html.find("<script"), std::string::npos);
+}
+
+TEST(MainJob, ARunFolderThatExistsIsRefused) {
+  TrainedResult();
+  const Outcome outcome = ShopRun::Get().Train("run", 1, 1);
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_NE(outcome.err.find("--overwrite"), std::string::npos) << outcome.err;
+}
+
+TEST(MainJob, TheModelRestoresOntoAnyNumberOfServers) {
+  const json& trained = TrainedResult();
+  const ShopRun& shop = ShopRun::Get();
+  for (const char* servers : {"1", "3"}) {
+    const Outcome outcome = RunProgram({Program(), "evaluate", shop.folder() / "run", "--data", shop.dataset(), "--split",
+                                        "test", "--servers", servers, "--json"});
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
+    EXPECT_EQ(json::parse(outcome.out)["tasks"]["value"]["test"], trained["tasks"]["value"]["test"]) << servers;
+  }
+}
+
+}  // namespace
+}  // namespace cohort::testing
