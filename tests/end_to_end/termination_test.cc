@@ -1,0 +1,149 @@
+// A run that is interrupted, or one of whose processes dies, ends within seconds, says so, and leaves nothing behind.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/end_to_end/shop_run.h"
+
+namespace cohort::testing {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Found {
+  pid_t pid;
+  std::string command;
+};
+
+// Living processes whose command line holds `text`, by reading /proc.
+std::vector<Found> ProcessesWith(const std::string& text) {
+  std::vector<Found> found;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    std::string command = ReadFile(entry.path() / "cmdline");  // empty for zombies
+    std::replace(command.begin(), command.end(), '\0', ' ');
+    if (command.find(text) != std::string::npos) found.push_back({std::stoi(name), command});
+  }
+  return found;
+}
+
+template <typename Predicate>
+bool Within(std::chrono::seconds limit, Predicate predicate) {
+  for (const auto deadline = Clock::now() + limit; Clock::now() < deadline;) {
+    if (predicate()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // polls a condition, with a deadline
+  }
+  return predicate();
+}
+
+class Termination : public ::testing::Test {
+ protected:
+  // Starts a run that would take minutes, and waits until it trains.
+  void StartRun(const std::string& name) {
+    name_ = name;
+    run_ = std::make_unique<Subprocess>(ShopRun::Get().TrainCommand(
+        name, 2, 2, {"--set", "train.epochs=5000", "--set", "train.evaluate_each_epoch=false"}));
+    const std::string metrics = Folder() + "/metrics.jsonl";
+    ASSERT_TRUE(Within(std::chrono::seconds(60), [&] { return ReadFile(metrics).find("\"samples\"") != std::string::npos ||
+                                                              ReadFile(metrics).size() > 500 || !run_->Running(); }));
+    ASSERT_TRUE(run_->Running()) << run_->Wait(std::chrono::seconds(1)).all();
+    ASSERT_EQ(ProcessesWith(Program("cohort-worker")).size() >= 2, true);
+  }
+  std::string Folder() const { return ShopRun::Get().folder() / name_; }
+
+  // Kills the first process whose command line holds both texts (not mpirun, which names them all).
+  void Kill(const std::string& program) {
+    for (const Found& process : ProcessesWith(Folder())) {
+      const std::string first = process.command.substr(0, process.command.find(' '));
+      if (first.size() >= program.size() && first.substr(first.size() - program.size()) == program) {
+        ASSERT_EQ(kill(process.pid, SIGKILL), 0);
+        return;
+      }
+    }
+    FAIL() << "no " << program << " of this run is alive";
+  }
+  // The run ends within `limit` with this exit code, everything is gone, and the result names `reason`.
+  void ExpectEnd(int exit_code, const std::string& reason, std::chrono::seconds limit) {
+    const auto started = Clock::now();
+    const Outcome outcome = run_->Wait(std::chrono::seconds(30));
+    const double seconds = std::chrono::duration<double>(Clock::now() - started).count();
+    EXPECT_FALSE(outcome.timed_out);
+    if (exit_code >= 0) EXPECT_EQ(outcome.exit_code, exit_code) << outcome.all();
+    EXPECT_LE(seconds, static_cast<double>(limit.count()) + 1);
+    ExpectNothingLeft();
+    const auto result = ShopRun::Get().Result(name_);
+    ASSERT_TRUE(result.is_object()) << outcome.all();
+    EXPECT_EQ(result.value("status", ""), "failed") << result.dump();
+    EXPECT_NE(result.value("reason", "").find(reason), std::string::npos) << result.dump();
+  }
+  void ExpectNothingLeft() {
+    EXPECT_TRUE(Within(std::chrono::seconds(5), [&] { return ProcessesWith(Folder()).empty(); }));
+    for (const Found& process : ProcessesWith(Folder())) ADD_FAILURE() << "left running: " << process.command;
+  }
+
+  std::string name_;
+  std::unique_ptr<Subprocess> run_;
+};
+
+TEST_F(Termination, CtrlCEndsTheRun) {
+  StartRun("interrupted");
+  run_->Signal(SIGINT);
+  ExpectEnd(1, "interrupt", std::chrono::seconds(5));
+}
+
+TEST_F(Termination, SigtermEndsTheRun) {
+  StartRun("terminated");
+  run_->Signal(SIGTERM);
+  ExpectEnd(1, "signal", std::chrono::seconds(5));
+}
+
+TEST_F(Termination, ADeadWorkerIsNamed) {
+  StartRun("dead-worker");
+  Kill("cohort-worker");
+  ExpectEnd(1, "worker", std::chrono::seconds(5));
+}
+
+TEST_F(Termination, ADeadServerIsNamed) {
+  StartRun("dead-server");
+  Kill("cohort-server");
+  ExpectEnd(1, "shard", std::chrono::seconds(5));
+}
+
+TEST_F(Termination, ADeadSchedulerIsNamed) {
+  StartRun("dead-scheduler");
+  Kill("cohort-scheduler");
+  ExpectEnd(1, "scheduler", std::chrono::seconds(5));
+}
+
+TEST_F(Termination, ADeadMpirunLeavesNoOrphans) {
+  StartRun("dead-mpirun");
+  Kill("mpirun");
+  ExpectEnd(1, "", std::chrono::seconds(5));
+}
+
+TEST_F(Termination, ADeadLauncherLeavesNoOrphans) {
+  StartRun("dead-launcher");
+  run_->Signal(SIGKILL);
+  run_->Wait(std::chrono::seconds(5));
+  ExpectNothingLeft();
+}
+
+// A process that is stopped is as good as dead after its deadline.
+TEST_F(Termination, AHungWorkerIsNamed) {
+  StartRun("hung-worker");
+  for (const Found& process : ProcessesWith(Folder())) {
+    if (process.command.substr(0, process.command.find(' ')).find("cohort-worker") != std::string::npos) {
+      ASSERT_EQ(kill(process.pid, SIGSTOP), 0);
+      break;
+    }
+  }
+  ExpectEnd(1, "worker", std::chrono::seconds(8));
+}
+
+}  // namespace
+}  // namespace cohort::testing
