@@ -1,17 +1,23 @@
 // DATASET.h5: what `cohort prepare` writes and everything else reads.
 //
 // A dataset has up to three splits (train, valid, test). A split holds its rows in input order, in blocks of
-// kBlockRows rows. Values are kept raw (a model brings its own scaling, taken from the data it was trained on):
+// kBlockRows rows. Values are kept raw (a model brings its own scaling, taken from the data it was trained
+// on):
 //   numeric      float per feature, NaN = missing
 //   categorical  one Key per feature: XXH3 hash of (feature name, text); a missing cell is a key of its own
 //   bag          a list of Keys per feature and row; "sequence" bags keep the order
 //   label        float per task, NaN = missing; binary 0/1; multiclass the class index
 //   weight       float, > 0; absent: all 1
 //   id           text; absent: the row number stands for it
+//   row          the number of the row's record, from 0, within the files it came from ([source] files,
+//   valid_files and
+//                test_files each count on their own; dropped records count)
 //
-// File layout (format 1), attributes on the root: format, description (JSON: DatasetInfo). Per split a group with
-//   numeric (rows, n) f32 | categorical (rows, m) u64 | label (rows, t) f32 | weight (rows) f32 | row (rows) u64: row
-//   number in the input | bag_<i>_offsets (rows+1) u64, bag_<i>_keys (total) u64 | id_offsets (rows+1) u64, id_bytes u8
+// File layout (format 1), attributes on the root: format, description (JSON: DatasetInfo). Per split a group
+// with
+//   numeric (rows, n) f32 | categorical (rows, m) u64 | label (rows, t) f32 | weight (rows) f32 | row (rows)
+//   u64: row number in the input | bag_<i>_offsets (rows+1) u64, bag_<i>_keys (total) u64 | id_offsets
+//   (rows+1) u64, id_bytes u8
 // Object times are off, so that equal inputs give equal bytes.
 #ifndef COHORT_COMMON_DATASET_H_
 #define COHORT_COMMON_DATASET_H_
@@ -21,6 +27,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/status.h"
@@ -44,19 +51,22 @@ struct FeatureInfo {
   NumericScale scale = NumericScale::kStandard;
   Pooling pooling = Pooling::kMean;
   bool sequence = false;
-  // numeric, over the non-missing values of the train split; log1p: mean and deviation are of sign(x)*log1p(|x|)
+  // numeric, over the non-missing values of the train split; log1p: mean and deviation are of
+  // sign(x)*log1p(|x|)
   double mean = 0, deviation = 1, minimum = 0, maximum = 0;
-  std::uint64_t missing = 0;           // missing cells in the train split
-  std::vector<float> bin_edges;        // bins = n: n-1 inner quantile edges (fewer when equal); the bin is embedded too
-  double distinct = 0;                 // estimated distinct values of the train split
+  std::uint64_t missing = 0;  // missing cells in the train split
+  std::vector<float>
+      bin_edges;        // bins = n: at most n-1 inner quantile edges, ascending; the bin is embedded too
+  double distinct = 0;  // estimated distinct values of the train split
 };
 
 struct TaskInfo {
   std::string name;
   TaskType type = TaskType::kBinary;
-  std::vector<std::string> classes;    // multiclass, by index
-  // over the labelled rows of the train split, weighted: binary: the rate; multiclass: rates; regression, value: mean and
-  // deviation; value also the share above 0 and mean and deviation of the logarithm of the positive ones
+  std::vector<std::string> classes;  // multiclass, by index
+  // over the labelled rows of the train split, weighted: binary: the rate; multiclass: rates; regression,
+  // value: mean and deviation; value also the share above 0 and mean and deviation of the logarithm of the
+  // positive ones
   double mean = 0, deviation = 1;
   double positive_share = 0, log_mean = 0, log_deviation = 1;
   std::vector<double> class_rates;
@@ -67,19 +77,37 @@ struct TaskInfo {
 };
 
 struct DatasetInfo {
-  std::vector<FeatureInfo> features;   // in schema order
+  std::vector<FeatureInfo> features;  // in schema order
   std::vector<TaskInfo> tasks;
   bool has_weight = false;
   bool has_id = false;
-  std::array<std::uint64_t, kSplitCount> rows{};   // by split
-  // Positions of features among those of their type: the column in `numeric`, `categorical`, or the bag number.
+  std::array<std::uint64_t, kSplitCount> rows{};  // by split
+  // Positions of features among those of their type: the column in `numeric`, `categorical`, or the bag
+  // number.
   std::uint32_t ColumnOf(std::size_t feature) const;
   std::uint32_t CountOf(FeatureType type) const;
 };
 std::string ToJson(const DatasetInfo& info);
 Result<DatasetInfo> DatasetInfoFromJson(const std::string& text);
 
-// The Key of a categorical or bag value, and of a missing cell, and of a numeric feature's quantile bin (bin -1: missing).
+// The keys of one feature, with the hash of its name taken once: for loops over many cells.
+class FeatureKeys {
+ public:
+  explicit FeatureKeys(std::string_view feature);
+  Key Category(std::string_view value) const;
+  Key Missing() const;
+  Key Bin(int bin) const;
+  std::uint64_t seed() const { return seed_; }
+
+ private:
+  std::uint64_t seed_;
+};
+
+// The quantile bin of a value: how many of the ascending edges are <= value, so 0 .. edges.size(); NaN: -1.
+int BinOf(std::span<const float> edges, float value);
+
+// The Key of a categorical or bag value, and of a missing cell, and of a numeric feature's quantile bin (bin
+// -1: missing).
 Key CategoryKey(const std::string& feature, std::string_view value);
 Key MissingKey(const std::string& feature);
 Key BinKey(const std::string& feature, int bin);
@@ -88,14 +116,14 @@ Key BinKey(const std::string& feature, int bin);
 struct RowBlock {
   std::uint64_t first_row = 0;
   std::uint32_t rows = 0;
-  std::vector<float> numeric;          // rows x numeric features
-  std::vector<Key> categorical;        // rows x categorical features
+  std::vector<float> numeric;                           // rows x numeric features
+  std::vector<Key> categorical;                         // rows x categorical features
   std::vector<std::vector<std::uint64_t>> bag_offsets;  // by bag: rows + 1, from 0
   std::vector<std::vector<Key>> bag_keys;
-  std::vector<float> labels;           // rows x tasks
-  std::vector<float> weights;          // rows, or empty
+  std::vector<float> labels;              // rows x tasks
+  std::vector<float> weights;             // rows, or empty
   std::vector<std::uint64_t> input_rows;  // rows: the row number in the input
-  std::vector<std::string> ids;        // rows, or empty; read only on request
+  std::vector<std::string> ids;           // rows, or empty; read only on request
 };
 
 // Reads a dataset. One thread at a time (HDF5 has one lock); each process may open the file.
@@ -106,11 +134,12 @@ class DatasetReader {
   virtual const DatasetInfo& info() const = 0;
   // Reads rows [first, first + count) of a split into `block`, replacing what it held.
   // REQUIRES: first + count <= info().rows[split].
-  virtual Status Read(Split split, std::uint64_t first, std::uint32_t count, bool with_ids, RowBlock* block) = 0;
+  virtual Status Read(Split split, std::uint64_t first, std::uint32_t count, bool with_ids,
+                      RowBlock* block) = 0;
 };
 
-// Writes a dataset, row blocks in input order per split. The file appears under its name only when Finish succeeds;
-// until then it is PATH.tmp, removed by the destructor.
+// Writes a dataset, row blocks in input order per split. The file appears under its name only when Finish
+// succeeds; until then it is PATH.tmp, removed by the destructor.
 class DatasetWriter {
  public:
   // `info` gives shapes (features' types, tasks, has_weight, has_id); its statistics are taken from Finish's.

@@ -132,6 +132,8 @@ class Hdf5Reader {
   // Whether there is a group or dataset of that name.
   bool Has(const std::string& name) const;
   Result<Hdf5Shape> Shape(const std::string& name) const;
+  // The shape, if the type is the one expected and the file is large enough to hold it.
+  Result<Hdf5Shape> CheckedShape(const std::string& name, Hdf5Type type) const;
 
   // Reads rows [first, first + rows) into `out`. The dataset's type must be T, out.size() rows * columns().
   template <typename T>
@@ -155,8 +157,6 @@ class Hdf5Reader {
  private:
   struct State;
   Hdf5Reader(std::string path, std::unique_ptr<State> state);
-  // The shape, if the type is the one expected and the file is large enough to hold it.
-  Result<Hdf5Shape> CheckedShape(const std::string& name, Hdf5Type type) const;
   Status ReadRowsOf(const std::string& name, Hdf5Type type, std::uint64_t first, std::uint64_t rows,
                     void* out, std::size_t count) const;
 

@@ -1,0 +1,204 @@
+// DatasetInfo: what a dataset says about itself, as JSON; and the keys of values.
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "common/check.h"
+#include "common/dataset.h"
+#include "common/random.h"
+
+namespace cohort {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr const char* kFeatureTypes[] = {"numeric", "categorical", "bag"};
+constexpr const char* kPoolings[] = {"mean", "sum"};
+constexpr const char* kScales[] = {"standard", "log1p", "minmax", "none"};
+constexpr const char* kTaskTypes[] = {"binary", "multiclass", "regression", "value"};
+
+template <typename Enum, std::size_t size>
+const char* NameOf(const char* const (&names)[size], Enum value) {
+  return names[static_cast<std::size_t>(value)];
+}
+
+// A description that does not hold what it must; caught in DatasetInfoFromJson.
+struct BadDescription {
+  std::string text;
+};
+
+template <typename Enum, std::size_t size>
+Enum EnumOf(const char* const (&names)[size], const Json& json, const char* key) {
+  const std::string& value = json.at(key).get_ref<const std::string&>();
+  for (std::size_t i = 0; i < size; ++i) {
+    if (value == names[i]) return static_cast<Enum>(i);
+  }
+  throw BadDescription{std::string(key) + " is \"" + value + "\""};
+}
+
+Json ToJsonObject(const FeatureInfo& feature) {
+  Json json{{"name", feature.name},
+            {"type", NameOf(kFeatureTypes, feature.type)},
+            {"missing", feature.missing},
+            {"distinct", feature.distinct}};
+  if (feature.type == FeatureType::kNumeric) {
+    json["scale"] = NameOf(kScales, feature.scale);
+    json["mean"] = feature.mean;
+    json["deviation"] = feature.deviation;
+    json["minimum"] = feature.minimum;
+    json["maximum"] = feature.maximum;
+    json["bin_edges"] = feature.bin_edges;
+  }
+  if (feature.type == FeatureType::kBag) {
+    json["pooling"] = NameOf(kPoolings, feature.pooling);
+    json["sequence"] = feature.sequence;
+  }
+  return json;
+}
+
+FeatureInfo FeatureFrom(const Json& json) {
+  FeatureInfo feature;
+  feature.name = json.at("name").get<std::string>();
+  feature.type = EnumOf<FeatureType>(kFeatureTypes, json, "type");
+  feature.missing = json.at("missing").get<std::uint64_t>();
+  feature.distinct = json.at("distinct").get<double>();
+  if (feature.type == FeatureType::kNumeric) {
+    feature.scale = EnumOf<NumericScale>(kScales, json, "scale");
+    feature.mean = json.at("mean").get<double>();
+    feature.deviation = json.at("deviation").get<double>();
+    feature.minimum = json.at("minimum").get<double>();
+    feature.maximum = json.at("maximum").get<double>();
+    feature.bin_edges = json.at("bin_edges").get<std::vector<float>>();
+    for (std::size_t i = 1; i < feature.bin_edges.size(); ++i) {
+      if (!(feature.bin_edges[i - 1] < feature.bin_edges[i])) throw BadDescription{"bin edges do not ascend"};
+    }
+  }
+  if (feature.type == FeatureType::kBag) {
+    feature.pooling = EnumOf<Pooling>(kPoolings, json, "pooling");
+    feature.sequence = json.at("sequence").get<bool>();
+  }
+  return feature;
+}
+
+Json ToJsonObject(const TaskInfo& task) {
+  Json json{{"name", task.name},
+            {"type", NameOf(kTaskTypes, task.type)},
+            {"labelled", task.labelled},
+            {"mean", task.mean},
+            {"deviation", task.deviation}};
+  if (task.type == TaskType::kMulticlass) {
+    json["classes"] = task.classes;
+    json["class_rates"] = task.class_rates;
+  }
+  if (task.type == TaskType::kValue) {
+    json["positive_share"] = task.positive_share;
+    json["log_mean"] = task.log_mean;
+    json["log_deviation"] = task.log_deviation;
+  }
+  return json;
+}
+
+TaskInfo TaskFrom(const Json& json) {
+  TaskInfo task;
+  task.name = json.at("name").get<std::string>();
+  task.type = EnumOf<TaskType>(kTaskTypes, json, "type");
+  task.labelled = json.at("labelled").get<std::uint64_t>();
+  task.mean = json.at("mean").get<double>();
+  task.deviation = json.at("deviation").get<double>();
+  if (task.type == TaskType::kMulticlass) {
+    task.classes = json.at("classes").get<std::vector<std::string>>();
+    task.class_rates = json.at("class_rates").get<std::vector<double>>();
+    if (task.classes.size() < 2 || task.class_rates.size() != task.classes.size()) {
+      throw BadDescription{"classes of task " + task.name};
+    }
+  }
+  if (task.type == TaskType::kValue) {
+    task.positive_share = json.at("positive_share").get<double>();
+    task.log_mean = json.at("log_mean").get<double>();
+    task.log_deviation = json.at("log_deviation").get<double>();
+  }
+  return task;
+}
+
+}  // namespace
+
+const char* TaskTypeName(TaskType type) { return NameOf(kTaskTypes, type); }
+
+std::uint32_t DatasetInfo::ColumnOf(std::size_t feature) const {
+  COHORT_CHECK(feature < features.size());
+  std::uint32_t column = 0;
+  for (std::size_t i = 0; i < feature; ++i) column += features[i].type == features[feature].type;
+  return column;
+}
+
+std::uint32_t DatasetInfo::CountOf(FeatureType type) const {
+  return static_cast<std::uint32_t>(std::count_if(
+      features.begin(), features.end(), [type](const FeatureInfo& feature) { return feature.type == type; }));
+}
+
+std::string ToJson(const DatasetInfo& info) {
+  Json json{{"has_weight", info.has_weight}, {"has_id", info.has_id}};
+  json["features"] = Json::array();
+  for (const FeatureInfo& feature : info.features) json["features"].push_back(ToJsonObject(feature));
+  json["tasks"] = Json::array();
+  for (const TaskInfo& task : info.tasks) json["tasks"].push_back(ToJsonObject(task));
+  for (int split = 0; split < kSplitCount; ++split) {
+    json["rows"][SplitName(static_cast<Split>(split))] = info.rows[static_cast<std::size_t>(split)];
+  }
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Result<DatasetInfo> DatasetInfoFromJson(const std::string& text) {
+  // nlohmann::json reports by exception; none leaves this function.
+  try {
+    const Json json = Json::parse(text);
+    DatasetInfo info;
+    info.has_weight = json.at("has_weight").get<bool>();
+    info.has_id = json.at("has_id").get<bool>();
+    std::set<std::string> features, tasks;
+    for (const Json& feature : json.at("features")) {
+      info.features.push_back(FeatureFrom(feature));
+      if (!features.insert(info.features.back().name).second)
+        throw BadDescription{"a feature's name appears twice"};
+    }
+    for (const Json& task : json.at("tasks")) {
+      info.tasks.push_back(TaskFrom(task));
+      if (!tasks.insert(info.tasks.back().name).second) throw BadDescription{"a task's name appears twice"};
+    }
+    for (int split = 0; split < kSplitCount; ++split) {
+      info.rows[static_cast<std::size_t>(split)] =
+          json.at("rows").at(SplitName(static_cast<Split>(split))).get<std::uint64_t>();
+    }
+    return info;
+  } catch (const Json::exception& error) {
+    return Error(ErrorCode::kCorrupt,
+                 std::string("the dataset's description cannot be read: ") + error.what());
+  } catch (const BadDescription& error) {
+    return Error(ErrorCode::kCorrupt, "the dataset's description is wrong: " + error.text);
+  }
+}
+
+FeatureKeys::FeatureKeys(std::string_view feature) : seed_(XXH3_64bits(feature.data(), feature.size())) {}
+Key FeatureKeys::Category(std::string_view value) const {
+  return XXH3_64bits_withSeed(value.data(), value.size(), seed_);
+}
+// Values have XXH3's keys; the others are drawn by a different function, so that no text can be made to meet
+// them.
+Key FeatureKeys::Missing() const { return RandomBits(seed_, 1); }
+Key FeatureKeys::Bin(int bin) const { return RandomBits(seed_, 2, static_cast<std::uint64_t>(bin + 1)); }
+
+Key CategoryKey(const std::string& feature, std::string_view value) {
+  return FeatureKeys(feature).Category(value);
+}
+Key MissingKey(const std::string& feature) { return FeatureKeys(feature).Missing(); }
+Key BinKey(const std::string& feature, int bin) { return FeatureKeys(feature).Bin(bin); }
+
+int BinOf(std::span<const float> edges, float value) {
+  if (std::isnan(value)) return -1;
+  return static_cast<int>(std::upper_bound(edges.begin(), edges.end(), value) - edges.begin());
+}
+
+}  // namespace cohort
