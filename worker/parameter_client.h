@@ -134,7 +134,8 @@ class ParameterClient {
   struct Shard {
     Lane pulls, pushes;
     TimePoint last_heard{};
-    Clock closed = -1;  // acknowledged
+    std::uint32_t incarnation = 0;  // the newest heard of
+    Clock closed = -1;              // acknowledged
   };
   struct TicketState {
     Ticket id = 0;  // sequence << kSlotBits | index in tickets_; 0: free
@@ -183,7 +184,6 @@ class ParameterClient {
   std::deque<Retry> retries_;      // ascending: the interval is the same for all
   std::vector<PushCount> pushes_;  // clocks with unacknowledged pushes, ascending
   std::deque<Clock> closes_;       // waiting for acknowledgements, ascending
-  TimePoint last_time_{};
   Status failure_;
   ParameterClientCounters counters_;
 };

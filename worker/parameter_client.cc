@@ -1,0 +1,512 @@
+#include "worker/parameter_client.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "common/check.h"
+
+namespace cohort {
+namespace {
+
+// Ids carry their place in the slab, so that a reply finds its request without a search.
+constexpr int kSlotBits = 20;
+constexpr std::uint64_t kSlotMask = (1u << kSlotBits) - 1;
+// What a message costs besides its arrays, for credits.
+constexpr std::uint64_t kMessageBytes = 128;
+
+std::string Seconds(Duration duration) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.1f s", std::chrono::duration<double>(duration).count());
+  return text;
+}
+
+std::string ClockName(Clock clock) {
+  return clock == kClockInfinity ? "the end of the phase" : "clock " + std::to_string(clock);
+}
+
+const char* ReasonText(ErrorReason reason) {
+  switch (reason) {
+    case ErrorReason::kMalformed:
+      return "the request is malformed";
+    case ErrorReason::kUnknownTable:
+      return "it does not know the table";
+    case ErrorReason::kWrongShard:
+      return "a key belongs to another shard";
+    case ErrorReason::kStaleGeneration:
+      return "the slot map is out of date";
+    case ErrorReason::kStaleIncarnation:
+      return "this worker has been replaced";
+    case ErrorReason::kStalePhase:
+      return "the phase is over";
+    case ErrorReason::kFuturePhase:
+      return "the phase has not begun there";
+    case ErrorReason::kNotReady:
+      return "it is not ready";
+    case ErrorReason::kWrongRun:
+      return "it belongs to another run";
+  }
+  return "unknown reason";
+}
+
+}  // namespace
+
+ParameterClient::ParameterClient(NodeId self, Options options, ParameterClientFaults faults)
+    : self_(self), options_(options), faults_(faults) {
+  COHORT_CHECK(options.retry > Duration::zero() && options.request_rows > 0);
+}
+
+void ParameterClient::SetView(const Welcome& welcome) {
+  COHORT_CHECK(outstanding() == 0, "%zu requests outstanding", outstanding());
+  tables_ = welcome.tables;
+  slot_map_ = welcome.slot_map;
+  shards_.resize(slot_map_.shard_count);
+}
+
+void ParameterClient::BeginPhase(std::uint32_t phase) {
+  COHORT_CHECK(outstanding() == 0, "%zu requests outstanding", outstanding());
+  phase_ = phase;
+  pushes_.clear();
+  closes_.clear();
+  for (Shard& shard : shards_) shard.closed = -1;
+}
+
+const TableSpec& ParameterClient::Table(TableId table) const {
+  auto found =
+      std::find_if(tables_.begin(), tables_.end(), [&](const TableSpec& t) { return t.id == table; });
+  COHORT_CHECK(found != tables_.end(), "table %u", table);
+  return *found;
+}
+
+ParameterClient::Lane& ParameterClient::LaneOf(const Request& request) {
+  Shard& shard = shards_[request.shard];
+  return request.kind == Kind::kPull ? shard.pulls : shard.pushes;
+}
+
+template <typename Visit>
+void ParameterClient::ForEachGroup(const TableSpec& table, const Buffer& keys, Visit visit) {
+  const auto all = keys.As<Key>();
+  std::array<int, 256> groups;
+  int current = -1;
+  std::size_t first = 0;
+  for (std::size_t base = 0; base < all.size(); base += groups.size()) {
+    const std::size_t n = std::min(groups.size(), all.size() - base);
+    for (std::size_t i = 0; i < n; ++i) groups[i] = GroupOf(RingPosition(table, all[base + i]));
+    for (std::size_t i = 0; i < n; ++i) {
+      if (groups[i] == current) continue;
+      COHORT_CHECK(groups[i] > current, "keys of table %u are not in ring order at %zu", table.id, base + i);
+      if (current >= 0) visit(current, first, base + i - first);
+      current = groups[i];
+      first = base + i;
+    }
+  }
+  if (current >= 0) visit(current, first, all.size() - first);
+}
+
+ParameterClient::Ticket ParameterClient::NewTicket(std::uint32_t requests) {
+  std::uint32_t slot;
+  if (free_tickets_.empty()) {
+    slot = static_cast<std::uint32_t>(tickets_.size());
+    COHORT_CHECK(slot < kSlotMask, "too many pulls and pushes outstanding");
+    tickets_.emplace_back();
+  } else {
+    slot = free_tickets_.back();
+    free_tickets_.pop_back();
+  }
+  tickets_[slot] = {next_sequence_++ << kSlotBits | slot, requests};
+  return tickets_[slot].id;
+}
+
+bool ParameterClient::Done(Ticket ticket) const {
+  const std::size_t slot = ticket & kSlotMask;
+  return slot >= tickets_.size() || tickets_[slot].id != ticket;
+}
+
+ParameterClient::Request& ParameterClient::NewRequest(Kind kind, std::uint32_t shard, TimePoint now) {
+  std::uint32_t slot;
+  if (free_.empty()) {
+    slot = static_cast<std::uint32_t>(requests_.size());
+    COHORT_CHECK(slot < kSlotMask, "too many requests outstanding");
+    requests_.emplace_back();
+  } else {
+    slot = free_.back();
+    free_.pop_back();
+  }
+  Request& request = requests_[slot];
+  request.id = next_sequence_++ << kSlotBits | slot;
+  request.kind = kind;
+  request.shard = shard;
+  request.first_sent = now;
+  return request;
+}
+
+ParameterClient::Request* ParameterClient::Find(RequestId id) {
+  const std::size_t slot = id & kSlotMask;
+  return slot < requests_.size() && requests_[slot].id == id ? &requests_[slot] : nullptr;
+}
+
+ParameterClient::Ticket ParameterClient::Pull(TableId table, Clock clock, AbsentRow absent, Buffer keys,
+                                              float* values, TimePoint now, Outbox& out) {
+  const TableSpec& spec = Table(table);
+  const Ticket ticket = NewTicket(0);
+  const auto slot = static_cast<std::uint32_t>(ticket & kSlotMask);
+  const auto send = [&](std::uint32_t shard, std::size_t first, std::size_t rows) {
+    Request& request = NewRequest(Kind::kPull, shard, now);
+    request.ticket_slot = slot;
+    request.table = table;
+    request.clock = clock;
+    request.absent = absent;
+    request.dim = spec.dim;
+    request.keys = keys.Slice(first * sizeof(Key), rows * sizeof(Key));
+    request.target = values + first * spec.dim;
+    request.bytes = rows * (sizeof(Key) + spec.dim * sizeof(float)) + kMessageBytes;
+    ++tickets_[slot].remaining;
+    Enqueue(request, now, out);
+  };
+  // Neighbouring groups of one shard go together, cut at request_rows.
+  std::uint32_t shard = 0;
+  std::size_t first = 0, rows = 0;
+  ForEachGroup(spec, keys, [&](int group, std::size_t group_first, std::size_t group_rows) {
+    const std::uint32_t owner = slot_map_.ShardOfGroup(group);
+    if (rows > 0 && owner != shard) {
+      send(shard, first, rows);
+      rows = 0;
+    }
+    if (rows == 0) first = group_first;
+    shard = owner;
+    rows += group_rows;
+    for (; rows >= options_.request_rows; first += options_.request_rows, rows -= options_.request_rows) {
+      send(shard, first, options_.request_rows);
+    }
+  });
+  if (rows > 0) send(shard, first, rows);
+  if (tickets_[slot].remaining == 0) {
+    tickets_[slot].id = 0;
+    free_tickets_.push_back(slot);
+  }
+  return ticket;
+}
+
+ParameterClient::Ticket ParameterClient::Push(TableId table, Clock clock, std::uint16_t node, Buffer keys,
+                                              Buffer values, TimePoint now, Outbox& out) {
+  const TableSpec& spec = Table(table);
+  COHORT_CHECK(values.size() == keys.size() / sizeof(Key) * spec.dim * sizeof(float), "%zu bytes of values",
+               values.size());
+  const Ticket ticket = NewTicket(0);
+  const auto slot = static_cast<std::uint32_t>(ticket & kSlotMask);
+  std::vector<GroupRun> all_runs;
+  ForEachGroup(spec, keys, [&](int group, std::size_t, std::size_t rows) {
+    all_runs.push_back({static_cast<std::uint32_t>(group), static_cast<std::uint32_t>(rows)});
+  });
+  const Buffer runs = Buffer::Own(std::move(all_runs));
+  const auto list = runs.As<GroupRun>();
+  // Whole groups of one shard, until the next one would exceed request_rows.
+  std::size_t row = 0;
+  for (std::size_t begin = 0; begin < list.size();) {
+    const std::uint32_t shard = slot_map_.ShardOfGroup(static_cast<int>(list[begin].group));
+    std::size_t end = begin, rows = 0;
+    while (end < list.size() && slot_map_.ShardOfGroup(static_cast<int>(list[end].group)) == shard &&
+           (rows == 0 || rows + list[end].rows <= options_.request_rows)) {
+      rows += list[end++].rows;
+    }
+    Request& request = NewRequest(Kind::kPush, shard, now);
+    request.ticket_slot = slot;
+    request.table = table;
+    request.clock = clock;
+    request.node = node;
+    request.dim = spec.dim;
+    request.runs = runs.Slice(begin * sizeof(GroupRun), (end - begin) * sizeof(GroupRun));
+    request.keys = keys.Slice(row * sizeof(Key), rows * sizeof(Key));
+    request.values = values.Slice(row * spec.dim * sizeof(float), rows * spec.dim * sizeof(float));
+    request.bytes = request.runs.size() + request.keys.size() + request.values.size() + kMessageBytes;
+    ++tickets_[slot].remaining;
+    auto count = std::lower_bound(pushes_.begin(), pushes_.end(), clock,
+                                  [](const PushCount& p, Clock c) { return p.clock < c; });
+    if (count == pushes_.end() || count->clock != clock) count = pushes_.insert(count, {clock, 0});
+    ++count->unacknowledged;
+    Enqueue(request, now, out);
+    begin = end;
+    row += rows;
+  }
+  if (tickets_[slot].remaining == 0) {
+    tickets_[slot].id = 0;
+    free_tickets_.push_back(slot);
+  }
+  return ticket;
+}
+
+void ParameterClient::Close(Clock clock, TimePoint now, Outbox& out) {
+  COHORT_CHECK(closes_.empty() || closes_.back() < clock, "clock %lld", static_cast<long long>(clock));
+  closes_.push_back(clock);
+  if (!faults_.close_before_acknowledgements && !pushes_.empty() && pushes_.front().clock <= clock) {
+    ++counters_.held_closes;
+  }
+  SendReadyCloses(now, out);
+}
+
+void ParameterClient::SendReadyCloses(TimePoint now, Outbox& out) {
+  Clock ready = -1;  // closing a clock closes all before it
+  while (!closes_.empty() && (pushes_.empty() || pushes_.front().clock > closes_.front() ||
+                              faults_.close_before_acknowledgements)) {
+    ready = closes_.front();
+    closes_.pop_front();
+  }
+  if (ready < 0) return;
+  for (std::uint32_t shard = 0; shard < shards_.size(); ++shard) {
+    Request& request = NewRequest(Kind::kClose, shard, now);
+    request.clock = ready;
+    request.bytes = kMessageBytes;
+    Enqueue(request, now, out);
+  }
+}
+
+bool ParameterClient::ClosedEverywhere(Clock clock) const {
+  return std::all_of(shards_.begin(), shards_.end(),
+                     [&](const Shard& shard) { return shard.closed >= clock; });
+}
+
+void ParameterClient::Enqueue(Request& request, TimePoint now, Outbox& out) {
+  const std::uint32_t shard = request.shard;
+  Lane& lane = LaneOf(request);
+  lane.queue.push_back(static_cast<std::uint32_t>(request.id & kSlotMask));
+  const RequestId id = request.id;
+  SendQueued(shard, lane, now, out);
+  if (!Find(id)->sent) ++counters_.credit_waits;
+}
+
+void ParameterClient::SendQueued(std::uint32_t shard, Lane& lane, TimePoint now, Outbox& out) {
+  while (!lane.queue.empty()) {
+    Request& request = requests_[lane.queue.front()];
+    // A request larger than the whole credit goes alone.
+    if (lane.outstanding_bytes > 0 && lane.outstanding_bytes + request.bytes > options_.credit_bytes) return;
+    lane.queue.pop_front();
+    lane.outstanding_bytes += request.bytes;
+    request.sent = true;
+    request.first_sent = now;
+    COHORT_CHECK(request.shard == shard);
+    switch (request.kind) {
+      case Kind::kPull:
+        ++counters_.pulls;
+        break;
+      case Kind::kPush:
+        ++counters_.pushes;
+        break;
+      case Kind::kClose:
+        ++counters_.closes;
+        break;
+    }
+    Transmit(request, now, out);
+  }
+}
+
+void ParameterClient::Transmit(const Request& request, TimePoint now, Outbox& out) {
+  const NodeId to = ShardNode(request.shard);
+  switch (request.kind) {
+    case Kind::kPull:
+      out.Send(to,
+               PullRequest{request.id, phase_, request.clock, request.table, request.absent, request.keys});
+      break;
+    case Kind::kPush:
+      out.Send(to, PushRequest{request.id, phase_, request.clock, request.table, request.node, request.dim,
+                               request.runs, request.keys, request.values});
+      break;
+    case Kind::kClose:
+      out.Send(to, CloseRequest{request.id, phase_, request.clock});
+      break;
+  }
+  retries_.push_back({now + options_.retry, request.id});
+}
+
+bool ParameterClient::OnMessage(const Stamp& from, Message& message, TimePoint now, Outbox& out) {
+  if (from.sender.role != Role::kShard) return false;
+  RequestId id = 0;
+  if (auto* reply = std::get_if<PullReply>(&message)) {
+    id = reply->request_id;
+  } else if (auto* parked = std::get_if<PullParked>(&message)) {
+    id = parked->request_id;
+  } else if (auto* pushed = std::get_if<PushReply>(&message)) {
+    id = pushed->request_id;
+  } else if (auto* closed = std::get_if<CloseReply>(&message)) {
+    id = closed->request_id;
+  } else if (auto* error = std::get_if<ErrorReply>(&message)) {
+    id = error->request_id;
+  } else {
+    return false;
+  }
+  if (from.sender.index < shards_.size()) {
+    Shard& shard = shards_[from.sender.index];
+    if (from.incarnation < shard.incarnation) {  // of a process that has been replaced
+      ++counters_.stale_replies;
+      return true;
+    }
+    shard.incarnation = from.incarnation;
+    shard.last_heard = std::max(shard.last_heard, now);
+  }
+  Request* request = Find(id);
+  // A reply to an answered request (the network or a retry doubled it), or one that nobody can have meant for
+  // us.
+  if (request == nullptr || !request->sent || request->shard != from.sender.index) {
+    ++counters_.stale_replies;
+    return true;
+  }
+  const Kind kind = request->kind;
+  if (auto* reply = std::get_if<PullReply>(&message); reply && kind == Kind::kPull) {
+    OnReply(*reply, *request);
+    if (failure_.ok()) Finish(*request, now, out);
+  } else if (auto* parked = std::get_if<PullParked>(&message); parked && kind == Kind::kPull) {
+    ++counters_.parked;
+    request->parked = true;
+    request->parked_behind = parked->waiting_for;
+    request->parked_closed = parked->its_closed;
+  } else if (auto* pushed = std::get_if<PushReply>(&message); pushed && kind == Kind::kPush) {
+    counters_.parts_applied += pushed->applied_parts;
+    counters_.parts_duplicated += pushed->duplicate_parts;
+    counters_.bytes_pushed += request->keys.size() + request->values.size();
+    Finish(*request, now, out);
+  } else if (std::holds_alternative<CloseReply>(message) && kind == Kind::kClose) {
+    Shard& shard = shards_[request->shard];
+    shard.closed = std::max(shard.closed, request->clock);
+    Finish(*request, now, out);
+  } else if (auto* error = std::get_if<ErrorReply>(&message)) {
+    OnError(*error, *request);
+  } else {
+    ++counters_.stale_replies;
+  }
+  return true;
+}
+
+void ParameterClient::OnReply(const PullReply& reply, Request& request) {
+  const std::size_t expected = request.keys.size() / sizeof(Key) * request.dim * sizeof(float);
+  if (reply.table != request.table || reply.dim != request.dim || reply.values.size() != expected) {
+    Fail(ErrorCode::kCorrupt, ToString(ShardNode(request.shard)) + " answered a pull of table " +
+                                  std::to_string(request.table) + " with " +
+                                  std::to_string(reply.values.size()) + " bytes, expected " +
+                                  std::to_string(expected) + ": the programs do not fit together");
+    return;
+  }
+  if (expected > 0) std::memcpy(request.target, reply.values.data(), expected);
+  counters_.bytes_pulled += expected;
+  counters_.absent_rows += reply.absent_rows;
+}
+
+void ParameterClient::OnError(const ErrorReply& error, Request& request) {
+  if (error.reason == ErrorReason::kNotReady || error.reason == ErrorReason::kFuturePhase) {
+    ++counters_.refused;  // its retry is due anyway
+    return;
+  }
+  const bool stale = error.reason == ErrorReason::kStaleIncarnation ||
+                     error.reason == ErrorReason::kStalePhase ||
+                     error.reason == ErrorReason::kStaleGeneration;
+  Fail(stale ? ErrorCode::kStale : ErrorCode::kInternal,
+       ToString(ShardNode(request.shard)) + " refused a " +
+           (request.kind == Kind::kPull   ? "pull"
+            : request.kind == Kind::kPush ? "push"
+                                          : "close") +
+           " of " + ToString(self_) + " at " + ClockName(request.clock) + ": " + ReasonText(error.reason) +
+           (error.text.empty() ? "" : " (" + error.text + ")"));
+}
+
+void ParameterClient::Finish(Request& request, TimePoint now, Outbox& out) {
+  const std::uint32_t shard = request.shard;
+  Lane& lane = LaneOf(request);
+  lane.outstanding_bytes -= request.bytes;
+  if (request.kind != Kind::kClose) {
+    TicketState& ticket = tickets_[request.ticket_slot];
+    if (--ticket.remaining == 0) {
+      ticket.id = 0;
+      free_tickets_.push_back(request.ticket_slot);
+    }
+  }
+  bool clock_done = false;
+  if (request.kind == Kind::kPush) {
+    auto count = std::lower_bound(pushes_.begin(), pushes_.end(), request.clock,
+                                  [](const PushCount& p, Clock c) { return p.clock < c; });
+    if (--count->unacknowledged == 0) {
+      pushes_.erase(count);
+      clock_done = true;
+    }
+  }
+  free_.push_back(static_cast<std::uint32_t>(request.id & kSlotMask));
+  request = Request();
+  while (!retries_.empty() && Find(retries_.front().id) == nullptr) retries_.pop_front();
+  SendQueued(shard, lane, now, out);
+  if (clock_done) SendReadyCloses(now, out);
+}
+
+void ParameterClient::NoticeTime(TimePoint now) {
+  // Called much later than asked for: this process was stopped, starved or computing. That time says nothing
+  // about the shards.
+  const Duration late = now - retries_.front().due;
+  if (late <= options_.retry) return;
+  for (Shard& shard : shards_) shard.last_heard = std::min(now, shard.last_heard + late);
+  for (Request& request : requests_) {
+    if (request.sent) request.first_sent = std::min(now, request.first_sent + late);
+  }
+}
+
+void ParameterClient::OnTimer(TimePoint now, Outbox& out) {
+  if (retries_.empty() || retries_.front().due > now) return;
+  NoticeTime(now);
+  while (!retries_.empty() && retries_.front().due <= now) {
+    const Retry retry = retries_.front();
+    retries_.pop_front();
+    Request* request = Find(retry.id);
+    if (request == nullptr) continue;
+    const Duration silence = now - std::max(shards_[request->shard].last_heard, request->first_sent);
+    if (silence > options_.request_deadline) {
+      Fail(ErrorCode::kTimeout, ToString(self_) + ": no sign of life from " +
+                                    ToString(ShardNode(request->shard)) + " for " + Seconds(silence) +
+                                    " (limit cluster.request_seconds): " + Describe(*request, now));
+    } else if (now - request->first_sent > options_.wait_deadline) {
+      Fail(ErrorCode::kTimeout,
+           ToString(self_) + ": waited too long (limit cluster.wait_seconds): " + Describe(*request, now));
+    }
+    ++counters_.retries;
+    Transmit(*request, now, out);
+  }
+}
+
+TimePoint ParameterClient::NextTimer() const { return retries_.empty() ? kNever : retries_.front().due; }
+
+void ParameterClient::Fail(ErrorCode code, std::string text) {
+  if (failure_.ok()) failure_ = Status(code, std::move(text));
+}
+
+std::string ParameterClient::Describe(const Request& request, TimePoint now) const {
+  std::string text;
+  switch (request.kind) {
+    case Kind::kPull:
+      text = "pull of table " + std::to_string(request.table) + " at " + ClockName(request.clock) + " from ";
+      break;
+    case Kind::kPush:
+      text = "push to table " + std::to_string(request.table) + " at " + ClockName(request.clock) + " to ";
+      break;
+    case Kind::kClose:
+      text = "close of " + ClockName(request.clock) + " at ";
+      break;
+  }
+  text += ToString(ShardNode(request.shard)) + ", since " + Seconds(now - request.first_sent);
+  if (request.parked) {
+    text += ", behind " + ToString(WorkerNode(request.parked_behind)) + " which has closed ";
+    text += request.parked_closed < 0 ? "nothing" : ClockName(request.parked_closed);
+    text += " there";
+  }
+  return text;
+}
+
+std::string ParameterClient::Waiting(TimePoint now) const {
+  const Request* oldest = nullptr;
+  std::size_t sent = 0, queued = 0;
+  for (const Request& request : requests_) {
+    if (request.id == 0) continue;
+    ++(request.sent ? sent : queued);
+    if (request.sent && (oldest == nullptr || request.first_sent < oldest->first_sent)) oldest = &request;
+  }
+  if (oldest == nullptr) return {};
+  return Describe(*oldest, now) + " (" + std::to_string(sent) + " requests sent, " + std::to_string(queued) +
+         " waiting for credit)";
+}
+
+}  // namespace cohort
