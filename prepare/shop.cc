@@ -1,0 +1,227 @@
+#include "prepare/shop.h"
+
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <system_error>
+
+#include "common/atomic_file.h"
+#include "prepare/shop_customers.h"
+#include "prepare/shop_labels.h"
+
+namespace cohort {
+namespace {
+
+constexpr std::size_t kFlushBytes = 1 << 20;
+constexpr std::uint64_t kProgressRows = 65'536;
+
+// A CSV that appears when complete. Cells are appended to a buffer; an error of the disk is kept until
+// Finish.
+class CsvFile {
+ public:
+  static Result<CsvFile> Create(const std::string& path) {
+    COHORT_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
+    std::FILE* stream = std::fopen(file.temporary_path().c_str(), "wb");
+    if (!stream)
+      return Error(ErrorCode::kIo, "cannot write " + file.temporary_path() + ": " + std::strerror(errno));
+    return CsvFile(std::move(file), stream);
+  }
+
+  CsvFile& Text(std::string_view text) {
+    Separate();
+    buffer_.append(text);
+    return *this;
+  }
+  CsvFile& Empty() { return Text({}); }
+  CsvFile& Whole(std::int64_t value) {
+    Separate();
+    AppendWhole(value);
+    return *this;
+  }
+  // `value` in units of 1 / 10^decimals.
+  CsvFile& Fixed(std::int64_t value, int decimals) {
+    Separate();
+    if (value < 0) buffer_.push_back('-');
+    const std::int64_t unit = decimals == 1 ? 10 : 100, size = std::abs(value);
+    AppendWhole(size / unit);
+    buffer_.push_back('.');
+    if (decimals == 2) buffer_.push_back(static_cast<char>('0' + size % 100 / 10));
+    buffer_.push_back(static_cast<char>('0' + size % 10));
+    return *this;
+  }
+  // Eight significant digits.
+  CsvFile& Number(double value) {
+    Separate();
+    char text[32];
+    const auto end = std::to_chars(text, text + sizeof(text), value, std::chars_format::general, 8).ptr;
+    buffer_.append(text, end);
+    return *this;
+  }
+  CsvFile& OrEmpty(int value) { return value == kUnknown ? Empty() : Whole(value); }
+  void EndRow() {
+    buffer_.push_back('\n');
+    row_begins_ = true;
+    if (buffer_.size() >= kFlushBytes) Flush();
+  }
+
+  std::uint64_t bytes() const { return bytes_ + buffer_.size(); }
+  bool failed() const { return error_ != 0; }
+
+  // Everything on the disk, under the temporary name.
+  Status Close() {
+    Flush();
+    if (std::fclose(stream_.release()) != 0 && error_ == 0) error_ = errno;
+    if (error_ == 0) return {};
+    return {ErrorCode::kIo, "cannot write " + file_.temporary_path() + ": " + std::strerror(error_)};
+  }
+  Status Commit() { return file_.Commit(); }
+
+ private:
+  struct CloseStream {
+    void operator()(std::FILE* stream) const { std::fclose(stream); }
+  };
+  CsvFile(AtomicFile file, std::FILE* stream) : file_(std::move(file)), stream_(stream) {}
+
+  void Separate() {
+    if (!row_begins_) buffer_.push_back(',');
+    row_begins_ = false;
+  }
+  void AppendWhole(std::int64_t value) {
+    char text[24];
+    buffer_.append(text, std::to_chars(text, text + sizeof(text), value).ptr);
+  }
+  void Flush() {
+    if (error_ == 0 && std::fwrite(buffer_.data(), 1, buffer_.size(), stream_.get()) != buffer_.size())
+      error_ = errno;
+    bytes_ += buffer_.size();
+    buffer_.clear();
+  }
+
+  AtomicFile file_;
+  std::unique_ptr<std::FILE, CloseStream> stream_;
+  std::string buffer_;
+  std::uint64_t bytes_ = 0;
+  bool row_begins_ = true;
+  int error_ = 0;
+};
+
+std::string CustomerId(std::uint64_t user) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "c%08llu", static_cast<unsigned long long>(user));
+  return text;
+}
+
+std::string MonthName(int month) {  // the shop opens in January 2024
+  char text[32];
+  std::snprintf(text, sizeof(text), "%d-%02d", 2024 + month / 12, 1 + month % 12);
+  return text;
+}
+
+void WriteHeaders(CsvFile* customers, CsvFile* truth) {
+  for (const char* name :
+       {"customer_id",    "signup_month",     "channel",    "region",     "device",
+        "referrer",       "first_categories", "age",        "sessions",   "pages_per_session",
+        "minutes",        "searches",         "cart_adds",  "price_mean", "price_max",
+        "discount_share", "acquisition_cost", "activation", "churned",    "purchased",
+        "value"}) {
+    customers->Text(name);
+  }
+  customers->EndRow();
+  truth->Text("id").Text("acquisition_cost");
+  for (const char* activity : ShopLabels::Activities()) truth->Text(std::string("activation.") + activity);
+  for (const char* name : {"churned", "purchased", "value", "value.positive", "value.mu", "value.sigma"}) {
+    truth->Text(name);
+  }
+  truth->EndRow();
+}
+
+void WriteCustomer(const ShopCustomers& shop, const std::string& id, const Customer& customer,
+                   const CustomerLabels& labels, CsvFile* file) {
+  file->Text(id).Text(MonthName(customer.month)).Text(ShopCustomers::Channels()[customer.channel]);
+  customer.region == kUnknown ? file->Empty() : file->Text(ShopCustomers::Regions()[customer.region]);
+  file->Text(ShopCustomers::Devices()[customer.device]);
+  customer.referrer == kUnknown ? file->Empty() : file->Text("site-" + std::to_string(customer.referrer + 1));
+  std::string seen;
+  for (int c = 0; c < customer.category_count; ++c) {
+    if (c > 0) seen.push_back('|');
+    seen += shop.categories()[customer.categories[c]];
+  }
+  file->Text(seen).OrEmpty(customer.age).Whole(customer.sessions).Fixed(customer.pages_tenths, 1);
+  file->Fixed(customer.minutes_tenths, 1).Whole(customer.searches).Whole(customer.cart_adds);
+  customer.price_mean_cents == kUnknown ? file->Empty() : file->Fixed(customer.price_mean_cents, 2);
+  file->Fixed(customer.price_max_cents, 2).Fixed(customer.discount_percent, 2);
+
+  file->Fixed(std::llround(labels.acquisition_cost * 100), 2);
+  labels.activation == kUnknown ? file->Empty() : file->Text(ShopLabels::Activities()[labels.activation]);
+  file->OrEmpty(labels.churned).OrEmpty(labels.purchased);
+  std::isnan(labels.value) ? file->Empty() : file->Fixed(std::llround(labels.value * 100), 2);
+  file->EndRow();
+}
+
+void WriteExpectation(const std::string& id, const CustomerExpectation& expected, CsvFile* file) {
+  file->Text(id).Number(expected.acquisition_cost);
+  for (double probability : expected.activation) file->Number(probability);
+  file->Number(expected.churned).Number(expected.purchased).Number(expected.value);
+  file->Number(expected.value_positive).Number(expected.value_mu).Number(expected.value_sigma);
+  file->EndRow();
+}
+
+Status CheckRange(const char* option, std::uint64_t value, std::uint64_t most) {
+  if (value >= 1 && value <= most) return {};
+  return {ErrorCode::kInvalidInput, std::string("--") + option + " is " + std::to_string(value) +
+                                        ", expected a number from 1 to " + std::to_string(most)};
+}
+
+}  // namespace
+
+Result<ShopSummary> GenerateShop(const ShopOptions& options,
+                                 const std::function<void(std::uint64_t)>& progress) {
+  namespace fs = std::filesystem;
+  COHORT_RETURN_IF_ERROR(CheckRange("users", options.users, 1'000'000'000));
+  COHORT_RETURN_IF_ERROR(CheckRange("items", options.items, 10'000'000));
+  COHORT_RETURN_IF_ERROR(CheckRange("days", options.days, 36'500));
+  if (options.directory.empty())
+    return InvalidInput("--out is empty, expected a directory to write the shop to");
+  const fs::path directory(options.directory);
+  ShopSummary summary;
+  summary.users = options.users;
+  summary.customers_path = (directory / "customers.csv").string();
+  summary.truth_path = (directory / "truth" / "expectations.csv").string();
+  std::error_code error;
+  if (!options.overwrite && fs::exists(summary.customers_path, error)) {
+    return InvalidInput(summary.customers_path + " exists; give --overwrite to replace it, or another --out");
+  }
+  fs::create_directories(directory / "truth", error);
+  if (error) {
+    return InvalidInput("cannot create the directory " + (directory / "truth").string() + ": " +
+                        error.message() + "; give another --out");
+  }
+
+  const ShopCustomers shop(options.seed, options.items, options.days);
+  const ShopLabels labels(options.seed, shop);
+  COHORT_ASSIGN_OR_RETURN(CsvFile truth, CsvFile::Create(summary.truth_path));
+  COHORT_ASSIGN_OR_RETURN(CsvFile customers, CsvFile::Create(summary.customers_path));
+  WriteHeaders(&customers, &truth);
+  for (std::uint64_t user = 0; user < options.users; ++user) {
+    const Customer customer = shop.Draw(user);
+    const CustomerExpectation expected = labels.Expect(customer);
+    const std::string id = CustomerId(user);
+    WriteCustomer(shop, id, customer, labels.Draw(customer, expected), &customers);
+    WriteExpectation(id, expected, &truth);
+    if ((user + 1) % kProgressRows == 0) {
+      if (customers.failed() || truth.failed()) break;  // a full disk: Close tells
+      if (progress) progress(user + 1);
+    }
+  }
+  summary.bytes = customers.bytes() + truth.bytes();
+  COHORT_RETURN_IF_ERROR(truth.Close());
+  COHORT_RETURN_IF_ERROR(customers.Close());
+  COHORT_RETURN_IF_ERROR(truth.Commit());
+  COHORT_RETURN_IF_ERROR(customers.Commit());
+  return summary;
+}
+
+}  // namespace cohort
