@@ -82,6 +82,8 @@ Result<RunConfig> ParseRunConfig(const std::string& text, const std::string& ori
                                  const std::vector<std::string>& overrides = {});
 // A TOML text from which ParseRunConfig gives the same configuration.
 std::string ToToml(const RunConfig& config);
+// What is allowed but hardly meant, a line each.
+std::vector<std::string> WarningsOf(const RunConfig& config);
 // The table for --help-config.
 std::string DescribeRunConfig();
 

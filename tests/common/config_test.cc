@@ -1,0 +1,189 @@
+#include "common/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace cohort {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+Result<RunConfig> Parse(const std::string& text, const std::vector<std::string>& overrides = {}) {
+  return ParseRunConfig(text, "run.toml", "/data", overrides);
+}
+
+TEST(Config, DefaultsAndValues) {
+  const auto config = Parse(R"(
+    data = "d.h5"
+    seed = 9
+    [model]
+    kind = "single"
+    expert_layers = []
+    [train]
+    consistency = "ssp"
+    batch_size = 256
+    [optimizer.dense]
+    kind = "ftrl"
+    learning_rate = 1
+    [task.income]
+    weight = 0.5
+    [task."never married"]
+    enabled = false
+    [cluster]
+    credit_bytes = 1_000_000
+  )");
+  ASSERT_TRUE(config) << config.error().text();
+  EXPECT_EQ(config->data, "/data/d.h5");
+  EXPECT_EQ(config->seed, 9u);
+  EXPECT_EQ(config->model.kind, "single");
+  EXPECT_TRUE(config->model.expert_layers.empty());
+  EXPECT_EQ(config->model.tower_layers, (std::vector<std::uint32_t>{64, 32}));
+  EXPECT_EQ(config->train.consistency, Consistency::kSsp);
+  EXPECT_EQ(config->embedding_optimizer.kind, OptimizerKind::kAdagrad);
+  EXPECT_EQ(config->dense_optimizer.kind, OptimizerKind::kFtrl);
+  EXPECT_EQ(config->dense_optimizer.learning_rate, 1.0f);
+  EXPECT_EQ(config->tasks.at("income").weight, 0.5f);
+  EXPECT_FALSE(config->tasks.at("never married").enabled);
+  EXPECT_EQ(config->cluster.credit_bytes, 1000000u);
+}
+
+TEST(Config, OverridesComeOnTop) {
+  const auto config =
+      Parse("data = \"d.h5\"\n[train]\nepochs = 2\n",
+            {"train.epochs=5", "train.consistency=asp", "optimizer.dense.learning_rate = 1e-4",
+             "task.income.l2=0.5", "model.tower_layers=[8]"});
+  ASSERT_TRUE(config) << config.error().text();
+  EXPECT_EQ(config->train.epochs, 5u);
+  EXPECT_EQ(config->train.consistency, Consistency::kAsp);
+  EXPECT_EQ(config->dense_optimizer.learning_rate, 1e-4f);
+  EXPECT_EQ(config->tasks.at("income").l2, 0.5f);
+  EXPECT_EQ(config->model.tower_layers, (std::vector<std::uint32_t>{8}));
+  // A path on the command line is relative to the working directory.
+  const auto moved = Parse("data = \"d.h5\"", {"data=other.h5"});
+  ASSERT_TRUE(moved);
+  EXPECT_EQ(moved->data, (std::filesystem::current_path() / "other.h5").string());
+}
+
+TEST(Config, TomlRoundTrip) {
+  auto config = Parse("data = \"d.h5\"\n[task.'odd \"name\"\\u']\nweight = 0.1\n",
+                      {"optimizer.embedding.epsilon=1e-8", "train.slices=1", "cluster.slow_worker=1",
+                       "model.expert_layers=[]", "optimizer.embedding.kind=rowwise_adagrad"});
+  ASSERT_TRUE(config) << config.error().text();
+  const std::string text = ToToml(*config);
+  const auto again = ParseRunConfig(text, "resolved", "/elsewhere");
+  ASSERT_TRUE(again) << again.error().text() << "\n" << text;
+  EXPECT_EQ(ToToml(*again), text);
+  EXPECT_EQ(again->data, "/data/d.h5");
+  EXPECT_EQ(again->tasks.begin()->first, "odd \"name\"\\u");
+  EXPECT_EQ(again->tasks.begin()->second.weight, 0.1f);
+  EXPECT_EQ(again->embedding_optimizer.epsilon, 1e-8f);
+  EXPECT_EQ(again->embedding_optimizer.kind, OptimizerKind::kRowwiseAdagrad);
+}
+
+struct BadCase {
+  std::string text;
+  std::vector<std::string> overrides;
+  std::vector<std::string> parts;  // of the message
+};
+
+TEST(Config, BadInputsNamePlaceExpectationAndMend) {
+  const std::string d = "data = \"d.h5\"\n";
+  const std::vector<BadCase> cases = {
+      {"", {}, {"run.toml: data is missing", "cohort prepare"}},
+      {"data = 3", {}, {"run.toml:1:8", "data is 3", "path of a dataset"}},
+      {"data = \"\"", {}, {"run.toml:1:8", "path of a dataset"}},
+      {d + "data = \"e.h5\"", {}, {"run.toml:2:"}},
+      {d + "[train\nepochs = 1", {}, {"run.toml:2:"}},
+      {d + "[train]\nepochs = \"three\"",
+       {},
+       {"run.toml:3:10", "train.epochs is 'three' (a string)", "a whole number from 0"}},
+      {d + "[train]\nepochs = -1", {}, {"run.toml:3:10", "train.epochs is -1", "from 0 to"}},
+      {d + "[train]\nepochs = 1.5", {}, {"train.epochs is 1.5", "a whole number"}},
+      {d + "[train]\nepoch = 1", {}, {"run.toml:3:1", "unknown key train.epoch; did you mean train.epochs?"}},
+      {d + "[train]\nbatchsize = 1", {}, {"did you mean train.batch_size?"}},
+      {d + "[trian]\nepochs = 1", {}, {"run.toml:2:2", "did you mean train?"}},
+      {d + "learning_rate = 0.1", {}, {"unknown key learning_rate", "learning_rate?"}},
+      {d + "zzzzzzzzz = 1", {}, {"unknown key zzzzzzzzz", "--help-config"}},
+      {d + "train = 3", {}, {"train is 3", "expected a table"}},
+      {d + "[task]\nincome = 3", {}, {"task.income is 3", "expected a table"}},
+      {d + "[task.income]\nwieght = 1.0", {}, {"did you mean task.income.weight?"}},
+      {d + "[task.income]\nweight = -1.0", {}, {"task.income.weight is -1", "from 0"}},
+      {d + "[task.income]\nenabled = 1", {}, {"true or false"}},
+      {d + "strict = \"yes\"", {}, {"strict is 'yes'", "true or false"}},
+      {d + "seed = 99999999999999999999", {}, {"run.toml:2:"}},
+      {d + "[model]\nkind = \"mmo\"",
+       {},
+       {"model.kind is 'mmo'", "\"single\" | \"shared_bottom\" | \"mmoe\""}},
+      {d + "[model]\nkind = \"ple\"", {}, {"model.kind", "not there yet"}},
+      {d + "[model]\nembedding_dim = 0", {}, {"from 1 to 1024"}},
+      {d + "[model]\ntower_layers = [64, 0]", {}, {"model.tower_layers", "whole numbers from 1"}},
+      {d + "[model]\ntower_layers = 64", {}, {"model.tower_layers is 64", "[64, 32]"}},
+      {d + "[optimizer.dense]\nkind = \"adamw\"", {}, {"\"adam\""}},
+      {d + "[optimizer.dense]\nlearning_rate = 0", {}, {"a number above 0"}},
+      {d + "[optimizer.dense]\nlearning_rate = nan", {}, {"a number above 0"}},
+      {d + "[optimizer.dense]\nlearning_rate = inf", {}, {"a number above 0"}},
+      {d + "[optimizer.dense]\nlearning_rate = 1e300", {}, {"a number above 0"}},
+      {d + "[optimizer.dense]\nkind = \"rowwise_adagrad\"", {}, {"optimizer.dense.kind", "use \"adagrad\""}},
+      {d + "[optimizer.dense]\nbeta1 = 1.0", {}, {"beta1 and beta2 must be below 1"}},
+      {d + "[optimiser.dense]\nbeta1 = 1.0", {}, {"did you mean optimizer?"}},
+      {d + "[train]\nslices = 3", {}, {"train.slices is 3", "power of two"}},
+      {d + "[train]\nslices = 128", {}, {"train.slices is 128", "1 to 64"}},
+      {d + "[train]\nbatch_size = 4", {}, {"train.slices is 8, more than train.batch_size = 4"}},
+      {d + "[train]\nconsistency = \"sync\"", {}, {"\"bsp\" | \"ssp\" | \"asp\""}},
+      {d + "[cluster]\nreplicas = 1", {}, {"cluster.replicas", "not there yet"}},
+      {d + "[cluster]\nservers = 200\nshards_per_server = 2", {}, {"is 400; at most 256 shards"}},
+      {d + "[cluster]\ndead_after_seconds = 1", {}, {"cluster.dead_after_seconds is 1", "1.5"}},
+      {d + "[cluster]\nslow_worker = 2", {}, {"workers are numbered 0 to 1"}},
+      {d + "[cluster]\nworkers = 8\n[train]\nconsistency = \"asp\"\nbatch_size = 4\nslices = 4",
+       {},
+       {"each worker needs"}},
+      {d + "[checkpoint]\nkeep = 3", {}, {"[checkpoint] is not there yet"}},
+      {d, {"train.epochs"}, {"--set train.epochs", "expected section.key=value"}},
+      {d, {"=3"}, {"expected section.key=value"}},
+      {d, {"train.epochs=x"}, {"--set train.epochs=x", "train.epochs is 'x'", "a whole number"}},
+      {d, {"train.epoch=1"}, {"did you mean train.epochs?"}},
+      {d, {"train.slices=16", "train.batch_size=8"}, {"more than train.batch_size = 8"}},
+      {d + "\xff\xfe", {}, {"run.toml:"}},
+  };
+  for (const BadCase& bad : cases) {
+    const auto config = Parse(bad.text, bad.overrides);
+    ASSERT_FALSE(config) << bad.text;
+    EXPECT_EQ(config.error().exit_code(), 2) << bad.text;
+    for (const std::string& part : bad.parts) EXPECT_THAT(config.error().text(), HasSubstr(part)) << bad.text;
+    EXPECT_EQ(config.error().text().find('\n'), std::string::npos) << config.error().text();
+  }
+}
+
+TEST(Config, UnreadableFiles) {
+  const auto missing = LoadRunConfig("/nonexistent/run.toml");
+  ASSERT_FALSE(missing);
+  EXPECT_THAT(missing.error().text(), StartsWith("/nonexistent/run.toml: no such file"));
+  EXPECT_EQ(missing.error().exit_code(), 2);
+  const auto directory = LoadRunConfig("/tmp");
+  ASSERT_FALSE(directory);
+  EXPECT_THAT(directory.error().text(), HasSubstr("not a file"));
+}
+
+TEST(Config, WarnsOfIdleWorkers) {
+  auto config = Parse("data = \"d.h5\"", {"cluster.workers=10"});
+  ASSERT_TRUE(config);
+  EXPECT_THAT(WarningsOf(*config), ::testing::ElementsAre(HasSubstr("2 workers will have nothing to do")));
+  config->train.consistency = Consistency::kAsp;
+  EXPECT_TRUE(WarningsOf(*config).empty());
+}
+
+TEST(Config, HelpListsEveryOptionWithDefaultUnitAndRange) {
+  const std::string help = DescribeRunConfig();
+  EXPECT_THAT(help, AllOf(HasSubstr("[optimizer.embedding]"), HasSubstr("batch_size = 1024 rows"),
+                          HasSubstr("[task.NAME]"), HasSubstr("heartbeat_seconds = 0.5 s"),
+                          HasSubstr("from 1 to 1048576"), HasSubstr("(required)")));
+}
+
+}  // namespace
+}  // namespace cohort
