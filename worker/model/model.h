@@ -1,6 +1,6 @@
-// The multi-task model on one slice of a batch: shared inputs, a sharing structure, a tower and a loss per task.
-// Equations and sources: structure.h, losses.h. Everything is templated on the scalar: float for training (kernels
-// chosen at run time), double for the finite-difference checks.
+// The multi-task model on one slice of a batch: shared inputs, a sharing structure, a tower and a loss per
+// task. Equations and sources: structure.h, losses.h. Everything is templated on the scalar: float for
+// training (kernels chosen at run time), double for the finite-difference checks.
 #ifndef COHORT_WORKER_MODEL_MODEL_H_
 #define COHORT_WORKER_MODEL_MODEL_H_
 
@@ -27,10 +27,11 @@ struct ModelTask {
 
 // An embedded field: a categorical or bag feature, or the quantile bin of a numeric one.
 struct EmbeddedField {
-  std::size_t feature = 0;              // in DatasetInfo::features
+  std::size_t feature = 0;  // in DatasetInfo::features
   bool bin = false;
 };
-// A dense input: a scaled numeric value, or its missing indicator (only for features that miss values in training).
+// A dense input: a scaled numeric value, or its missing indicator (only for features that miss values in
+// training).
 struct NumericInput {
   std::size_t feature = 0;
   bool missing_indicator = false;
@@ -42,12 +43,14 @@ struct ModelSpec {
   DatasetInfo data;
   std::vector<EmbeddedField> fields;
   std::vector<NumericInput> numerics;
-  std::vector<ModelTask> tasks;         // enabled ones, in dataset order
+  std::vector<ModelTask> tasks;  // enabled ones, in dataset order
   std::uint32_t prediction_columns = 0;
-  std::uint64_t dense_count = 0;        // dense weights, without padding
-  std::vector<InitSegment> dense_init;  // He/Glorot-uniform by layer; biases 0 (output biases: the label's base rate)
-  std::uint32_t InputWidth() const {    // columns of the first layer's input: fields x dim, then numerics
-    return static_cast<std::uint32_t>(fields.size()) * config.embedding_dim + static_cast<std::uint32_t>(numerics.size());
+  std::uint64_t dense_count = 0;  // dense weights, without padding
+  std::vector<InitSegment>
+      dense_init;  // He/Glorot-uniform by layer; biases 0 (output biases: the label's base rate)
+  std::uint32_t InputWidth() const {  // columns of the first layer's input: fields x dim, then numerics
+    return static_cast<std::uint32_t>(fields.size()) * config.embedding_dim +
+           static_cast<std::uint32_t>(numerics.size());
   }
   std::uint64_t DenseRows() const { return (dense_count + kDenseRowWidth - 1) / kDenseRowWidth; }
 };
@@ -61,26 +64,26 @@ template <typename T>
 struct SliceInput {
   std::uint32_t rows = 0;
   std::uint32_t padded_rows = 0;
-  const T* numeric = nullptr;               // padded_rows x numerics.size(), scaled
+  const T* numeric = nullptr;  // padded_rows x numerics.size(), scaled
   // Ids of row i, field f: positions[offsets[i*F+f] .. offsets[i*F+f+1]), each an index into `distinct`.
-  const std::uint32_t* offsets = nullptr;   // padded_rows * F + 1
+  const std::uint32_t* offsets = nullptr;  // padded_rows * F + 1
   const std::uint32_t* positions = nullptr;
   const std::uint32_t* distinct = nullptr;  // slice's distinct keys: each a row of `embeddings`
   std::uint32_t distinct_count = 0;
-  const T* embeddings = nullptr;            // rows of embedding_dim (the batch's pulled rows)
-  const float* labels = nullptr;            // padded_rows x data.tasks.size(), NaN = missing
-  const float* weights = nullptr;           // padded_rows; 0 in the padding
+  const T* embeddings = nullptr;   // rows of embedding_dim (the batch's pulled rows)
+  const float* labels = nullptr;   // padded_rows x data.tasks.size(), NaN = missing
+  const float* weights = nullptr;  // padded_rows; 0 in the padding
 };
 
 template <typename T>
 struct SliceResult {
-  T* dense_gradient = nullptr;       // dense_count: replaced
-  T* embedding_gradient = nullptr;   // distinct_count x embedding_dim: replaced
-  double* loss_sum = nullptr;        // by task: sum of weight * loss over labelled rows: replaced
+  T* dense_gradient = nullptr;      // dense_count: replaced
+  T* embedding_gradient = nullptr;  // distinct_count x embedding_dim: replaced
+  double* loss_sum = nullptr;       // by task: sum of weight * loss over labelled rows: replaced
 };
 
-// Memory is allocated at construction (for padded_rows) and grows only with the number of distinct ids; a steady-state
-// step allocates nothing. One thread at a time.
+// Memory is allocated at construction (for padded_rows) and grows only with the number of distinct ids; a
+// steady-state step allocates nothing. One thread at a time.
 template <typename T>
 class Model {
  public:
@@ -89,15 +92,19 @@ class Model {
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
 
-  // Takes the dense weights for the coming slices (keeps the pointer until the next call): dense_count values.
+  // Takes the dense weights for the coming slices (keeps the pointer until the next call): dense_count
+  // values.
   void SetDense(const T* dense);
 
   // Forward, loss, backward. The loss of task j is averaged over the global batch: its gradient is divided by
-  // total_weight[j], the summed weight of the labelled rows of the whole global batch (0: the task is absent).
-  // `with_l2`: adds the gradient of sum_j l2_j/2 |W_j|^2 (once per global batch: for the slice of its first row).
-  void Step(const SliceInput<T>& input, const double* total_weight, bool with_l2, const SliceResult<T>& result);
+  // total_weight[j], the summed weight of the labelled rows of the whole global batch (0: the task is
+  // absent). `with_l2`: adds the gradient of sum_j l2_j/2 |W_j|^2 (once per global batch: for the slice of
+  // its first row).
+  void Step(const SliceInput<T>& input, const double* total_weight, bool with_l2,
+            const SliceResult<T>& result);
 
-  // predictions: rows x prediction_columns, row-major: probabilities; regression and value in the label's own unit.
+  // predictions: rows x prediction_columns, row-major: probabilities; regression and value in the label's own
+  // unit.
   void Predict(const SliceInput<T>& input, T* predictions);
 
  private:
