@@ -20,3 +20,21 @@ cohort_tests(worker fast cohort_worker)
 cohort_tests(prepare fast cohort_prepare ZLIB::ZLIB)
 cohort_tests(scheduler fast cohort_scheduler)
 cohort_tests(simulation simulation cohort_server cohort_worker cohort_scheduler)
+
+# End-to-end tests run the programs; each suite is one ctest test (a suite shares what it trained) and has the machine
+# to itself.
+file(GLOB end_to_end_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/end_to_end/*.cc)
+add_executable(end_to_end_tests ${end_to_end_sources})
+set_target_properties(end_to_end_tests PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin/tests)
+target_compile_definitions(end_to_end_tests PRIVATE COHORT_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+                           COHORT_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
+target_link_libraries(end_to_end_tests PRIVATE cohort_common GTest::gmock GTest::gtest_main)
+function(cohort_end_to_end suite label)
+  add_test(NAME end_to_end.${suite} COMMAND end_to_end_tests --gtest_filter=*${suite}.*:*${suite}/*)
+  set_tests_properties(end_to_end.${suite} PROPERTIES LABELS "${label}" PROCESSORS 2 TIMEOUT 1200)
+endfunction()
+cohort_end_to_end(MainJob end-to-end)
+cohort_end_to_end(Reproducibility end-to-end)
+cohort_end_to_end(Consistency end-to-end)
+cohort_end_to_end(Termination end-to-end)
+cohort_end_to_end(BadInput end-to-end)

@@ -18,7 +18,8 @@ const json& TrainedResult() {
     const ShopRun& shop = ShopRun::Get();
     const Outcome outcome = shop.Train("run", 2, 2, {"--json"});
     EXPECT_EQ(outcome.exit_code, 0) << outcome.all();
-    EXPECT_FALSE(json::parse(outcome.out, nullptr, false).is_discarded()) << "stdout is not one JSON object: " << outcome.out;
+    EXPECT_FALSE(json::parse(outcome.out, nullptr, false).is_discarded())
+        << "stdout is not one JSON object: " << outcome.out;
     return shop.Result("run");
   }();
   return result;
@@ -28,8 +29,8 @@ TEST(MainJob, TrainWritesItsResult) {
   const json& result = TrainedResult();
   ASSERT_TRUE(result.is_object());
   EXPECT_EQ(result.value("status", ""), "done");
-  for (const char* field : {"tasks", "samples_per_second", "seconds", "steps", "model_hash", "pushes", "counts",
-                            "traffic_bytes", "peak_memory_bytes"}) {
+  for (const char* field : {"tasks", "samples_per_second", "seconds", "steps", "model_hash", "pushes",
+                            "counts", "traffic_bytes", "peak_memory_bytes"}) {
     EXPECT_TRUE(result.contains(field)) << field;
   }
   EXPECT_EQ(result["pushes"]["lost"], 0);
@@ -43,15 +44,16 @@ TEST(MainJob, TrainWritesItsResult) {
   for (const char* metric : {"mse", "mae", "r2", "spearman", "gini", "total_ratio", "rows"}) {
     EXPECT_TRUE(result["tasks"]["value"]["valid"].contains(metric)) << metric;
   }
-  EXPECT_GT(result["tasks"]["purchased"]["test"]["auc"].get<double>(), 0.55);  // it learned something in one epoch
+  EXPECT_GT(result["tasks"]["purchased"]["test"]["auc"].get<double>(),
+            0.55);  // it learned something in one epoch
   EXPECT_TRUE(std::filesystem::exists((ShopRun::Get().folder() / "run") + "/metrics.jsonl"));
 }
 
 TEST(MainJob, EvaluateAgreesWithTrain) {
   const json& trained = TrainedResult();
   const ShopRun& shop = ShopRun::Get();
-  const Outcome outcome =
-      RunProgram({Program(), "evaluate", shop.folder() / "run", "--data", shop.dataset(), "--split", "test", "--json"});
+  const Outcome outcome = RunProgram(
+      {Program(), "evaluate", shop.folder() / "run", "--data", shop.dataset(), "--split", "test", "--json"});
   ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
   const json evaluated = json::parse(outcome.out);
   for (const auto& [task, splits] : trained["tasks"].items()) {
@@ -66,11 +68,12 @@ TEST(MainJob, ScoresAreInInputOrderAndTheSameBytesForAnyNumberOfWorkers) {
   for (const char* workers : {"1", "2", "4"}) {
     for (const std::string format : {"csv", "h5"}) {
       const std::string out = shop.folder() / ("scores-" + std::string(workers) + "." + format);
-      const Outcome outcome = RunProgram({Program(), "score", shop.folder() / "run", "--data", shop.dataset(), "--out", out,
-                                          "--split", "test", "--workers", workers});
+      const Outcome outcome = RunProgram({Program(), "score", shop.folder() / "run", "--data", shop.dataset(),
+                                          "--out", out, "--split", "test", "--workers", workers});
       ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
       if (std::string(workers) != "1") {
-        EXPECT_EQ(ReadFile(out), ReadFile(shop.folder() / ("scores-1." + format))) << workers << " workers, " << format;
+        EXPECT_EQ(ReadFile(out), ReadFile(shop.folder() / ("scores-1." + format)))
+            << workers << " workers, " << format;
       }
     }
   }
@@ -125,7 +128,8 @@ TEST(MainJob, ExportWritesTablesAndDenseWeights) {
   const ShopRun& shop = ShopRun::Get();
   for (const char* format : {"csv", "h5"}) {
     const std::string out = shop.folder() / (std::string("export-") + format);
-    const Outcome outcome = RunProgram({Program(), "export", shop.folder() / "run", "--out", out, "--format", format});
+    const Outcome outcome =
+        RunProgram({Program(), "export", shop.folder() / "run", "--out", out, "--format", format});
     ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
     EXPECT_FALSE(std::filesystem::is_empty(out));
   }
@@ -154,10 +158,11 @@ TEST(MainJob, TheModelRestoresOntoAnyNumberOfServers) {
   const json& trained = TrainedResult();
   const ShopRun& shop = ShopRun::Get();
   for (const char* servers : {"1", "3"}) {
-    const Outcome outcome = RunProgram({Program(), "evaluate", shop.folder() / "run", "--data", shop.dataset(), "--split",
-                                        "test", "--servers", servers, "--json"});
+    const Outcome outcome = RunProgram({Program(), "evaluate", shop.folder() / "run", "--data",
+                                        shop.dataset(), "--split", "test", "--servers", servers, "--json"});
     ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
-    EXPECT_EQ(json::parse(outcome.out)["tasks"]["value"]["test"], trained["tasks"]["value"]["test"]) << servers;
+    EXPECT_EQ(json::parse(outcome.out)["tasks"]["value"]["test"], trained["tasks"]["value"]["test"])
+        << servers;
   }
 }
 

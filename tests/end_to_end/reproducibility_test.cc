@@ -9,7 +9,8 @@
 namespace cohort::testing {
 namespace {
 
-std::string HashOf(const std::string& out, int servers, int workers, const std::vector<std::string>& more = {}) {
+std::string HashOf(const std::string& out, int servers, int workers,
+                   const std::vector<std::string>& more = {}) {
   const ShopRun& shop = ShopRun::Get();
   const Outcome outcome = shop.Train(out, servers, workers, more);
   EXPECT_EQ(outcome.exit_code, 0) << outcome.all();
@@ -31,11 +32,12 @@ TEST(Reproducibility, LaunchedByHandTheHashIsTheSame) {
   const std::string out = shop.folder() / "by-hand";
   std::vector<std::string> command = {"mpirun", "--enable-recovery", "--oversubscribe", "--bind-to", "none"};
   if (geteuid() == 0) command.push_back("--allow-run-as-root");
-  for (const std::string& part : {std::string("-np"), std::string("1"), Program("cohort-scheduler"), std::string("--config"),
-                                  shop.run_file(), std::string("--out"), out, std::string(":"), std::string("-np"),
-                                  std::string("2"), Program("cohort-server"), std::string("--config"), shop.run_file(),
-                                  std::string(":"), std::string("-np"), std::string("3"), Program("cohort-worker"),
-                                  std::string("--config"), shop.run_file()}) {
+  for (const std::string& part :
+       {std::string("-np"), std::string("1"), Program("cohort-scheduler"), std::string("--config"),
+        shop.run_file(), std::string("--out"), out, std::string(":"), std::string("-np"), std::string("2"),
+        Program("cohort-server"), std::string("--config"), shop.run_file(), std::string(":"),
+        std::string("-np"), std::string("3"), Program("cohort-worker"), std::string("--config"),
+        shop.run_file()}) {
     command.push_back(part);
   }
   const Outcome outcome = RunProgram(command, std::chrono::seconds(120));

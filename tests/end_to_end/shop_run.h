@@ -12,7 +12,9 @@
 
 namespace cohort::testing {
 
-inline std::string Program(const std::string& name = "cohort") { return std::string(COHORT_BIN_DIR) + "/" + name; }
+inline std::string Program(const std::string& name = "cohort") {
+  return std::string(COHORT_BIN_DIR) + "/" + name;
+}
 
 class ShopRun {
  public:
@@ -29,12 +31,20 @@ class ShopRun {
   // `cohort train` with small settings; more arguments may follow.
   std::vector<std::string> TrainCommand(const std::string& out, int servers, int workers,
                                         const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> command = {Program(),   "train",   run_file(), "--out", folder_ / out,
-                                        "--servers", std::to_string(servers), "--workers", std::to_string(workers)};
+    std::vector<std::string> command = {Program(),
+                                        "train",
+                                        run_file(),
+                                        "--out",
+                                        folder_ / out,
+                                        "--servers",
+                                        std::to_string(servers),
+                                        "--workers",
+                                        std::to_string(workers)};
     command.insert(command.end(), more.begin(), more.end());
     return command;
   }
-  Outcome Train(const std::string& out, int servers, int workers, const std::vector<std::string>& more = {}) const {
+  Outcome Train(const std::string& out, int servers, int workers,
+                const std::vector<std::string>& more = {}) const {
     return RunProgram(TrainCommand(out, servers, workers, more), std::chrono::seconds(180));
   }
   nlohmann::json Result(const std::string& out) const {
@@ -44,7 +54,8 @@ class ShopRun {
  private:
   ShopRun() {
     const std::string examples = std::string(COHORT_SOURCE_DIR) + "/launch/examples/shop/";
-    const Outcome made = RunProgram({Program(), "generate", "--out", folder_ / "data", "--users", "4000", "--seed", "3"});
+    const Outcome made =
+        RunProgram({Program(), "generate", "--out", folder_ / "data", "--users", "4000", "--seed", "3"});
     EXPECT_EQ(made.exit_code, 0) << made.all();
     std::filesystem::copy_file(examples + "schema.toml", schema());
     const Outcome prepared =

@@ -1,4 +1,5 @@
-// A run that is interrupted, or one of whose processes dies, ends within seconds, says so, and leaves nothing behind.
+// A run that is interrupted, or one of whose processes dies, ends within seconds, says so, and leaves nothing
+// behind.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -49,8 +50,10 @@ class Termination : public ::testing::Test {
     run_ = std::make_unique<Subprocess>(ShopRun::Get().TrainCommand(
         name, 2, 2, {"--set", "train.epochs=5000", "--set", "train.evaluate_each_epoch=false"}));
     const std::string metrics = Folder() + "/metrics.jsonl";
-    ASSERT_TRUE(Within(std::chrono::seconds(60), [&] { return ReadFile(metrics).find("\"samples\"") != std::string::npos ||
-                                                              ReadFile(metrics).size() > 500 || !run_->Running(); }));
+    ASSERT_TRUE(Within(std::chrono::seconds(60), [&] {
+      return ReadFile(metrics).find("\"samples\"") != std::string::npos || ReadFile(metrics).size() > 500 ||
+             !run_->Running();
+    }));
     ASSERT_TRUE(run_->Running()) << run_->Wait(std::chrono::seconds(1)).all();
     ASSERT_EQ(ProcessesWith(Program("cohort-worker")).size() >= 2, true);
   }
