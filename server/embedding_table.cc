@@ -1,0 +1,223 @@
+#include "server/embedding_table.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "common/check.h"
+
+namespace cohort {
+namespace {
+
+constexpr std::size_t kSlabBytes = 2u << 20;   // a large page
+constexpr std::size_t kSlabsOfSmallPages = 4;  // small tables stay small
+constexpr std::size_t kAhead = 16;  // keys whose memory is fetched before the first of them is used
+constexpr std::uint32_t kFirstCapacity = 8;
+constexpr std::uint32_t kFirstSlack = 4;
+
+// The inverse of x ^= x >> shift.
+constexpr std::uint64_t UndoXorShift(std::uint64_t x, int shift) {
+  std::uint64_t result = x;
+  for (int done = shift; done < 64; done += shift) result = x ^ (result >> shift);
+  return result;
+}
+// The inverse of an odd number modulo 2^64, by Newton's iteration.
+constexpr std::uint64_t Inverse(std::uint64_t odd) {
+  std::uint64_t x = odd;
+  for (int i = 0; i < 6; ++i) x *= 2 - odd * x;
+  return x;
+}
+constexpr std::uint64_t UnMix64(std::uint64_t x) {
+  x = UndoXorShift(x, 31) * Inverse(0x94d049bb133111ebULL);
+  x = UndoXorShift(x, 27) * Inverse(0xbf58476d1ce4e5b9ULL);
+  return UndoXorShift(x, 30);
+}
+static_assert(UnMix64(Mix64(0x0123456789abcdefULL)) == 0x0123456789abcdefULL);
+
+std::size_t SlotInGroup(std::uint64_t position) {
+  return static_cast<std::size_t>(SlotOf(position)) % kSlotsPerGroup;
+}
+
+}  // namespace
+
+Key KeyAt(const TableSpec& table, std::uint64_t position) {
+  if (table.kind == TableKind::kSparse) return UnMix64(position);
+  // position = floor(key 2^64 / n), so key = ceil(position n / 2^64).
+  const auto product = static_cast<unsigned __int128>(position) * table.row_count;
+  return static_cast<Key>((product + ~0ULL) >> 64);
+}
+
+EmbeddingTable::EmbeddingTable(const TableSpec& spec, std::uint64_t seed)
+    : spec_(spec),
+      seed_(seed),
+      optimizer_(spec.optimizer, spec.dim),
+      stride_((optimizer_.row_floats() + 3u) / 4 * 4),
+      rows_per_slab_(
+          static_cast<std::uint32_t>(std::max<std::size_t>(1, kSlabBytes / (stride_ * sizeof(float))))) {
+  COHORT_CHECK(spec.dim > 0);
+}
+
+EmbeddingTable::~EmbeddingTable() = default;
+
+std::uint64_t EmbeddingTable::memory_bytes() const {
+  const std::size_t slab = std::max(kSlabBytes, stride_ * sizeof(float));
+  return index_bytes_ + slabs_.size() * slab;
+}
+
+const EmbeddingTable::Segment* EmbeddingTable::SegmentOf(std::uint64_t position) const {
+  const GroupIndex* group = groups_[static_cast<std::size_t>(GroupOf(position))].get();
+  return group == nullptr ? nullptr : &(*group)[SlotInGroup(position)];
+}
+
+EmbeddingTable::Segment& EmbeddingTable::SegmentForInsertion(std::uint64_t position) {
+  std::unique_ptr<GroupIndex>& group = groups_[static_cast<std::size_t>(GroupOf(position))];
+  if (group == nullptr) {
+    group = std::make_unique<GroupIndex>();
+    index_bytes_ += sizeof(GroupIndex);
+  }
+  return (*group)[SlotInGroup(position)];
+}
+
+void EmbeddingTable::Prefetch(std::uint64_t position) const {
+  const Segment* segment = SegmentOf(position);
+  if (segment != nullptr && segment->count != 0)
+    __builtin_prefetch(&segment->entries[segment->Home(position)]);
+}
+
+float* EmbeddingTable::FindOne(std::uint64_t position) const {
+  const Segment* segment = SegmentOf(position);
+  if (segment == nullptr || segment->count == 0) return nullptr;
+  const Entry* entry = &segment->entries[segment->Home(position)];
+  while (entry->row != 0 && entry->position() < position) ++entry;
+  return entry->row != 0 && entry->position() == position ? Row(entry->row - 1) : nullptr;
+}
+
+void EmbeddingTable::Find(std::span<const std::uint64_t> positions, std::span<float*> rows) const {
+  COHORT_CHECK(positions.size() == rows.size());
+  for (std::size_t begin = 0; begin < positions.size(); begin += kAhead) {
+    const std::size_t end = std::min(begin + kAhead, positions.size());
+    for (std::size_t i = begin; i < end; ++i) Prefetch(positions[i]);
+    for (std::size_t i = begin; i < end; ++i) {
+      rows[i] = FindOne(positions[i]);
+      if (rows[i] != nullptr) __builtin_prefetch(rows[i]);
+    }
+  }
+}
+
+void EmbeddingTable::FindOrCreate(std::span<const Key> keys, std::span<const std::uint64_t> positions,
+                                  std::span<float*> rows) {
+  COHORT_CHECK(keys.size() == rows.size());
+  Find(positions, rows);
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (rows[i] != nullptr) continue;
+    // A key that stands twice in a batch was absent at both places.
+    if (float* made = FindOne(positions[i]); made != nullptr) {
+      rows[i] = made;
+      continue;
+    }
+    rows[i] = Row(Insert(positions[i]));
+    InitialWeights(keys[i], rows[i]);
+    optimizer_.InitState(rows[i]);
+  }
+}
+
+void EmbeddingTable::CreateDenseRows(const OwnedGroups& groups) {
+  if (spec_.kind != TableKind::kDense) return;
+  for (Key key = 0; key < spec_.row_count; ++key) {
+    const std::uint64_t position = RingPosition(spec_, key);
+    if (!groups[static_cast<std::size_t>(GroupOf(position))]) continue;
+    float* row = nullptr;
+    FindOrCreate({&key, 1}, {&position, 1}, {&row, 1});
+  }
+}
+
+void EmbeddingTable::Put(Key key, const float* row) {
+  const std::uint64_t position = RingPosition(spec_, key);
+  float* place = FindOne(position);
+  if (place == nullptr) place = Row(Insert(position));
+  std::memcpy(place, row, optimizer_.row_floats() * sizeof(float));
+}
+
+std::uint32_t EmbeddingTable::NewRow() {
+  COHORT_CHECK(size_ < 0xffffffffu, "table %s: 2^32 rows in one shard; use more shards", spec_.name.c_str());
+  if (size_ == static_cast<std::uint64_t>(slabs_.size()) * rows_per_slab_) {
+    const std::size_t bytes =
+        (std::max(kSlabBytes, stride_ * sizeof(float)) + kSlabBytes - 1) / kSlabBytes * kSlabBytes;
+    auto* slab = static_cast<float*>(std::aligned_alloc(kSlabBytes, bytes));
+    if (slab == nullptr) throw std::bad_alloc();
+    // Advice only: the kernel may say no. Large pages are worth 1.4x for rows of 256 bytes and more.
+    if (slabs_.size() >= kSlabsOfSmallPages) madvise(slab, bytes, MADV_HUGEPAGE);
+    slabs_.emplace_back(slab);
+  }
+  return static_cast<std::uint32_t>(size_++);
+}
+
+void EmbeddingTable::Rebuild(Segment& segment, std::uint32_t capacity, std::uint32_t slack) {
+  // Displaced entries may need more room at the end than `slack`; then again with more.
+  for (;; slack = 2 * slack + kFirstSlack) {
+    Segment grown;
+    grown.capacity = capacity;
+    grown.physical = capacity + slack + 1;
+    grown.count = segment.count;
+    grown.entries = std::make_unique<Entry[]>(grown.physical);
+    std::uint32_t next = 0;
+    bool fits = true;
+    for (std::uint32_t i = 0; i < segment.physical && fits; ++i) {
+      if (segment.entries[i].row == 0) continue;
+      next = std::max(next, grown.Home(segment.entries[i].position()));
+      fits = next + 1 < grown.physical;
+      if (fits) grown.entries[next++] = segment.entries[i];
+    }
+    if (!fits) continue;
+    index_bytes_ -= segment.physical * sizeof(Entry);
+    index_bytes_ += grown.physical * sizeof(Entry);
+    segment = std::move(grown);
+    return;
+  }
+}
+
+std::uint32_t EmbeddingTable::Insert(std::uint64_t position) {
+  Segment& segment = SegmentForInsertion(position);
+  if (segment.capacity == 0) {
+    Rebuild(segment, kFirstCapacity, kFirstSlack);
+  } else if (segment.count + 1 > segment.capacity - segment.capacity / 8) {
+    Rebuild(segment, segment.capacity + std::max(segment.capacity / 4, 4u),
+            segment.physical - segment.capacity - 1);
+  }
+  for (;;) {
+    Entry* const entries = segment.entries.get();
+    std::uint32_t place = segment.Home(position);
+    while (entries[place].row != 0 && entries[place].position() < position) ++place;
+    std::uint32_t gap = place;
+    while (entries[gap].row != 0) ++gap;
+    if (gap + 1 == segment.physical) {  // the last one stays empty: it ends every search
+      Rebuild(segment, segment.capacity, 2 * (segment.physical - segment.capacity));
+      continue;
+    }
+    std::move_backward(entries + place, entries + gap, entries + gap + 1);
+    const std::uint32_t row = NewRow();
+    entries[place] = {static_cast<std::uint32_t>(position >> 32), static_cast<std::uint32_t>(position),
+                      row + 1};
+    ++segment.count;
+    return row;
+  }
+}
+
+void EmbeddingTable::SortedRows(std::vector<RowRef>* out) const {
+  out->clear();
+  out->reserve(size_);
+  for (const auto& group : groups_) {
+    if (group == nullptr) continue;
+    for (const Segment& segment : *group) {
+      for (std::uint32_t i = 0; i < segment.physical; ++i) {
+        const Entry& entry = segment.entries[i];
+        if (entry.row != 0) out->push_back({KeyAt(spec_, entry.position()), Row(entry.row - 1)});
+      }
+    }
+  }
+  std::sort(out->begin(), out->end(), [](const RowRef& a, const RowRef& b) { return a.key < b.key; });
+}
+
+}  // namespace cohort
