@@ -1,5 +1,5 @@
-// The repository's own rules, checked by reading its sources: who may include whom, and which file alone sees which
-// library (DESIGN: launch -> server | worker | scheduler | prepare -> common -> third party).
+// The repository's own rules, checked by reading its sources: who may include whom, and which file alone sees
+// which library (DESIGN: launch -> server | worker | scheduler | prepare -> common -> third party).
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -82,10 +82,8 @@ TEST(Tidy, TheModelKnowsNothingOfTheWorkerAroundIt) {
 TEST(Tidy, EachLibraryIsSeenByItsOwnFilesOnly) {
   // Pattern of the include -> the files that may have it (in tests anything goes).
   const std::vector<std::pair<std::string, std::set<std::string>>> rules = {
-      {"mpi.h", {"launch/mpi_bootstrap.cc"}},
-      {"zmq", {"common/zmq_transport.cc"}},
-      {"cereal/", {"common/wire.cc"}},
-      {"hdf5", {"common/hdf5_file.cc"}},
+      {"mpi.h", {"launch/mpi_bootstrap.cc"}}, {"zmq", {"common/zmq_transport.cc"}},
+      {"cereal/", {"common/wire.cc"}},        {"hdf5", {"common/hdf5_file.cc"}},
       {"H5", {"common/hdf5_file.cc"}},
   };
   std::map<std::string, int> seen;
@@ -106,8 +104,10 @@ TEST(Tidy, HeadersAreGuardedAndHeavyLibrariesStayOutOfThem) {
   for (const Source& source : Sources()) {
     if (source.path.size() < 2 || source.path.substr(source.path.size() - 2) != ".h") continue;
     std::string guard = "COHORT_" + source.path + "_";
-    for (char& c : guard) c = std::isalnum(static_cast<unsigned char>(c)) ? static_cast<char>(std::toupper(c)) : '_';
-    EXPECT_NE(source.text.find("#ifndef " + guard), std::string::npos) << source.path << " lacks the guard " << guard;
+    for (char& c : guard)
+      c = std::isalnum(static_cast<unsigned char>(c)) ? static_cast<char>(std::toupper(c)) : '_';
+    EXPECT_NE(source.text.find("#ifndef " + guard), std::string::npos)
+        << source.path << " lacks the guard " << guard;
     if (FolderOf(source.path) == "tests") continue;
     for (const std::string& include : source.includes) {
       for (const char* heavy : {"toml++", "nlohmann/json.hpp", "spdlog/"}) {

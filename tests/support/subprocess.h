@@ -30,8 +30,8 @@ struct Outcome {
 // A child process whose output goes to two files, so that nobody has to read pipes while it runs.
 class Subprocess {
  public:
-  Subprocess(const std::vector<std::string>& arguments, const std::map<std::string, std::string>& environment = {},
-             const std::string& directory = "") {
+  Subprocess(const std::vector<std::string>& arguments,
+             const std::map<std::string, std::string>& environment = {}, const std::string& directory = "") {
     char name[] = "/tmp/cohort-test-XXXXXX";
     folder_ = mkdtemp(name);
     pid_ = fork();
@@ -111,7 +111,8 @@ class Subprocess {
   int exit_code_ = -1;
 };
 
-inline Outcome RunProgram(const std::vector<std::string>& arguments, std::chrono::seconds limit = std::chrono::seconds(120),
+inline Outcome RunProgram(const std::vector<std::string>& arguments,
+                          std::chrono::seconds limit = std::chrono::seconds(120),
                           const std::map<std::string, std::string>& environment = {}) {
   return Subprocess(arguments, environment).Wait(limit);
 }
