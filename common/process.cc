@@ -1,0 +1,98 @@
+#include "common/process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+
+namespace cohort {
+namespace {
+
+std::atomic<int> first_signal{0};
+
+void OnSignal(int signal) {
+  int none = 0;
+  first_signal.compare_exchange_strong(none, signal);
+}
+
+double Seconds(const timeval& time) {
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
+}
+
+}  // namespace
+
+ProcessUsage ReadProcessUsage() {
+  ProcessUsage result;
+  rusage usage{};
+  if (getrusage(RUSAGE_SELF, &usage) == 0) {
+    result.cpu_seconds = Seconds(usage.ru_utime) + Seconds(usage.ru_stime);
+    result.peak_memory_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+  }
+  std::ifstream statm("/proc/self/statm");
+  std::uint64_t size = 0, resident = 0;
+  if (statm >> size >> resident) {
+    result.memory_bytes = resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  }
+  return result;
+}
+
+std::string HostName() {
+  char name[HOST_NAME_MAX + 1] = {};
+  if (gethostname(name, sizeof(name) - 1) != 0 || name[0] == '\0') return "unknown-host";
+  return name;
+}
+
+Status DieWithParent(pid_t parent) {
+  const pid_t expected = parent != 0 ? parent : getppid();
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
+    return {ErrorCode::kIo, std::string("prctl(PR_SET_PDEATHSIG): ") + std::strerror(errno)};
+  }
+  // It may have died before the call.
+  if (getppid() != expected) _exit(1);
+  return {};
+}
+
+void CatchStopSignals() {
+  struct sigaction action {};
+  action.sa_handler = OnSignal;
+  sigemptyset(&action.sa_mask);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &action, nullptr);
+  struct sigaction ignore {};
+  ignore.sa_handler = SIG_IGN;
+  sigaction(SIGPIPE, &ignore, nullptr);
+}
+
+int StopSignal() { return first_signal.load(); }
+
+std::string SignalName(int signal) {
+  if (signal == SIGINT) return "an interrupt (signal SIGINT)";
+  const char* name = sigabbrev_np(signal);
+  return name != nullptr ? std::string("signal SIG") + name : "signal " + std::to_string(signal);
+}
+
+bool ProcessLives(std::uint64_t pid) {
+  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+  std::string line;
+  if (!std::getline(stat, line)) return false;
+  // "pid (name) state ...": the name may hold anything, so look behind the last parenthesis.
+  const std::size_t end = line.rfind(')');
+  return end != std::string::npos && end + 2 < line.size() && line[end + 2] != 'Z' && line[end + 2] != 'X';
+}
+
+std::string ProgramFolder() {
+  char path[PATH_MAX] = {};
+  const ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+  if (length <= 0) return ".";
+  std::string folder(path, static_cast<std::size_t>(length));
+  return folder.substr(0, folder.rfind('/'));
+}
+
+}  // namespace cohort

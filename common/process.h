@@ -1,0 +1,44 @@
+// What a process can know and say of itself and of others on its host: memory, CPU time, name, signals, life
+// and death.
+#ifndef COHORT_COMMON_PROCESS_H_
+#define COHORT_COMMON_PROCESS_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+
+#include "common/status.h"
+
+namespace cohort {
+
+struct ProcessUsage {
+  std::uint64_t memory_bytes = 0;       // resident
+  std::uint64_t peak_memory_bytes = 0;  // highest resident
+  double cpu_seconds = 0;               // user and system, all threads
+};
+ProcessUsage ReadProcessUsage();
+
+std::string HostName();
+
+// The process gets SIGKILL when its parent dies; at once if the parent is gone already. `parent` is the
+// parent's pid as known before the fork, 0 to take what getppid() says.
+Status DieWithParent(pid_t parent = 0);
+
+// SIGINT, SIGTERM and SIGHUP are noted from now on, not obeyed; SIGPIPE is ignored. A blocking call they hit
+// returns (EINTR).
+void CatchStopSignals();
+// The first one that came, or 0.
+int StopSignal();
+// "signal SIGTERM", "an interrupt (SIGINT)"
+std::string SignalName(int signal);
+
+// Whether a process of this host with that id exists and is no zombie.
+bool ProcessLives(std::uint64_t pid);
+
+// The folder of the running program: where its companions lie.
+std::string ProgramFolder();
+
+}  // namespace cohort
+
+#endif  // COHORT_COMMON_PROCESS_H_

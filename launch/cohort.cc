@@ -1,0 +1,65 @@
+// The `cohort` program: picks the subcommand and applies the rules of commands.h.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include "common/config.h"
+#include "launch/commands/commands.h"
+
+namespace cohort {
+namespace {
+
+constexpr const char* kVersion = "cohort 0.1.0";
+
+bool WantsJson(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--json") == 0) return true;
+  }
+  return false;
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app(
+      "Multi-task models of the user lifecycle, trained and scored by a cluster of parameter servers.",
+      "cohort");
+  app.set_version_flag("--version", kVersion);
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+  Commands commands;
+  AddGenerate(app, commands);
+  AddPrepare(app, commands);
+  AddTrain(app, commands);
+  AddEvaluate(app, commands);
+  AddScore(app, commands);
+  AddExport(app, commands);
+  AddVerify(app, commands);
+  AddReport(app, commands);
+  AddDoctor(app, commands);
+  bool json = WantsJson(argc, argv);
+  for (CLI::App* command : app.get_subcommands(nullptr)) {
+    command->add_flag("--json", json, "print exactly one JSON object to stdout");
+  }
+
+  Console console(json);
+  const auto finish = [&console](const Status& status) {
+    console.Finish(status);
+    return status.exit_code();
+  };
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {  // --help, --version
+    return app.exit(asked);
+  } catch (const CLI::ParseError& error) {
+    std::string name = "cohort";
+    for (const CLI::App* command : app.get_subcommands()) name += " " + command->get_name();
+    return finish({ErrorCode::kInvalidInput, std::string(error.what()) + " (see `" + name + " --help`)"});
+  }
+  const CLI::App* chosen = app.get_subcommands().front();
+  return finish(commands.at(chosen)(console));
+}
+
+}  // namespace
+}  // namespace cohort
+
+int main(int argc, char** argv) { return cohort::Main(argc, argv); }

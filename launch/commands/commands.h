@@ -1,0 +1,64 @@
+// The `cohort` command: a file per subcommand, and the rules that all keep (launch/cohort.cc applies them).
+//
+// With --json, stdout carries exactly one JSON object, whatever happens; everything else goes to stderr. Exit
+// codes: 0 done; 2 the user's input (usage, configuration, data) is at fault; 1 anything else.
+#ifndef COHORT_LAUNCH_COMMANDS_COMMANDS_H_
+#define COHORT_LAUNCH_COMMANDS_COMMANDS_H_
+
+#include <functional>
+#include <map>
+#include <string>
+
+#include "common/status.h"
+
+namespace CLI {
+class App;
+}
+
+namespace cohort {
+
+// Where a command's words go. One thread at a time.
+class Console {
+ public:
+  explicit Console(bool json);
+  ~Console();
+
+  bool json() const { return json_; }
+  // The command's result for people: stdout, or stderr with --json. Whole lines.
+  void Print(const std::string& text);
+  // The command's result for programs: the text of one JSON object. Printed at the end, with --json only.
+  void SetJson(std::string object) { object_ = std::move(object); }
+  // A line that replaces the one before it, on a terminal only (stderr).
+  void Progress(const std::string& line);
+  // To stderr, whole lines.
+  void Note(const std::string& text);
+
+  // For cohort.cc: prints the JSON object, made from the status if the command has set none.
+  void Finish(const Status& status);
+
+ private:
+  void ClearProgress();
+  const bool json_;
+  const bool terminal_;
+  bool progress_shown_ = false;
+  std::string object_;
+};
+
+// What runs when a subcommand was chosen, by subcommand. Usage errors that CLI11 cannot see are
+// kInvalidInput.
+using Commands = std::map<const CLI::App*, std::function<Status(Console&)>>;
+
+// Each adds its subcommand to `app` and its action to `commands`; --json is added by cohort.cc to all.
+void AddGenerate(CLI::App& app, Commands& commands);
+void AddPrepare(CLI::App& app, Commands& commands);
+void AddTrain(CLI::App& app, Commands& commands);
+void AddEvaluate(CLI::App& app, Commands& commands);
+void AddScore(CLI::App& app, Commands& commands);
+void AddExport(CLI::App& app, Commands& commands);
+void AddVerify(CLI::App& app, Commands& commands);
+void AddReport(CLI::App& app, Commands& commands);
+void AddDoctor(CLI::App& app, Commands& commands);
+
+}  // namespace cohort
+
+#endif  // COHORT_LAUNCH_COMMANDS_COMMANDS_H_
