@@ -1,0 +1,102 @@
+#include "common/node_loop.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "common/wire.h"
+
+namespace cohort {
+namespace {
+
+// Messages handled before timers and the caller have their turn.
+constexpr int kBatch = 256;
+
+}  // namespace
+
+NodeLoop::NodeLoop(NodeId self, Node* node, Transport* transport, std::function<TimePoint()> now)
+    : self_(self), node_(node), transport_(transport), now_(std::move(now)) {}
+
+void NodeLoop::Run(const std::function<bool()>& until, Duration check) {
+  while (!until()) Pump(check);
+}
+
+bool NodeLoop::Pump(Duration timeout) {
+  Duration wait = std::max(timeout, Duration::zero());
+  if (const TimePoint timer = node_->NextTimer(); timer != kNever) {
+    wait = std::clamp(timer - now_(), Duration::zero(), wait);
+  }
+  bool handled = false;
+  for (int i = 0; i < kBatch; ++i) {
+    std::optional<Frames> frames = transport_->Receive(i == 0 ? wait : Duration::zero());
+    if (!frames) break;
+    handled = true;
+    Deliver(*frames);
+  }
+  // Messages first: after a pause of this process they show that the others live.
+  FireTimer();
+  return handled;
+}
+
+void NodeLoop::FireTimer() {
+  const TimePoint now = now_();
+  if (node_->NextTimer() > now) return;
+  node_->OnTimer(now, outbox_);
+  Flush(outbox_);
+}
+
+void NodeLoop::Deliver(const Frames& frames) {
+  ++counters_.messages_received;
+  counters_.bytes_received += SizeOf(frames);
+  auto decoded = Decode(frames);
+  if (!decoded) {
+    ++counters_.bad_frames;
+    const auto origin = ReadOrigin(frames);
+    if (origin && origin->is_request && origin->receiver == self_) {
+      outbox_.Send(origin->stamp.sender,
+                   ErrorReply{origin->request_id, ErrorReason::kMalformed, decoded.error().text()});
+      Flush(outbox_);
+    }
+    return;
+  }
+  if (decoded->receiver != self_) {
+    ++counters_.bad_frames;
+    return;
+  }
+  if (const auto* welcome = std::get_if<Welcome>(&decoded->message);
+      welcome && connect_to_shards_ && decoded->stamp.sender == kSchedulerNode) {
+    shard_endpoints_.resize(welcome->shard_endpoints.size());
+    for (std::size_t shard = 0; shard < shard_endpoints_.size(); ++shard) {
+      const std::string& endpoint = welcome->shard_endpoints[shard];
+      if (endpoint.empty() || endpoint == shard_endpoints_[shard]) continue;
+      Status status = transport_->Connect(ShardNode(static_cast<std::uint32_t>(shard)), endpoint);
+      if (status.ok()) {
+        shard_endpoints_[shard] = endpoint;
+      } else {
+        ++counters_.send_errors;
+        last_send_error_ = std::move(status);
+      }
+    }
+  }
+  node_->OnMessage(decoded->stamp, std::move(decoded->message), now_(), outbox_);
+  Flush(outbox_);
+}
+
+void NodeLoop::Flush(Outbox& out) {
+  if (out.empty()) return;
+  const Stamp stamp = node_->stamp();
+  for (Outgoing& outgoing : out.Take()) {
+    Frames frames = Encode(stamp, outgoing.to, outgoing.message);
+    const std::size_t size = SizeOf(frames);
+    Status status = transport_->Send(outgoing.to, std::move(frames));
+    if (status.ok()) {
+      ++counters_.messages_sent;
+      counters_.bytes_sent += size;
+    } else {
+      ++counters_.send_errors;
+      last_send_error_ = std::move(status);
+    }
+  }
+}
+
+}  // namespace cohort

@@ -1,0 +1,212 @@
+#include "common/zmq_transport.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstring>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "common/wire.h"
+
+namespace cohort {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using Time = std::chrono::steady_clock;
+
+std::unique_ptr<ZmqTransport> Make(ZmqContext& context, NodeId self, bool listen = true,
+                                   std::uint32_t incarnation = 0) {
+  ZmqTransport::Options options;
+  if (!listen) options.listen_host.clear();
+  options.incarnation = incarnation;
+  options.linger = milliseconds(200);
+  auto transport = ZmqTransport::Create(context, self, options);
+  EXPECT_TRUE(transport.has_value()) << transport.error().text();
+  return std::move(*transport);
+}
+Buffer Text(const std::string& text) { return Buffer::Copy<char>(std::span<const char>(text)); }
+std::string TextOf(const Buffer& buffer) {
+  return {reinterpret_cast<const char*>(buffer.data()), buffer.size()};
+}
+Buffer Numbers(std::size_t n) {
+  std::vector<std::uint64_t> numbers(n);
+  std::iota(numbers.begin(), numbers.end(), 0ull);
+  return Buffer::Own(std::move(numbers));
+}
+
+TEST(ZmqTransport, FramesGoBothWaysOverOneConnection) {
+  ZmqContext context;
+  auto shard = Make(context, ShardNode(2));
+  auto worker = Make(context, WorkerNode(1), false);
+  EXPECT_EQ(shard->endpoint().substr(0, 16), "tcp://127.0.0.1:");
+  EXPECT_TRUE(worker->endpoint().empty());
+  ASSERT_TRUE(worker->Connect(ShardNode(2), shard->endpoint()).ok());
+  ASSERT_TRUE(worker->Send(ShardNode(2), {Text("header"), Numbers(100000), Buffer(), Text("end")}).ok());
+  auto got = shard->Receive(seconds(5));
+  ASSERT_TRUE(got.has_value());
+  ASSERT_EQ(got->size(), 4u);
+  EXPECT_EQ(TextOf((*got)[0]), "header");
+  ASSERT_EQ((*got)[1].size(), 800000u);
+  EXPECT_EQ(std::memcmp((*got)[1].data(), Numbers(100000).data(), 800000), 0);
+  EXPECT_EQ((*got)[2].size(), 0u);
+  ASSERT_TRUE(shard->Send(WorkerNode(1), {Text("reply"), (*got)[1]}).ok());
+  got.reset();
+  auto reply = worker->Receive(seconds(5));
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_EQ(TextOf((*reply)[0]), "reply");
+  EXPECT_EQ((*reply)[1].size(), 800000u);
+}
+
+TEST(ZmqTransport, LargeBuffersAreNotCopiedAndReleased) {
+  ZmqContext context;
+  auto shard = Make(context, ShardNode(0));
+  auto worker = Make(context, WorkerNode(0), false);
+  ASSERT_TRUE(worker->Connect(ShardNode(0), shard->endpoint()).ok());
+  const Buffer big = Numbers(1 << 20);
+  ASSERT_TRUE(worker->Send(ShardNode(0), {Text("h"), big}).ok());
+  ASSERT_TRUE(shard->Receive(seconds(5)).has_value());
+  const auto end = Time::now() + seconds(5);
+  while (big.use_count() > 1 && Time::now() < end) std::ignore = worker->Receive(milliseconds(1));
+  EXPECT_EQ(big.use_count(), 1);
+}
+
+TEST(ZmqTransport, UnknownPeersAreAnError) {
+  ZmqContext context;
+  auto shard = Make(context, ShardNode(0));
+  EXPECT_EQ(shard->Send(WorkerNode(7), {Text("x")}).code(), ErrorCode::kUnavailable);
+}
+
+TEST(ZmqTransport, AVanishedPeerBecomesAnError) {
+  ZmqContext context;
+  auto shard = Make(context, ShardNode(0));
+  auto worker = Make(context, WorkerNode(0), false);
+  ASSERT_TRUE(worker->Connect(ShardNode(0), shard->endpoint()).ok());
+  ASSERT_TRUE(worker->Send(ShardNode(0), {Text("x")}).ok());
+  ASSERT_TRUE(shard->Receive(seconds(5)).has_value());
+  worker.reset();
+  Status status;
+  const auto end = Time::now() + seconds(5);
+  while (status.ok() && Time::now() < end) {
+    status = shard->Send(WorkerNode(0), {Text("y"), Numbers(10)});
+    std::ignore = shard->Receive(milliseconds(5));
+  }
+  EXPECT_EQ(status.code(), ErrorCode::kUnavailable);
+  // And a newcomer of that name is reached again, whole messages only.
+  worker = Make(context, WorkerNode(0), false, 1);
+  ASSERT_TRUE(worker->Connect(ShardNode(0), shard->endpoint()).ok());
+  ASSERT_TRUE(worker->Send(ShardNode(0), {Text("back")}).ok());
+  ASSERT_TRUE(shard->Receive(seconds(5)).has_value());
+  ASSERT_TRUE(shard->Send(WorkerNode(0), {Text("welcome"), Numbers(1)}).ok());
+  auto got = worker->Receive(seconds(5));
+  ASSERT_TRUE(got.has_value());
+  EXPECT_EQ(got->size(), 2u);
+}
+
+TEST(ZmqTransport, NobodyListensIsAnErrorNotAHang) {
+  ZmqContext context;
+  std::string endpoint;
+  { endpoint = Make(context, ShardNode(0))->endpoint(); }
+  const auto start = Time::now();
+  auto worker = Make(context, WorkerNode(0), false);
+  EXPECT_TRUE(worker->Connect(ShardNode(0), endpoint).ok());  // goes on trying
+  EXPECT_EQ(worker->Send(ShardNode(0), {Text("x")}).code(), ErrorCode::kUnavailable);
+  EXPECT_FALSE(worker->Receive(milliseconds(10)).has_value());
+  worker.reset();
+  EXPECT_LT(Time::now() - start, seconds(3));
+  EXPECT_EQ(Make(context, WorkerNode(0), false)->Connect(ShardNode(0), "nonsense").code(), ErrorCode::kIo);
+}
+
+TEST(ZmqTransport, TheNewestIncarnationGetsTheReplies) {
+  ZmqContext context;
+  auto shard = Make(context, ShardNode(0));
+  auto old_one = Make(context, WorkerNode(3), false, 1);
+  auto new_one = Make(context, WorkerNode(3), false, 2);
+  ASSERT_TRUE(old_one->Connect(ShardNode(0), shard->endpoint()).ok());
+  ASSERT_TRUE(new_one->Connect(ShardNode(0), shard->endpoint()).ok());
+  ASSERT_TRUE(new_one->Send(ShardNode(0), {Text("new")}).ok());
+  ASSERT_TRUE(shard->Receive(seconds(5)).has_value());
+  ASSERT_TRUE(old_one->Send(ShardNode(0), {Text("old")}).ok());
+  ASSERT_TRUE(shard->Receive(seconds(5)).has_value());
+  ASSERT_TRUE(shard->Send(WorkerNode(3), {Text("for the new one")}).ok());
+  auto got = new_one->Receive(seconds(5));
+  ASSERT_TRUE(got.has_value());
+  EXPECT_EQ(TextOf((*got)[0]), "for the new one");
+  EXPECT_FALSE(old_one->Receive(milliseconds(20)).has_value());
+}
+
+TEST(ZmqTransport, ConnectingAgainReplacesTheConnection) {
+  ZmqContext context;
+  auto first = Make(context, ShardNode(0));
+  auto second = Make(context, ShardNode(0));
+  auto worker = Make(context, WorkerNode(0), false);
+  for (auto* shard : {&first, &second, &first}) {
+    ASSERT_TRUE(worker->Connect(ShardNode(0), (*shard)->endpoint()).ok());
+    ASSERT_TRUE(worker->Send(ShardNode(0), {Text("x")}).ok());
+    ASSERT_TRUE((*shard)->Receive(seconds(5)).has_value());
+    ASSERT_TRUE((*shard)->Send(WorkerNode(0), {Text("y")}).ok());
+    ASSERT_TRUE(worker->Receive(seconds(5)).has_value());
+  }
+}
+
+TEST(ZmqTransport, ForeignBytesAreNotAMessage) {
+  ZmqContext context;
+  auto shard = Make(context, ShardNode(0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(shard->endpoint().substr(16))));
+  inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
+  for (const std::string& bytes :
+       {std::string("GET / HTTP/1.0\r\n\r\n"), std::string(5000, '\xff'), std::string(64, '\0')}) {
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    ASSERT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    EXPECT_EQ(write(fd, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+    EXPECT_FALSE(shard->Receive(milliseconds(20)).has_value());
+    close(fd);
+  }
+  auto worker = Make(context, WorkerNode(0), false);
+  ASSERT_TRUE(worker->Connect(ShardNode(0), shard->endpoint()).ok());
+  ASSERT_TRUE(worker->Send(ShardNode(0), {Text("x")}).ok());
+  EXPECT_TRUE(shard->Receive(seconds(5)).has_value());
+}
+
+TEST(ZmqTransport, AddressesOfOthersCannotBeListenedOn) {
+  ZmqContext context;
+  ZmqTransport::Options options;
+  options.listen_host = "192.0.2.1";
+  auto transport = ZmqTransport::Create(context, ShardNode(0), options);
+  ASSERT_FALSE(transport.has_value());
+  EXPECT_EQ(transport.error().code(), ErrorCode::kIo);
+  EXPECT_NE(transport.error().text().find("192.0.2.1"), std::string::npos);
+}
+
+TEST(ZmqTransport, ManyMessagesArriveWholeAndInOrder) {
+  ZmqContext context;
+  auto shard = Make(context, ShardNode(0));
+  std::vector<std::unique_ptr<ZmqTransport>> workers;
+  constexpr std::uint32_t kWorkers = 3, kMessages = 2000;
+  for (std::uint32_t w = 0; w < kWorkers; ++w) {
+    workers.push_back(Make(context, WorkerNode(w), false));
+    ASSERT_TRUE(workers.back()->Connect(ShardNode(0), shard->endpoint()).ok());
+  }
+  for (std::uint32_t i = 0; i < kMessages; ++i) {
+    for (auto& worker : workers) ASSERT_TRUE(worker->Send(ShardNode(0), {Numbers(i % 700), Numbers(i)}).ok());
+  }
+  std::uint32_t received = 0;
+  while (received < kWorkers * kMessages) {
+    auto frames = shard->Receive(seconds(5));
+    ASSERT_TRUE(frames.has_value());
+    ASSERT_EQ(frames->size(), 2u);
+    ASSERT_EQ((*frames)[0].size(), (*frames)[1].size() / 8 % 700 * 8);
+    ++received;
+  }
+}
+
+}  // namespace
+}  // namespace cohort
