@@ -1,0 +1,73 @@
+// The examples on real data (label real-data): found through COHORT_DATA_DIR, left out without it.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "tests/end_to_end/shop_run.h"
+
+namespace cohort::testing {
+namespace {
+
+using nlohmann::json;
+
+std::string DataDir(const std::string& name) {
+  const char* folder = std::getenv("COHORT_DATA_DIR");
+  return folder == nullptr ? "" : std::string(folder) + "/" + name;
+}
+
+// Prepares an example's data and trains its run file with `settings`; the result.
+json RunExample(const TemporaryFolder& folder, const std::string& example, const std::string& data,
+                std::vector<std::string> settings) {
+  const std::string source = std::string(COHORT_SOURCE_DIR) + "/launch/examples/" + example;
+  const Outcome prepared = RunProgram(
+      {Program(), "prepare", source + "/schema.toml", "--data-dir", data, "--out", folder / "data.h5"},
+      std::chrono::seconds(120));
+  EXPECT_EQ(prepared.exit_code, 0) << prepared.all();
+  std::vector<std::string> command = {Program(),      "train", source + "/run.toml",          "--out",
+                                      folder / "run", "--set", "data=" + (folder / "data.h5")};
+  for (const std::string& setting : settings) command.insert(command.end(), {"--set", setting});
+  const Outcome trained = RunProgram(command, std::chrono::seconds(300));
+  EXPECT_EQ(trained.exit_code, 0) << trained.all();
+  return json::parse(ReadFile((folder / "run") + "/result.json"), nullptr, false);
+}
+
+TEST(RealData, CensusLearnsBothTasksInOneEpoch) {
+  const std::string data = DataDir("census-income");
+  if (!std::filesystem::exists(data)) GTEST_SKIP() << "COHORT_DATA_DIR does not lead to census-income";
+  TemporaryFolder folder;
+  const json result = RunExample(folder, "census", data, {"train.epochs=1", "train.evaluate_train=false"});
+  ASSERT_TRUE(result.is_object());
+  EXPECT_EQ(result["tasks"]["income"]["test"]["rows"], 49881);          // the odd rows of the test file
+  EXPECT_EQ(result["tasks"]["never_married"]["valid"]["rows"], 49881);  // the even ones
+  EXPECT_GT(result["tasks"]["income"]["test"]["auc"].get<double>(), 0.935);
+  EXPECT_GT(result["tasks"]["never_married"]["test"]["auc"].get<double>(), 0.990);
+  // Scoring gives what evaluation judged.
+  const Outcome scored = RunProgram({Program(), "score", folder / "run", "--data", folder / "data.h5",
+                                     "--split", "test", "--out", folder / "scores.csv"});
+  ASSERT_EQ(scored.exit_code, 0) << scored.all();
+  const std::string csv = ReadFile(folder / "scores.csv");
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 49881 + 1);
+}
+
+TEST(RealData, OnlineShoppersLearns) {
+  const std::string data = DataDir("online-shoppers");
+  if (!std::filesystem::exists(data)) GTEST_SKIP() << "COHORT_DATA_DIR does not lead to online-shoppers";
+  TemporaryFolder folder;
+  const json result = RunExample(folder, "online-shoppers", data, {});
+  ASSERT_TRUE(result.is_object());
+  for (const auto& [task, splits] : result["tasks"].items())
+    EXPECT_GT(splits["test"]["auc"].get<double>(), 0.88) << task;
+}
+
+TEST(RealData, HillstromLearns) {
+  const std::string data = DataDir("hillstrom");
+  if (!std::filesystem::exists(data)) GTEST_SKIP() << "COHORT_DATA_DIR does not lead to hillstrom";
+  TemporaryFolder folder;
+  const json result = RunExample(folder, "hillstrom", data, {});
+  ASSERT_TRUE(result.is_object());
+  EXPECT_GT(result["tasks"]["visit"]["test"]["auc"].get<double>(), 0.58);
+}
+
+}  // namespace
+}  // namespace cohort::testing
