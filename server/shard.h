@@ -21,6 +21,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -136,6 +137,7 @@ class Shard : public Node {
   void SendParked(std::uint32_t worker, RequestId id, Outbox& out);
   void ApplyClosedClocks();
   void ApplyHeld(HeldPushes::OneClock& held);
+  void ApplyNow(EmbeddingTable& table, const PushRequest& push);
   void Apply(EmbeddingTable& table, const GradientView& gradients);
   void ReleasePulls(Outbox& out);
   void Refuse(NodeId to, RequestId id, ErrorReason reason, ShardEvent event, std::string text, Outbox& out);
@@ -174,6 +176,7 @@ class Shard : public Node {
 
   // Memory reused from step to step.
   BufferPool replies_;
+  HeldPushes::OneClock closing_;
   TreeSum tree_sum_;
   GradientRows sum_;
   std::vector<std::uint64_t> positions_;

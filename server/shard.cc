@@ -1,0 +1,228 @@
+#include "server/shard.h"
+
+#include <cstdio>
+#include <utility>
+
+#include "common/check.h"
+
+namespace cohort {
+
+const char* ShardEventName(ShardEvent event) {
+  switch (event) {
+    case ShardEvent::kPullAnswered:
+      return "pull_answered";
+    case ShardEvent::kPullParked:
+      return "pull_parked";
+    case ShardEvent::kPullParkedAgain:
+      return "pull_parked_again";
+    case ShardEvent::kPullReleased:
+      return "pull_released";
+    case ShardEvent::kPushApplied:
+      return "push_applied";
+    case ShardEvent::kPushHeld:
+      return "push_held";
+    case ShardEvent::kPushDuplicate:
+      return "push_duplicate";
+    case ShardEvent::kClockApplied:
+      return "clock_applied";
+    case ShardEvent::kClose:
+      return "close";
+    case ShardEvent::kCloseRepeated:
+      return "close_repeated";
+    case ShardEvent::kPhaseBegun:
+      return "phase_begun";
+    case ShardEvent::kPhaseDelayed:
+      return "phase_delayed";
+    case ShardEvent::kSnapshot:
+      return "snapshot";
+    case ShardEvent::kMalformed:
+      return "malformed";
+    case ShardEvent::kUnknownTable:
+      return "unknown_table";
+    case ShardEvent::kNonFinite:
+      return "non_finite";
+    case ShardEvent::kWrongShard:
+      return "wrong_shard";
+    case ShardEvent::kStaleGeneration:
+      return "stale_generation";
+    case ShardEvent::kFutureGeneration:
+      return "future_generation";
+    case ShardEvent::kStaleIncarnation:
+      return "stale_incarnation";
+    case ShardEvent::kStalePhase:
+      return "stale_phase";
+    case ShardEvent::kFuturePhase:
+      return "future_phase";
+    case ShardEvent::kNotReady:
+      return "not_ready";
+    case ShardEvent::kWrongRun:
+      return "wrong_run";
+    case ShardEvent::kUnexpected:
+      return "unexpected";
+    case ShardEvent::kCount:
+      break;
+  }
+  return "unknown";
+}
+
+Shard::Shard(NodeId self, ShardOptions options, SnapshotStore& store)
+    : self_(self),
+      options_(std::move(options)),
+      store_(store),
+      client_(self, options_.registration, options_.scheduler) {
+  COHORT_CHECK(self.role == Role::kShard);
+  client_.SetHeartbeat([this] { return MakeHeartbeat(); });
+}
+
+void Shard::Start(TimePoint now, Outbox& out) {
+  now_ = now;
+  client_.Start(now, out);
+}
+
+void Shard::OnMessage(const Stamp& from, Message message, TimePoint now, Outbox& out) {
+  now_ = now;
+  if (client_.OnMessage(from, message, now, out)) {
+    FollowScheduler(now, out);
+    return;
+  }
+  if (auto* pull = std::get_if<PullRequest>(&message)) {
+    if (Admit(from, pull->request_id, pull->phase, out)) OnPull(from.sender.index, std::move(*pull), out);
+  } else if (auto* push = std::get_if<PushRequest>(&message)) {
+    if (Admit(from, push->request_id, push->phase, out)) OnPush(from.sender.index, std::move(*push), out);
+  } else if (const auto* close = std::get_if<CloseRequest>(&message)) {
+    if (Admit(from, close->request_id, close->phase, out)) OnClose(from.sender.index, *close, out);
+    BeginPhaseIfReady(now, out);
+  } else {
+    Count(ShardEvent::kUnexpected);
+  }
+}
+
+void Shard::OnTimer(TimePoint now, Outbox& out) {
+  now_ = now;
+  client_.OnTimer(now, out);
+}
+
+TimePoint Shard::NextTimer() const { return client_.NextTimer(); }
+
+void Shard::Fail(const Status& why, TimePoint now, Outbox& out) {
+  if (!failure_.ok()) return;
+  failure_ = why.Within(ToString(self_));
+  client_.SendReliably(Failure{0, failure_.text()}, now, out);
+}
+
+const EmbeddingTable* Shard::table(TableId id) const {
+  for (const auto& table : tables_) {
+    if (table->spec().id == id) return table.get();
+  }
+  return nullptr;
+}
+
+// ---------------------------------------------------------------- the scheduler's orders
+
+void Shard::FollowScheduler(TimePoint now, Outbox& out) {
+  if (!joined_ && client_.welcome() != nullptr) Join(*client_.welcome(), now, out);
+  if (auto order = client_.TakePhaseOrder()) {
+    next_phase_ = std::move(order);
+    if (!joined_ || !failure_.ok()) {
+      // Nothing to serve with: only the end can be confirmed.
+      if (next_phase_->kind != PhaseKind::kStop) next_phase_.reset();
+    }
+    BeginPhaseIfReady(now, out);
+    if (next_phase_) Count(ShardEvent::kPhaseDelayed);
+  }
+  if (auto order = client_.TakeSnapshotOrder()) WriteSnapshot(*order, now, out);
+}
+
+void Shard::Join(const Welcome& welcome, TimePoint now, Outbox& out) {
+  joined_ = true;
+  worker_count_ = welcome.worker_count;
+  slices_ = welcome.slices;
+  consistency_ = welcome.consistency;
+  generation_ = welcome.slot_map.generation;
+  for (int group = 0; group < kSlotGroupCount; ++group) {
+    owned_[static_cast<std::size_t>(group)] = welcome.slot_map.ShardOfGroup(group) == self_.index;
+  }
+  incarnations_.assign(worker_count_, 0);
+  clocks_ = Clocks(worker_count_, consistency_, welcome.staleness);
+  applied_ = AppliedPushes(worker_count_);
+  std::vector<EmbeddingTable*> tables;
+  for (const TableSpec& spec : welcome.tables) {
+    tables_.push_back(std::make_unique<EmbeddingTable>(spec, welcome.seed));
+    tables_.back()->CreateDenseRows(owned_);
+    tables.push_back(tables_.back().get());
+  }
+  if (welcome.model_path.empty()) return;
+  if (Status status = store_.Load(welcome.model_path, owned_, tables); !status.ok()) Fail(status, now, out);
+}
+
+void Shard::BeginPhaseIfReady(TimePoint now, Outbox& out) {
+  if (!next_phase_) return;
+  const bool stop = next_phase_->kind == PhaseKind::kStop;
+  // What is held must be applied first; a worker's last close may still be on its way.
+  const bool training = phase_.phase != 0 && phase_.kind == PhaseKind::kTrain;
+  if (!stop && training && clocks_.lowest() < next_phase_->first_clock - 1) return;
+  phase_ = *std::exchange(next_phase_, std::nullopt);
+  Count(ShardEvent::kPhaseBegun);
+  parked_pulls_.clear();  // of the phase before: nobody waits for them any more
+  if (stop) {
+    stopped_ = true;
+  } else {
+    clocks_.BeginPhase(phase_.first_clock);
+    applied_.Clear();
+  }
+  client_.ConfirmPhase(phase_, now, out);
+}
+
+void Shard::WriteSnapshot(const SnapshotOrder& order, TimePoint now, Outbox& out) {
+  Count(ShardEvent::kSnapshot);
+  SnapshotDone done;
+  if (!joined_ || !failure_.ok()) {
+    done.error = ToString(self_) + " has no model to write";
+  } else {
+    std::vector<const EmbeddingTable*> tables;
+    for (const auto& table : tables_) tables.push_back(table.get());
+    done = store_.Write(order.directory, self_.index, tables);
+  }
+  client_.SendReliably(std::move(done), now, out);
+}
+
+// ---------------------------------------------------------------- what heartbeats tell
+
+Counters Shard::counters() const {
+  Counters counters;
+  if (joined_) counters.clock = clocks_.lowest();
+  for (const auto& table : tables_) counters.rows += table->size();
+  counters.pushes_acknowledged = parts_acknowledged_;
+  counters.pushes_duplicated = parts_duplicated_;
+  counters.pulls_served = rows_pulled_;
+  counters.pulls_parked = count(ShardEvent::kPullParked);
+  counters.retries = client_.retries();
+  counters.absent_rows = absent_rows_;
+  counters.bad_frames = count(ShardEvent::kMalformed) + count(ShardEvent::kUnknownTable);
+  counters.nan_gradients = non_finite_;
+  counters.queue_depth = parked_pulls_.size() + held_.parts();
+  if (options_.add_process_counters) options_.add_process_counters(&counters);
+  return counters;
+}
+
+std::string Shard::WaitingFor() const {
+  if (parked_pulls_.empty() && !next_phase_) return {};
+  const Clock closed = clocks_.lowest();
+  std::string text =
+      ToString(WorkerNode(clocks_.slowest())) + ", which has closed clock " + std::to_string(closed);
+  if (next_phase_) return text + ", before phase " + std::to_string(next_phase_->phase) + " begins";
+  char since[64];
+  std::snprintf(since, sizeof(since), " for %.1f s",
+                std::chrono::duration<double>(now_ - parked_since_).count());
+  return text + ", with " + std::to_string(parked_pulls_.size()) + " pulls waiting" + since;
+}
+
+Heartbeat Shard::MakeHeartbeat() const {
+  Heartbeat heartbeat;
+  heartbeat.phase = phase_.phase;
+  heartbeat.counters = counters();
+  heartbeat.waiting = WaitingFor();
+  return heartbeat;
+}
+
+}  // namespace cohort

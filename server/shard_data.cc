@@ -1,0 +1,324 @@
+// Shard: pulls, pushes and closes.
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "common/check.h"
+#include "server/request_check.h"
+#include "server/shard.h"
+
+namespace cohort {
+namespace {
+
+ShardEvent EventOf(ErrorReason reason) {
+  return reason == ErrorReason::kWrongShard ? ShardEvent::kWrongShard : ShardEvent::kMalformed;
+}
+
+}  // namespace
+
+void Shard::Refuse(NodeId to, RequestId id, ErrorReason reason, ShardEvent event, std::string text,
+                   Outbox& out) {
+  Count(event);
+  out.Send(to, ErrorReply{id, reason, ToString(self_) + ": " + std::move(text)});
+}
+
+EmbeddingTable* Shard::FindTable(TableId id) { return const_cast<EmbeddingTable*>(table(id)); }
+
+bool Shard::Admit(const Stamp& from, RequestId id, std::uint32_t phase, Outbox& out) {
+  const auto refuse = [&](ErrorReason reason, ShardEvent event, std::string text) {
+    Refuse(from.sender, id, reason, event, std::move(text), out);
+    return false;
+  };
+  if (from.run_id != stamp().run_id) {
+    return refuse(ErrorReason::kWrongRun, ShardEvent::kWrongRun,
+                  "serves run " + std::to_string(stamp().run_id) + ", not " + std::to_string(from.run_id));
+  }
+  if (!joined_ || !failure_.ok())
+    return refuse(ErrorReason::kNotReady, ShardEvent::kNotReady, "has not joined yet");
+  const std::uint32_t worker = from.sender.index;
+  if (from.sender.role != Role::kWorker || worker >= worker_count_) {
+    return refuse(ErrorReason::kMalformed, ShardEvent::kMalformed,
+                  ToString(from.sender) + " is no worker of this run");
+  }
+  if (from.incarnation < incarnations_[worker]) {
+    return refuse(ErrorReason::kStaleIncarnation, ShardEvent::kStaleIncarnation,
+                  ToString(from.sender) + " has been replaced");
+  }
+  incarnations_[worker] = from.incarnation;
+  if (from.generation < generation_) {
+    return refuse(
+        ErrorReason::kStaleGeneration, ShardEvent::kStaleGeneration,
+        "slot map " + std::to_string(from.generation) + " is older than " + std::to_string(generation_));
+  }
+  if (from.generation > generation_) {
+    return refuse(ErrorReason::kNotReady, ShardEvent::kFutureGeneration,
+                  "has not heard of slot map " + std::to_string(from.generation));
+  }
+  if (phase > phase_.phase) {
+    return refuse(ErrorReason::kFuturePhase, ShardEvent::kFuturePhase,
+                  "is in phase " + std::to_string(phase_.phase) + ", not yet in " + std::to_string(phase));
+  }
+  if (phase < phase_.phase || stopped_) {
+    return refuse(ErrorReason::kStalePhase, ShardEvent::kStalePhase,
+                  "is in phase " + std::to_string(phase_.phase) + ", no longer in " + std::to_string(phase));
+  }
+  if (phase == 0) {
+    return refuse(ErrorReason::kFuturePhase, ShardEvent::kFuturePhase, "no phase has begun");
+  }
+  return true;
+}
+
+// ---------------------------------------------------------------- pulls
+
+void Shard::OnPull(std::uint32_t worker, PullRequest request, Outbox& out) {
+  const NodeId sender = WorkerNode(worker);
+  const EmbeddingTable* table = FindTable(request.table);
+  if (table == nullptr) {
+    Refuse(sender, request.request_id, ErrorReason::kUnknownTable, ShardEvent::kUnknownTable,
+           "no table " + std::to_string(request.table), out);
+    return;
+  }
+  if (auto fault = CheckPull(request, table->spec(), owned_, &positions_)) {
+    Refuse(sender, request.request_id, fault->reason, EventOf(fault->reason), "pull: " + fault->text, out);
+    return;
+  }
+  if (phase_.kind != PhaseKind::kTrain || clocks_.MayAnswer(request.clock)) {
+    AnswerPull(worker, request, out);
+    return;
+  }
+  const auto parked = std::find_if(parked_pulls_.begin(), parked_pulls_.end(), [&](const ParkedPull& other) {
+    return other.worker == worker && other.request.request_id == request.request_id;
+  });
+  const RequestId id = request.request_id;
+  if (parked == parked_pulls_.end()) {
+    Count(ShardEvent::kPullParked);
+    if (parked_pulls_.empty()) parked_since_ = now_;
+    parked_pulls_.push_back({worker, std::move(request)});
+  } else {
+    Count(ShardEvent::kPullParkedAgain);
+  }
+  SendParked(worker, id, out);
+}
+
+void Shard::SendParked(std::uint32_t worker, RequestId id, Outbox& out) {
+  out.Send(WorkerNode(worker), PullParked{id, clocks_.slowest(), clocks_.lowest()});
+}
+
+// `positions_` holds the ring positions of the request's keys.
+void Shard::AnswerPull(std::uint32_t worker, const PullRequest& request, Outbox& out) {
+  EmbeddingTable* table = FindTable(request.table);
+  const std::span<const Key> keys = request.keys.As<Key>();
+  const std::uint32_t dim = table->spec().dim;
+  rows_.resize(keys.size());
+  table->Find(positions_, rows_);
+  auto reply = replies_.Take<float>(keys.size() * dim);
+  float* values = reply.values.data();
+  std::uint32_t absent = 0;
+  for (std::size_t i = 0; i < keys.size(); ++i, values += dim) {
+    if (rows_[i] != nullptr) {
+      std::memcpy(values, rows_[i], dim * sizeof(float));
+      continue;
+    }
+    ++absent;
+    if (request.absent == AbsentRow::kInitial) {
+      table->InitialWeights(keys[i], values);
+    } else {
+      std::fill(values, values + dim, 0.0f);
+    }
+  }
+  Count(ShardEvent::kPullAnswered);
+  rows_pulled_ += keys.size();
+  if (phase_.kind != PhaseKind::kTrain) absent_rows_ += absent;
+  out.Send(WorkerNode(worker),
+           PullReply{request.request_id, request.table, dim, absent, std::move(reply.buffer)});
+}
+
+void Shard::ReleasePulls(Outbox& out) {
+  // Those that go are answered in order of arrival; the others keep theirs.
+  std::size_t kept = 0;
+  for (ParkedPull& parked : parked_pulls_) {
+    if (!clocks_.MayAnswer(parked.request.clock)) {
+      if (&parked_pulls_[kept] != &parked) parked_pulls_[kept] = std::move(parked);
+      ++kept;
+      continue;
+    }
+    Count(ShardEvent::kPullReleased);
+    const bool valid =
+        !CheckPull(parked.request, FindTable(parked.request.table)->spec(), owned_, &positions_);
+    COHORT_CHECK(valid, "a parked pull was checked when it came");
+    AnswerPull(parked.worker, parked.request, out);
+  }
+  parked_pulls_.resize(kept);
+}
+
+// ---------------------------------------------------------------- pushes
+
+bool Shard::CountOnce(std::uint32_t worker, const PushName& push, int group) {
+  return push.clock > clocks_.closed(worker) && applied_.Mark(worker, push, group);
+}
+
+void Shard::Sum(std::uint32_t dim, std::span<const std::uint16_t> nodes, std::span<const GradientView> parts,
+                GradientRows* out) {
+  tree_sum_.Sum(dim, nodes, parts, out);
+}
+
+void Shard::OnPush(std::uint32_t worker, PushRequest request, Outbox& out) {
+  const NodeId sender = WorkerNode(worker);
+  const RequestId id = request.request_id;
+  const auto malformed = [&](std::string text) {
+    Refuse(sender, id, ErrorReason::kMalformed, ShardEvent::kMalformed, "push: " + std::move(text), out);
+  };
+  EmbeddingTable* table = FindTable(request.table);
+  if (table == nullptr) {
+    Refuse(sender, id, ErrorReason::kUnknownTable, ShardEvent::kUnknownTable,
+           "no table " + std::to_string(request.table), out);
+    return;
+  }
+  if (phase_.kind != PhaseKind::kTrain) return malformed("this phase does not train");
+  if (auto fault = CheckPush(request, table->spec(), owned_, &positions_)) {
+    Refuse(sender, id, fault->reason, EventOf(fault->reason), "push: " + fault->text, out);
+    return;
+  }
+  if (!NodeIsOfWorker(consistency_, slices_, worker_count_, worker, request.node)) {
+    return malformed("node " + std::to_string(request.node) + " of " + std::to_string(slices_) +
+                     " slices is not what " + ToString(sender) + " pushes");
+  }
+  const Clock closed = clocks_.closed(worker);
+  if (request.clock < 0 || request.clock - kClockWindow > closed) {
+    return malformed("clock " + std::to_string(request.clock) + ", with " + std::to_string(closed) +
+                     " closed");
+  }
+  if (const std::size_t bad = CountNonFinite(request.values.As<float>()); bad != 0) {
+    non_finite_ += bad;
+    Refuse(sender, id, ErrorReason::kMalformed, ShardEvent::kNonFinite,
+           std::to_string(bad) + " gradients of table " + table->spec().name + " at clock " +
+               std::to_string(request.clock) +
+               " are NaN or infinite; lower the learning rate or scale the inputs",
+           out);
+    return;
+  }
+
+  // From here on nothing is refused.
+  const PushName name{request.clock, request.table, request.node};
+  new_runs_.clear();
+  PushReply reply{id, 0, 0};
+  const std::span<const GroupRun> runs = request.runs.As<GroupRun>();
+  for (const GroupRun& run : runs) {
+    if (CountOnce(worker, name, static_cast<int>(run.group))) {
+      new_runs_.push_back(run);
+      ++reply.applied_parts;
+    } else {
+      ++reply.duplicate_parts;
+    }
+  }
+  parts_acknowledged_ += reply.applied_parts;
+  parts_duplicated_ += reply.duplicate_parts;
+  if (reply.duplicate_parts != 0) Count(ShardEvent::kPushDuplicate);
+  if (reply.applied_parts != 0) {
+    if (consistency_ == Consistency::kBsp) {
+      Count(ShardEvent::kPushHeld);
+      held_.Hold(std::move(request), new_runs_);
+    } else {
+      Count(ShardEvent::kPushApplied);
+      ApplyNow(*table, request);
+    }
+  }
+  out.Send(sender, reply);
+}
+
+// `positions_` holds the ring positions of the push's keys, `new_runs_` what of it counts.
+void Shard::ApplyNow(EmbeddingTable& table, const PushRequest& push) {
+  const std::span<const GroupRun> runs = push.runs.As<GroupRun>();
+  const Key* keys = push.keys.As<Key>().data();
+  const float* values = push.values.As<float>().data();
+  if (new_runs_.size() == runs.size()) {
+    Apply(table, {positions_.size(), keys, positions_.data(), values});
+    return;
+  }
+  std::size_t first = 0;
+  auto next = new_runs_.begin();
+  for (const GroupRun& run : runs) {
+    if (next != new_runs_.end() && next->group == run.group) {
+      Apply(table, {run.rows, keys + first, positions_.data() + first, values + first * push.dim});
+      ++next;
+    }
+    first += run.rows;
+  }
+}
+
+void Shard::Apply(EmbeddingTable& table, const GradientView& gradients) {
+  rows_.resize(gradients.count);
+  table.FindOrCreate({gradients.keys, gradients.count}, {gradients.positions, gradients.count}, rows_);
+  const Optimizer& optimizer = table.optimizer();
+  const std::uint32_t dim = optimizer.dim();
+  for (std::size_t i = 0; i < gradients.count; ++i) optimizer.Step(gradients.values + i * dim, rows_[i]);
+}
+
+// ---------------------------------------------------------------- clocks
+
+void Shard::OnClose(std::uint32_t worker, const CloseRequest& request, Outbox& out) {
+  const Clock closed = clocks_.closed(worker);
+  const Clock clock = request.clock;
+  if (clock < -1 || (clock != kClockInfinity && clock - kClockWindow > closed)) {
+    Refuse(WorkerNode(worker), request.request_id, ErrorReason::kMalformed, ShardEvent::kMalformed,
+           "close: clock " + std::to_string(clock) + ", with " + std::to_string(closed) + " closed", out);
+    return;
+  }
+  out.Send(WorkerNode(worker), CloseReply{request.request_id});
+  if (clock <= closed) {
+    Count(ShardEvent::kCloseRepeated);
+    return;
+  }
+  Count(ShardEvent::kClose);
+  clocks_.Close(worker, clock);
+  applied_.Forget(worker, clock);
+  ApplyClosedClocks();
+  ReleasePulls(out);
+}
+
+void Shard::ApplyClosedClocks() {
+  while (held_.TakeUpTo(clocks_.lowest(), &closing_)) {
+    Count(ShardEvent::kClockApplied);
+    ApplyHeld(closing_);
+    closing_.Clear();  // lets the frames go
+  }
+}
+
+void Shard::ApplyHeld(HeldPushes::OneClock& held) {
+  std::stable_sort(held.parts.begin(), held.parts.end(),
+                   [](const HeldPushes::Part& a, const HeldPushes::Part& b) {
+                     return a.table != b.table ? a.table < b.table : a.group < b.group;
+                   });
+  auto begin = held.parts.begin();
+  while (begin != held.parts.end()) {
+    const auto end = std::find_if(begin, held.parts.end(), [begin](const HeldPushes::Part& part) {
+      return part.table != begin->table || part.group != begin->group;
+    });
+    EmbeddingTable& table = *FindTable(begin->table);
+    const std::uint32_t dim = table.spec().dim;
+    std::size_t rows = 0;
+    for (auto part = begin; part != end; ++part) rows += part->rows;
+    positions_.resize(rows);
+    nodes_.clear();
+    views_.clear();
+    std::uint64_t* positions = positions_.data();
+    for (auto part = begin; part != end; ++part) {
+      const PushRequest& push = held.messages[part->message];
+      const Key* keys = push.keys.As<Key>().data() + part->first_row;
+      for (std::uint32_t i = 0; i < part->rows; ++i) positions[i] = RingPosition(table.spec(), keys[i]);
+      nodes_.push_back(part->node);
+      views_.emplace_back(part->rows, keys, positions,
+                          push.values.As<float>().data() + std::size_t{part->first_row} * dim);
+      positions += part->rows;
+    }
+    if (views_.size() == 1) {
+      Apply(table, views_.front());
+    } else {
+      Sum(dim, nodes_, views_, &sum_);
+      Apply(table, sum_);
+    }
+    begin = end;
+  }
+}
+
+}  // namespace cohort
