@@ -1,0 +1,129 @@
+// SCHEMA.toml: how the rows of CSV files become features, labels and splits. Every key, with its default:
+//
+//   [source]
+//   files     = ["a.csv", ...]   training rows (and the others, unless test_files); relative to the schema;
+//   .gz or plain header    = true             false: columns are numbers from 0 delimiter = "," one byte
+//   quote     = "\""             one byte; "" when quotes have no meaning
+//   trim      = true             spaces and tabs around a cell
+//   missing   = [""]             cells that mean "not known"
+//   [split]                      one of test_files, time, hash_of or none (hash of the whole row)
+//   test_files  = [...]          their rows are the test split
+//   valid_files = [...]          only with test_files
+//   valid_rows_of_test = "even"  | "odd": these rows of the test files, counted from 0, are the valid split
+//   time      = "column"         rows from test_from on are the test split, before it from valid_from on the
+//   valid split; test_from = 20111001         a number: times are numbers; a text like "2011-10-01": times
+//   are texts that sort by time valid_from                   (ISO 8601: YYYY-MM-DD, with or without a time of
+//   day) hash_of   = "column"         rows with equal values of the column fall into the same split test = 0
+//   share of the rows, by hash (not with test_files or time) valid     = 0                share of the rows
+//   (with test_files or time: of the training rows), by hash [id] column  [weight] column
+//   [[feature]]
+//   name      = column's name    column = name, or a number from 0
+//   type      = "numeric" | "categorical" | "bag" | "sequence"
+//   scale     = "standard"       | "log1p" | "minmax" | "none"; numeric
+//   bins      = 0                2 .. 1024: also embed the quantile bin; numeric
+//   clip      = [0.001, 0.999]   (none) limit values to these quantiles of the training rows; numeric
+//   separator = "|"              of a bag's or sequence's items
+//   pooled    = "mean"           | "sum"; bag and sequence
+//   [[task]]
+//   name, column (as of features)
+//   type      = "binary" | "multiclass" | "regression" | "value" (zero-inflated, >= 0)
+//   positive  = [...]            binary: cells that mean 1. None: 1/0, true/false, yes/no
+//   negative  = [...]            binary, with positive: cells that mean 0. None: all others
+//   classes   = [...]            multiclass, in this order. None: those of the training rows, sorted
+#ifndef COHORT_PREPARE_SCHEMA_H_
+#define COHORT_PREPARE_SCHEMA_H_
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/dataset.h"
+#include "common/status.h"
+#include "prepare/csv_reader.h"
+
+namespace cohort {
+
+// A column as the schema names it, and where ("schema.toml:12:10"), for errors that only the CSV's header can
+// show.
+struct ColumnReference {
+  std::string name;          // empty: by number
+  std::int64_t number = -1;  // from 0
+  std::string where;
+  std::string Text() const { return name.empty() ? std::to_string(number) : "\"" + name + "\""; }
+};
+
+struct FeatureSchema {
+  std::string name;
+  ColumnReference column;
+  FeatureType type = FeatureType::kNumeric;
+  bool sequence = false;
+  NumericScale scale = NumericScale::kStandard;
+  std::uint32_t bins = 0;
+  std::optional<std::array<double, 2>> clip;
+  std::string separator = "|";
+  Pooling pooling = Pooling::kMean;
+};
+
+struct TaskSchema {
+  std::string name;
+  ColumnReference column;
+  TaskType type = TaskType::kBinary;
+  std::vector<std::string> positive, negative, classes;
+};
+
+// A moment that splits rows: a number, or an ISO 8601 text.
+struct TimeBound {
+  std::optional<double> number;
+  std::string text;
+};
+
+struct SplitSchema {
+  enum class Kind { kHash, kFiles, kTime };
+  Kind kind = Kind::kHash;
+  std::vector<std::string> valid_files, test_files;
+  int valid_row_of_test = -1;  // 0: the even rows of the test files are valid rows; 1: the odd ones
+  std::optional<ColumnReference> hash_of;  // none: the whole row
+  std::optional<ColumnReference> time;
+  TimeBound test_from;
+  std::optional<TimeBound> valid_from;
+  double test = 0, valid = 0;
+};
+
+struct Schema {
+  std::string path;
+  std::vector<std::string> files;  // here and in split: complete paths
+  bool header = true;
+  CsvOptions csv;
+  std::vector<std::string> missing = {""};
+  SplitSchema split;
+  std::optional<ColumnReference> id, weight;
+  std::vector<FeatureSchema> features;
+  std::vector<TaskSchema> tasks;
+};
+
+// Reads and checks a schema, without looking at the data. Data files are relative to `data_directory`, or to
+// the schema's own directory when it is empty. Errors name line and column and, for unknown names, the
+// nearest known one.
+Result<Schema> LoadSchema(const std::string& path, const std::string& data_directory = "");
+Result<Schema> ParseSchema(const std::string& text, const std::string& path,
+                           const std::string& data_directory);
+
+// The columns of one file, by index; -1: not there.
+struct ColumnBinding {
+  std::size_t width = 0;
+  std::vector<std::ptrdiff_t> features, tasks;  // in the schema's order
+  std::ptrdiff_t id = -1, weight = -1, hash_of = -1, time = -1;
+};
+
+// Finds the schema's columns in a file of `width` columns with these names (none: no header). Checks that
+// each exists, that a name is not ambiguous, and that no column is both a feature and a task, or two tasks.
+// `labels_may_be_absent`: a file whose header lacks a task's column has no labels for it (test rows to be
+// scored).
+Result<ColumnBinding> BindColumns(const Schema& schema, const std::string& file, std::size_t width,
+                                  const std::vector<std::string>& header, bool labels_may_be_absent);
+
+}  // namespace cohort
+
+#endif  // COHORT_PREPARE_SCHEMA_H_
