@@ -204,7 +204,13 @@ void Coordinator::OnPhaseDone(Member& member, PhaseDone message, TimePoint now, 
   UpdateCounters(member, message.phase, std::move(message.counters), now);
   if (!workers_done_.insert(member.node.index).second) return;
   last_progress_ = now;
-  if (message.next_clock != kClockInfinity) next_clock_ = std::max(next_clock_, message.next_clock);
+  if (message.next_clock != kClockInfinity && message.next_clock >= order_.first_clock) {
+    const auto steps = static_cast<std::uint64_t>(message.next_clock - order_.first_clock);
+    // In bsp the clocks are everyone's; else each worker's own.
+    phase_steps_ =
+        plan_.consistency == Consistency::kBsp ? std::max(phase_steps_, steps) : phase_steps_ + steps;
+    next_clock_ = std::max(next_clock_, message.next_clock);
+  }
   FinishPhaseIfDone(now, out);
 }
 
@@ -361,6 +367,7 @@ void Coordinator::NextStep(TimePoint now, Outbox& out) {
 void Coordinator::OrderWorkers(TimePoint now, Outbox& out) {
   state_ = State::kRunning;
   phase_started_ = last_progress_ = now;
+  phase_steps_ = 0;
   for (std::uint32_t worker = 0; worker < plan_.workers; ++worker) {
     const Member& member = *membership_.Find(WorkerNode(worker));
     samples_before_phase_[worker] = member.counters.samples;
@@ -389,6 +396,7 @@ void Coordinator::FinishPhaseIfDone(TimePoint now, Outbox& out) {
   summary.start_seconds = ToSeconds(phase_started_ - started_at_);
   summary.seconds = ToSeconds(now - phase_started_);
   summary.samples = PhaseSamples();
+  summary.steps = phase_steps_;
   std::vector<double> weight;
   Losses(&summary.loss, &weight);
   for (std::size_t task = 0; task < weight.size(); ++task) {
@@ -554,6 +562,7 @@ std::uint64_t Coordinator::PhaseSamples() const {
 
 void Coordinator::Losses(std::vector<double>* sum, std::vector<double>* weight) const {
   sum->clear(), weight->clear();
+  if (order_.kind != PhaseKind::kTrain) return;
   for (const Member& member : membership_.all()) {
     if (member.node.role != Role::kWorker || member.phase != phase_) continue;
     const Counters& counters = member.counters;

@@ -127,6 +127,7 @@ class Coordinator : public Node {
   Clock next_clock_ = 0;
   TimePoint phase_started_{};
   TimePoint last_progress_{};
+  std::uint64_t phase_steps_ = 0;
   std::map<NodeId, PendingOrder> orders_;  // not confirmed yet
   std::set<std::uint32_t> workers_done_;
   std::set<std::uint32_t> shards_written_;

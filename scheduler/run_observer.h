@@ -47,6 +47,7 @@ struct PhaseSummary {
   double start_seconds = 0;  // since the start of the run
   double seconds = 0;        // from the order to the workers until the last has finished
   std::uint64_t samples = 0;
+  std::uint64_t steps = 0;   // clocks used: in bsp by all workers together, else summed over the workers
   std::vector<double> loss;  // by task: mean over the phase; NaN when nothing was labelled
   Clock first_clock = 0;
   Clock next_clock = 0;  // the first clock of the next phase

@@ -1,0 +1,100 @@
+#include "scheduler/metrics_json.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+namespace cohort {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json Number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+}  // namespace
+
+const char* PhaseKindName(PhaseKind kind) {
+  switch (kind) {
+    case PhaseKind::kTrain:
+      return "train";
+    case PhaseKind::kEvaluate:
+      return "evaluate";
+    case PhaseKind::kScore:
+      return "score";
+    case PhaseKind::kStop:
+      return "stop";
+  }
+  return "unknown";
+}
+
+std::string ToJsonLine(const MetricsSample& sample, const std::vector<std::string>& tasks) {
+  Json json = {{"seconds", sample.seconds},
+               {"phase", sample.phase},
+               {"kind", PhaseKindName(sample.kind)},
+               {"epoch", sample.epoch},
+               {"split", SplitName(sample.split)},
+               {"phase_rows", sample.phase_rows},
+               {"phase_samples", sample.phase_samples},
+               {"samples_per_second", Number(sample.samples_per_second)}};
+  json["loss"] = Json::object();
+  for (std::size_t task = 0; task < tasks.size() && task < sample.loss.size(); ++task) {
+    json["loss"][tasks[task]] = Number(sample.loss[task]);
+  }
+  json["clock"] = {{"lowest", sample.lowest_clock}, {"highest", sample.highest_clock}};
+  json["queue_depth"] = sample.queue_depth;
+  json["bytes_sent"] = sample.bytes_sent;
+  json["rows"] = sample.rows;
+  json["processes"] = Json::array();
+  for (const MemberSample& member : sample.members) {
+    const Counters& c = member.counters;
+    Json process = {{"name", ToString(member.node)},
+                    {"host", member.host},
+                    {"pid", member.pid},
+                    {"clock", c.clock},
+                    {"samples", c.samples},
+                    {"rows", c.rows},
+                    {"queue_depth", c.queue_depth},
+                    {"bytes_sent", c.bytes_sent},
+                    {"bytes_received", c.bytes_received},
+                    {"pulls_served", c.pulls_served},
+                    {"pushes_acknowledged", c.pushes_acknowledged},
+                    {"memory_bytes", c.memory_bytes},
+                    {"peak_memory_bytes", c.peak_memory_bytes},
+                    {"cpu_seconds", Number(c.busy_seconds)}};
+    if (member.node.role == Role::kShard) process["server"] = member.server;
+    if (!c.step_seconds.empty()) process["step_seconds"] = c.step_seconds;
+    if (!member.waiting.empty()) process["waiting"] = member.waiting;
+    json["processes"].push_back(std::move(process));
+  }
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string ProgressText(const std::string& json_line) {
+  const Json json = Json::parse(json_line, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("kind")) return "";
+  try {
+    const std::string kind = json.at("kind");
+    if (kind == "stop") return "ending";
+    const double rows = json.at("phase_rows"), done = json.at("phase_samples");
+    const Json& speed = json.at("samples_per_second");
+    char text[160];
+    std::snprintf(text, sizeof(text), "%s: %.0f %%, %.1f k samples/s",
+                  (kind == "train" ? "epoch " + std::to_string(json.at("epoch").get<unsigned>() + 1)
+                                   : kind + " " + json.at("split").get<std::string>())
+                      .c_str(),
+                  rows > 0 ? std::min(100.0, 100 * done / rows) : 0.0,
+                  speed.is_number() ? speed.get<double>() / 1000 : 0);
+    std::string line = text;
+    for (const auto& [task, loss] : json.at("loss").items()) {
+      if (!loss.is_number()) continue;
+      std::snprintf(text, sizeof(text), "%.4g", loss.get<double>());
+      line += (line.find("loss") == std::string::npos ? ", loss " : ", ") + task + " " + text;
+    }
+    return line;
+  } catch (const Json::exception&) {
+    return "";  // a line that is not of this format
+  }
+}
+
+}  // namespace cohort

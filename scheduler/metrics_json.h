@@ -1,0 +1,39 @@
+// metrics.jsonl: a line per second, each one JSON object:
+//
+//   seconds               since the start of the run
+//   phase, kind, epoch, split   the current phase; kind "train" | "evaluate" | "score" | "stop"
+//   phase_rows            rows of the phase's split
+//   phase_samples         of them handled so far, by all workers
+//   samples_per_second    since the line before
+//   loss                  {task: mean since the line before}; null when nothing was labelled; training only
+//   clock                 {lowest, highest} over the workers
+//   queue_depth           requests parked at the shards
+//   bytes_sent            by all processes since they started
+//   rows                  held by the shards
+//   processes             [{name: "worker 0" | "shard 1", host, pid, clock, samples, rows, queue_depth,
+//   bytes_sent,
+//                         bytes_received, pulls_served, pushes_acknowledged, memory_bytes, peak_memory_bytes,
+//                         cpu_seconds, step_seconds: [read, pull_wait, compute, push] (workers), server
+//                         (shards), waiting}]
+#ifndef COHORT_SCHEDULER_METRICS_JSON_H_
+#define COHORT_SCHEDULER_METRICS_JSON_H_
+
+#include <string>
+#include <vector>
+
+#include "scheduler/run_observer.h"
+
+namespace cohort {
+
+const char* PhaseKindName(PhaseKind kind);
+
+// One line, without its end.
+std::string ToJsonLine(const MetricsSample& sample, const std::vector<std::string>& tasks);
+
+// What a terminal shows of a line: "epoch 1: 45 %, 12.3 k samples/s, loss income 0.123"; empty if it is no
+// such line.
+std::string ProgressText(const std::string& json_line);
+
+}  // namespace cohort
+
+#endif  // COHORT_SCHEDULER_METRICS_JSON_H_
