@@ -76,7 +76,7 @@ class Termination : public ::testing::Test {
     const Outcome outcome = run_->Wait(std::chrono::seconds(30));
     const double seconds = std::chrono::duration<double>(Clock::now() - started).count();
     EXPECT_FALSE(outcome.timed_out);
-    if (exit_code >= 0) EXPECT_EQ(outcome.exit_code, exit_code) << outcome.all();
+    EXPECT_EQ(outcome.exit_code, exit_code) << outcome.all();
     EXPECT_LE(seconds, static_cast<double>(limit.count()) + 1);
     ExpectNothingLeft();
     const auto result = ShopRun::Get().Result(name_);

@@ -26,7 +26,9 @@ TEST(DistinctKeys, NumbersEqualKeysEquallyAndSortsByRingPosition) {
     for (std::size_t i = 0; i < ids; ++i) EXPECT_EQ(distinct.keys()[distinct.Rank(numbers[i])], stream[i]);
     for (std::size_t i = 0; i < distinct.size(); ++i) {
       EXPECT_EQ(distinct.positions()[i], Mix64(distinct.keys()[i]));
-      if (i > 0) EXPECT_LT(distinct.positions()[i - 1], distinct.positions()[i]);
+      if (i > 0) {
+        EXPECT_LT(distinct.positions()[i - 1], distinct.positions()[i]);
+      }
     }
   }
 }
