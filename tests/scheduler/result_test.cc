@@ -1,0 +1,96 @@
+#include "scheduler/result.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "scheduler/metrics_json.h"
+
+namespace cohort {
+namespace {
+
+using nlohmann::json;
+
+TEST(Result, CarriesTheContract) {
+  RunResult result;
+  result.job = "train";
+  result.tasks = {"income"};
+  result.model_hash = "abc";
+  result.epochs = {EpochResult{0, 1.5, 100, 3, {std::nan("")}, {}}};
+  MetricsSample last;
+  MemberSample shard, worker;
+  shard.node = ShardNode(3), shard.server = 1;
+  shard.counters.pushes_acknowledged = 10, shard.counters.pushes_duplicated = 2,
+  shard.counters.peak_memory_bytes = 5;
+  worker.node = WorkerNode(0);
+  worker.counters.absent_rows = 7, worker.counters.retries = 1;
+  last.members = {shard, worker};
+  AddCounters(last, &result);
+  const json done = json::parse(ToJson(Status(), result));
+  for (const char* field : {"tasks", "samples_per_second", "seconds", "steps", "model_hash", "pushes",
+                            "counts", "traffic_bytes", "peak_memory_bytes"}) {
+    EXPECT_TRUE(done.contains(field)) << field;
+  }
+  EXPECT_EQ(done["status"], "done");
+  EXPECT_FALSE(done.contains("reason"));
+  EXPECT_EQ(done["pushes"], json::parse(R"({"acknowledged":10,"lost":0,"duplicated":2,"rolled_back":0})"));
+  EXPECT_EQ(done["counts"]["defaulted_rows"], 7);
+  EXPECT_EQ(done["peak_memory_bytes"]["server 1"], 5);
+  EXPECT_TRUE(done["epochs"][0]["loss"]["income"].is_null());
+
+  const json failed = json::parse(ToJson(KilledStatus(), result));
+  EXPECT_EQ(failed["status"], "failed");
+  EXPECT_EQ(failed["reason"], "the scheduler was killed before it reached a verdict");
+}
+
+TEST(Result, PushesOfARunWithoutAModelAreLost) {
+  RunResult result;
+  MetricsSample last;
+  MemberSample shard;
+  shard.node = ShardNode(0);
+  shard.counters.pushes_acknowledged = 10;
+  last.members = {shard};
+  AddCounters(last, &result);
+  EXPECT_EQ(result.pushes_lost, 10u);
+}
+
+TEST(Result, VerdictsAreReadAndReplaced) {
+  const std::string text = ToJson(KilledStatus(), RunResult{});
+  auto verdict = VerdictFromJson(text, "result.json");
+  ASSERT_TRUE(verdict);
+  EXPECT_FALSE(verdict->done);
+  EXPECT_EQ(verdict->status().exit_code(), 1);
+  const std::string other = ReplaceVerdict(text, Status(ErrorCode::kInvalidInput, "line\n\"two\""));
+  verdict = VerdictFromJson(other, "result.json");
+  ASSERT_TRUE(verdict);
+  EXPECT_EQ(verdict->reason, "line\n\"two\"");
+  EXPECT_EQ(verdict->status().exit_code(), 2);
+  EXPECT_TRUE(VerdictFromJson(ReplaceVerdict(other, Status()), "")->done);
+  for (const char* broken : {"", "{", "[]", "{\"status\": 3}", "{\"status\": \"great\"}"}) {
+    EXPECT_FALSE(VerdictFromJson(broken, "result.json")) << broken;
+  }
+}
+
+TEST(Metrics, ALinePerSampleAndWhatATerminalShowsOfIt) {
+  MetricsSample sample;
+  sample.epoch = 1, sample.phase_rows = 1000, sample.phase_samples = 450, sample.samples_per_second = 12300;
+  sample.loss = {0.25, std::nan("")};
+  MemberSample worker;
+  worker.node = WorkerNode(2);
+  worker.counters.step_seconds = {1, 2, 3, 4};
+  sample.members = {worker};
+  const std::string line = ToJsonLine(sample, {"income", "married"});
+  EXPECT_EQ(line.find('\n'), std::string::npos);
+  const json parsed = json::parse(line);
+  EXPECT_EQ(parsed["loss"]["income"], 0.25);
+  EXPECT_TRUE(parsed["loss"]["married"].is_null());
+  EXPECT_EQ(parsed["processes"][0]["name"], "worker 2");
+  EXPECT_EQ(ProgressText(line), "epoch 2: 45 %, 12.3 k samples/s, loss income 0.25");
+  EXPECT_EQ(ProgressText("{\"kind\": 3}"), "");
+  EXPECT_EQ(ProgressText("{broken"), "");
+}
+
+}  // namespace
+}  // namespace cohort
