@@ -1,0 +1,315 @@
+#include "launch/report/chart.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "launch/report/html.h"
+
+namespace cohort {
+namespace {
+
+constexpr double kWidth = 360, kHeight = 230;
+constexpr double kTop = 26, kBottom = 38, kRight = 14;
+constexpr double kCharacter = 6.2;  // about the width of a digit at 11 px
+constexpr int kStyles = 6;
+
+bool Finite(const ChartPoint& point) { return std::isfinite(point.x) && std::isfinite(point.y); }
+
+struct Extent {
+  double low = std::numeric_limits<double>::infinity(), high = -low;
+  void Add(double value) {
+    low = std::min(low, value);
+    high = std::max(high, value);
+  }
+  bool empty() const { return !(low <= high); }
+};
+
+std::string TickLabel(double value, double step) {
+  if (std::abs(value) < step / 1e6) return "0";
+  if (std::abs(value) >= 10'000) return FormatShort(value);
+  int decimals = 0;
+  for (double unit = step; decimals < 6 && std::abs(unit - std::round(unit)) > 1e-6 * unit; unit *= 10)
+    ++decimals;
+  return Format("%.*f", decimals, value);
+}
+
+// Maps data to the drawing.
+struct Frame {
+  std::vector<double> x_ticks, y_ticks;
+  double x_low, x_high, y_low, y_high, left;
+  double X(double x) const { return left + (x - x_low) / (x_high - x_low) * (kWidth - kRight - left); }
+  double Y(double y) const {
+    return kHeight - kBottom - (y - y_low) / (y_high - y_low) * (kHeight - kTop - kBottom);
+  }
+};
+
+Frame FrameOf(const Chart& chart, Extent x, Extent y) {
+  for (const Series& series : chart.series) {
+    const bool bars = series.mark == Mark::kBars || series.mark == Mark::kSteps;
+    if (!bars) continue;
+    y.Add(0);
+    for (const ChartPoint& point : series.points) {
+      if (!Finite(point)) continue;
+      x.Add(point.x - chart.bar_width / 2);
+      x.Add(point.x + chart.bar_width / 2);
+    }
+  }
+  for (const Rule& rule : chart.rules) (rule.vertical ? x : y).Add(rule.at);
+  Frame frame;
+  auto cover = [](const Axis& axis, Extent extent, int count, double* low, double* high) {
+    extent.low = axis.low.value_or(extent.low);
+    extent.high = axis.high.value_or(extent.high);
+    auto ticks = RoundTicks(extent.low, extent.high, count, axis.whole);
+    *low = axis.low.value_or(ticks.front());
+    *high = axis.high.value_or(ticks.back());
+    if (!(*high > *low)) *high = *low + 1;
+    std::erase_if(ticks, [&](double t) {
+      return t < *low - 1e-9 * (*high - *low) || t > *high + 1e-9 * (*high - *low);
+    });
+    return ticks;
+  };
+  frame.x_ticks = cover(chart.x, x, 6, &frame.x_low, &frame.x_high);
+  // Time and samples end where the data ends: no empty right margin.
+  if (!chart.x.high && x.high > x.low) {
+    frame.x_high = x.high;
+    std::erase_if(frame.x_ticks, [&](double t) { return t > frame.x_high * (1 + 1e-9); });
+  }
+  frame.y_ticks = cover(chart.y, y, 5, &frame.y_low, &frame.y_high);
+  std::size_t longest = 1;
+  const double step = frame.y_ticks.size() > 1 ? frame.y_ticks[1] - frame.y_ticks[0] : 1;
+  for (double tick : frame.y_ticks) longest = std::max(longest, TickLabel(tick, step).size());
+  frame.left = 12 + kCharacter * static_cast<double>(longest);
+  return frame;
+}
+
+std::string Axes(const Chart& chart, const Frame& frame) {
+  std::string svg;
+  const double x_step = frame.x_ticks.size() > 1 ? frame.x_ticks[1] - frame.x_ticks[0] : 1;
+  const double y_step = frame.y_ticks.size() > 1 ? frame.y_ticks[1] - frame.y_ticks[0] : 1;
+  for (double tick : frame.y_ticks) {
+    svg += Format("<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", frame.left,
+                  kWidth - kRight, frame.Y(tick), frame.Y(tick));
+    svg += Format("<text class=\"tick\" text-anchor=\"end\" x=\"%.1f\" y=\"%.1f\">%s</text>", frame.left - 5,
+                  frame.Y(tick) + 3.5, TickLabel(tick, y_step).c_str());
+  }
+  for (double tick : frame.x_ticks) {
+    svg += Format("<line class=\"axis\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", frame.X(tick),
+                  frame.X(tick), kHeight - kBottom, kHeight - kBottom + 4);
+    svg += Format("<text class=\"tick\" text-anchor=\"middle\" x=\"%.1f\" y=\"%.1f\">%s</text>",
+                  frame.X(tick), kHeight - kBottom + 15, TickLabel(tick, x_step).c_str());
+  }
+  svg += Format("<line class=\"axis\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", frame.left,
+                kWidth - kRight, kHeight - kBottom, kHeight - kBottom);
+  svg += Format("<text class=\"label\" text-anchor=\"middle\" x=\"%.1f\" y=\"%.1f\">%s</text>",
+                (frame.left + kWidth - kRight) / 2, kHeight - 5, EscapeHtml(chart.x.label).c_str());
+  svg += Format("<text class=\"label\" x=\"2\" y=\"13\">%s</text>", EscapeHtml(chart.y.label).c_str());
+  return svg;
+}
+
+std::string PathOf(const Frame& frame, const std::vector<ChartPoint>& points) {
+  std::string path;
+  bool pen_down = false;
+  for (const ChartPoint& point : points) {
+    if (!Finite(point)) {
+      pen_down = false;
+      continue;
+    }
+    path += Format("%c%.1f %.1f", pen_down ? 'L' : 'M', frame.X(point.x), frame.Y(point.y));
+    pen_down = true;
+  }
+  return path;
+}
+
+// Circle, square, triangle, diamond, …: told apart without colour.
+std::string Symbol(int style, double x, double y) {
+  switch (style % 4) {
+    case 1:
+      return Format("<rect x=\"%.1f\" y=\"%.1f\" width=\"6\" height=\"6\"/>", x - 3, y - 3);
+    case 2:
+      return Format("<path d=\"M%.1f %.1fl4 7h-8z\"/>", x, y - 4.5);
+    case 3:
+      return Format("<path d=\"M%.1f %.1fl4 4-4 4-4-4z\"/>", x, y - 4);
+    default:
+      return Format("<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3.2\"/>", x, y);
+  }
+}
+
+std::string Symbols(const Frame& frame, const std::vector<ChartPoint>& points, int style) {
+  std::string svg = Format("<g class=\"dot s%d\">", style);
+  for (const ChartPoint& point : points) {
+    if (Finite(point)) svg += Symbol(style, frame.X(point.x), frame.Y(point.y));
+  }
+  return svg + "</g>";
+}
+
+std::string Marks(const Chart& chart, const Frame& frame, const Series& series, int style) {
+  std::string svg;
+  switch (series.mark) {
+    case Mark::kBars:
+      svg = Format("<g class=\"bar s%d\">", style);
+      for (const ChartPoint& point : series.points) {
+        if (!Finite(point)) continue;
+        const double x = frame.X(point.x - 0.42 * chart.bar_width),
+                     end = frame.X(point.x + 0.42 * chart.bar_width);
+        const double y = frame.Y(std::max(point.y, 0.0)), base = frame.Y(std::min(point.y, 0.0));
+        svg +=
+            Format("<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", x, y, end - x, base - y);
+      }
+      return svg + "</g>";
+    case Mark::kSteps: {
+      std::vector<ChartPoint> outline;
+      for (const ChartPoint& point : series.points) {
+        if (!Finite(point)) continue;
+        if (outline.empty()) outline.push_back({point.x - chart.bar_width / 2, 0});
+        outline.push_back({point.x - chart.bar_width / 2, point.y});
+        outline.push_back({point.x + chart.bar_width / 2, point.y});
+      }
+      if (!outline.empty()) outline.push_back({outline.back().x, 0});
+      return Format("<path class=\"area s%d\" d=\"%s\"/>", style, PathOf(frame, outline).c_str());
+    }
+    case Mark::kPoints:
+      return Symbols(frame, series.points, style);
+    case Mark::kLine:
+    case Mark::kLineAndPoints:
+      break;
+  }
+  svg = Format("<path class=\"line s%d\" d=\"%s\"/>", style, PathOf(frame, series.points).c_str());
+  const auto finite = std::count_if(series.points.begin(), series.points.end(), Finite);
+  // A lone point has no line to be seen by.
+  if (series.mark == Mark::kLineAndPoints || finite == 1) svg += Symbols(frame, series.points, style);
+  return svg;
+}
+
+std::string Rules(const Chart& chart, const Frame& frame) {
+  std::string svg;
+  if (chart.diagonal) {
+    const double low = std::max(frame.x_low, frame.y_low), high = std::min(frame.x_high, frame.y_high);
+    if (high > low) {
+      svg += Format("<line class=\"rule\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>", frame.X(low),
+                    frame.Y(low), frame.X(high), frame.Y(high));
+    }
+  }
+  for (const Rule& rule : chart.rules) {
+    if (rule.vertical) {
+      svg += Format("<line class=\"rule\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>",
+                    frame.X(rule.at), frame.X(rule.at), kTop, kHeight - kBottom);
+      continue;
+    }
+    const double y = frame.Y(rule.at);
+    svg += Format("<line class=\"rule\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", frame.left,
+                  kWidth - kRight, y, y);
+    svg += Format("<text class=\"note\" text-anchor=\"end\" x=\"%.1f\" y=\"%.1f\">%s</text>",
+                  kWidth - kRight - 2, y - 3, EscapeHtml(rule.label).c_str());
+  }
+  return svg;
+}
+
+std::string Legend(const Chart& chart) {
+  if (chart.series.size() < 2 && (chart.series.empty() || chart.series[0].name.empty())) return {};
+  std::string html = "<p class=\"legend\">";
+  for (std::size_t s = 0; s < chart.series.size(); ++s) {
+    const int style = static_cast<int>(s) % kStyles;
+    html += "<span><svg viewBox=\"0 0 24 10\" width=\"24\" height=\"10\" aria-hidden=\"true\">";
+    switch (chart.series[s].mark) {
+      case Mark::kBars:
+        html += Format("<g class=\"bar s%d\"><rect x=\"6\" y=\"0\" width=\"12\" height=\"10\"/></g>", style);
+        break;
+      case Mark::kSteps:
+        html += Format("<path class=\"area s%d\" d=\"M4 10V2H20V10\"/>", style);
+        break;
+      case Mark::kPoints:
+        html += Format("<g class=\"dot s%d\">%s</g>", style, Symbol(style, 12, 5).c_str());
+        break;
+      case Mark::kLine:
+      case Mark::kLineAndPoints:
+        html += Format("<path class=\"line s%d\" d=\"M1 5H23\"/>", style);
+        break;
+    }
+    html += "</svg>" + EscapeHtml(chart.series[s].name) + "</span>";
+  }
+  return html + "</p>";
+}
+
+std::string Figure(const std::string& title, const std::string& description, double height,
+                   const std::string& content, const std::string& legend) {
+  return Format(
+             "<figure><figcaption>%s</figcaption><svg class=\"chart\" viewBox=\"0 0 %.0f %.0f\" role=\"img\" "
+             "aria-label=\"%s\"><title>%s</title>",
+             EscapeHtml(title).c_str(), kWidth, height, EscapeHtml(title + ": " + description).c_str(),
+             EscapeHtml(title).c_str()) +
+         content + "</svg>" + legend + "</figure>\n";
+}
+
+}  // namespace
+
+std::vector<double> RoundTicks(double low, double high, int count, bool whole) {
+  if (!(high > low)) {  // one value: a range around it
+    const double size = low == 0 ? 1 : std::abs(low) * 0.1;
+    low = whole ? low : low - size;
+    high += whole ? 1 : size;
+  }
+  const double rough = (high - low) / count, power = std::pow(10, std::floor(std::log10(rough)));
+  double step = 10 * power;
+  for (double factor : {5.0, 2.5, 2.0, 1.0}) {
+    if (rough <= factor * power) step = factor * power;
+  }
+  if (whole) step = std::max(1.0, std::ceil(step - 1e-9));
+  std::vector<double> ticks;
+  const double first = std::floor(low / step + 1e-9), last = std::ceil(high / step - 1e-9);
+  for (double i = first; i <= last; ++i) ticks.push_back(i * step);
+  return ticks;
+}
+
+std::string RenderChart(const Chart& chart) {
+  Extent x, y;
+  for (const Series& series : chart.series) {
+    for (const ChartPoint& point : series.points) {
+      if (!Finite(point)) continue;
+      x.Add(point.x);
+      y.Add(point.y);
+    }
+  }
+  if (x.empty()) {
+    return "<figure><figcaption>" + EscapeHtml(chart.title) +
+           "</figcaption><p class=\"none\">nothing to draw</p></figure>\n";
+  }
+  const Frame frame = FrameOf(chart, x, y);
+  std::string content = Axes(chart, frame) + Rules(chart, frame);
+  for (std::size_t s = 0; s < chart.series.size(); ++s) {
+    content += Marks(chart, frame, chart.series[s], static_cast<int>(s) % kStyles);
+  }
+  return Figure(chart.title, chart.description, kHeight, content, Legend(chart));
+}
+
+std::string RenderBars(const NamedBars& bars) {
+  constexpr double kRow = 20;
+  std::size_t name_length = 1, text_length = 1;
+  double most = 0;
+  for (const NamedBar& bar : bars.bars) {
+    name_length = std::max(name_length, bar.name.size());
+    text_length = std::max(text_length, bar.text.size());
+    if (std::isfinite(bar.value)) most = std::max(most, bar.value);
+  }
+  if (bars.bars.empty()) {
+    return "<figure><figcaption>" + EscapeHtml(bars.title) +
+           "</figcaption><p class=\"none\">nothing to draw</p></figure>\n";
+  }
+  const double left = 8 + kCharacter * static_cast<double>(name_length);
+  const double room = kWidth - left - 12 - kCharacter * static_cast<double>(text_length);
+  std::string content;
+  double y = 4;
+  for (const NamedBar& bar : bars.bars) {
+    const double width = most > 0 && bar.value > 0 ? std::max(1.0, room * bar.value / most) : 0;
+    content += Format("<text class=\"tick\" text-anchor=\"end\" x=\"%.1f\" y=\"%.1f\">%s</text>", left - 5,
+                      y + 12, EscapeHtml(bar.name).c_str());
+    content += Format("<g class=\"bar s0\"><rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"14\"/></g>",
+                      left, y + 1, width);
+    content += Format("<text class=\"note\" x=\"%.1f\" y=\"%.1f\">%s</text>", left + width + 5, y + 12,
+                      EscapeHtml(bar.text).c_str());
+    y += kRow;
+  }
+  return Figure(bars.title, bars.description, y + 2, content, "");
+}
+
+}  // namespace cohort

@@ -1,0 +1,293 @@
+#include "launch/report/page.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "launch/report/chart.h"
+#include "launch/report/html.h"
+
+namespace cohort {
+namespace {
+
+struct MetricColumn {
+  const char* name;
+  const char* title;
+};
+constexpr MetricColumn kClassColumns[] = {{"auc", "AUC"},
+                                          {"logloss", "log loss"},
+                                          {"accuracy", "accuracy"},
+                                          {"precision", "precision"},
+                                          {"recall", "recall"},
+                                          {"f1", "F1"},
+                                          {"ece", "ECE"}};
+constexpr MetricColumn kRealColumns[] = {{"mse", "MSE"},   {"mae", "MAE"},
+                                         {"r2", "R²"},     {"spearman", "Spearman"},
+                                         {"gini", "Gini"}, {"total_ratio", "predicted / actual"}};
+
+bool IsClasses(TaskType type) { return type == TaskType::kBinary || type == TaskType::kMulticlass; }
+
+std::string Tile(const std::string& value, const std::string& label) {
+  return "<div class=\"tile\"><b>" + EscapeHtml(value) + "</b><span>" + EscapeHtml(label) + "</span></div>\n";
+}
+
+// The split that tells most: test, else valid, else the last.
+const SplitEvaluation* JudgedSplit(const RunData& run) {
+  const SplitEvaluation* found = nullptr;
+  for (const char* name : {"train", "valid", "test"}) {
+    for (const SplitEvaluation& split : run.evaluation) found = split.split == name ? &split : found;
+  }
+  return found;
+}
+
+std::string LossTable(const RunData& run, const SplitEvaluation& split) {
+  std::string html =
+      "<div class=\"scroll\"><table><thead><tr><th>task</th><th class=\"left\">kind</th><th>rows</th>"
+      "<th class=\"left\">loss</th><th>model</th>";
+  if (run.reachable) html += "<th>constant</th><th>best reachable</th><th class=\"left\">gap closed</th>";
+  html += "<th>AUC / Spearman</th></tr></thead><tbody>\n";
+  const auto losses = CompareLosses({split}, run.reachable.value_or(BestReachable{}));
+  for (std::size_t t = 0; t < split.tasks.size(); ++t) {
+    const TaskMetrics& task = split.tasks[t];
+    const LossComparison& loss = losses[t];
+    html += "<tr><th>" + EscapeHtml(task.name) + "</th><td class=\"left\">" + TaskTypeName(task.type) +
+            "</td><td>" + FormatCount(task.Value("rows")) + "</td><td class=\"left\">" +
+            (IsClasses(task.type) ? "log loss" : "MSE") + "</td><td>" + FormatMetric(loss.model) + "</td>";
+    if (run.reachable) {
+      const double gap = loss.GapClosed();
+      html += "<td>" + FormatMetric(loss.constant) + "</td><td>" + FormatMetric(loss.best) +
+              "</td><td class=\"left\">";
+      if (std::isfinite(gap)) {
+        html += Format("<span class=\"meter\"><i style=\"width:%.1f%%\"></i></span>%.1f %%",
+                       100 * std::clamp(gap, 0.0, 1.0), 100 * gap);
+      } else {
+        html += "–";
+      }
+      html += "</td>";
+    }
+    html += "<td>" + FormatMetric(task.Value(IsClasses(task.type) ? "auc" : "spearman")) + "</td></tr>\n";
+  }
+  return html + "</tbody></table></div>\n";
+}
+
+template <std::size_t N>
+std::string MetricTable(const SplitEvaluation& split, bool classes, const MetricColumn (&columns)[N]) {
+  std::string rows;
+  for (const TaskMetrics& task : split.tasks) {
+    if (IsClasses(task.type) != classes) continue;
+    rows += "<tr><th>" + EscapeHtml(task.name) + "</th><td>" + FormatCount(task.Value("rows")) + "</td>";
+    for (const MetricColumn& column : columns)
+      rows += "<td>" + FormatMetric(task.Value(column.name)) + "</td>";
+    rows += "</tr>\n";
+  }
+  if (rows.empty()) return {};
+  std::string html =
+      "<div class=\"scroll\"><table><thead><tr><th>" + EscapeHtml(split.split) + "</th><th>rows</th>";
+  for (const MetricColumn& column : columns) html += std::string("<th>") + column.title + "</th>";
+  return html + "</tr></thead><tbody>\n" + rows + "</tbody></table></div>\n";
+}
+
+Chart RocChart(const TaskMetrics& task) {
+  Chart chart;
+  chart.title = "ROC, AUC " + FormatMetric(task.Value("auc"));
+  chart.description = "true positive rate over false positive rate of " + task.name;
+  chart.x = {"false positive rate", 0.0, 1.0};
+  chart.y = {"true positive rate", 0.0, 1.0};
+  chart.diagonal = true;
+  // Told apart are six at most; of more classes the first six are drawn, and said so.
+  if (task.roc.size() > 6) chart.title += Format(" (6 of %zu classes)", task.roc.size());
+  for (std::size_t i = 0; i < std::min<std::size_t>(task.roc.size(), 6); ++i) {
+    Series series{task.roc.size() > 1 ? task.roc[i].name : "", Mark::kLine, {}};
+    for (const RocPoint& point : task.roc[i].points) {
+      series.points.push_back({point.false_positive_rate, point.true_positive_rate});
+    }
+    chart.series.push_back(std::move(series));
+  }
+  return chart;
+}
+
+Chart CalibrationChart(const TaskMetrics& task) {
+  const bool classes = IsClasses(task.type);
+  Chart chart;
+  chart.title = classes ? "Calibration, ECE " + FormatMetric(task.Value("ece")) : "Predicted and actual";
+  chart.description = "mean label over mean prediction of " + task.name +
+                      " in 15 bins of equal count; on the diagonal "
+                      "a prediction means what it says";
+  chart.x.label = task.type == TaskType::kMulticlass ? "largest probability"
+                  : classes                          ? "predicted probability"
+                                                     : "mean prediction";
+  chart.y.label = task.type == TaskType::kMulticlass ? "share right"
+                  : classes                          ? "observed rate"
+                                                     : "mean label";
+  if (classes) {
+    chart.x.low = chart.y.low = 0;
+    chart.x.high = chart.y.high = 1;
+  }
+  chart.diagonal = true;
+  Series series{"", Mark::kPoints, {}};
+  for (const PredictionBin& bin : task.calibration) series.points.push_back({bin.prediction, bin.label});
+  chart.series.push_back(std::move(series));
+  return chart;
+}
+
+Chart ScoreChart(const TaskMetrics& task) {
+  const ScoreHistogram& histogram = task.histogram;
+  Chart chart;
+  chart.title = "Scores";
+  chart.description = "distribution of the predictions of " + task.name;
+  chart.x.label = task.type == TaskType::kMulticlass ? "largest probability"
+                  : IsClasses(task.type)             ? "predicted probability"
+                                                     : "prediction";
+  chart.y.label = "share of rows (%)";
+  const auto bins = static_cast<double>(histogram.negatives.size());
+  chart.bar_width = histogram.high > histogram.low && bins > 0 ? (histogram.high - histogram.low) / bins : 1;
+  auto add = [&](const std::string& name, const std::vector<std::uint64_t>& counts) {
+    double total = 0;
+    for (std::uint64_t count : counts) total += static_cast<double>(count);
+    Series series{name, Mark::kSteps, {}};
+    for (std::size_t b = 0; b < counts.size() && total > 0; ++b) {
+      series.points.push_back({histogram.low + (static_cast<double>(b) + 0.5) * chart.bar_width,
+                               100 * static_cast<double>(counts[b]) / total});
+    }
+    if (!series.points.empty()) chart.series.push_back(std::move(series));
+  };
+  const bool by_label = !histogram.positives.empty();
+  add(by_label ? "label 0" : "", histogram.negatives);
+  if (by_label) add("label 1", histogram.positives);
+  if (by_label) chart.y.label = "share of the label's rows (%)";
+  return chart;
+}
+
+Chart DecileChart(const TaskMetrics& task) {
+  Chart chart;
+  chart.title = "Deciles";
+  chart.description = "mean label and mean prediction of " + task.name + " by decile of the prediction";
+  chart.x = {"decile by prediction (10 is the highest)", {}, {}, true};
+  chart.y.label = task.type == TaskType::kMulticlass ? "share right"
+                  : task.type == TaskType::kBinary   ? "rate"
+                                                     : "mean";
+  Series label{"label", Mark::kBars, {}}, prediction{"prediction", Mark::kPoints, {}};
+  for (std::size_t d = 0; d < task.deciles.size(); ++d) {
+    label.points.push_back({static_cast<double>(d + 1), task.deciles[d].label});
+    prediction.points.push_back({static_cast<double>(d + 1), task.deciles[d].prediction});
+  }
+  chart.series = {std::move(label), std::move(prediction)};
+  return chart;
+}
+
+}  // namespace
+
+std::string RenderHeadline(const RunData& run) {
+  const bool done = run.status == "done";
+  std::string html = "<h1>" + EscapeHtml(run.name.empty() ? "run" : run.name) + "<span class=\"status " +
+                     (done ? "done" : "failed") + "\">" + EscapeHtml(run.status) + "</span></h1>\n";
+  if (!run.reason.empty()) html += "<p>" + EscapeHtml(run.reason) + "</p>\n";
+  if (!run.model_hash.empty())
+    html += "<p class=\"soft\">model <code>" + EscapeHtml(run.model_hash) + "</code></p>\n";
+
+  html += "<div class=\"tiles\">\n";
+  auto tile = [&](double value, std::string (*text)(double), const char* label) {
+    if (std::isfinite(value)) html += Tile(text(value), label);
+  };
+  tile(run.samples_per_second, FormatCount, "samples per second");
+  tile(run.seconds, FormatSeconds, "wall time");
+  tile(run.steps, FormatCount, "steps");
+  double peak = 0;
+  for (const auto& [name, value] : run.numbers) {
+    if (name.rfind("peak_memory_bytes", 0) == 0) peak = std::max(peak, value);
+  }
+  if (peak > 0) tile(peak, FormatBytes, "peak memory of a process");
+  tile(run.Number("traffic_bytes"), FormatBytes, "sent over the network");
+  tile(run.Number("pushes.acknowledged"), FormatCount, "push parts acknowledged");
+  tile(run.Number("pushes.lost"), FormatCount, "acknowledged and lost");
+  tile(run.Number("pushes.rolled_back"), FormatCount, "rolled back");
+  html += "</div>\n";
+
+  const SplitEvaluation* split = JudgedSplit(run);
+  if (!split) return html + "<p class=\"soft\">The run holds no evaluation.</p>\n";
+  html += "<h2>What it learned (" + EscapeHtml(split->split) + " split)</h2>\n<p class=\"soft\">";
+  html += run.reachable ? "The constant predictor says the training mean, the best one the true expectation "
+                          "of every row; the "
+                          "gap is what can be learned."
+                        : "The loss that each task is trained for, and how well it orders the rows.";
+  return html + "</p>\n" + LossTable(run, *split);
+}
+
+std::string RenderMetrics(const RunData& run) {
+  if (run.evaluation.empty()) return {};
+  std::string html =
+      "<h2>Metrics</h2>\n<p class=\"soft\">Rows are labelled rows; a dash is a metric that is not defined "
+      "for "
+      "these rows.</p>\n";
+  for (const SplitEvaluation& split : run.evaluation) {
+    html += MetricTable(split, true, kClassColumns) + MetricTable(split, false, kRealColumns);
+  }
+  return html;
+}
+
+std::string RenderLosses(const RunData& run) {
+  std::vector<std::string> tasks;
+  for (const RunSample& sample : run.samples) {
+    for (const auto& entry : sample.loss) {
+      if (std::find(tasks.begin(), tasks.end(), entry.first) == tasks.end()) tasks.push_back(entry.first);
+    }
+  }
+  if (tasks.empty()) return {};
+  // Where an epoch of training ends.
+  std::vector<Rule> epochs;
+  double epoch = 0;
+  for (const RunSample& sample : run.samples) {
+    if (sample.kind != "train") continue;
+    if (sample.Value("epoch") > epoch) epochs.push_back({sample.Value("seconds"), true, ""});
+    epoch = std::max(epoch, sample.Value("epoch"));
+  }
+  std::string html =
+      "<h2>Loss while training</h2>\n<p class=\"soft\">Mean training loss of each task since the sample "
+      "before, "
+      "a sample per second";
+  if (!epochs.empty() && epochs.size() <= 20) html += "; dashed lines are new epochs";
+  html += ".</p>\n<div class=\"charts\">\n";
+  for (const std::string& task : tasks) {
+    Chart chart;
+    chart.title = task;
+    chart.description = "training loss over time";
+    chart.x.label = "time since the start (s)";
+    chart.y.label = "mean loss per labelled row";
+    if (epochs.size() <= 20) chart.rules = epochs;
+    Series series{"", Mark::kLine, {}};
+    for (const RunSample& sample : run.samples) {
+      const auto found = sample.loss.find(task);
+      if (sample.kind == "train" && found != sample.loss.end()) {
+        series.points.push_back({sample.Value("seconds"), found->second});
+      }
+    }
+    chart.series = {std::move(series)};
+    html += RenderChart(chart);
+  }
+  return html + "</div>\n";
+}
+
+std::string RenderTasks(const RunData& run) {
+  const SplitEvaluation* split = JudgedSplit(run);
+  if (!split) return {};
+  std::string html = "<h2>Task by task (" + EscapeHtml(split->split) + " split)</h2>\n";
+  for (const TaskMetrics& task : split->tasks) {
+    html += "<h3>" + EscapeHtml(task.name) + " <span class=\"soft\">" + TaskTypeName(task.type) + ", " +
+            FormatCount(task.Value("rows")) + " rows</span></h3>\n<div class=\"charts\">\n";
+    if (IsClasses(task.type)) html += RenderChart(RocChart(task));
+    html +=
+        RenderChart(CalibrationChart(task)) + RenderChart(ScoreChart(task)) + RenderChart(DecileChart(task));
+    html += "</div>\n";
+  }
+  return html;
+}
+
+std::string RenderPage(const RunData& run) {
+  return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+         "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>Cohort run " +
+         EscapeHtml(run.name) + "</title>\n<style>" + StyleSheet() + "</style></head>\n<body><main>\n" +
+         RenderHeadline(run) + RenderLosses(run) + RenderTasks(run) + RenderMetrics(run) + RenderSystem(run) +
+         "</main></body></html>\n";
+}
+
+}  // namespace cohort
