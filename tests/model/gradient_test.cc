@@ -1,0 +1,166 @@
+// Finite differences in double: every structure with every loss, alone and together, with masks, weights, bags, absent
+// tasks and l2; and float against double.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "tests/model/model_fixture.h"
+
+namespace cohort {
+namespace {
+
+const std::vector<std::string> kKinds = {"single", "shared_bottom", "mmoe"};
+
+// sum_j a_j / total_j * loss_j + sum_j l2_j / 2 |W_j|^2: what Step's gradient is the gradient of.
+double Objective(Model<double>& model, const ModelSpec& spec, const TestSlice<double>& slice,
+                 const std::vector<double>& dense, bool with_l2) {
+  const StepOutput<double> out = RunStep(model, spec, slice, dense, with_l2);
+  double sum = 0;
+  for (std::size_t j = 0; j < spec.tasks.size(); ++j) {
+    if (slice.total_weight[j] > 0) {
+      sum += static_cast<double>(spec.tasks[j].config.weight) / slice.total_weight[j] * out.loss[j];
+    }
+  }
+  if (with_l2) {
+    for (const OwnWeights& own : LayoutOf(spec).own_weights) {
+      for (std::uint64_t r = 0; r < own.rows; ++r) {
+        for (std::uint64_t c = 0; c < own.columns; ++c) {
+          const double w = dense[own.begin + r * own.stride + c];
+          sum += 0.5 * static_cast<double>(spec.tasks[own.task].config.l2) * w * w;
+        }
+      }
+    }
+  }
+  return sum;
+}
+
+// The largest relative difference between the analytic gradient and central differences, over all dense weights and all
+// pulled embedding rows (rows outside the slice must have none).
+double LargestError(const ModelSpec& spec, TestSlice<double> slice, bool with_l2, std::uint64_t seed) {
+  constexpr double kStep = 1e-6;
+  Model<double> model(spec, slice.padded_rows);
+  std::vector<double> dense = RandomDense<double>(spec, seed);
+  const StepOutput<double> analytic = RunStep(model, spec, slice, dense, with_l2);
+  double worst = 0;
+  const auto check = [&](double* value, double gradient) {
+    const double before = *value;
+    *value = before + kStep;
+    const double above = Objective(model, spec, slice, dense, with_l2);
+    *value = before - kStep;
+    const double below = Objective(model, spec, slice, dense, with_l2);
+    *value = before;
+    const double numeric = (above - below) / (2 * kStep);
+    worst = std::max(
+        worst, std::fabs(numeric - gradient) / std::max({std::fabs(numeric), std::fabs(gradient), 1e-3}));
+  };
+  for (std::size_t i = 0; i < dense.size(); ++i) check(&dense[i], analytic.dense[i]);
+  const std::size_t dim = spec.config.embedding_dim;
+  std::vector<double> by_row(slice.embeddings.size(), 0.0);
+  for (std::size_t p = 0; p < slice.distinct.size(); ++p) {
+    for (std::size_t d = 0; d < dim; ++d)
+      by_row[slice.distinct[p] * dim + d] += analytic.embedding[p * dim + d];
+  }
+  for (std::size_t i = 0; i < by_row.size(); ++i) check(&slice.embeddings[i], by_row[i]);
+  return worst;
+}
+
+TEST(Gradient, EveryStructureWithEveryLoss) {
+  for (const std::string& kind : kKinds) {
+    for (std::size_t only = 0; only <= kAllTaskTypes.size(); ++only) {
+      const bool all = only == kAllTaskTypes.size();
+      const DatasetInfo data = TestData(all ? kAllTaskTypes : std::vector<TaskType>{kAllTaskTypes[only]});
+      RunConfig config = TestConfig(kind);
+      for (std::size_t j = 0; j < data.tasks.size(); ++j) {
+        config.tasks[data.tasks[j].name].weight = 0.5f + 0.4f * static_cast<float>(j);
+        config.tasks[data.tasks[j].name].l2 = 0.01f * static_cast<float>(j + 1);
+      }
+      const ModelSpec spec = TestSpec(config, data);
+      for (bool with_l2 : {false, true}) {
+        const double error =
+            LargestError(spec, RandomSlice<double>(spec, 19, 24, 5 + only), with_l2, 9 + only);
+        EXPECT_LE(error, 1e-5) << kind << (all ? " all" : TaskTypeName(kAllTaskTypes[only]));
+        RecordProperty(kind + std::to_string(only), std::to_string(error));
+      }
+    }
+  }
+}
+
+TEST(Gradient, TwoTasksOfEachTypeAndAnAbsentOne) {
+  for (const std::string& kind : kKinds) {
+    const DatasetInfo data =
+        TestData({TaskType::kValue, TaskType::kBinary, TaskType::kValue, TaskType::kMulticlass});
+    const ModelSpec spec = TestSpec(TestConfig(kind), data);
+    TestSlice<double> slice = RandomSlice<double>(spec, 16, 16, 3);
+    for (std::size_t i = 0; i < 16; ++i) slice.labels[i * 4 + 1] = std::numeric_limits<float>::quiet_NaN();
+    slice.total_weight[1] = 0;
+    EXPECT_LE(LargestError(spec, slice, false, 4), 1e-5) << kind;
+  }
+}
+
+TEST(Gradient, ShallowAndDegenerateShapes) {
+  struct Shape {
+    std::vector<std::uint32_t> experts, towers;
+  };
+  const DatasetInfo data = TestData({TaskType::kBinary, TaskType::kRegression});
+  for (const std::string& kind : kKinds) {
+    for (const Shape& shape :
+         {Shape{{5}, {}}, Shape{{}, {4}}, Shape{{}, {}}, Shape{{1}, {1}}, Shape{{4, 3, 5}, {2, 2, 2}}}) {
+      if (kind == "mmoe" && shape.experts.empty()) continue;
+      RunConfig config = TestConfig(kind);
+      config.model.expert_layers = shape.experts;
+      config.model.tower_layers = shape.towers;
+      config.model.experts = 1;
+      const ModelSpec spec = TestSpec(config, data);
+      EXPECT_LE(LargestError(spec, RandomSlice<double>(spec, 8, 8, 6), false, 7), 1e-5) << kind;
+    }
+  }
+}
+
+TEST(Gradient, WithoutEmbeddingsOrWithoutNumerics) {
+  for (bool numeric : {false, true}) {
+    DatasetInfo data = TestData({TaskType::kBinary, TaskType::kValue});
+    std::erase_if(data.features,
+                  [&](const FeatureInfo& f) { return (f.type == FeatureType::kNumeric) != numeric; });
+    for (FeatureInfo& feature : data.features) feature.bin_edges.clear();
+    for (const std::string& kind : kKinds) {
+      const ModelSpec spec = TestSpec(TestConfig(kind), data);
+      EXPECT_EQ(spec.fields.empty(), numeric);
+      EXPECT_LE(LargestError(spec, RandomSlice<double>(spec, 8, 8, 6), false, 7), 1e-5) << kind;
+    }
+  }
+}
+
+// The float model, on shapes wide enough for every tile of the products, against the double one.
+TEST(Gradient, FloatAgreesWithDouble) {
+  for (const std::string& kind : kKinds) {
+    RunConfig config = TestConfig(kind);
+    config.model.embedding_dim = 18;
+    config.model.expert_layers = {130, 50};
+    config.model.tower_layers = {40, 20};
+    const ModelSpec spec = TestSpec(config, TestData(kAllTaskTypes));
+    Model<double> reference(spec, 64);
+    Model<float> model(spec, 64);
+    const StepOutput<double> exact = RunStep(reference, spec, RandomSlice<double>(spec, 50, 64, 8),
+                                             RandomDense<double>(spec, 9, 0.15), false);
+    const StepOutput<float> got =
+        RunStep(model, spec, RandomSlice<float>(spec, 50, 64, 8), RandomDense<float>(spec, 9, 0.15), false);
+    const auto compare = [&](const std::vector<float>& x, const std::vector<double>& y) {
+      double largest = 0, difference = 0;
+      for (std::size_t i = 0; i < y.size(); ++i) {
+        largest = std::max(largest, std::fabs(y[i]));
+        difference = std::max(difference, std::fabs(static_cast<double>(x[i]) - y[i]));
+      }
+      EXPECT_LE(difference, 2e-5 * largest) << kind;
+    };
+    compare(got.dense, exact.dense);
+    compare(got.embedding, exact.embedding);
+    for (std::size_t j = 0; j < exact.loss.size(); ++j)
+      EXPECT_NEAR(got.loss[j], exact.loss[j], 1e-4 * exact.loss[j]);
+  }
+}
+
+}  // namespace
+}  // namespace cohort

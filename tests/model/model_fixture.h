@@ -1,0 +1,194 @@
+// A small model with every kind of input and task, random weights and slices, for the model's tests.
+#ifndef COHORT_TESTS_MODEL_MODEL_FIXTURE_H_
+#define COHORT_TESTS_MODEL_MODEL_FIXTURE_H_
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "common/random.h"
+#include "worker/model/layout.h"
+#include "worker/model/model.h"
+
+namespace cohort {
+
+inline FeatureInfo Feature(const std::string& name, FeatureType type) {
+  FeatureInfo feature;
+  feature.name = name;
+  feature.type = type;
+  return feature;
+}
+
+// Features: a categorical, a mean bag, a sum bag, a numeric with bins and missing cells, a plain numeric.
+inline DatasetInfo TestData(const std::vector<TaskType>& types) {
+  DatasetInfo data;
+  data.features = {Feature("city", FeatureType::kCategorical), Feature("genres", FeatureType::kBag),
+                   Feature("age", FeatureType::kNumeric), Feature("visits", FeatureType::kBag),
+                   Feature("height", FeatureType::kNumeric)};
+  data.features[3].pooling = Pooling::kSum;
+  data.features[2].bin_edges = {-1.0f, 0.0f, 1.0f};
+  data.features[2].missing = 3;
+  for (TaskType type : types) {
+    TaskInfo task;
+    task.name = TaskTypeName(type) + std::to_string(data.tasks.size());
+    task.type = type;
+    task.labelled = 1000;
+    switch (type) {
+      case TaskType::kBinary:
+        task.mean = 0.2;
+        break;
+      case TaskType::kMulticlass:
+        task.classes = {"a", "b", "c", "d"};
+        task.class_rates = {0.1, 0.4, 0.3, 0.2};
+        break;
+      case TaskType::kRegression:
+        task.mean = 50, task.deviation = 20;
+        break;
+      case TaskType::kValue:
+        task.mean = 3, task.deviation = 9, task.positive_share = 0.3, task.log_mean = 2,
+        task.log_deviation = 0.7;
+        break;
+    }
+    data.tasks.push_back(task);
+  }
+  return data;
+}
+
+inline RunConfig TestConfig(const std::string& kind) {
+  RunConfig config;
+  config.model.kind = kind;
+  config.model.embedding_dim = 3;
+  config.model.experts = 3;
+  config.model.expert_layers = {7, 5};
+  config.model.tower_layers = {6, 4};
+  return config;
+}
+
+inline ModelSpec TestSpec(const RunConfig& config, const DatasetInfo& data) {
+  Result<ModelSpec> spec = BuildModelSpec(config, data);
+  EXPECT_TRUE(spec) << spec.error().text();
+  return *std::move(spec);
+}
+
+inline const std::vector<TaskType> kAllTaskTypes = {TaskType::kBinary, TaskType::kMulticlass,
+                                                    TaskType::kRegression, TaskType::kValue};
+
+// A random slice. Three quarters of the labels are there; weights differ; keys repeat within rows, fields and the slice.
+template <typename T>
+struct TestSlice {
+  std::vector<T> numeric, embeddings;
+  std::vector<std::uint32_t> offsets, positions, distinct;
+  std::vector<float> labels, weights;
+  std::vector<double> total_weight;
+  std::uint32_t rows = 0, padded_rows = 0;
+
+  SliceInput<T> Input() const {
+    return {.rows = rows,
+            .padded_rows = padded_rows,
+            .numeric = numeric.data(),
+            .offsets = offsets.data(),
+            .positions = positions.data(),
+            .distinct = distinct.data(),
+            .distinct_count = static_cast<std::uint32_t>(distinct.size()),
+            .embeddings = embeddings.data(),
+            .labels = labels.data(),
+            .weights = weights.data()};
+  }
+};
+
+template <typename T>
+TestSlice<T> RandomSlice(const ModelSpec& spec, std::uint32_t rows, std::uint32_t padded_rows,
+                         std::uint64_t seed) {
+  constexpr std::uint32_t kPulledRows = 29, kDistinct = 17;  // the slice holds some of the batch's keys
+  TestSlice<T> slice;
+  slice.rows = rows, slice.padded_rows = padded_rows;
+  const std::uint32_t dim = spec.config.embedding_dim;
+  RandomStream values(seed, 1);
+  for (std::uint32_t i = 0; i < kPulledRows * dim; ++i) {
+    slice.embeddings.push_back(static_cast<T>(static_cast<float>(values.Uniform() * 2 - 1)));
+  }
+  for (std::uint32_t i = 0; i < kDistinct; ++i) slice.distinct.push_back((i * 11 + 3) % kPulledRows);
+  slice.offsets = {0};
+  slice.total_weight.assign(spec.tasks.size(), 0.0);
+  for (std::uint32_t row = 0; row < padded_rows; ++row) {
+    RandomStream random(seed, 1000 + row);  // a row is the same in every slice of this seed
+    const bool padding = row >= rows;
+    for (const NumericInput& numeric : spec.numerics) {
+      const float value = numeric.missing_indicator ? static_cast<float>(random.Below(2))
+                                                    : static_cast<float>(random.Uniform() * 4 - 2);
+      slice.numeric.push_back(padding ? T{0} : static_cast<T>(value));
+    }
+    for (const EmbeddedField& field : spec.fields) {
+      const bool bag = spec.data.features[field.feature].type == FeatureType::kBag;
+      const std::uint64_t ids = padding ? 0 : bag ? random.Below(5) : 1;
+      for (std::uint64_t i = 0; i < ids; ++i) {
+        slice.positions.push_back(static_cast<std::uint32_t>(random.Below(kDistinct)));
+      }
+      slice.offsets.push_back(static_cast<std::uint32_t>(slice.positions.size()));
+    }
+    slice.weights.push_back(padding ? 0.0f : 0.25f + static_cast<float>(random.Uniform()));
+    for (const TaskInfo& task : spec.data.tasks) {
+      float label = 0.0f;
+      switch (task.type) {
+        case TaskType::kBinary:
+          label = static_cast<float>(random.Below(2));
+          break;
+        case TaskType::kMulticlass:
+          label = static_cast<float>(random.Below(task.classes.size()));
+          break;
+        case TaskType::kRegression:
+          label = static_cast<float>(50 + 20 * (random.Uniform() * 4 - 2));
+          break;
+        case TaskType::kValue:
+          label = random.Below(2) ? static_cast<float>(std::exp(2 + 0.7 * (random.Uniform() * 4 - 2))) : 0.0f;
+          break;
+      }
+      const bool missing = random.Below(4) == 0 || padding;
+      slice.labels.push_back(missing ? std::numeric_limits<float>::quiet_NaN() : label);
+    }
+    for (std::size_t j = 0; j < spec.tasks.size(); ++j) {
+      const float label = slice.labels[row * spec.data.tasks.size() + spec.tasks[j].label_column];
+      if (!std::isnan(label)) slice.total_weight[j] += static_cast<double>(slice.weights[row]);
+    }
+  }
+  return slice;
+}
+
+// Dense weights of a sensible size, biases included, so that no gradient vanishes for lack of them.
+template <typename T>
+std::vector<T> RandomDense(const ModelSpec& spec, std::uint64_t seed, double scale = 0.5) {
+  RandomStream random(seed, 2);
+  std::vector<T> dense(spec.dense_count);
+  for (T& w : dense) w = static_cast<T>(static_cast<float>((random.Uniform() * 2 - 1) * scale));
+  return dense;
+}
+
+template <typename T>
+struct StepOutput {
+  std::vector<T> dense, embedding;
+  std::vector<double> loss;
+};
+template <typename T>
+StepOutput<T> RunStep(Model<T>& model, const ModelSpec& spec, const TestSlice<T>& slice,
+                      const std::vector<T>& dense, bool with_l2) {
+  StepOutput<T> out;
+  out.dense.assign(spec.dense_count, std::numeric_limits<T>::quiet_NaN());  // every value must be replaced
+  out.embedding.assign(slice.distinct.size() * spec.config.embedding_dim,
+                       std::numeric_limits<T>::quiet_NaN());
+  out.loss.assign(spec.tasks.size(), std::numeric_limits<double>::quiet_NaN());
+  model.SetDense(dense.data());
+  model.Step(slice.Input(), slice.total_weight.data(), with_l2,
+             {.dense_gradient = out.dense.data(),
+              .embedding_gradient = out.embedding.data(),
+              .loss_sum = out.loss.data()});
+  return out;
+}
+
+}  // namespace cohort
+
+#endif  // COHORT_TESTS_MODEL_MODEL_FIXTURE_H_

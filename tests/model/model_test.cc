@@ -1,0 +1,348 @@
+// The model as its users see it: layout and initial values, bits, absent tasks, predictions, memory, learning.
+#include "worker/model/model.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "tests/model/model_fixture.h"
+#include "worker/model/kernels.h"
+
+namespace {
+std::atomic<std::uint64_t> allocations{0};
+
+void* CountedAllocation(std::size_t size, std::size_t alignment) {
+  ++allocations;
+  void* p = std::aligned_alloc(alignment,
+                               (size + alignment - 1) / alignment * alignment + (size == 0 ? alignment : 0));
+  if (!p) throw std::bad_alloc();
+  return p;
+}
+}  // namespace
+
+// Every allocation of this test program is counted.
+void* operator new(std::size_t size) { return CountedAllocation(size, 16); }
+void* operator new[](std::size_t size) { return CountedAllocation(size, 16); }
+void* operator new(std::size_t size, std::align_val_t a) {
+  return CountedAllocation(size, static_cast<std::size_t>(a));
+}
+void* operator new[](std::size_t size, std::align_val_t a) {
+  return CountedAllocation(size, static_cast<std::size_t>(a));
+}
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete[](void* p) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
+void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+
+namespace cohort {
+namespace {
+
+using ::testing::HasSubstr;
+
+const std::vector<std::string> kKinds = {"single", "shared_bottom", "mmoe"};
+
+// Wide enough for full and partial tiles, with dimensions that divide nothing.
+ModelSpec WideSpec(const std::string& kind) {
+  RunConfig config = TestConfig(kind);
+  config.model.embedding_dim = 21;
+  config.model.expert_layers = {67, 35};
+  config.model.tower_layers = {33, 17};
+  for (const TaskInfo& task : TestData(kAllTaskTypes).tasks) config.tasks[task.name].l2 = 0.01f;
+  return TestSpec(config, TestData(kAllTaskTypes));
+}
+
+std::vector<float> RunPredict(Model<float>& model, const ModelSpec& spec, const TestSlice<float>& slice,
+                              const std::vector<float>& dense) {
+  std::vector<float> predictions(slice.rows * spec.prediction_columns, -1.0f);
+  model.SetDense(dense.data());
+  model.Predict(slice.Input(), predictions.data());
+  return predictions;
+}
+
+template <typename U>
+void ExpectSameBits(const std::vector<U>& x, const std::vector<U>& y, const std::string& what) {
+  ASSERT_EQ(x.size(), y.size());
+  EXPECT_EQ(std::memcmp(x.data(), y.data(), x.size() * sizeof(U)), 0) << what;
+}
+void ExpectSameBits(const StepOutput<float>& x, const StepOutput<float>& y, const std::string& what) {
+  ExpectSameBits(x.dense, y.dense, what + ": dense gradient");
+  ExpectSameBits(x.embedding, y.embedding, what + ": embedding gradient");
+  ExpectSameBits(x.loss, y.loss, what + ": loss");
+}
+
+TEST(Model, SameBitsOnEveryInstructionSet) {
+  if (!HasKernelPath("avx512")) GTEST_SKIP() << "this processor has no AVX-512";
+  for (const std::string& kind : kKinds) {
+    const ModelSpec spec = WideSpec(kind);
+    const TestSlice<float> slice = RandomSlice<float>(spec, 93, 128, 1);
+    const std::vector<float> dense = RandomDense<float>(spec, 2, 0.2);
+    ASSERT_TRUE(UseKernels("avx2"));
+    Model<float> narrow(spec, 128);
+    ASSERT_TRUE(UseKernels("avx512"));
+    Model<float> wide(spec, 128);
+    ASSERT_TRUE(UseKernels(""));
+    ExpectSameBits(RunStep(narrow, spec, slice, dense, true), RunStep(wide, spec, slice, dense, true), kind);
+    ExpectSameBits(RunPredict(narrow, spec, slice, dense), RunPredict(wide, spec, slice, dense), kind);
+  }
+}
+
+TEST(Model, BitsDoNotDependOnPaddingOrCapacity) {
+  for (const std::string& kind : kKinds) {
+    const ModelSpec spec = WideSpec(kind);
+    const std::vector<float> dense = RandomDense<float>(spec, 2, 0.2);
+    Model<float> large(spec, 128), small(spec, 64);
+    ExpectSameBits(RunStep(large, spec, RandomSlice<float>(spec, 45, 128, 3), dense, false),
+                   RunStep(small, spec, RandomSlice<float>(spec, 45, 64, 3), dense, false), kind);
+  }
+}
+
+TEST(Model, PredictionsOfARowDoNotDependOnItsNeighbours) {
+  for (const std::string& kind : kKinds) {
+    const ModelSpec spec = WideSpec(kind);
+    const std::vector<float> dense = RandomDense<float>(spec, 2, 0.2);
+    Model<float> model(spec, 128);
+    const std::vector<float> all = RunPredict(model, spec, RandomSlice<float>(spec, 128, 128, 4), dense);
+    for (std::uint32_t rows : {1u, 5u, 37u, 127u}) {
+      const std::vector<float> some = RunPredict(model, spec, RandomSlice<float>(spec, rows, 128, 4), dense);
+      EXPECT_EQ(std::memcmp(some.data(), all.data(), some.size() * sizeof(float)), 0) << kind << rows;
+    }
+  }
+}
+
+TEST(Model, RepeatedStepsAreIndependent) {
+  const ModelSpec spec = WideSpec("mmoe");
+  const std::vector<float> dense = RandomDense<float>(spec, 2, 0.2), other = RandomDense<float>(spec, 3, 0.2);
+  Model<float> model(spec, 128), fresh(spec, 128);
+  RunStep(model, spec, RandomSlice<float>(spec, 128, 128, 5), other, true);
+  RunPredict(model, spec, RandomSlice<float>(spec, 77, 128, 6), other);
+  const TestSlice<float> slice = RandomSlice<float>(spec, 45, 128, 7);
+  ExpectSameBits(RunStep(model, spec, slice, dense, true), RunStep(fresh, spec, slice, dense, true),
+                 "after others");
+}
+
+TEST(Model, AbsentTaskGivesZerosNeverNaN) {
+  for (const std::string& kind : kKinds) {
+    const ModelSpec spec = WideSpec(kind);
+    const std::vector<float> dense = RandomDense<float>(spec, 2, 0.2);
+    Model<float> model(spec, 32);
+    TestSlice<float> slice = RandomSlice<float>(spec, 20, 32, 8);
+    std::fill(slice.labels.begin(), slice.labels.end(), std::numeric_limits<float>::quiet_NaN());
+    std::fill(slice.total_weight.begin(), slice.total_weight.end(), 0.0);
+    const StepOutput<float> out = RunStep(model, spec, slice, dense, false);
+    for (float g : out.dense) ASSERT_EQ(g, 0.0f);
+    for (float g : out.embedding) ASSERT_EQ(g, 0.0f);
+    for (double loss : out.loss) EXPECT_EQ(loss, 0.0);
+    // Labelled elsewhere in the global batch, but not in this slice.
+    slice.total_weight.assign(4, 10.0);
+    for (float g : RunStep(model, spec, slice, dense, false).dense) ASSERT_EQ(g, 0.0f);
+  }
+}
+
+TEST(Model, RowsOfWeightZeroCountForNothing) {
+  const ModelSpec spec = WideSpec("shared_bottom");
+  const std::vector<float> dense = RandomDense<float>(spec, 2, 0.2);
+  Model<float> model(spec, 32);
+  TestSlice<float> slice = RandomSlice<float>(spec, 20, 32, 8);
+  std::fill(slice.weights.begin(), slice.weights.end(), 0.0f);
+  const StepOutput<float> out = RunStep(model, spec, slice, dense, false);
+  for (float g : out.dense) ASSERT_EQ(g, 0.0f);
+}
+
+TEST(Model, ExtremeLogitsStayFinite) {
+  for (const std::string& kind : kKinds) {
+    const ModelSpec spec = WideSpec(kind);
+    Model<float> model(spec, 32);
+    const TestSlice<float> slice = RandomSlice<float>(spec, 32, 32, 9);
+    const std::vector<float> dense = RandomDense<float>(spec, 2, 3.0);  // logits in the tens of thousands
+    const StepOutput<float> out = RunStep(model, spec, slice, dense, true);
+    for (float g : out.dense) ASSERT_TRUE(std::isfinite(g));
+    for (double loss : out.loss) EXPECT_TRUE(std::isfinite(loss));
+    for (float p : RunPredict(model, spec, slice, dense)) ASSERT_TRUE(std::isfinite(p));
+  }
+}
+
+TEST(Model, SteadyStepAllocatesNothing) {
+  for (const std::string& kind : kKinds) {
+    const ModelSpec spec = WideSpec(kind);
+    const TestSlice<float> slice = RandomSlice<float>(spec, 100, 128, 10);
+    const std::vector<float> dense = RandomDense<float>(spec, 2);
+    Model<float> model(spec, 128);
+    std::vector<float> gradient(spec.dense_count), embedding(slice.distinct.size() * 21),
+        predictions(128 * spec.prediction_columns);
+    std::vector<double> loss(4);
+    const SliceInput<float> input = slice.Input();
+    const std::uint64_t before = allocations;
+    for (int i = 0; i < 3; ++i) {
+      model.SetDense(dense.data());
+      model.Step(input, slice.total_weight.data(), true, {gradient.data(), embedding.data(), loss.data()});
+      model.Predict(input, predictions.data());
+    }
+    EXPECT_EQ(allocations - before, 0u) << kind;
+  }
+}
+
+TEST(Model, UntrainedPredictionsAreTheBaseRates) {
+  for (const std::string& kind : kKinds) {
+    const ModelSpec spec = TestSpec(TestConfig(kind), TestData(kAllTaskTypes));
+    std::vector<float> dense(spec.dense_count, 0.0f);  // the initial values without their random part
+    for (std::size_t s = 0; s < spec.dense_init.size(); ++s) {
+      const std::uint64_t end =
+          s + 1 < spec.dense_init.size() ? spec.dense_init[s + 1].begin : spec.dense_count;
+      for (std::uint64_t i = spec.dense_init[s].begin; i < end; ++i) dense[i] = spec.dense_init[s].mean;
+    }
+    Model<float> model(spec, 4);
+    const std::vector<float> p = RunPredict(model, spec, RandomSlice<float>(spec, 1, 4, 1), dense);
+    ASSERT_EQ(p.size(), 7u);  // binary, four classes, regression, value
+    EXPECT_NEAR(p[0], 0.2, 1e-6);
+    EXPECT_NEAR(p[1], 0.1, 1e-6);
+    EXPECT_NEAR(p[2], 0.4, 1e-6);
+    EXPECT_NEAR(p[5], 50.0, 1e-4);
+    EXPECT_NEAR(p[6], 0.3 * std::exp(2 + 0.5 * 0.49), 1e-4);
+  }
+}
+
+TEST(ModelSpec, InputsFollowTheFeatures) {
+  const ModelSpec spec = TestSpec(TestConfig("mmoe"), TestData({TaskType::kBinary}));
+  ASSERT_EQ(spec.fields.size(), 4u);
+  EXPECT_EQ(spec.fields[2].feature, 2u);
+  EXPECT_TRUE(spec.fields[2].bin);
+  ASSERT_EQ(spec.numerics.size(), 3u);  // age, its missing indicator, height
+  EXPECT_TRUE(spec.numerics[1].missing_indicator);
+  EXPECT_EQ(spec.numerics[2].feature, 4u);
+  EXPECT_EQ(spec.InputWidth(), 4u * 3 + 3);
+}
+
+TEST(ModelSpec, LayoutOfMmoeCountsByHand) {
+  const ModelSpec spec = TestSpec(TestConfig("mmoe"), TestData({TaskType::kBinary, TaskType::kMulticlass}));
+  const std::uint64_t experts = 3 * (15 * 7 + 7 + 7 * 5 + 5), gates = 2 * (15 * 3 + 3),
+                      towers = 2 * (5 * 6 + 6 + 6 * 4 + 4), outputs = (4 + 1) + (4 * 4 + 4);
+  EXPECT_EQ(spec.dense_count, experts + gates + towers + outputs);
+  std::vector<std::uint64_t> own(2, 0);
+  for (const OwnWeights& weights : LayoutOf(spec).own_weights) {
+    own[weights.task] += std::uint64_t{weights.rows} * weights.columns;
+  }
+  EXPECT_EQ(own[0], 15u * 3 + 5 * 6 + 6 * 4 + 4);
+  EXPECT_EQ(own[1], 15u * 3 + 5 * 6 + 6 * 4 + 16);
+}
+
+TEST(ModelSpec, DisabledTasksLeaveTheModel) {
+  RunConfig config = TestConfig("single");
+  const DatasetInfo data = TestData(kAllTaskTypes);
+  config.tasks[data.tasks[1].name].enabled = false;
+  const ModelSpec spec = TestSpec(config, data);
+  ASSERT_EQ(spec.tasks.size(), 3u);
+  EXPECT_EQ(spec.tasks[1].label_column, 2u);
+  EXPECT_EQ(spec.tasks[1].prediction_column, 1u);
+  EXPECT_EQ(spec.prediction_columns, 3u);
+  // The labels of the disabled task are skipped over.
+  Model<double> model(spec, 8);
+  const StepOutput<double> out =
+      RunStep(model, spec, RandomSlice<double>(spec, 8, 8, 1), RandomDense<double>(spec, 1), false);
+  for (double loss : out.loss) EXPECT_TRUE(std::isfinite(loss));
+}
+
+TEST(ModelSpec, ErrorsNameWhatIsWrong) {
+  const DatasetInfo data = TestData({TaskType::kBinary});
+  const auto error = [](const RunConfig& config, const DatasetInfo& info) {
+    const Result<ModelSpec> spec = BuildModelSpec(config, info);
+    EXPECT_FALSE(spec);
+    if (spec) return std::string();
+    EXPECT_EQ(spec.error().code(), ErrorCode::kInvalidInput);
+    return spec.error().text();
+  };
+  RunConfig config = TestConfig("mmoe");
+  config.tasks["chrun"] = {};
+  EXPECT_THAT(error(config, data), HasSubstr("chrun"));
+  config = TestConfig("mmoe");
+  config.tasks[data.tasks[0].name].enabled = false;
+  EXPECT_THAT(error(config, data), HasSubstr("no task"));
+  config = TestConfig("mmoe");
+  DatasetInfo empty = data;
+  empty.features.clear();
+  EXPECT_THAT(error(config, empty), HasSubstr("no feature"));
+  config.model.expert_layers.clear();
+  EXPECT_THAT(error(config, data), HasSubstr("expert_layers"));
+  config = TestConfig("transformer");
+  EXPECT_THAT(error(config, data), HasSubstr("transformer"));
+}
+
+TEST(ModelSpec, TablesHoldTheInitialValues) {
+  const RunConfig config = TestConfig("mmoe");
+  const ModelSpec spec = TestSpec(config, TestData(kAllTaskTypes));
+  const std::vector<TableSpec> tables = TablesOf(spec, config);
+  ASSERT_EQ(tables.size(), 2u);
+  EXPECT_EQ(tables[0].id, kDenseTable);
+  EXPECT_EQ(tables[0].row_count, spec.DenseRows());
+  EXPECT_EQ(tables[1].dim, 3u);
+  std::vector<float> dense(spec.DenseRows() * kDenseRowWidth);
+  for (std::uint64_t row = 0; row < spec.DenseRows(); ++row) {
+    InitializeRow(tables[0], 1, row, dense.data() + row * kDenseRowWidth);
+  }
+  // The first layer: within +-sqrt(6 / inputs), spread out; its biases: 0; behind the last weight: 0.
+  const double limit = std::sqrt(6.0 / 15);
+  double square = 0;
+  for (int i = 0; i < 15 * 21; ++i) {
+    EXPECT_LE(std::fabs(dense[static_cast<std::size_t>(i)]), limit);
+    square += std::pow(dense[static_cast<std::size_t>(i)], 2);
+  }
+  EXPECT_NEAR(square / (15 * 21), limit * limit / 3, 0.1 * limit * limit);
+  for (std::size_t i = 15 * 21; i < 15 * 21 + 21; ++i) EXPECT_EQ(dense[i], 0.0f);
+  for (std::size_t i = spec.dense_count; i < dense.size(); ++i) EXPECT_EQ(dense[i], 0.0f);
+}
+
+// Labels that depend on the inputs; plain SGD over the same slice must bring every task's loss down.
+TEST(Model, LearnsASmallProblem) {
+  for (const std::string& kind : kKinds) {
+    RunConfig config = TestConfig(kind);
+    config.model.expert_layers = {16, 8};
+    const ModelSpec spec = TestSpec(config, TestData(kAllTaskTypes));
+    TestSlice<float> slice = RandomSlice<float>(spec, 128, 128, 11);
+    for (std::size_t i = 0; i < 128; ++i) {
+      const float a = slice.numeric[i * 3], b = slice.numeric[i * 3 + 2];
+      float* label = &slice.labels[i * 4];
+      if (!std::isnan(label[0])) label[0] = a > 0 ? 1.0f : 0.0f;
+      if (!std::isnan(label[1])) label[1] = static_cast<float>((a > 0 ? 2 : 0) + (b > 0 ? 1 : 0));
+      if (!std::isnan(label[2])) label[2] = 50 + 15 * a - 5 * b;
+      if (!std::isnan(label[3])) {
+        const float noise =
+            static_cast<float>(i % 7) / 3.0f - 1.0f;  // an exact fit would have no deviation to learn
+        label[3] = a > 0 ? std::exp(2.0f + 0.7f * (b + 0.5f * noise)) : 0.0f;
+      }
+    }
+    const std::vector<TableSpec> tables = TablesOf(spec, config);
+    std::vector<float> dense(spec.DenseRows() * kDenseRowWidth);
+    for (std::uint64_t row = 0; row < spec.DenseRows(); ++row) {
+      InitializeRow(tables[0], 7, row, dense.data() + row * kDenseRowWidth);
+    }
+    Model<float> model(spec, 128);
+    StepOutput<float> first, out;
+    for (int step = 0; step < 600; ++step) {
+      out = RunStep(model, spec, slice, dense, false);
+      if (step == 0) first = out;
+      for (std::size_t i = 0; i < spec.dense_count; ++i) dense[i] -= 0.05f * out.dense[i];
+      for (std::size_t p = 0; p < slice.distinct.size(); ++p) {
+        for (std::size_t d = 0; d < 3; ++d)
+          slice.embeddings[slice.distinct[p] * 3 + d] -= 0.05f * out.embedding[p * 3 + d];
+      }
+    }
+    for (std::size_t j = 0; j < 4; ++j) {
+      RecordProperty(kind + std::to_string(j), std::to_string(out.loss[j] / first.loss[j]));
+      EXPECT_LT(out.loss[j], (j == 3 ? 0.75 : 0.5) * first.loss[j]) << kind << ' ' << spec.tasks[j].info.name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cohort

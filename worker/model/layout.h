@@ -1,0 +1,59 @@
+// Where each layer's weights lie in the dense vector, from the model's configuration alone.
+//
+// The dense vector holds, in this order: the bottom's layers (experts, the shared bottom, or each task's
+// own), the gates (mmoe), the towers' layers, each task's output layer; of every layer first the weights,
+// then the biases.
+#ifndef COHORT_WORKER_MODEL_LAYOUT_H_
+#define COHORT_WORKER_MODEL_LAYOUT_H_
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "worker/model/model.h"
+
+namespace cohort {
+
+// `groups` dense layers of one shape that are computed together: the first layers of all experts, of all
+// towers, ….
+struct LayerShape {
+  std::uint32_t groups = 1;
+  std::uint32_t inputs = 0, outputs = 0;  // of one group
+  bool shared_input = false;  // all groups read the same columns; else group g reads g * inputs ..
+  bool relu = false;
+  std::uint32_t input_column = 0;  // of the first group
+  // Shared input: one matrix inputs x (groups * outputs), so that all groups are one product. Else `groups`
+  // matrices inputs x outputs, one after the other. Biases: groups * outputs.
+  std::uint64_t weights = 0, biases = 0;
+
+  std::uint32_t Width() const { return groups * outputs; }
+  std::uint64_t WeightCount() const { return std::uint64_t{groups} * inputs * outputs; }
+};
+
+// A block of weights that belongs to one task alone: what the task's l2 applies to (biases are left out).
+struct OwnWeights {
+  std::uint32_t task = 0;
+  std::uint64_t begin = 0;
+  std::uint32_t rows = 0, columns = 0;
+  std::uint64_t stride = 0;
+};
+
+struct ModelLayout {
+  std::vector<LayerShape> bottom;
+  std::optional<LayerShape> gates;  // mmoe: a group per task, an output per expert
+  std::vector<LayerShape> towers;
+  std::vector<LayerShape> outputs;  // by task
+  std::vector<OwnWeights> own_weights;
+  std::uint64_t dense_count = 0;
+};
+
+// REQUIRES: a spec whose inputs and tasks are filled in, and a configuration that BuildModelSpec accepts.
+ModelLayout LayoutOf(const ModelSpec& spec);
+
+// He-uniform for layers followed by relu, Glorot-uniform for linear ones, biases 0; output biases the label's
+// base rate, so that training starts from the best constant prediction (losses.h: BaseRateBias).
+std::vector<InitSegment> InitialValues(const ModelSpec& spec, const ModelLayout& layout);
+
+}  // namespace cohort
+
+#endif  // COHORT_WORKER_MODEL_LAYOUT_H_

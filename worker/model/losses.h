@@ -1,0 +1,82 @@
+// Losses and predictions of the tasks, from the raw outputs z of their towers. m: labelled, w: the row's
+// weight.
+//
+//   binary      l = softplus(z) - y z                       (cross-entropy with logits);       prediction
+//   sigmoid(z) multiclass  l = log sum_k exp(z_k) - z_y                (softmax cross-entropy); prediction
+//   softmax(z) regression  l = 1/2 (z - t)^2, t = (y - mean) / deviation; prediction mean + deviation z value
+//   zero-inflated log-normal (Wang, Liu, Miao: "A Deep Probabilistic Model for Customer Lifetime Value
+//               Prediction", 2019), z = (z_p, z_mu, z_sigma):
+//               y = 0: l = softplus(z_p);   y > 0: l = softplus(z_p) - z_p + log s + log(2 pi) / 2 + r^2 / 2
+//               with s = kSigmaFloor + softplus(z_sigma), r = (u - z_mu) / s, u = (log y - log_mean) /
+//               log_deviation; prediction sigmoid(z_p) exp(E), E = log_mean + log_deviation z_mu +
+//               (log_deviation s)^2 / 2, held within [-80, 80] so that it is finite and above 0.
+//
+// Labels of regression and value tasks are standardised by the train split's statistics (TaskInfo; a
+// deviation that is not above 0 counts as 1), so that one learning rate serves whatever unit the label has;
+// predictions are in the label's unit. Losses are reported as written here: regression in units of the
+// label's variance, value without the terms log y + log(log_deviation), which no weight influences.
+//
+// The gradient by z is coefficient * m w dl/dz, with coefficient = task weight / total weight of the labelled
+// rows of the global batch; 0 for an absent task. Rows without a label, or of weight 0, give exactly 0,
+// whatever z is.
+#ifndef COHORT_WORKER_MODEL_LOSSES_H_
+#define COHORT_WORKER_MODEL_LOSSES_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "common/dataset.h"
+#include "worker/model/kernels.h"
+#include "worker/model/matrix.h"
+#include "worker/model/model.h"
+
+namespace cohort {
+
+// Least standard deviation of the log-normal part, in deviations of the label's logarithm: its density, hence
+// a gradient, cannot grow without bound on rows that are fitted exactly.
+inline constexpr double kSigmaFloor = 0.05;
+
+// Raw outputs of a task's tower: 1; the classes (multiclass); 3 (value).
+std::uint32_t OutputsOf(const TaskInfo& task);
+// Bias of raw output k that makes the prediction the label's base rate when all else is 0.
+float BaseRateBias(const TaskInfo& task, std::uint32_t output);
+
+// Scratch memory for `capacity` rows; one thread at a time.
+template <typename T>
+class Losses {
+ public:
+  explicit Losses(std::size_t capacity);
+
+  // Writes the gradient by z (rows x outputs) to dz, and returns sum over rows of m w l, in ascending row
+  // order. Label of row i: labels[i * label_stride]; NaN = missing; REQUIRES: a multiclass label is a class
+  // index.
+  double Gradient(const ModelTask& task, std::size_t rows, MatrixView<const T> z, const float* labels,
+                  std::size_t label_stride, const float* weights, double total_weight, MatrixView<T> dz);
+
+  // predictions[i * stride ..]: task.info.PredictionColumns() values for row i.
+  void Predict(const ModelTask& task, std::size_t rows, MatrixView<const T> z, T* predictions,
+               std::size_t stride);
+
+ private:
+  struct Labelled;
+  double Binary(std::size_t rows, MatrixView<const T> z, const Labelled& labels, MatrixView<T> dz);
+  double Multiclass(const ModelTask& task, std::size_t rows, MatrixView<const T> z, const Labelled& labels,
+                    MatrixView<T> dz);
+  double Regression(const ModelTask& task, std::size_t rows, MatrixView<const T> z, const Labelled& labels,
+                    MatrixView<T> dz);
+  double Value(const ModelTask& task, std::size_t rows, MatrixView<const T> z, const Labelled& labels,
+               MatrixView<T> dz);
+  // Column k of z as an array.
+  const T* Column(std::size_t rows, MatrixView<const T> z, std::size_t k, T* out) const;
+
+  const KernelTable<T>& kernels_;
+  AlignedArray<T> memory_;
+  T* scratch_[8];
+};
+
+extern template class Losses<float>;
+extern template class Losses<double>;
+
+}  // namespace cohort
+
+#endif  // COHORT_WORKER_MODEL_LOSSES_H_

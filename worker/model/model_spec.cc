@@ -1,0 +1,120 @@
+// What a configuration and a dataset make of the model (BuildModelSpec, TablesOf of model.h).
+#include <algorithm>
+
+#include "worker/model/layout.h"
+#include "worker/model/losses.h"
+#include "worker/model/model.h"
+
+namespace cohort {
+namespace {
+
+std::string TaskNames(const DatasetInfo& data) {
+  std::string names;
+  for (const TaskInfo& task : data.tasks) names += (names.empty() ? "" : ", ") + task.name;
+  return names.empty() ? "none" : names;
+}
+
+Status CheckConfig(const ModelConfig& model) {
+  if (model.kind != "single" && model.kind != "shared_bottom" && model.kind != "mmoe") {
+    return {ErrorCode::kInvalidInput,
+            "[model] kind = \"" + model.kind + "\": expected \"single\", \"shared_bottom\" or \"mmoe\""};
+  }
+  if (model.kind == "mmoe" && (model.experts == 0 || model.expert_layers.empty())) {
+    return {ErrorCode::kInvalidInput,
+            "[model] kind = \"mmoe\" needs experts >= 1 and at least one width in expert_layers; give both, "
+            "or take "
+            "kind = \"shared_bottom\""};
+  }
+  for (const auto* widths : {&model.expert_layers, &model.tower_layers}) {
+    if (std::find(widths->begin(), widths->end(), 0u) != widths->end()) {
+      return {ErrorCode::kInvalidInput,
+              "[model] expert_layers, tower_layers: found a layer of width 0; expected >= 1"};
+    }
+  }
+  if (model.embedding_dim == 0)
+    return {ErrorCode::kInvalidInput, "[model] embedding_dim = 0: expected 1 or more"};
+  return {};
+}
+
+Status AddTasks(const RunConfig& config, const DatasetInfo& data, ModelSpec* spec) {
+  for (const auto& [name, unused] : config.tasks) {
+    if (std::none_of(data.tasks.begin(), data.tasks.end(),
+                     [&](const TaskInfo& t) { return t.name == name; })) {
+      return {ErrorCode::kInvalidInput, "[task." + name + "]: the dataset has no such task (it has: " +
+                                            TaskNames(data) + "); correct the name or remove the section"};
+    }
+  }
+  for (std::size_t i = 0; i < data.tasks.size(); ++i) {
+    ModelTask task;
+    task.info = data.tasks[i];
+    if (const auto found = config.tasks.find(task.info.name); found != config.tasks.end())
+      task.config = found->second;
+    if (!task.config.enabled) continue;
+    if (task.info.type == TaskType::kMulticlass && task.info.classes.empty()) {
+      return {ErrorCode::kInvalidInput,
+              "task " + task.info.name +
+                  " is multiclass, yet no row of the train split has a class; set [task." + task.info.name +
+                  "] enabled = false, or prepare it with labels"};
+    }
+    task.label_column = static_cast<std::uint32_t>(i);
+    task.outputs = OutputsOf(task.info);
+    task.prediction_column = spec->prediction_columns;
+    spec->prediction_columns += task.info.PredictionColumns();
+    spec->tasks.push_back(std::move(task));
+  }
+  if (spec->tasks.empty()) {
+    return {ErrorCode::kInvalidInput, "no task is left to learn: the dataset has " + TaskNames(data) +
+                                          "; enable one in the run file, or add a [[task]] to the schema"};
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<ModelSpec> BuildModelSpec(const RunConfig& config, const DatasetInfo& data) {
+  COHORT_RETURN_IF_ERROR(CheckConfig(config.model));
+  ModelSpec spec;
+  spec.config = config.model;
+  spec.data = data;
+  for (std::size_t i = 0; i < data.features.size(); ++i) {
+    const FeatureInfo& feature = data.features[i];
+    if (feature.type != FeatureType::kNumeric) {
+      spec.fields.push_back({.feature = i, .bin = false});
+      continue;
+    }
+    if (!feature.bin_edges.empty()) spec.fields.push_back({.feature = i, .bin = true});
+    spec.numerics.push_back({.feature = i, .missing_indicator = false});
+    if (feature.missing > 0) spec.numerics.push_back({.feature = i, .missing_indicator = true});
+  }
+  if (spec.fields.empty() && spec.numerics.empty()) {
+    return InvalidInput("the dataset has no feature; add a [[feature]] to the schema and prepare it again");
+  }
+  COHORT_RETURN_IF_ERROR(AddTasks(config, data, &spec));
+  const ModelLayout layout = LayoutOf(spec);
+  spec.dense_count = layout.dense_count;
+  spec.dense_init = InitialValues(spec, layout);
+  return spec;
+}
+
+std::vector<TableSpec> TablesOf(const ModelSpec& spec, const RunConfig& config) {
+  TableSpec dense;
+  dense.id = kDenseTable;
+  dense.name = "dense";
+  dense.kind = TableKind::kDense;
+  dense.dim = kDenseRowWidth;
+  dense.row_count = spec.DenseRows();
+  dense.optimizer = config.dense_optimizer;
+  dense.init = spec.dense_init;
+  dense.init.push_back({spec.dense_count, 0.0f, 0.0f});  // the rest of the last row
+
+  TableSpec embedding;
+  embedding.id = kEmbeddingTable;
+  embedding.name = "embedding";
+  embedding.kind = TableKind::kSparse;
+  embedding.dim = spec.config.embedding_dim;
+  embedding.optimizer = config.embedding_optimizer;
+  embedding.init = {{0, 0.0f, spec.config.embedding_init}};
+  return {dense, embedding};
+}
+
+}  // namespace cohort
