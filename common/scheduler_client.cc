@@ -73,6 +73,8 @@ bool SchedulerClient::OnMessage(const Stamp& from, Message& message, TimePoint n
       SendHeartbeat(now, out);
     }
   } else if (auto* order = std::get_if<PhaseOrder>(&message)) {
+    // One that has overtaken Welcome is left to its repetition; only the end needs no model.
+    if (!welcome_ && order->kind != PhaseKind::kStop) return true;
     if (order->phase <= confirmed_phase_) {
       out.Send(kSchedulerNode, PhaseReply{order->request_id});
     } else if (order->phase > newest_phase_) {
