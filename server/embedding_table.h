@@ -4,7 +4,7 @@
 // Rows lie in slabs of 2 MB and never move. The index is cut by the leading bits of the ring position into
 // 16,384 segments, one per slot; each is a small sorted array with gaps (ordered linear probing) that grows
 // by itself, so that no insertion ever rebuilds more than one slot's index. An entry is 12 bytes; at a load
-// between 0.7 and 0.875 the index costs about 15 bytes a row. Within a segment entries are ordered by
+// between 0.7 and 0.875 the index costs 15 to 17 bytes a row. Within a segment entries are ordered by
 // position: requests, which are too, walk through memory forwards.
 //
 // The interface takes batches: index slots, then rows, are prefetched ahead of their use. Keys come with
@@ -20,6 +20,7 @@
 #include <span>
 #include <vector>
 
+#include "common/model_part.h"
 #include "common/table_spec.h"
 #include "common/types.h"
 #include "server/optimizer.h"
@@ -31,11 +32,6 @@ using OwnedGroups = std::bitset<kSlotGroupCount>;
 
 // The key of a ring position: the inverse of RingPosition. REQUIRES: a key has that position.
 Key KeyAt(const TableSpec& table, std::uint64_t position);
-
-struct RowRef {
-  Key key = 0;
-  const float* row = nullptr;
-};
 
 class EmbeddingTable {
  public:

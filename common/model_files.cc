@@ -1,0 +1,266 @@
+#include "common/model_files.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "common/atomic_file.h"
+#include "common/model_part.h"
+
+namespace cohort {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::uint64_t kBlockFloats = 256u << 10;
+constexpr char kManifest[] = "manifest.json";
+
+struct BadManifest {
+  std::string text;
+};
+
+bool IsFile(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
+}
+
+Json ToJson(const TableSpec& table) {
+  const OptimizerSpec& o = table.optimizer;
+  Json init = Json::array();
+  for (const InitSegment& segment : table.init) {
+    init.push_back({{"begin", segment.begin}, {"mean", segment.mean}, {"scale", segment.scale}});
+  }
+  return {{"id", table.id},
+          {"name", table.name},
+          {"kind", table.kind == TableKind::kDense ? "dense" : "sparse"},
+          {"dim", table.dim},
+          {"row_count", table.row_count},
+          {"optimizer",
+           {{"kind", OptimizerName(o.kind)},
+            {"learning_rate", o.learning_rate},
+            {"momentum", o.momentum},
+            {"initial_accumulator", o.initial_accumulator},
+            {"beta1", o.beta1},
+            {"beta2", o.beta2},
+            {"epsilon", o.epsilon},
+            {"ftrl_l1", o.ftrl_l1},
+            {"ftrl_l2", o.ftrl_l2},
+            {"ftrl_beta", o.ftrl_beta}}},
+          {"init", std::move(init)}};
+}
+
+OptimizerKind OptimizerFrom(const std::string& name) {
+  for (const auto kind : {OptimizerKind::kSgd, OptimizerKind::kMomentum, OptimizerKind::kAdagrad,
+                          OptimizerKind::kRowwiseAdagrad, OptimizerKind::kAdam, OptimizerKind::kFtrl}) {
+    if (name == OptimizerName(kind)) return kind;
+  }
+  throw BadManifest{"unknown optimizer '" + name + "'"};
+}
+
+TableSpec TableFrom(const Json& json) {
+  TableSpec table;
+  json.at("id").get_to(table.id);
+  json.at("name").get_to(table.name);
+  const auto kind = json.at("kind").get<std::string>();
+  if (kind != "dense" && kind != "sparse") throw BadManifest{"table kind '" + kind + "'"};
+  table.kind = kind == "dense" ? TableKind::kDense : TableKind::kSparse;
+  json.at("dim").get_to(table.dim);
+  json.at("row_count").get_to(table.row_count);
+  if (table.dim == 0 || table.dim > (1u << 20))
+    throw BadManifest{"table " + table.name + " has rows of no sane size"};
+  const Json& o = json.at("optimizer");
+  table.optimizer.kind = OptimizerFrom(o.at("kind").get<std::string>());
+  o.at("learning_rate").get_to(table.optimizer.learning_rate);
+  o.at("momentum").get_to(table.optimizer.momentum);
+  o.at("initial_accumulator").get_to(table.optimizer.initial_accumulator);
+  o.at("beta1").get_to(table.optimizer.beta1);
+  o.at("beta2").get_to(table.optimizer.beta2);
+  o.at("epsilon").get_to(table.optimizer.epsilon);
+  o.at("ftrl_l1").get_to(table.optimizer.ftrl_l1);
+  o.at("ftrl_l2").get_to(table.optimizer.ftrl_l2);
+  o.at("ftrl_beta").get_to(table.optimizer.ftrl_beta);
+  for (const Json& segment : json.at("init")) {
+    table.init.push_back({segment.at("begin").get<std::uint64_t>(), segment.at("mean").get<float>(),
+                          segment.at("scale").get<float>()});
+  }
+  return table;
+}
+
+template <typename T>
+T OrThrow(Result<T> result) {
+  if (!result) throw BadManifest{result.error().text()};
+  return *std::move(result);
+}
+
+ModelManifest ManifestFrom(const Json& json) {
+  ModelManifest manifest;
+  std::set<TableId> ids;
+  for (const Json& table : json.at("tables")) {
+    manifest.tables.push_back(TableFrom(table));
+    if (!ids.insert(manifest.tables.back().id).second) throw BadManifest{"a table appears twice"};
+  }
+  for (const Json& json_part : json.at("parts")) {
+    ModelPart part;
+    json_part.at("file").get_to(part.file);
+    if (part.file.empty() || part.file.find('/') != std::string::npos) {
+      throw BadManifest{"part '" + part.file + "' is not a file of this directory"};
+    }
+    json_part.at("bytes").get_to(part.bytes);
+    json_part.at("rows").get_to(part.rows);
+    part.checksum = OrThrow(Uint64FromHex(json_part.at("checksum").get<std::string>()));
+    manifest.parts.push_back(std::move(part));
+  }
+  manifest.hash = OrThrow(Hash128FromHex(json.at("hash").get<std::string>()));
+  json.at("kernels").get_to(manifest.kernels);
+  json.at("seed").get_to(manifest.seed);
+  json.at("run_config").get_to(manifest.run_config);
+  manifest.dataset_info = json.at("dataset").dump();
+  return manifest;
+}
+
+// The bytes of a manifest: one way to write it, so that reading can insist on it.
+std::string Render(const Json& json) {
+  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+Result<std::string> FindModel(const std::string& path) {
+  for (const std::string& directory : {path, path + "/model"}) {
+    if (IsFile(directory + "/" + kManifest)) return directory;
+  }
+  return InvalidInput(path + ": no model here: expected " + path + "/" + kManifest + " or " + path +
+                      "/model/" + kManifest + "; give the directory of a finished run");
+}
+
+Status WriteModelManifest(const std::string& directory, const ModelManifest& manifest) {
+  Json json{
+      {"format", kModelFormat},
+      {"hash", ToHex(manifest.hash)},
+      {"rows", manifest.rows()},
+      {"kernels", manifest.kernels},
+      {"seed", manifest.seed},
+      {"run_config", manifest.run_config},
+      {"tables", Json::array()},
+      {"parts", Json::array()},
+      {"dataset", Json::parse(manifest.dataset_info.empty() ? "{}" : manifest.dataset_info, nullptr, false)}};
+  if (json["dataset"].is_discarded()) {
+    return {ErrorCode::kInternal, directory + ": the dataset's description is not JSON"};
+  }
+  for (const TableSpec& table : manifest.tables) json["tables"].push_back(ToJson(table));
+  for (const ModelPart& part : manifest.parts) {
+    json["parts"].push_back({{"file", part.file},
+                             {"bytes", part.bytes},
+                             {"checksum", ToHex(part.checksum)},
+                             {"rows", part.rows}});
+  }
+  json["checksum"] = ToHex(ChecksumOf(Render(json)));
+  return WriteFileAtomically(directory + "/" + kManifest, Render(json));
+}
+
+Result<ModelManifest> ReadModelManifest(const std::string& directory) {
+  const std::string path = directory + "/" + kManifest;
+  COHORT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  const auto corrupt = [&path](const std::string& what) {
+    return Error(ErrorCode::kCorrupt,
+                 path + ": " + what + "; restore the model from a copy or train it again");
+  };
+  // nlohmann::json reports by exception; none leaves this function.
+  try {
+    Json json = Json::parse(text);
+    if (const int format = json.at("format").get<int>(); format != kModelFormat) {
+      return Error(ErrorCode::kCorrupt, path + ": format " + std::to_string(format) + ", expected " +
+                                            std::to_string(kModelFormat) +
+                                            "; written by another version of cohort");
+    }
+    const bool as_written = Render(json) == text;
+    const std::string checksum = json.at("checksum").get<std::string>();
+    json.erase("checksum");
+    if (!as_written || checksum != ToHex(ChecksumOf(Render(json)))) {
+      return corrupt("was changed after it had been written (its checksum does not match)");
+    }
+    ModelManifest manifest = ManifestFrom(json);
+    if (manifest.rows() != json.at("rows").get<std::uint64_t>())
+      return corrupt("its parts do not add up to its rows");
+    return manifest;
+  } catch (const Json::exception& error) {
+    return corrupt(std::string("cannot be read: ") + error.what());
+  } catch (const BadManifest& error) {
+    return corrupt(error.text);
+  }
+}
+
+Status CheckModelPart(const std::string& directory, const ModelPart& part) {
+  const std::string path = directory + "/" + part.file;
+  auto found = ChecksumOfFile(path);
+  if (!found) {
+    // The manifest names it: that it is not there is damage, not a mistake of the user's.
+    return {found.error().code() == ErrorCode::kInvalidInput ? ErrorCode::kCorrupt : found.error().code(),
+            found.error().text() + " (a part of the model)"};
+  }
+  if (found->bytes != part.bytes) {
+    return {ErrorCode::kCorrupt, path + ": damaged: " + std::to_string(found->bytes) +
+                                     " bytes, the manifest says " + std::to_string(part.bytes)};
+  }
+  if (found->checksum != part.checksum) {
+    return {ErrorCode::kCorrupt, path + ": damaged: checksum " + ToHex(found->checksum) +
+                                     ", the manifest says " + ToHex(part.checksum)};
+  }
+  return {};
+}
+
+Status VisitModel(const std::string& directory, const ModelManifest& manifest,
+                  const std::function<Status(const ModelRows&)>& visit) {
+  RowHasher hasher;
+  Hash128 hash;
+  std::vector<Key> keys;
+  std::vector<float> values;
+  for (const ModelPart& part : manifest.parts) {
+    const std::string path = directory + "/" + part.file;
+    COHORT_RETURN_IF_ERROR(CheckModelPart(directory, part));
+    COHORT_ASSIGN_OR_RETURN(const auto reader, ModelPartReader::Open(path, manifest.tables));
+    std::uint64_t rows = 0;
+    for (const TableSpec& table : manifest.tables) {
+      const std::uint64_t total = reader->rows(table.id);
+      const std::uint32_t row_floats = reader->row_floats(table.id);
+      const std::uint64_t block = std::max<std::uint64_t>(1, kBlockFloats / row_floats);
+      Key last = 0;
+      for (std::uint64_t first = 0; first < total; first += block) {
+        const std::uint64_t count = std::min(block, total - first);
+        COHORT_RETURN_IF_ERROR(reader->Read(table.id, first, count, &keys, &values));
+        for (std::uint64_t i = 0; i < count; ++i) {
+          if ((first + i != 0 && keys[i] <= last) ||
+              (table.kind == TableKind::kDense && keys[i] >= table.row_count)) {
+            return {ErrorCode::kCorrupt, path + ": key " + ToHex(keys[i]) + " of table " + table.name +
+                                             " is out of order or range"};
+          }
+          last = keys[i];
+          hash += hasher.Hash(table.id, keys[i], {values.data() + i * row_floats, row_floats});
+        }
+        COHORT_RETURN_IF_ERROR(visit({&table, row_floats, keys, values.data()}));
+      }
+      rows += total;
+    }
+    if (rows != part.rows) {
+      return {ErrorCode::kCorrupt,
+              path + ": " + std::to_string(rows) + " rows, the manifest says " + std::to_string(part.rows)};
+    }
+  }
+  if (hash != manifest.hash) {
+    return {ErrorCode::kCorrupt, directory + ": the hash over all rows is " + ToHex(hash) +
+                                     ", the manifest says " + ToHex(manifest.hash) +
+                                     ": parts of different snapshots"};
+  }
+  return {};
+}
+
+Result<ModelManifest> VerifyModel(const std::string& path) {
+  COHORT_ASSIGN_OR_RETURN(const std::string directory, FindModel(path));
+  COHORT_ASSIGN_OR_RETURN(ModelManifest manifest, ReadModelManifest(directory));
+  COHORT_RETURN_IF_ERROR(VisitModel(directory, manifest, [](const ModelRows&) { return Status(); }));
+  return manifest;
+}
+
+}  // namespace cohort

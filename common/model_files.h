@@ -1,0 +1,77 @@
+// RUN_DIR/model/: what training leaves and everything else starts from: manifest.json and one part per shard
+// (model_part.h). It restores onto any number of shards.
+//
+// The manifest is the only thing that makes parts a model: it is written last, atomically, and holds each
+// part's size and checksum and the hash over all rows. It carries a checksum of itself, so that a flipped bit
+// anywhere is found.
+#ifndef COHORT_COMMON_MODEL_FILES_H_
+#define COHORT_COMMON_MODEL_FILES_H_
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/row_hash.h"
+#include "common/status.h"
+#include "common/table_spec.h"
+
+namespace cohort {
+
+inline constexpr int kModelFormat = 1;
+
+struct ModelPart {
+  std::string file;  // within the model's directory
+  std::uint64_t bytes = 0;
+  std::uint64_t checksum = 0;  // XXH3-64
+  std::uint64_t rows = 0;
+};
+
+struct ModelManifest {
+  std::vector<TableSpec> tables;
+  std::vector<ModelPart> parts;  // by shard
+  Hash128 hash;                  // row_hash.h, over all parts
+  std::string kernels;           // the numerical path that the hash belongs to: "avx2" | "avx512"
+  std::uint64_t seed = 0;
+  std::string run_config;  // TOML, resolved (config.h)
+  std::string
+      dataset_info;  // JSON: features and tasks with the statistics the model was trained on (dataset.h)
+  std::uint64_t rows() const {
+    std::uint64_t sum = 0;
+    for (const ModelPart& part : parts) sum += part.rows;
+    return sum;
+  }
+};
+
+// The directory with the manifest: PATH itself, or PATH/model when PATH is a run's directory. kInvalidInput
+// if neither.
+Result<std::string> FindModel(const std::string& path);
+
+// Writes `directory`/manifest.json. The parts are there already.
+Status WriteModelManifest(const std::string& directory, const ModelManifest& manifest);
+// Errors: kInvalidInput, there is none; kCorrupt, it is not as it was written.
+Result<ModelManifest> ReadModelManifest(const std::string& directory);
+
+// Some rows of a table: row i is rows[i * row_floats ..): weights, then optimizer state.
+struct ModelRows {
+  const TableSpec* table = nullptr;
+  std::uint32_t row_floats = 0;
+  std::span<const Key> keys;
+  const float* rows = nullptr;
+};
+// Visits all rows of a model, block by block. Everything that can be checked is: size and checksum of a part
+// before it is opened, then the order of its keys, the number of rows, and the hash over all. Errors name the
+// file; the visitor has seen rows by then.
+Status VisitModel(const std::string& directory, const ModelManifest& manifest,
+                  const std::function<Status(const ModelRows&)>& visit);
+
+// A part's size and checksum against the manifest.
+Status CheckModelPart(const std::string& directory, const ModelPart& part);
+
+// `cohort verify`: reads the whole model and finds it as its manifest says.
+Result<ModelManifest> VerifyModel(const std::string& path);
+
+}  // namespace cohort
+
+#endif  // COHORT_COMMON_MODEL_FILES_H_

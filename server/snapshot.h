@@ -1,0 +1,29 @@
+// A shard's rows on disk: one part (common/model_part.h) per shard, named by the shard; the scheduler joins
+// the parts to a model by its manifest (common/model_files.h).
+#ifndef COHORT_SERVER_SNAPSHOT_H_
+#define COHORT_SERVER_SNAPSHOT_H_
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "server/snapshot_store.h"
+
+namespace cohort {
+
+std::string PartFileName(std::uint32_t shard);  // "part-00003.h5"
+
+// Blocks its thread while it writes or reads: the shard serves nobody meanwhile.
+class Hdf5SnapshotStore : public SnapshotStore {
+ public:
+  SnapshotDone Write(const std::string& directory, std::uint32_t shard,
+                     std::span<const EmbeddingTable* const> tables) override;
+  // Also refused: a model whose tables are not those of the run (shape, optimizer), or that lacks a dense
+  // row.
+  Status Load(const std::string& model_path, const OwnedGroups& owned,
+              std::span<EmbeddingTable* const> tables) override;
+};
+
+}  // namespace cohort
+
+#endif  // COHORT_SERVER_SNAPSHOT_H_
