@@ -1,0 +1,359 @@
+#include "prepare/prepare.h"
+
+#include <sys/stat.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <ctime>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <set>
+
+#include "common/atomic_file.h"
+#include "prepare/csv_reader.h"
+#include "prepare/number.h"
+#include "prepare/row_builder.h"
+#include "prepare/schema.h"
+#include "prepare/statistics.h"
+
+namespace cohort {
+namespace {
+
+constexpr std::uint64_t kProgressRecords = 4096;
+constexpr std::size_t kMostClasses = 1024;
+
+struct SourceFile {
+  std::string path;
+  FileGroup group;
+};
+
+class Preparation {
+ public:
+  explicit Preparation(const PrepareOptions& options)
+      : options_(options),
+        log_(options.strict),
+        duplicates_(DirectoryOf(options.output), options.duplicate_memory_rows) {}
+
+  Result<PrepareReport> Run() {
+    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t cpu_start = std::clock();
+    COHORT_ASSIGN_OR_RETURN(schema_, LoadSchema(options_.schema, options_.data_directory));
+    COHORT_RETURN_IF_ERROR(CheckOutput());
+    builder_.emplace(schema_, &log_);
+    ListFiles();
+    Describe();
+    report_.passes = NeedsSurvey() ? 2 : 1;
+    if (NeedsSurvey()) {
+      COHORT_RETURN_IF_ERROR(Survey());
+      ++pass_;
+    }
+    COHORT_RETURN_IF_ERROR(Convert());
+    report_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    report_.cpu_seconds = static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC;
+    return std::move(report_);
+  }
+
+ private:
+  Status CheckOutput() const {
+    std::error_code ignored;
+    std::vector<std::string> inputs = schema_.files;
+    inputs.insert(inputs.end(), schema_.split.valid_files.begin(), schema_.split.valid_files.end());
+    inputs.insert(inputs.end(), schema_.split.test_files.begin(), schema_.split.test_files.end());
+    inputs.push_back(options_.schema);
+    for (const std::string& input : inputs) {
+      if (std::filesystem::equivalent(input, options_.output, ignored)) {
+        return {ErrorCode::kInvalidInput,
+                options_.output + ": the output is one of the inputs; choose another name"};
+      }
+    }
+    struct stat found {};
+    if (::stat(options_.output.c_str(), &found) == 0 && !options_.overwrite) {
+      return {ErrorCode::kInvalidInput,
+              options_.output + ": exists already; choose another name, or give --overwrite"};
+    }
+    return {};
+  }
+
+  void ListFiles() {
+    for (const std::string& path : schema_.files) files_.push_back({path, FileGroup::kSource});
+    for (const std::string& path : schema_.split.valid_files) files_.push_back({path, FileGroup::kValid});
+    for (const std::string& path : schema_.split.test_files) files_.push_back({path, FileGroup::kTest});
+    for (const SourceFile& file : files_) {
+      struct stat found {};
+      if (::stat(file.path.c_str(), &found) == 0) total_bytes_ += static_cast<std::uint64_t>(found.st_size);
+    }
+  }
+
+  void Describe() {
+    DatasetInfo& info = report_.info;
+    info.has_id = schema_.id.has_value();
+    info.has_weight = schema_.weight.has_value();
+    for (const FeatureSchema& feature : schema_.features) {
+      FeatureInfo described;
+      described.name = feature.name;
+      described.type = feature.type;
+      described.scale = feature.scale;
+      described.pooling = feature.pooling;
+      described.sequence = feature.sequence;
+      info.features.push_back(std::move(described));
+    }
+    for (const TaskSchema& task : schema_.tasks) {
+      TaskInfo described;
+      described.name = task.name;
+      described.type = task.type;
+      described.classes = task.classes;
+      info.tasks.push_back(std::move(described));
+    }
+  }
+
+  // Calls visit(record) -> Status for every record of every file that has the right number of cells.
+  template <typename Visit>
+  Status ForEachRecord(const Visit& visit) {
+    std::array<std::uint64_t, 3> rows{};  // by group
+    std::uint64_t bytes_before = 0, records = 0;
+    for (const SourceFile& file : files_) {
+      COHORT_ASSIGN_OR_RETURN(std::unique_ptr<CsvReader> csv, CsvReader::Open(file.path, schema_.csv));
+      COHORT_ASSIGN_OR_RETURN(bool more, csv->Next());
+      if (!more)
+        return {ErrorCode::kInvalidInput, file.path + ":1: the file is empty; expected rows of a CSV file"};
+      std::vector<std::string> header;
+      if (schema_.header) header.assign(csv->cells().begin(), csv->cells().end());
+      COHORT_ASSIGN_OR_RETURN(
+          const ColumnBinding columns,
+          BindColumns(schema_, file.path, csv->cells().size(), header, file.group == FileGroup::kTest));
+      if (schema_.header) {
+        COHORT_ASSIGN_OR_RETURN(more, csv->Next());
+      }
+      while (more) {
+        const std::uint64_t row = rows[static_cast<std::size_t>(file.group)]++;
+        if (csv->cells().size() == columns.width) {
+          const std::string_view raw = csv->raw();
+          const Record record{*csv, columns, file.group, row, XXH3_64bits(raw.data(), raw.size())};
+          COHORT_RETURN_IF_ERROR(visit(record));
+        } else if (pass_ == report_.passes) {
+          log_.Add(FindingKind::kWrongCellCount, "", *csv, -1,
+                   std::to_string(csv->cells().size()) + " cells, where the " +
+                       (schema_.header ? "header" : "first row") + " has " + std::to_string(columns.width) +
+                       "; the row is dropped");
+        }
+        if (!log_.status().ok()) return log_.status();
+        if (++records % kProgressRecords == 0 && options_.progress) {
+          options_.progress(
+              {pass_, report_.passes, bytes_before + csv->source().consumed(), total_bytes_, records});
+        }
+        COHORT_ASSIGN_OR_RETURN(more, csv->Next());
+      }
+      bytes_before += csv->source().consumed();
+    }
+    report_.records = records;
+    report_.input_bytes = bytes_before;
+    return {};
+  }
+
+  // ---- the first pass, when the second could not know what it needs
+
+  static bool NeedsClasses(const TaskSchema& task) {
+    return task.type == TaskType::kMulticlass && task.classes.empty();
+  }
+  bool NeedsSurvey() const {
+    return std::any_of(schema_.tasks.begin(), schema_.tasks.end(), NeedsClasses) ||
+           std::any_of(schema_.features.begin(), schema_.features.end(),
+                       [](const FeatureSchema& feature) { return feature.clip.has_value(); });
+  }
+
+  // Finds the classes of multiclass tasks and the quantiles of clipped features in the training rows.
+  Status Survey() {
+    std::vector<std::set<std::string, std::less<>>> classes(schema_.tasks.size());
+    std::vector<QuantileSketch> quantiles(schema_.features.size());
+    FindingLog silent(false);  // the second pass reports
+    RowBuilder splitter(schema_, &silent);
+    Status status = ForEachRecord([&](const Record& record) -> Status {
+      if (splitter.SplitOf(record) != Split::kTrain) return {};
+      const auto cells = record.csv.cells();
+      for (std::size_t i = 0; i < schema_.tasks.size(); ++i) {
+        if (!NeedsClasses(schema_.tasks[i])) continue;
+        const std::string_view cell = cells[static_cast<std::size_t>(record.columns.tasks[i])];
+        if (splitter.IsMissing(cell) || classes[i].contains(cell)) continue;
+        classes[i].emplace(cell);
+        if (classes[i].size() > kMostClasses) {
+          return {ErrorCode::kInvalidInput,
+                  schema_.tasks[i].column.where + ": task \"" + schema_.tasks[i].name + "\" has more than " +
+                      std::to_string(kMostClasses) + " classes; is it a regression, or the wrong column?"};
+        }
+      }
+      for (std::size_t i = 0; i < schema_.features.size(); ++i) {
+        if (!schema_.features[i].clip) continue;
+        const std::string_view cell = cells[static_cast<std::size_t>(record.columns.features[i])];
+        float value = 0;
+        if (!splitter.IsMissing(cell) && ParseNumber(cell, &value) == NumberKind::kNumber)
+          quantiles[i].Add(value);
+      }
+      return {};
+    });
+    COHORT_RETURN_IF_ERROR(std::move(status));
+    for (std::size_t i = 0; i < schema_.tasks.size(); ++i) {
+      if (!NeedsClasses(schema_.tasks[i])) continue;
+      if (classes[i].size() < 2) {
+        return {ErrorCode::kInvalidInput, schema_.tasks[i].column.where + ": task \"" +
+                                              schema_.tasks[i].name +
+                                              "\" has fewer than two classes in the training rows"};
+      }
+      report_.info.tasks[i].classes.assign(classes[i].begin(), classes[i].end());
+      builder_->SetClasses(i, report_.info.tasks[i].classes);
+    }
+    for (std::size_t i = 0; i < schema_.features.size(); ++i) {
+      const auto& clip = schema_.features[i].clip;
+      if (!clip || quantiles[i].count() == 0) continue;
+      builder_->SetLimits(i, quantiles[i].Quantile((*clip)[0]), quantiles[i].Quantile((*clip)[1]));
+    }
+    return {};
+  }
+
+  // ---- the pass that writes
+
+  Status Convert() {
+    DatasetInfo& info = report_.info;
+    COHORT_ASSIGN_OR_RETURN(writer_, DatasetWriter::Create(options_.output, info));
+    for (std::size_t i = 0; i < info.features.size(); ++i) {
+      features_.emplace_back(info.features[i], info.ColumnOf(i), info.CountOf(info.features[i].type),
+                             schema_.features[i].bins > 0);
+    }
+    for (auto& tasks : tasks_) {
+      for (const TaskInfo& task : info.tasks) tasks.emplace_back(task.classes.size());
+    }
+    for (RowBlock& block : blocks_) builder_->Clear(&block);
+    Status converted = ForEachRecord([this](const Record& record) -> Status {
+      const std::optional<Split> split = builder_->SplitOf(record);
+      if (!split) return {};
+      RowBlock& block = blocks_[static_cast<std::size_t>(*split)];
+      if (!builder_->Append(record, *split, &block)) return {};
+      COHORT_RETURN_IF_ERROR(duplicates_.Add(record.hash, *split));
+      return block.rows < kBlockRows ? Status() : Flush(*split);
+    });
+    COHORT_RETURN_IF_ERROR(std::move(converted));
+    for (int split = 0; split < kSplitCount; ++split)
+      COHORT_RETURN_IF_ERROR(Flush(static_cast<Split>(split)));
+    report_.findings = log_.Take();
+    COHORT_RETURN_IF_ERROR(CheckTraining());
+    for (std::size_t i = 0; i < features_.size(); ++i)
+      features_[i].Fill(schema_.features[i].bins, &info.features[i]);
+    for (std::size_t split = 0; split < tasks_.size(); ++split) {
+      report_.tasks[split] = info.tasks;
+      for (std::size_t i = 0; i < info.tasks.size(); ++i) tasks_[split][i].Fill(&report_.tasks[split][i]);
+    }
+    info.tasks = report_.tasks[static_cast<std::size_t>(Split::kTrain)];
+    COHORT_RETURN_IF_ERROR(CheckLabels());
+    COHORT_ASSIGN_OR_RETURN(report_.duplicates, duplicates_.Count());
+    AddWarnings();
+    COHORT_RETURN_IF_ERROR(writer_->Finish(info));
+    report_.output = options_.output;
+    std::error_code ignored;
+    report_.output_bytes = std::filesystem::file_size(options_.output, ignored);
+    return {};
+  }
+
+  Status Flush(Split split) {
+    const auto index = static_cast<std::size_t>(split);
+    RowBlock& block = blocks_[index];
+    if (block.rows == 0) return {};
+    COHORT_RETURN_IF_ERROR(writer_->Append(split, block));
+    if (split == Split::kTrain) {
+      for (FeatureStatistics& feature : features_) feature.Add(block);
+    }
+    const std::size_t tasks = report_.info.tasks.size();
+    for (std::size_t row = 0; row < block.rows; ++row) {
+      const double weight = block.weights.empty() ? 1 : block.weights[row];
+      for (std::size_t i = 0; i < tasks; ++i) {
+        tasks_[index][i].Add(report_.info.tasks[i], block.labels[row * tasks + i], weight);
+      }
+    }
+    report_.info.rows[index] += block.rows;
+    builder_->Clear(&block);
+    return {};
+  }
+
+  Status CheckTraining() const {
+    if (report_.info.rows[static_cast<std::size_t>(Split::kTrain)] > 0) return {};
+    std::string text =
+        options_.schema + ": no row is left to train on: " + std::to_string(report_.records) + " read";
+    for (const auto& [key, finding] : report_.findings) {
+      if (!IsDroppedRow(key.first)) continue;
+      text += ", " + std::to_string(finding.count) + " dropped (" + FindingText(key.first) + ": " +
+              finding.places[0] + ")";
+    }
+    return {ErrorCode::kInvalidInput, text + "; check the columns and the split"};
+  }
+
+  // A task that cannot be learnt is most often one that is misspelt.
+  Status CheckLabels() const {
+    for (std::size_t i = 0; i < schema_.tasks.size(); ++i) {
+      const TaskSchema& schema = schema_.tasks[i];
+      const TaskInfo& task = report_.info.tasks[i];
+      if (task.labelled == 0) {
+        std::string text =
+            schema.column.where + ": task \"" + task.name + "\" has no label in any training row";
+        for (const auto& [key, finding] : report_.findings) {
+          if (key.second == task.name && !finding.places.empty()) text += "; " + finding.places[0];
+        }
+        return {ErrorCode::kInvalidInput, text};
+      }
+      if (task.type == TaskType::kBinary && !schema.positive.empty() && task.mean == 0) {
+        return {ErrorCode::kInvalidInput,
+                schema.column.where + ": task \"" + task.name +
+                    "\": no training row is positive: no cell is \"" + schema.positive[0] + "\"" +
+                    (schema.positive.size() > 1 ? " or any other of its values" : "")};
+      }
+    }
+    return {};
+  }
+
+  void AddWarnings() {
+    const DatasetInfo& info = report_.info;
+    const std::uint64_t rows = info.rows[static_cast<std::size_t>(Split::kTrain)];
+    for (const FeatureInfo& feature : info.features) {
+      if (feature.missing == rows) {
+        report_.warnings.push_back("feature \"" + feature.name + "\" is missing in every training row");
+      } else if (feature.type == FeatureType::kNumeric ? feature.minimum == feature.maximum
+                                                       : feature.distinct < 1.5) {
+        if (feature.missing == 0) {
+          report_.warnings.push_back("feature \"" + feature.name +
+                                     "\" has the same value in every training row");
+        }
+      }
+    }
+    for (const TaskInfo& task : info.tasks) {
+      if (task.type == TaskType::kBinary && (task.mean == 0 || task.mean == 1)) {
+        report_.warnings.push_back("task \"" + task.name + "\" has the same label in every training row");
+      }
+    }
+    const SplitSchema& split = schema_.split;
+    const bool test = split.test > 0 || split.kind == SplitSchema::Kind::kTime || !split.test_files.empty();
+    const bool valid =
+        split.valid > 0 || split.valid_from || !split.valid_files.empty() || split.valid_row_of_test >= 0;
+    if (test && info.rows[2] == 0) report_.warnings.push_back("the test split is empty");
+    if (valid && info.rows[1] == 0) report_.warnings.push_back("the valid split is empty");
+  }
+
+  const PrepareOptions& options_;
+  Schema schema_;
+  FindingLog log_;
+  std::optional<RowBuilder> builder_;
+  std::vector<SourceFile> files_;
+  std::uint64_t total_bytes_ = 0;
+  int pass_ = 1;
+  PrepareReport report_;
+  std::unique_ptr<DatasetWriter> writer_;
+  std::array<RowBlock, kSplitCount> blocks_;
+  std::vector<FeatureStatistics> features_;
+  std::array<std::vector<TaskStatistics>, kSplitCount> tasks_;
+  DuplicateCounter duplicates_;
+};
+
+}  // namespace
+
+Result<PrepareReport> Prepare(const PrepareOptions& options) { return Preparation(options).Run(); }
+
+}  // namespace cohort

@@ -1,0 +1,89 @@
+// CSV files to a dataset: parse, measure, split, write, in one pass over the files. A schema that asks for quantile clipping or
+// does not list the classes of a multiclass task costs one more pass before. Memory does not depend on the files' size.
+#ifndef COHORT_PREPARE_PREPARE_H_
+#define COHORT_PREPARE_PREPARE_H_
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/dataset.h"
+#include "common/status.h"
+#include "prepare/duplicate_counter.h"
+
+namespace cohort {
+
+struct PrepareProgress {
+  int pass = 1, passes = 1;
+  std::uint64_t bytes = 0, total_bytes = 0;  // of the files as they lie on disk; total 0: unknown
+  std::uint64_t rows = 0;
+};
+
+struct PrepareOptions {
+  std::string schema;          // path of SCHEMA.toml
+  std::string output;          // path of DATASET.h5
+  std::string data_directory;  // what data files are relative to; empty: the schema's directory
+  bool overwrite = false;      // replace an existing output
+  bool strict = false;         // any row dropped, cell defaulted or label masked as unusable is an error
+  std::function<void(const PrepareProgress&)> progress;  // called every few thousand rows; may be empty
+  std::size_t duplicate_memory_rows = DuplicateCounter::kDefaultMemoryRows;
+};
+
+// What prepare did to the input instead of using it as it is.
+enum class FindingKind {
+  // the row was dropped
+  kWrongCellCount = 0,
+  kBadWeight,  // missing, not a number, not finite, or not above 0
+  kBadTime,    // missing, or not of test_from's form
+  kNoLabel,    // a training row without any label
+  // the cell of a feature became "missing"
+  kNotANumber,
+  kNotFinite,
+  // the label became "missing"
+  kLabelNotANumber,
+  kLabelNotFinite,
+  kLabelUnknown,   // neither positive nor negative, or of no class
+  kLabelNegative,  // of a value task
+  // the cell of a feature was limited to a quantile, as the schema asks
+  kClipped,
+};
+inline constexpr int kFindingKinds = static_cast<int>(FindingKind::kClipped) + 1;
+const char* FindingName(FindingKind kind);  // "wrong_cell_count", for programs
+const char* FindingText(FindingKind kind);  // for people
+bool IsDroppedRow(FindingKind kind);
+
+struct Finding {
+  std::uint64_t count = 0;
+  std::vector<std::string> places;  // "file:line:column: what", the first few
+};
+
+struct PrepareReport {
+  std::string output;
+  DatasetInfo info;                                      // statistics of the train split
+  std::array<std::vector<TaskInfo>, kSplitCount> tasks;  // the same measures of the labels of every split
+  // By kind and by feature or task (empty for rows).
+  std::map<std::pair<FindingKind, std::string>, Finding> findings;
+  DuplicateCounter::Counts duplicates;
+  std::vector<std::string> warnings;
+  std::uint64_t records = 0;      // read, with those dropped
+  std::uint64_t input_bytes = 0;  // of the files as they lie on disk, once
+  std::uint64_t output_bytes = 0;
+  int passes = 1;
+  double seconds = 0, cpu_seconds = 0;
+
+  std::uint64_t Count(FindingKind kind) const;  // over all features or tasks
+  std::string ToText() const;
+  std::string ToJson() const;  // one object
+};
+
+// The output appears under its name only when all went well. Wrong schema or data, an output that exists (without
+// overwrite), or a finding under strict: kInvalidInput.
+Result<PrepareReport> Prepare(const PrepareOptions& options);
+
+}  // namespace cohort
+
+#endif  // COHORT_PREPARE_PREPARE_H_

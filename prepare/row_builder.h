@@ -1,0 +1,92 @@
+// One record of a CSV file to one row of a dataset: split, labels, weight, features.
+#ifndef COHORT_PREPARE_ROW_BUILDER_H_
+#define COHORT_PREPARE_ROW_BUILDER_H_
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "common/dataset.h"
+#include "common/status.h"
+#include "prepare/csv_reader.h"
+#include "prepare/prepare.h"
+#include "prepare/schema.h"
+
+namespace cohort {
+
+// Which list of the schema a file came from.
+enum class FileGroup : std::uint8_t { kSource = 0, kValid, kTest };
+
+// A record on its way: where it stands and what its columns are.
+struct Record {
+  const CsvReader& csv;
+  const ColumnBinding& columns;
+  FileGroup group;
+  std::uint64_t row;   // within the group
+  std::uint64_t hash;  // of the whole record
+};
+
+// Counts findings and remembers the first places of each. With `strict` the first finding is an error.
+class FindingLog {
+ public:
+  explicit FindingLog(bool strict) : strict_(strict) {}
+  void Add(FindingKind kind, const std::string& name, const CsvReader& csv, std::ptrdiff_t cell,
+           const std::string& what);
+  // A cell that was limited is no error, even when strict: the schema asks for it.
+  void AddClipped(const std::string& feature) { ++findings_[{FindingKind::kClipped, feature}].count; }
+  const Status& status() const { return status_; }
+  std::map<std::pair<FindingKind, std::string>, Finding> Take() { return std::move(findings_); }
+
+ private:
+  bool strict_;
+  std::map<std::pair<FindingKind, std::string>, Finding> findings_;
+  Status status_;
+};
+
+class RowBuilder {
+ public:
+  // `schema` and `log` outlive the builder.
+  RowBuilder(const Schema& schema, FindingLog* log);
+
+  // What the first pass found: classes per task, limits per feature (in the schema's order). Must be set before Append when
+  // the schema does not say them.
+  void SetClasses(std::size_t task, const std::vector<std::string>& classes);
+  void SetLimits(std::size_t feature, float least, float most);
+
+  // The split of a record; nothing: the row cannot be used, which was logged.
+  std::optional<Split> SplitOf(const Record& record);
+  bool IsMissing(std::string_view cell) const;
+  // Adds the record to `block`; false: the row was dropped, which was logged. REQUIRES: `split` is SplitOf's.
+  bool Append(const Record& record, Split split, RowBlock* block);
+  void Clear(RowBlock* block) const;  // an empty block of the right shape
+
+ private:
+  struct Limits {
+    float least, most;
+  };
+  bool ReadLabels(const Record& record);
+  float ReadLabel(std::size_t task, const Record& record, std::string_view cell);
+  bool ReadWeight(const Record& record, float* weight);
+  float ReadNumeric(std::size_t feature, const Record& record, std::string_view cell);
+  void ReadBag(std::size_t feature, std::string_view cell, std::vector<Key>* keys);
+  std::optional<Split> SplitByTime(const Record& record);
+  double Share(const Record& record) const;  // uniform in [0, 1), by hash
+
+  const Schema& schema_;
+  FindingLog* log_;
+  std::uint64_t missing_sizes_ = 0;  // bit n: a text of n bytes (63: or more) means missing
+  std::vector<FeatureKeys> keys_;
+  std::vector<Key> missing_keys_;
+  std::vector<std::optional<Limits>> limits_;
+  std::vector<std::map<std::string, float, std::less<>>> label_values_;  // by task: cell -> label
+  std::vector<float> labels_;                                            // of the row at hand
+};
+
+}  // namespace cohort
+
+#endif  // COHORT_PREPARE_ROW_BUILDER_H_

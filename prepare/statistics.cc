@@ -1,0 +1,120 @@
+#include "prepare/statistics.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "common/random.h"
+
+namespace cohort {
+
+void Moments::AddAll(std::span<const double> values) {
+  if (values.empty()) return;
+  const double count = static_cast<double>(values.size());
+  double sum = 0, squares = 0;
+  for (double value : values) sum += value;
+  const double mean = sum / count;
+  for (double value : values) squares += (value - mean) * (value - mean);
+  const double step = mean - mean_, total = weight_ + count;
+  squares_ += squares + step * step * weight_ * count / total;
+  mean_ += step * count / total;
+  weight_ = total;
+}
+
+double Moments::deviation() const {
+  const double deviation = weight_ > 0 ? std::sqrt(squares_ / weight_) : 0;
+  return deviation > 0 ? deviation : 1;
+}
+
+FeatureStatistics::FeatureStatistics(const FeatureInfo& feature, std::uint32_t column, std::uint32_t columns,
+                                     bool quantiles)
+    : type_(feature.type),
+      scale_(feature.scale),
+      missing_key_(MissingKey(feature.name)),
+      column_(column),
+      columns_(columns),
+      with_quantiles_(quantiles) {}
+
+void FeatureStatistics::Add(const RowBlock& block) {
+  if (type_ == FeatureType::kCategorical) {
+    for (std::size_t i = column_; i < block.categorical.size(); i += columns_) {
+      const Key key = block.categorical[i];
+      if (key == missing_key_) {
+        ++missing_;
+      } else {
+        distinct_.Add(key);
+      }
+    }
+    return;
+  }
+  if (type_ == FeatureType::kBag) {
+    const auto& offsets = block.bag_offsets[column_];
+    for (std::size_t row = 0; row < block.rows; ++row) missing_ += offsets[row] == offsets[row + 1];
+    for (Key key : block.bag_keys[column_]) distinct_.Add(key);
+    return;
+  }
+  values_.clear();
+  for (std::size_t i = column_; i < block.numeric.size(); i += columns_) {
+    const float value = block.numeric[i];
+    if (std::isnan(value)) {
+      ++missing_;
+      continue;
+    }
+    // -0 and 0 are one value; the multiplication spreads the few bits of a float for the sketch.
+    distinct_.Add(Mix64(std::bit_cast<std::uint32_t>(value + 0.0f) + 0x9e3779b97f4a7c15ULL));
+    if (with_quantiles_) quantiles_.Add(value);
+    values_.push_back(value);
+  }
+  for (double value : values_) {
+    minimum_ = std::min(minimum_, value);
+    maximum_ = std::max(maximum_, value);
+  }
+  if (scale_ == NumericScale::kLog1p) {
+    for (double& value : values_) value = std::copysign(std::log1p(std::abs(value)), value);
+  }
+  moments_.AddAll(values_);
+}
+
+void FeatureStatistics::Fill(std::uint32_t bins, FeatureInfo* feature) const {
+  feature->missing = missing_;
+  feature->distinct = distinct_.Estimate();
+  if (type_ != FeatureType::kNumeric) return;
+  feature->mean = moments_.mean();
+  feature->deviation = moments_.deviation();
+  feature->minimum = moments_.weight() > 0 ? minimum_ : 0;
+  feature->maximum = moments_.weight() > 0 ? maximum_ : 0;
+  if (bins > 0 && quantiles_.count() > 0) feature->bin_edges = BinEdges(quantiles_.Summary(), bins);
+}
+
+void TaskStatistics::Add(const TaskInfo& task, float label, double weight) {
+  if (std::isnan(label)) return;
+  ++labelled_;
+  weight_ += weight;
+  if (task.type == TaskType::kMulticlass) {
+    class_weights_[static_cast<std::size_t>(label)] += weight;
+    return;
+  }
+  labels_.Add(label, weight);
+  if (task.type == TaskType::kValue && label > 0) {
+    positive_weight_ += weight;
+    logarithms_.Add(std::log(static_cast<double>(label)), weight);
+  }
+}
+
+void TaskStatistics::Fill(TaskInfo* task) const {
+  task->labelled = labelled_;
+  if (labelled_ == 0) return;
+  if (task->type == TaskType::kMulticlass) {
+    task->class_rates.clear();
+    for (double weight : class_weights_) task->class_rates.push_back(weight / weight_);
+    return;
+  }
+  task->mean = labels_.mean();
+  task->deviation = labels_.deviation();
+  if (task->type != TaskType::kValue) return;
+  task->positive_share = positive_weight_ / weight_;
+  task->log_mean = logarithms_.mean();
+  task->log_deviation = logarithms_.deviation();
+}
+
+}  // namespace cohort
