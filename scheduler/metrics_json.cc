@@ -41,31 +41,41 @@ std::string ToJsonLine(const MetricsSample& sample, const std::vector<std::strin
   for (std::size_t task = 0; task < tasks.size() && task < sample.loss.size(); ++task) {
     json["loss"][tasks[task]] = Number(sample.loss[task]);
   }
-  json["clock"] = {{"lowest", sample.lowest_clock}, {"highest", sample.highest_clock}};
+  json["lowest_clock"] = sample.lowest_clock;
+  json["highest_clock"] = sample.highest_clock;
   json["queue_depth"] = sample.queue_depth;
   json["bytes_sent"] = sample.bytes_sent;
   json["rows"] = sample.rows;
-  json["processes"] = Json::array();
+  json["members"] = Json::array();
   for (const MemberSample& member : sample.members) {
     const Counters& c = member.counters;
-    Json process = {{"name", ToString(member.node)},
-                    {"host", member.host},
-                    {"pid", member.pid},
-                    {"clock", c.clock},
-                    {"samples", c.samples},
-                    {"rows", c.rows},
-                    {"queue_depth", c.queue_depth},
-                    {"bytes_sent", c.bytes_sent},
-                    {"bytes_received", c.bytes_received},
-                    {"pulls_served", c.pulls_served},
-                    {"pushes_acknowledged", c.pushes_acknowledged},
-                    {"memory_bytes", c.memory_bytes},
-                    {"peak_memory_bytes", c.peak_memory_bytes},
-                    {"cpu_seconds", Number(c.busy_seconds)}};
-    if (member.node.role == Role::kShard) process["server"] = member.server;
-    if (!c.step_seconds.empty()) process["step_seconds"] = c.step_seconds;
-    if (!member.waiting.empty()) process["waiting"] = member.waiting;
-    json["processes"].push_back(std::move(process));
+    Json each = {{"node", ToString(member.node)},
+                 {"host", member.host},
+                 {"pid", member.pid},
+                 {"clock", c.clock},
+                 {"queue_depth", c.queue_depth},
+                 {"bytes_received", c.bytes_received},
+                 {"bytes_sent", c.bytes_sent},
+                 {"bad_frames", c.bad_frames},
+                 {"retries", c.retries},
+                 {"memory_bytes", c.memory_bytes},
+                 {"peak_memory_bytes", c.peak_memory_bytes},
+                 {"busy_seconds", Number(c.busy_seconds)}};
+    if (member.node.role == Role::kShard) {
+      each["server"] = member.server;
+      each["rows"] = c.rows;
+      each["pushes_acknowledged"] = c.pushes_acknowledged;
+      each["pushes_duplicated"] = c.pushes_duplicated;
+      each["pulls_served"] = c.pulls_served;
+      each["pulls_parked"] = c.pulls_parked;
+      each["nan_gradients"] = c.nan_gradients;
+    } else {
+      each["samples"] = c.samples;
+      each["absent_rows"] = c.absent_rows;
+      each["step_seconds"] = c.step_seconds;
+    }
+    if (!member.waiting.empty()) each["waiting"] = member.waiting;
+    json["members"].push_back(std::move(each));
   }
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

@@ -6,15 +6,13 @@
 //   phase_samples         of them handled so far, by all workers
 //   samples_per_second    since the line before
 //   loss                  {task: mean since the line before}; null when nothing was labelled; training only
-//   clock                 {lowest, highest} over the workers
+//   lowest_clock, highest_clock   over the workers
 //   queue_depth           requests parked at the shards
 //   bytes_sent            by all processes since they started
 //   rows                  held by the shards
-//   processes             [{name: "worker 0" | "shard 1", host, pid, clock, samples, rows, queue_depth,
-//   bytes_sent,
-//                         bytes_received, pulls_served, pushes_acknowledged, memory_bytes, peak_memory_bytes,
-//                         cpu_seconds, step_seconds: [read, pull_wait, compute, push] (workers), server
-//                         (shards), waiting}]
+//   members               [{node: "worker 0" | "shard 1", host, pid, server (of a shard), waiting, and each of Counters
+//                         (message.h) by its name: clock, samples, rows, bytes_sent, busy_seconds, ...;
+//                         step_seconds: [read, pull_wait, compute, push] (workers)}]
 #ifndef COHORT_SCHEDULER_METRICS_JSON_H_
 #define COHORT_SCHEDULER_METRICS_JSON_H_
 

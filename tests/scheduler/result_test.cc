@@ -86,7 +86,7 @@ TEST(Metrics, ALinePerSampleAndWhatATerminalShowsOfIt) {
   const json parsed = json::parse(line);
   EXPECT_EQ(parsed["loss"]["income"], 0.25);
   EXPECT_TRUE(parsed["loss"]["married"].is_null());
-  EXPECT_EQ(parsed["processes"][0]["name"], "worker 2");
+  EXPECT_EQ(parsed["members"][0]["node"], "worker 2");
   EXPECT_EQ(ProgressText(line), "epoch 2: 45 %, 12.3 k samples/s, loss income 0.25");
   EXPECT_EQ(ProgressText("{\"kind\": 3}"), "");
   EXPECT_EQ(ProgressText("{broken"), "");

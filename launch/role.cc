@@ -1,0 +1,104 @@
+#include "launch/role.h"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+
+#include "common/log.h"
+#include "common/process.h"
+
+namespace cohort {
+
+std::optional<RoleArguments> ParseRoleArguments(const std::string& program, int argc, char** argv,
+                                                int* exit_code) {
+  RoleArguments arguments;
+  CLI::App app("A process of a Cohort run; started through mpirun, see `cohort train --help`.", program);
+  app.add_option("--config", arguments.config, "the run file (RUN.toml)")->required();
+  app.add_option("--set", arguments.overrides, "section.key=value: overrides an option of the run file")
+      ->allow_extra_args(false);
+  if (program == "cohort-scheduler") {
+    app.add_option("--out", arguments.out, "RUN_DIR: the folder for results")->required();
+    app.add_flag("--overwrite", arguments.overwrite, "replace an earlier run in RUN_DIR");
+    app.add_option("--job", arguments.job, "train | evaluate | score")
+        ->check(CLI::IsMember({"train", "evaluate", "score"}));
+    app.add_option("--model", arguments.model, "evaluate, score: the folder of the model");
+    app.add_option("--split", arguments.split, "evaluate, score: one split only");
+    app.add_option("--scores", arguments.scores, "score: the file to write (.csv or .h5)");
+    app.add_flag("--supervised", arguments.supervised, "the folder was made by a supervisor (`cohort train`)")
+        ->group("");
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {
+    *exit_code = app.exit(asked);
+    return std::nullopt;
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "%s: error: %s (see --help)\n", program.c_str(), error.what());
+    *exit_code = 2;
+    return std::nullopt;
+  }
+  return arguments;
+}
+
+void BeginRole(const std::string& name) {
+  SetLogName(name);
+  CatchStopSignals();
+  const Status status = DieWithParent();
+  if (!status.ok()) Log(status.text() + "; this process may outlive its launcher");
+}
+
+Result<std::string> ListenAddress(bool local) {
+  if (local) return "127.0.0.1";
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) != 0) return Error(ErrorCode::kIo, "the addresses of this host cannot be listed");
+  std::string address;
+  for (const ifaddrs* each = list; each != nullptr && address.empty(); each = each->ifa_next) {
+    if (each->ifa_addr == nullptr || each->ifa_addr->sa_family != AF_INET) continue;
+    if ((each->ifa_flags & IFF_UP) == 0 || (each->ifa_flags & IFF_LOOPBACK) != 0) continue;
+    char text[INET_ADDRSTRLEN] = {};
+    const auto* ip = reinterpret_cast<const sockaddr_in*>(each->ifa_addr);
+    if (inet_ntop(AF_INET, &ip->sin_addr, text, sizeof(text)) != nullptr) address = text;
+  }
+  freeifaddrs(list);
+  if (address.empty()) {
+    return Error(ErrorCode::kUnavailable,
+                 "host " + HostName() + " has no IPv4 address but loopback, and the run spans several hosts");
+  }
+  return address;
+}
+
+void AddProcessCounters(Counters* counters) {
+  const ProcessUsage usage = ReadProcessUsage();
+  counters->memory_bytes = usage.memory_bytes;
+  counters->peak_memory_bytes = usage.peak_memory_bytes;
+  counters->busy_seconds = usage.cpu_seconds;
+}
+
+SchedulerWatch::SchedulerWatch(const std::string& host, std::uint64_t pid) {
+  if (host != HostName()) return;
+  thread_ = std::thread([this, pid] {
+    constexpr auto kCheck = std::chrono::milliseconds(200);
+    constexpr int kGraceChecks = 10;  // the stop may still be on its way
+    for (int gone = 0; !over_;) {
+      std::this_thread::sleep_for(kCheck);
+      gone = ProcessLives(pid) ? 0 : gone + 1;
+      if (gone > kGraceChecks && !over_) {
+        LogError("the scheduler (pid " + std::to_string(pid) + ") is gone");
+        _exit(1);
+      }
+    }
+  });
+}
+
+SchedulerWatch::~SchedulerWatch() {
+  over_ = true;
+  if (thread_.joinable()) thread_.join();
+}
+
+}  // namespace cohort

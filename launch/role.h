@@ -1,0 +1,58 @@
+// What the three role programs have in common: arguments, signals, the address to listen on, the watch over the
+// scheduler's process.
+#ifndef COHORT_LAUNCH_ROLE_H_
+#define COHORT_LAUNCH_ROLE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/config.h"
+#include "common/message.h"
+#include "common/status.h"
+
+namespace cohort {
+
+// The scheduler's arguments; servers and workers take the first two only.
+struct RoleArguments {
+  std::string config;
+  std::vector<std::string> overrides;
+  std::string out;  // RUN_DIR, or the job's folder
+  bool overwrite = false;
+  bool supervised = false;  // the launcher has made and locked the folder
+  std::string job = "train";
+  std::string model;  // evaluate, score
+  std::string split;
+  std::string scores;  // score: the file for the users
+};
+// Nothing: the process is to end with *exit_code (--help, a usage error; both have been printed).
+std::optional<RoleArguments> ParseRoleArguments(const std::string& program, int argc, char** argv,
+                                                int* exit_code);
+
+// Dies with the launcher, notes signals, names the log lines.
+void BeginRole(const std::string& name);
+// The address that the other processes of the run reach: loopback if `local`, else the first one of this host that is up.
+Result<std::string> ListenAddress(bool local);
+// Adds what the process knows: memory, CPU time. Bytes are the caller's to add.
+void AddProcessCounters(Counters* counters);
+
+// Ends this process soon after the scheduler's has gone without a stop, if that is to be seen from here (same host):
+// prints, waits a grace period, then _exit(1).
+class SchedulerWatch {
+ public:
+  SchedulerWatch(const std::string& host, std::uint64_t pid);
+  ~SchedulerWatch();  // the role has ended by itself
+  SchedulerWatch(const SchedulerWatch&) = delete;
+  SchedulerWatch& operator=(const SchedulerWatch&) = delete;
+
+ private:
+  std::atomic<bool> over_{false};
+  std::thread thread_;
+};
+
+}  // namespace cohort
+
+#endif  // COHORT_LAUNCH_ROLE_H_

@@ -1,0 +1,77 @@
+#include "launch/run_folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+namespace cohort {
+namespace {
+
+namespace fs = std::filesystem;
+
+// All that a run of this version or `cohort report` leaves.
+constexpr const char* kOwnFiles[] = {kRunFile, kResultFile,           kMetricsFile, kEvaluationFile,
+                                     kLogFile, "best_reachable.json", "report.html"};
+
+}  // namespace
+
+Result<RunFolder> RunFolder::Create(const std::string& given, bool overwrite) {
+  std::error_code error;
+  const std::string path = fs::absolute(given, error).lexically_normal().string();
+  const fs::file_status before = fs::status(path, error);
+  if (fs::exists(before) && !fs::is_directory(before)) {
+    return InvalidInput(given + " is a file; expected a folder for the run, or a name for a new one");
+  }
+  if (!fs::create_directories(path, error) && error)
+    return InvalidInput(given + " cannot be made: " + error.message());
+  const int lock = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (lock < 0) return InvalidInput(given + " cannot be opened: " + std::strerror(errno));
+  RunFolder folder(path, lock);
+  if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+    return InvalidInput(given + " is in use by another run; choose another --out");
+  }
+  if (fs::is_empty(path, error)) return folder;
+  if (!overwrite) {
+    return InvalidInput(given +
+                        " exists and is not empty; choose another --out, or replace it with --overwrite");
+  }
+  if (!fs::exists(folder / kResultFile, error) && !fs::exists(folder / kRunFile, error)) {
+    return InvalidInput(given + " is not empty and holds no run; --overwrite replaces nothing but runs");
+  }
+  for (const char* name : kOwnFiles) fs::remove(folder / name, error);
+  fs::remove_all(folder / kModelFolder, error);
+  if (error) return Error(ErrorCode::kIo, folder / kModelFolder + " cannot be removed: " + error.message());
+  return folder;
+}
+
+RunFolder& RunFolder::operator=(RunFolder&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(lock_, other.lock_);
+  return *this;
+}
+
+RunFolder::~RunFolder() {
+  if (lock_ >= 0) close(lock_);
+}
+
+Result<ScratchFolder> ScratchFolder::Create() {
+  const char* base = std::getenv("TMPDIR");
+  std::string name = std::string(base != nullptr && *base != '\0' ? base : "/tmp") + "/cohort-job-XXXXXX";
+  if (mkdtemp(name.data()) == nullptr) {
+    return Error(ErrorCode::kIo,
+                 name + " cannot be made: " + std::strerror(errno) + "; set TMPDIR to a folder with space");
+  }
+  return ScratchFolder(std::move(name));
+}
+
+ScratchFolder::~ScratchFolder() {
+  std::error_code ignored;
+  if (!path_.empty()) fs::remove_all(path_, ignored);
+}
+
+}  // namespace cohort

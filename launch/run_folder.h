@@ -1,0 +1,55 @@
+// RUN_DIR: created for one run, and held by it.
+#ifndef COHORT_LAUNCH_RUN_FOLDER_H_
+#define COHORT_LAUNCH_RUN_FOLDER_H_
+
+#include <string>
+#include <utility>
+
+#include "common/status.h"
+
+namespace cohort {
+
+// What a run leaves in its folder, beside model/.
+inline constexpr const char* kRunFile = "run.toml";  // resolved: every option
+inline constexpr const char* kResultFile = "result.json";
+inline constexpr const char* kMetricsFile = "metrics.jsonl";
+inline constexpr const char* kEvaluationFile = "evaluation.json";
+inline constexpr const char* kLogFile = "log.txt";
+inline constexpr const char* kModelFolder = "model";
+
+// While the object lives, no other run uses the folder (a lock that ends with the process). Move-only.
+class RunFolder {
+ public:
+  // Makes the folder and its parents. One that exists and is not empty is refused (kInvalidInput) unless `overwrite`:
+  // then what an earlier run left there is removed, and nothing else. One that a run holds is refused always.
+  static Result<RunFolder> Create(const std::string& path, bool overwrite);
+  RunFolder(RunFolder&& other) noexcept
+      : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
+  RunFolder& operator=(RunFolder&& other) noexcept;
+  ~RunFolder();
+
+  const std::string& path() const { return path_; }  // absolute
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  RunFolder(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
+  std::string path_;
+  int lock_;
+};
+
+// A folder for a job that leaves nothing behind: removed with the object. Under $TMPDIR or /tmp. Move-only.
+class ScratchFolder {
+ public:
+  static Result<ScratchFolder> Create();
+  ScratchFolder(ScratchFolder&& other) noexcept : path_(std::exchange(other.path_, "")) {}
+  ~ScratchFolder();
+  const std::string& path() const { return path_; }
+
+ private:
+  explicit ScratchFolder(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+};
+
+}  // namespace cohort
+
+#endif  // COHORT_LAUNCH_RUN_FOLDER_H_

@@ -1,0 +1,148 @@
+#include "launch/run_plan.h"
+
+#include <cmath>
+#include <utility>
+
+#include "common/model_files.h"
+#include "common/nearest.h"
+#include "worker/encoder.h"
+
+namespace cohort {
+namespace {
+
+constexpr Job kJobs[] = {Job::kTrain, Job::kEvaluate, Job::kScore};
+constexpr Split kSplits[] = {Split::kTrain, Split::kValid, Split::kTest};
+
+Duration FromSeconds(double seconds) {
+  return Duration(static_cast<std::int64_t>(std::llround(seconds * 1e9)));
+}
+
+std::uint64_t RowsOf(const DatasetInfo& data, Split split) {
+  return data.rows[static_cast<std::size_t>(split)];
+}
+
+// What is wrong with the user's file is the user's to mend.
+tl::unexpected<Status> AsInput(Status status) {
+  if (status.code() == ErrorCode::kCorrupt) status = Status(ErrorCode::kInvalidInput, status.text());
+  return tl::unexpected(std::move(status));
+}
+
+}  // namespace
+
+const char* JobName(Job job) {
+  switch (job) {
+    case Job::kTrain:
+      return "train";
+    case Job::kEvaluate:
+      return "evaluate";
+    case Job::kScore:
+      return "score";
+  }
+  return "unknown job";
+}
+
+std::optional<Job> JobFromName(const std::string& name) {
+  for (const Job job : kJobs) {
+    if (name == JobName(job)) return job;
+  }
+  return std::nullopt;
+}
+
+Result<std::optional<Split>> SplitFromName(const std::string& name) {
+  if (name.empty()) return std::optional<Split>();
+  for (const Split split : kSplits) {
+    if (name == SplitName(split)) return std::optional<Split>(split);
+  }
+  return InvalidInput("--split " + name + ": expected train, valid or test" +
+                      DidYouMean(name, {"train", "valid", "test"}));
+}
+
+Result<RunInputs> ReadRunInputs(const RunConfig& config, const JobRequest& request) {
+  RunInputs inputs;
+  inputs.config = config;
+  auto dataset = DatasetReader::Open(config.data);
+  if (!dataset) return AsInput(dataset.error());
+  inputs.data = (*dataset)->info();
+  DatasetInfo trained_on = inputs.data;
+  if (request.job != Job::kTrain) {
+    COHORT_ASSIGN_OR_RETURN(const ModelManifest manifest, ReadModelManifest(request.model));
+    COHORT_ASSIGN_OR_RETURN(trained_on, DatasetInfoFromJson(manifest.dataset_info));
+  }
+  COHORT_ASSIGN_OR_RETURN(inputs.spec, BuildModelSpec(config, trained_on));
+  // Whether the data has what the model reads.
+  const auto encoder = Encoder::Create(inputs.spec, inputs.data);
+  if (!encoder) return AsInput(encoder.error().Within(config.data));
+  return inputs;
+}
+
+Result<RunPlan> MakePlan(const RunInputs& inputs, const JobRequest& request, std::uint64_t run_id) {
+  const RunConfig& config = inputs.config;
+  RunPlan plan;
+  plan.run_id = run_id;
+  plan.shards = config.cluster.servers * config.cluster.shards_per_server;
+  plan.workers = config.cluster.workers;
+  plan.seed = config.seed;
+  plan.consistency = config.train.consistency;
+  plan.staleness = config.train.staleness;
+  plan.slices = config.train.slices;
+  plan.batch_size = config.train.batch_size;
+  plan.shuffle_rows = config.train.shuffle_rows;
+  plan.rows = inputs.data.rows;
+  plan.prediction_columns = inputs.spec.prediction_columns;
+  plan.tables = TablesOf(inputs.spec, config);
+  plan.run_config = ToToml(config);
+  plan.model_path = request.job == Job::kTrain ? "" : request.model;
+  plan.startup = FromSeconds(config.cluster.startup_seconds);
+  plan.heartbeat = FromSeconds(config.cluster.heartbeat_seconds);
+  plan.dead_after = FromSeconds(config.cluster.dead_after_seconds);
+  plan.retry = FromSeconds(config.cluster.retry_seconds);
+  plan.request = FromSeconds(config.cluster.request_seconds);
+  plan.wait = FromSeconds(config.cluster.wait_seconds);
+
+  if (request.job == Job::kTrain) {
+    if (RowsOf(inputs.data, Split::kTrain) == 0)
+      return InvalidInput(config.data + ": the train split has no rows");
+    const bool has_valid = RowsOf(inputs.data, Split::kValid) > 0;
+    for (std::uint32_t epoch = 0; epoch < config.train.epochs; ++epoch) {
+      plan.steps.push_back(PlanStep::Phase(PhaseKind::kTrain, epoch, Split::kTrain));
+      const bool last = epoch + 1 == config.train.epochs;
+      if (has_valid && config.train.evaluate_each_epoch && !last) {
+        plan.steps.push_back(PlanStep::Phase(PhaseKind::kEvaluate, epoch, Split::kValid));
+      }
+    }
+    // Evaluation creates no rows: the model is safe before it begins.
+    plan.steps.push_back(PlanStep::Snapshot(request.snapshot));
+    const std::uint32_t last = config.train.epochs == 0 ? 0 : config.train.epochs - 1;
+    for (const Split split : kSplits) {
+      if (RowsOf(inputs.data, split) == 0 || (split == Split::kTrain && !config.train.evaluate_train))
+        continue;
+      plan.steps.push_back(PlanStep::Phase(PhaseKind::kEvaluate, last, split));
+    }
+    return plan;
+  }
+  const PhaseKind kind = request.job == Job::kEvaluate ? PhaseKind::kEvaluate : PhaseKind::kScore;
+  for (const Split split : kSplits) {
+    if (request.split && *request.split != split) continue;
+    if (RowsOf(inputs.data, split) > 0) {
+      plan.steps.push_back(PlanStep::Phase(kind, 0, split));
+    } else if (request.split) {
+      return InvalidInput(config.data + ": the " + SplitName(split) + " split has no rows");
+    }
+  }
+  if (plan.steps.empty()) return InvalidInput(config.data + ": the dataset has no rows");
+  return plan;
+}
+
+SchedulerClient::Options ClientOptions(const RunConfig& config, std::uint64_t run_id) {
+  SchedulerClient::Options options;
+  options.heartbeat = FromSeconds(config.cluster.heartbeat_seconds);
+  options.retry = FromSeconds(config.cluster.retry_seconds);
+  // The scheduler may be busy with metrics or a disk for longer than a member may be silent; its death on this host is
+  // seen at once (role.h).
+  options.dead_after = FromSeconds(config.cluster.request_seconds);
+  options.startup = FromSeconds(config.cluster.startup_seconds);
+  options.run_id = run_id;
+  return options;
+}
+
+}  // namespace cohort

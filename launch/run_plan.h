@@ -1,0 +1,47 @@
+// From configuration and data to what the coordinator carries out.
+#ifndef COHORT_LAUNCH_RUN_PLAN_H_
+#define COHORT_LAUNCH_RUN_PLAN_H_
+
+#include <optional>
+#include <string>
+
+#include "common/config.h"
+#include "common/dataset.h"
+#include "common/scheduler_client.h"
+#include "common/status.h"
+#include "scheduler/plan.h"
+#include "worker/model/model.h"
+
+namespace cohort {
+
+enum class Job : std::uint8_t { kTrain = 0, kEvaluate, kScore };
+const char* JobName(Job job);  // "train"
+std::optional<Job> JobFromName(const std::string& name);
+// kInvalidInput names the splits that there are.
+Result<std::optional<Split>> SplitFromName(const std::string& name);  // "": none
+
+struct JobRequest {
+  Job job = Job::kTrain;
+  std::string model;           // evaluate, score: the model's directory
+  std::optional<Split> split;  // evaluate, score: this one only; else each that has rows
+  std::string snapshot;        // train: the directory for the model; exists
+};
+
+// What a run works on, read once from its files.
+struct RunInputs {
+  RunConfig config;
+  DatasetInfo data;  // of the dataset at hand
+  ModelSpec spec;    // of the model: its features and tasks, with the statistics it was trained on
+};
+// Opens the dataset and, for evaluate and score, the model's manifest. Errors are the user's (kInvalidInput) as far as
+// they lie in these files.
+Result<RunInputs> ReadRunInputs(const RunConfig& config, const JobRequest& request);
+
+// Errors (kInvalidInput): nothing to train on, an empty or absent split.
+Result<RunPlan> MakePlan(const RunInputs& inputs, const JobRequest& request, std::uint64_t run_id);
+
+SchedulerClient::Options ClientOptions(const RunConfig& config, std::uint64_t run_id);
+
+}  // namespace cohort
+
+#endif  // COHORT_LAUNCH_RUN_PLAN_H_

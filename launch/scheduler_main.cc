@@ -1,0 +1,260 @@
+// cohort-scheduler: the coordinator on ZeroMQ and the real clock, and everything of a run that is files: the run's
+// folder, the manifest of the model, scores, and the verdict.
+#include <unistd.h>
+
+#include <filesystem>
+#include <optional>
+#include <random>
+#include <utility>
+
+#include "common/atomic_file.h"
+#include "common/log.h"
+#include "common/model_files.h"
+#include "common/node_loop.h"
+#include "common/process.h"
+#include "common/zmq_transport.h"
+#include "launch/mpi_bootstrap.h"
+#include "launch/role.h"
+#include "launch/run_folder.h"
+#include "launch/run_plan.h"
+#include "launch/run_recorder.h"
+#include "scheduler/coordinator.h"
+
+namespace cohort {
+namespace {
+
+constexpr Duration kProcessCheck = std::chrono::milliseconds(200);
+
+std::uint64_t NewRunId() {
+  std::random_device device;
+  return (std::uint64_t{device()} << 32) ^ device();
+}
+
+// One run, from the exchange of addresses to its verdict.
+class SchedulerJob {
+ public:
+  SchedulerJob(RoleArguments arguments, JobRequest request, RunConfig config, std::string folder)
+      : arguments_(std::move(arguments)),
+        request_(std::move(request)),
+        config_(std::move(config)),
+        folder_(std::move(folder)) {}
+
+  Status Run() {
+    Status status = Write(kResultFile, ToJson(KilledStatus(), RunResult{}));
+    if (status.ok()) status = Lead();
+    if (!status.ok() && !written_) WriteResult(status);
+    return status;
+  }
+
+ private:
+  Status Write(const char* file, const std::string& text) const {
+    return WriteFileAtomically(folder_ + "/" + file, text);
+  }
+
+  Status Lead() {
+    ZmqContext context;
+    ZmqTransport::Options listen;
+    COHORT_ASSIGN_OR_RETURN(listen.listen_host, ListenAddress(AllRanksAreLocal()));
+    COHORT_ASSIGN_OR_RETURN(const auto transport, ZmqTransport::Create(context, kSchedulerNode, listen));
+    BootstrapOffer offer;
+    offer.program = Program::kScheduler;
+    offer.endpoint = transport->endpoint();
+    offer.run_id = NewRunId();
+    offer.limit = ClientOptions(config_, 0).startup;
+    COHORT_ASSIGN_OR_RETURN(const Bootstrap bootstrap, ExchangeAddresses(offer));
+    // mpirun's counts win over the file's.
+    config_.cluster.servers = bootstrap.servers;
+    config_.cluster.workers = bootstrap.workers;
+    COHORT_RETURN_IF_ERROR(Write(kRunFile, ToToml(config_)));
+
+    // From here on the others wait: whatever is wrong now, they are told.
+    Status problem;
+    RunPlan plan;
+    if (auto prepared = Prepare(offer.run_id)) {
+      plan = std::move(*prepared);
+    } else {
+      problem = prepared.error();
+      plan.run_id = offer.run_id;
+      plan.shards = config_.cluster.servers * config_.cluster.shards_per_server;
+      plan.workers = config_.cluster.workers;
+    }
+    Coordinator coordinator(std::move(plan), recorder_ ? &*recorder_ : nullptr,
+                            recorder_ ? &*recorder_ : nullptr);
+    NodeLoop loop(kSchedulerNode, &coordinator, transport.get());
+    coordinator_ = &coordinator;
+    started_ = loop.Now();
+    coordinator.Start(started_);
+    loop.Run([&] { return Watch(loop, problem); });
+    return Conclude(loop);
+  }
+
+  Result<RunPlan> Prepare(std::uint64_t run_id) {
+    // Again, with the counts as they are: what fits together depends on them.
+    COHORT_ASSIGN_OR_RETURN(config_, ParseRunConfig(ToToml(config_), arguments_.config, ""));
+    for (const std::string& warning : WarningsOf(config_)) Log("warning: " + warning);
+    COHORT_ASSIGN_OR_RETURN(inputs_, ReadRunInputs(config_, request_));
+    if (request_.job == Job::kTrain) {
+      request_.snapshot = folder_ + "/" + kModelFolder;
+      std::error_code error;
+      std::filesystem::create_directory(request_.snapshot, error);
+      if (error) return Error(ErrorCode::kIo, request_.snapshot + " cannot be made: " + error.message());
+    }
+    COHORT_ASSIGN_OR_RETURN(RunPlan plan, MakePlan(inputs_, request_, run_id));
+    recorder_.emplace(inputs_, request_.job, folder_);
+    COHORT_RETURN_IF_ERROR(recorder_->Open());
+    return plan;
+  }
+
+  // Between messages: what does not come as a message. True when the run is over.
+  bool Watch(NodeLoop& loop, const Status& problem) {
+    const TimePoint now = loop.Now();
+    Outbox out;
+    if (!coordinator_->decided()) {
+      if (!problem.ok()) {
+        coordinator_->Abort(problem, now, out);
+      } else if (StopSignal() != 0) {
+        coordinator_->Abort({ErrorCode::kUnavailable,
+                             "ended by " + SignalName(StopSignal()) + " in " + coordinator_->WaitingFor()},
+                            now, out);
+      } else if (recorder_ && !recorder_->failure().ok()) {
+        coordinator_->Abort(recorder_->failure(), now, out);
+      }
+    }
+    if (now >= next_check_) {
+      next_check_ = now + kProcessCheck;
+      for (const Member& member : coordinator_->membership().all()) {
+        if (member.registered() && member.registration.host == host_ &&
+            !ProcessLives(member.registration.pid)) {
+          coordinator_->OnProcessDeath(member.node, now, out);
+        }
+      }
+    }
+    loop.Flush(out);
+    // A failure is on the disk at once: after a SIGTERM, mpirun leaves one second.
+    if (coordinator_->decided() && !coordinator_->verdict().ok() && !written_) {
+      CloseResult(loop);
+      WriteResult(coordinator_->verdict());
+    }
+    return coordinator_->finished();
+  }
+
+  void CloseResult(NodeLoop& loop) {
+    if (!recorder_) return;
+    RunResult& result = recorder_->result();
+    const MetricsSample last = coordinator_->Sample(loop.Now());
+    recorder_->OnSample(last);
+    result.seconds = last.seconds;
+    result.kernels = coordinator_->kernels();
+    AddCounters(last, &result);
+    const ProcessUsage usage = ReadProcessUsage();
+    result.peak_memory_bytes["scheduler"] = usage.peak_memory_bytes;
+    result.cpu_seconds["scheduler"] = usage.cpu_seconds;
+    result.traffic_bytes += loop.counters().bytes_sent;
+    result.counts["refused_frames"] += loop.counters().bad_frames;
+    result.counts["ignored_messages"] = coordinator_->ignored_messages();
+  }
+
+  void WriteResult(const Status& verdict) {
+    written_ = true;
+    const RunResult empty;
+    const RunResult& result = recorder_ ? recorder_->result() : empty;
+    Status status = Write(kResultFile, ToJson(verdict, result));
+    if (status.ok() && !result.splits.empty())
+      status = Write(kEvaluationFile, EvaluationToJson(result.splits));
+    if (!status.ok()) LogError(status.text());
+  }
+
+  // The run is over: what is left to do without the others.
+  Status Conclude(NodeLoop& loop) {
+    Status verdict = coordinator_->verdict();
+    if (verdict.ok() && request_.job == Job::kTrain) verdict = PublishModel();
+    if (verdict.ok() && request_.job == Job::kScore) verdict = WriteScores();
+    if (!written_) CloseResult(loop);
+    if (verdict.ok() && config_.strict) verdict = CheckStrict(recorder_->result());
+    if (!written_) WriteResult(verdict);
+    return verdict;
+  }
+
+  Status PublishModel() {
+    ModelManifest manifest;
+    manifest.tables = TablesOf(inputs_.spec, config_);
+    for (const SnapshotDone& part : coordinator_->snapshots()) {
+      manifest.parts.push_back({part.file, part.bytes, part.checksum, part.rows});
+      manifest.hash += Hash128{part.hash_low, part.hash_high};
+    }
+    manifest.kernels = coordinator_->kernels();
+    manifest.seed = config_.seed;
+    manifest.run_config = ToToml(config_);
+    manifest.dataset_info = ToJson(inputs_.data);
+    COHORT_RETURN_IF_ERROR(WriteModelManifest(request_.snapshot, manifest));
+    recorder_->result().model_hash = ToHex(manifest.hash);
+    recorder_->result().model_rows = manifest.rows();
+    return {};
+  }
+
+  Status WriteScores() {
+    COHORT_ASSIGN_OR_RETURN(const auto dataset, DatasetReader::Open(config_.data));
+    std::vector<TaskInfo> tasks;
+    for (const ModelTask& task : inputs_.spec.tasks) tasks.push_back(task.info);
+    COHORT_ASSIGN_OR_RETURN(const auto writer,
+                            ScoreWriter::Create(arguments_.scores, tasks, inputs_.data.has_id));
+    COHORT_RETURN_IF_ERROR(MergeScores(*dataset, recorder_->spilled(), inputs_.spec.prediction_columns,
+                                       *writer, [](std::uint64_t) {}));
+    return writer->Finish();
+  }
+
+  static Status CheckStrict(const RunResult& result) {
+    for (const char* count : {"defaulted_rows", "refused_frames", "nan_gradients"}) {
+      const auto found = result.counts.find(count);
+      if (found == result.counts.end() || found->second == 0) continue;
+      return {ErrorCode::kCorrupt,
+              "strict = true, and counts." + std::string(count) + " is " + std::to_string(found->second)};
+    }
+    return {};
+  }
+
+  const RoleArguments arguments_;
+  JobRequest request_;
+  RunConfig config_;
+  const std::string folder_;
+  const std::string host_ = HostName();
+  RunInputs inputs_;
+  std::optional<RunRecorder> recorder_;
+  Coordinator* coordinator_ = nullptr;
+  TimePoint started_{};
+  TimePoint next_check_{};
+  bool written_ = false;
+};
+
+Status Run(RoleArguments arguments) {
+  JobRequest request;
+  request.job = *JobFromName(arguments.job);
+  COHORT_ASSIGN_OR_RETURN(request.split, SplitFromName(arguments.split));
+  if (request.job != Job::kTrain && arguments.model.empty())
+    return {ErrorCode::kInvalidInput, "--model is missing"};
+  if (request.job == Job::kScore && arguments.scores.empty())
+    return {ErrorCode::kInvalidInput, "--scores is missing"};
+  request.model = arguments.model;
+  COHORT_ASSIGN_OR_RETURN(RunConfig config, LoadRunConfig(arguments.config, arguments.overrides));
+  std::string folder = arguments.out;
+  std::optional<RunFolder> held;
+  if (!arguments.supervised) {
+    COHORT_ASSIGN_OR_RETURN(RunFolder made, RunFolder::Create(arguments.out, arguments.overwrite));
+    folder = made.path();
+    held = std::move(made);
+  }
+  return SchedulerJob(std::move(arguments), std::move(request), std::move(config), folder).Run();
+}
+
+}  // namespace
+}  // namespace cohort
+
+int main(int argc, char** argv) {
+  int exit_code = 0;
+  auto arguments = cohort::ParseRoleArguments("cohort-scheduler", argc, argv, &exit_code);
+  if (!arguments) return exit_code;
+  cohort::BeginRole("scheduler");
+  const cohort::Status status = cohort::Run(std::move(*arguments));
+  if (!status.ok()) cohort::LogError(status.text());
+  return status.exit_code();
+}

@@ -1,0 +1,90 @@
+// cohort-worker: reads batches, computes, pulls and pushes; keeps nothing that the run could miss.
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/node_loop.h"
+#include "common/process.h"
+#include "common/zmq_transport.h"
+#include "launch/mpi_bootstrap.h"
+#include "launch/role.h"
+#include "launch/run_plan.h"
+#include "worker/model/kernels.h"
+#include "worker/worker.h"
+#include "worker/worker_job.h"
+
+namespace cohort {
+namespace {
+
+// The worker's messages move on the real network, and a signal becomes a message to the scheduler.
+class NetworkPump : public Pump {
+ public:
+  NetworkPump(Worker& worker, NodeLoop& loop) : worker_(worker), loop_(loop) {}
+  TimePoint Now() const override { return loop_.Now(); }
+  void Run(Outbox& out, Duration at_most) override {
+    if (StopSignal() != 0 && !signal_told_) {
+      signal_told_ = true;
+      worker_.scheduler().SendReliably(Failure{0, "ended by " + SignalName(StopSignal())}, Now(), out);
+    }
+    loop_.Flush(out);
+    loop_.Pump(at_most);
+  }
+
+ private:
+  Worker& worker_;
+  NodeLoop& loop_;
+  bool signal_told_ = false;
+};
+
+Status Run(const RoleArguments& arguments) {
+  COHORT_ASSIGN_OR_RETURN(const RunConfig config, LoadRunConfig(arguments.config, arguments.overrides));
+  BootstrapOffer offer;
+  offer.program = Program::kWorker;
+  offer.limit = ClientOptions(config, 0).startup;
+  COHORT_ASSIGN_OR_RETURN(const Bootstrap bootstrap, ExchangeAddresses(offer));
+  const std::uint32_t index = bootstrap.index;
+  const NodeId self = WorkerNode(index);
+  SetLogName(ToString(self));
+  const SchedulerWatch watch(bootstrap.scheduler_host, bootstrap.scheduler_pid);
+
+  ZmqContext context;
+  ZmqTransport::Options silent;
+  silent.listen_host.clear();
+  COHORT_ASSIGN_OR_RETURN(const auto transport, ZmqTransport::Create(context, self, silent));
+  COHORT_RETURN_IF_ERROR(transport->Connect(kSchedulerNode, bootstrap.scheduler_endpoint));
+
+  Register registration;
+  registration.host = HostName();
+  registration.pid = static_cast<std::uint64_t>(getpid());
+  registration.kernels = BestKernelPath();
+  const SchedulerClient::Options scheduler = ClientOptions(config, bootstrap.run_id);
+  ParameterClient::Options parameters;
+  parameters.retry = scheduler.retry;
+  parameters.request_deadline = scheduler.dead_after;
+  parameters.wait_deadline =
+      std::chrono::duration_cast<Duration>(std::chrono::duration<double>(config.cluster.wait_seconds));
+  parameters.credit_bytes = config.cluster.credit_bytes;
+  parameters.request_rows = config.cluster.request_rows;
+  Worker worker(index, registration, scheduler, parameters);
+  NodeLoop loop(self, &worker, transport.get());
+  loop.ConnectToShards();
+  NetworkPump pump(worker, loop);
+  return RunWorker(worker, pump, index, [&loop](Counters* counters) {
+    AddProcessCounters(counters);
+    counters->bytes_received = loop.counters().bytes_received;
+    counters->bytes_sent = loop.counters().bytes_sent;
+    counters->bad_frames += loop.counters().bad_frames;
+  });
+}
+
+}  // namespace
+}  // namespace cohort
+
+int main(int argc, char** argv) {
+  int exit_code = 0;
+  const auto arguments = cohort::ParseRoleArguments("cohort-worker", argc, argv, &exit_code);
+  if (!arguments) return exit_code;
+  cohort::BeginRole("worker");
+  const cohort::Status status = cohort::Run(*arguments);
+  if (!status.ok()) cohort::Log(status.text());
+  return status.exit_code();
+}
