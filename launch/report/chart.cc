@@ -9,7 +9,7 @@
 namespace cohort {
 namespace {
 
-constexpr double kWidth = 360, kHeight = 230;
+constexpr double kWidth = 310, kHeight = 220;
 constexpr double kTop = 26, kBottom = 38, kRight = 14;
 constexpr double kCharacter = 6.2;  // about the width of a digit at 11 px
 constexpr int kStyles = 6;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include "launch/report/chart.h"
 #include "launch/report/html.h"
@@ -41,30 +40,30 @@ const SplitEvaluation* JudgedSplit(const RunData& run) {
 }
 
 std::string LossTable(const RunData& run, const SplitEvaluation& split) {
-  std::string html =
-      "<div class=\"scroll\"><table><thead><tr><th>task</th><th class=\"left\">kind</th><th>rows</th>"
-      "<th class=\"left\">loss</th><th>model</th>";
-  if (run.reachable) html += "<th>constant</th><th>best reachable</th><th class=\"left\">gap closed</th>";
+  std::string html = "<div class=\"scroll\"><table><thead><tr><th>task</th>";
+  if (run.reachable) html += "<th class=\"left\">gap closed</th>";
+  html +=
+      "<th class=\"left wide\">kind</th><th class=\"wide\">rows</th><th "
+      "class=\"left\">loss</th><th>model</th>";
+  if (run.reachable) html += "<th>best</th><th>constant</th>";
   html += "<th>AUC / Spearman</th></tr></thead><tbody>\n";
   const auto losses = CompareLosses({split}, run.reachable.value_or(BestReachable{}));
   for (std::size_t t = 0; t < split.tasks.size(); ++t) {
     const TaskMetrics& task = split.tasks[t];
     const LossComparison& loss = losses[t];
-    html += "<tr><th>" + EscapeHtml(task.name) + "</th><td class=\"left\">" + TaskTypeName(task.type) +
-            "</td><td>" + FormatCount(task.Value("rows")) + "</td><td class=\"left\">" +
-            (IsClasses(task.type) ? "log loss" : "MSE") + "</td><td>" + FormatMetric(loss.model) + "</td>";
-    if (run.reachable) {
-      const double gap = loss.GapClosed();
-      html += "<td>" + FormatMetric(loss.constant) + "</td><td>" + FormatMetric(loss.best) +
-              "</td><td class=\"left\">";
-      if (std::isfinite(gap)) {
-        html += Format("<span class=\"meter\"><i style=\"width:%.1f%%\"></i></span>%.1f %%",
-                       100 * std::clamp(gap, 0.0, 1.0), 100 * gap);
-      } else {
-        html += "–";
-      }
-      html += "</td>";
+    html += "<tr><th>" + EscapeHtml(task.name) + "</th>";
+    if (const double gap = loss.GapClosed(); run.reachable && std::isfinite(gap)) {
+      html += Format(
+          "<td class=\"left\"><span class=\"meter wide\"><i style=\"width:%.1f%%\"></i></span>%.1f %%</td>",
+          100 * std::clamp(gap, 0.0, 1.0), 100 * gap);
+    } else if (run.reachable) {
+      html += "<td class=\"left\">–</td>";
     }
+    html += std::string("<td class=\"left wide\">") + TaskTypeName(task.type) + "</td><td class=\"wide\">" +
+            FormatCount(task.Value("rows")) + "</td><td class=\"left\">" +
+            (IsClasses(task.type) ? "log loss" : "MSE") + "</td><td>" + FormatMetric(loss.model) + "</td>";
+    if (run.reachable)
+      html += "<td>" + FormatMetric(loss.best) + "</td><td>" + FormatMetric(loss.constant) + "</td>";
     html += "<td>" + FormatMetric(task.Value(IsClasses(task.type) ? "auc" : "spearman")) + "</td></tr>\n";
   }
   return html + "</tbody></table></div>\n";
@@ -85,6 +84,65 @@ std::string MetricTable(const SplitEvaluation& split, bool classes, const Metric
       "<div class=\"scroll\"><table><thead><tr><th>" + EscapeHtml(split.split) + "</th><th>rows</th>";
   for (const MetricColumn& column : columns) html += std::string("<th>") + column.title + "</th>";
   return html + "</tr></thead><tbody>\n" + rows + "</tbody></table></div>\n";
+}
+
+// Where an epoch of training begins, the first left out; none when there are too many to be told apart.
+std::vector<Rule> EpochRules(const RunData& run) {
+  std::vector<Rule> rules;
+  double epoch = 0;
+  for (const RunSample& sample : run.samples) {
+    if (sample.kind != "train" || !(sample.Value("epoch") > epoch)) continue;
+    rules.push_back({sample.Value("seconds"), true, ""});
+    epoch = sample.Value("epoch");
+  }
+  if (rules.size() > 20) rules.clear();
+  return rules;
+}
+
+Chart TrainingChart(const RunData& run, const std::string& task) {
+  Chart chart;
+  chart.title = task + ", over time";
+  chart.description = "training loss over time";
+  chart.x.label = "time since the start (s)";
+  chart.y.label = "training loss per labelled row";
+  chart.rules = EpochRules(run);
+  Series series{"", Mark::kLine, {}};
+  for (const RunSample& sample : run.samples) {
+    const auto found = sample.loss.find(task);
+    if (sample.kind == "train" && found != sample.loss.end()) {
+      series.points.push_back({sample.Value("seconds"), found->second});
+    }
+  }
+  chart.series = {std::move(series)};
+  return chart;
+}
+
+// The loss of the valid split after each epoch, above what the best predictor reaches.
+Chart ValidChart(const RunData& run, const std::string& task) {
+  Chart chart;
+  chart.title = task + ", by epoch";
+  chart.description = "loss of the valid split after each epoch";
+  chart.x = {"epoch", {}, {}, true};
+  Series series{"", Mark::kLineAndPoints, {}};
+  for (const RunEpoch& epoch : run.epochs) {
+    const auto found = epoch.valid.find(task);
+    if (found == epoch.valid.end()) continue;
+    const bool classes = found->second.contains("logloss");
+    const auto value = found->second.find(classes ? "logloss" : "mse");
+    chart.y.label = classes ? "log loss, valid split" : "MSE, valid split";
+    if (value != found->second.end()) series.points.push_back({epoch.epoch + 1, value->second});
+  }
+  chart.series = {std::move(series)};
+  if (run.reachable) {
+    for (const SplitEvaluation& split : run.reachable->best) {
+      for (const TaskMetrics& metrics : split.tasks) {
+        if (split.split != "valid" || metrics.name != task) continue;
+        const double best = metrics.Value(LossMetric(metrics.type));
+        if (std::isfinite(best)) chart.rules.push_back({best, false, "best reachable"});
+      }
+    }
+  }
+  return chart;
 }
 
 Chart RocChart(const TaskMetrics& task) {
@@ -162,7 +220,7 @@ Chart DecileChart(const TaskMetrics& task) {
   Chart chart;
   chart.title = "Deciles";
   chart.description = "mean label and mean prediction of " + task.name + " by decile of the prediction";
-  chart.x = {"decile by prediction (10 is the highest)", {}, {}, true};
+  chart.x = {"decile by prediction (10 is the highest)", 0.5, 10.5, true};
   chart.y.label = task.type == TaskType::kMulticlass ? "share right"
                   : task.type == TaskType::kBinary   ? "rate"
                                                      : "mean";
@@ -227,42 +285,25 @@ std::string RenderMetrics(const RunData& run) {
 
 std::string RenderLosses(const RunData& run) {
   std::vector<std::string> tasks;
-  for (const RunSample& sample : run.samples) {
-    for (const auto& entry : sample.loss) {
+  auto add_names = [&](const std::map<std::string, double>& values) {
+    for (const auto& entry : values) {
       if (std::find(tasks.begin(), tasks.end(), entry.first) == tasks.end()) tasks.push_back(entry.first);
     }
-  }
+  };
+  for (const RunSample& sample : run.samples) add_names(sample.loss);
+  for (const RunEpoch& epoch : run.epochs) add_names(epoch.loss);
   if (tasks.empty()) return {};
-  // Where an epoch of training ends.
-  std::vector<Rule> epochs;
-  double epoch = 0;
-  for (const RunSample& sample : run.samples) {
-    if (sample.kind != "train") continue;
-    if (sample.Value("epoch") > epoch) epochs.push_back({sample.Value("seconds"), true, ""});
-    epoch = std::max(epoch, sample.Value("epoch"));
+  std::string html = "<h2>Loss while training</h2>\n<p class=\"soft\">";
+  if (!run.samples.empty()) {
+    html += "Over time: the mean training loss of each task since the sample before, a sample per second";
+    html += EpochRules(run).empty() ? ". " : "; dashed lines are new epochs. ";
   }
-  std::string html =
-      "<h2>Loss while training</h2>\n<p class=\"soft\">Mean training loss of each task since the sample "
-      "before, "
-      "a sample per second";
-  if (!epochs.empty() && epochs.size() <= 20) html += "; dashed lines are new epochs";
-  html += ".</p>\n<div class=\"charts\">\n";
+  if (!run.epochs.empty()) html += "By epoch: the loss of the valid split after it.";
+  html += "</p>\n<div class=\"charts\">\n";
   for (const std::string& task : tasks) {
-    Chart chart;
-    chart.title = task;
-    chart.description = "training loss over time";
-    chart.x.label = "time since the start (s)";
-    chart.y.label = "mean loss per labelled row";
-    if (epochs.size() <= 20) chart.rules = epochs;
-    Series series{"", Mark::kLine, {}};
-    for (const RunSample& sample : run.samples) {
-      const auto found = sample.loss.find(task);
-      if (sample.kind == "train" && found != sample.loss.end()) {
-        series.points.push_back({sample.Value("seconds"), found->second});
-      }
-    }
-    chart.series = {std::move(series)};
-    html += RenderChart(chart);
+    if (!run.samples.empty()) html += RenderChart(TrainingChart(run, task));
+    const Chart valid = ValidChart(run, task);
+    if (!valid.series[0].points.empty()) html += RenderChart(valid);
   }
   return html + "</div>\n";
 }

@@ -65,6 +65,34 @@ NamedBars PerNode(const RunData& run, const std::string& role, const std::string
   return bars;
 }
 
+// Where the workers' time goes: the parts of their steps, summed over the workers.
+NamedBars StepParts(const RunData& run) {
+  NamedBars bars{"Workers' time", "seconds that all workers spent in each part of their steps", {}};
+  const char* const names[] = {"reading", "waiting for pulls", "computing",
+                               "pushing"};  // in step_seconds' order
+  if (run.samples.empty()) return bars;
+  double totals[4] = {};
+  bool any = false;
+  for (const MemberPoint& member : run.samples.back().members) {
+    for (std::size_t part = 0; part < member.step_seconds.size() && part < 4; ++part) {
+      if (!std::isfinite(member.step_seconds[part])) continue;
+      totals[part] += member.step_seconds[part];
+      any = true;
+    }
+  }
+  for (std::size_t part = 0; any && part < 4; ++part) {
+    bars.bars.push_back({names[part], totals[part], FormatSeconds(totals[part])});
+  }
+  return bars;
+}
+
+// A worker without data stands at an endless clock; it spreads nothing.
+double ClockSpread(const RunSample& sample) {
+  constexpr double kEndless = 9e18;
+  const double low = sample.Value("lowest_clock"), high = sample.Value("highest_clock");
+  return low < kEndless && high < kEndless ? high - low : std::nan("");
+}
+
 std::string Counts(const RunData& run) {
   std::string rows;
   for (const auto& [name, value] : run.numbers) {
@@ -102,9 +130,7 @@ std::string RenderSystem(const RunData& run) {
                              })}));
   charts.push_back(TimeChart("Traffic", "sent by all (MiB/s)", {RateOf(run, "bytes_sent", kMebibyte)}));
   charts.push_back(TimeChart("Clock spread", "clocks between fastest and slowest worker",
-                             {OverTime(run, "", [](const RunSample& s) {
-                               return s.Value("highest_clock") - s.Value("lowest_clock");
-                             })}));
+                             {OverTime(run, "", ClockSpread)}));
   charts.push_back(TimeChart("Queue depth", "requests waiting at all shards",
                              {OverTime(run, "", [](const RunSample& s) { return s.Value("queue_depth"); })}));
   charts.push_back(TimeChart("Rows held", "rows on all shards",
@@ -117,6 +143,7 @@ std::string RenderSystem(const RunData& run) {
       PerNode(run, "shard", "pulls_served", "Rows pulled per shard", "rows that each shard handed out",
               FormatShort),
       PerNode(run, "shard", "rows", "Rows held per shard", "rows of the model on each shard", FormatShort),
+      StepParts(run),
       PerNode(run, "", "bytes_sent", "Sent per node", "bytes sent by each node", FormatBytes),
       PerNode(run, "", "busy_seconds", "CPU time per node", "seconds of CPU time used by each node's process",
               FormatSeconds),

@@ -45,6 +45,15 @@ std::map<std::string, double> NumbersOf(const Json& object) {
   return numbers;
 }
 
+RunEpoch EpochFrom(const Json& json) {
+  RunEpoch epoch;
+  epoch.epoch = Number(json, "epoch");
+  if (json.contains("loss")) epoch.loss = NumbersOf(json["loss"]);
+  if (!json.contains("valid") || !json["valid"].is_object()) return epoch;
+  for (const auto& [task, values] : json["valid"].items()) epoch.valid[task] = NumbersOf(values);
+  return epoch;
+}
+
 RunSample SampleFrom(const Json& line) {
   RunSample sample;
   sample.kind = Text(line, "kind");
@@ -54,7 +63,12 @@ RunSample SampleFrom(const Json& line) {
   if (!line.contains("members") || !line["members"].is_array()) return sample;
   for (const Json& member : line["members"]) {
     if (!member.is_object()) continue;
-    sample.members.push_back({Text(member, "node"), NumbersOf(member)});
+    MemberPoint point{Text(member, "node"), NumbersOf(member), {}};
+    if (const auto parts = member.find("step_seconds"); parts != member.end() && parts->is_array()) {
+      for (const Json& part : *parts)
+        point.step_seconds.push_back(part.is_number() ? part.get<double>() : kNotThere);
+    }
+    sample.members.push_back(std::move(point));
   }
   return sample;
 }
@@ -70,6 +84,11 @@ Status ReadResult(const std::string& path, RunData* data) {
   data->samples_per_second = Number(result, "samples_per_second");
   data->seconds = Number(result, "seconds");
   data->steps = Number(result, "steps");
+  if (const auto epochs = result.find("epochs"); epochs != result.end() && epochs->is_array()) {
+    for (const Json& epoch : *epochs) {
+      if (epoch.is_object()) data->epochs.push_back(EpochFrom(epoch));
+    }
+  }
   for (const auto& [name, value] : result.items()) {
     if (name != "tasks" && name != "samples_per_second" && name != "seconds" && name != "steps") {
       Flatten(value, name, &data->numbers);

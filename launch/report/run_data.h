@@ -19,6 +19,7 @@ namespace cohort {
 struct MemberPoint {
   std::string node;                      // "worker 0"
   std::map<std::string, double> values;  // the counters of common/message.h by name
+  std::vector<double> step_seconds;      // workers: read, pull_wait, compute, push
   double Value(const std::string& name) const;
 };
 
@@ -32,6 +33,13 @@ struct RunSample {
   double Value(const std::string& name) const;
 };
 
+// An epoch as result.json tells it.
+struct RunEpoch {
+  double epoch = 0;                                            // from 0
+  std::map<std::string, double> loss;                          // training, by task
+  std::map<std::string, std::map<std::string, double>> valid;  // metrics by task
+};
+
 struct RunData {
   std::string name;  // the folder's
   std::string status = "unknown", reason, model_hash;
@@ -42,6 +50,7 @@ struct RunData {
   double Number(const std::string& path) const;
   std::vector<SplitEvaluation> evaluation;
   std::optional<BestReachable> reachable;
+  std::vector<RunEpoch> epochs;
   std::vector<RunSample> samples;
   std::uint64_t unreadable_samples =
       0;               // lines of metrics.jsonl that are not JSON: a run cut off while writing

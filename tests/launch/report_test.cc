@@ -98,11 +98,15 @@ class ReportTest : public testing::Test {
     Write(run() / "result.json",
           R"({"status":"done","tasks":{},"samples_per_second":31250.5,"seconds":42.3,"steps":940,
 "model_hash":"5f1c09aa3be2d4c7781e0b6b2f9d3a10","pushes":{"acknowledged":481280,"lost":0,"duplicated":3,"rolled_back":0},
+"epochs":[{"epoch":0,"loss":{"purchased":0.52},"valid":{"purchased":{"auc":0.8,"logloss":0.51},"value":{"mse":760.5}}},
+{"epoch":1,"loss":{"purchased":0.49},"valid":{"purchased":{"auc":0.83,"logloss":0.492},"value":{"mse":722.5}}},
+{"epoch":2,"loss":{"purchased":0.48},"valid":{"purchased":{"auc":0.84,"logloss":0.486},"value":{"mse":null}}}],
 "counts":{"defaulted":412,"nan_gradients":0},"traffic_bytes":734003200,
 "peak_memory_bytes":{"server 0":91226112,"worker 0":134217728}})");
     Write(run() / "evaluation.json",
           EvaluationToJson({{"valid", EvaluateFixture(1, 5)}, {"test", EvaluateFixture(1, 6)}}));
-    const BestReachable reachable{{{"test", EvaluateFixture(0, 6)}}, {{"test", EvaluateFixture(0, 6, true)}}};
+    const BestReachable reachable{{{"valid", EvaluateFixture(0, 5)}, {"test", EvaluateFixture(0, 6)}},
+                                  {{"test", EvaluateFixture(0, 6, true)}}};
     Write(run() / kBestReachableFile, ToJson(reachable));
     Write(run() / "run.toml", "data = \"shop.h5\"\n# <script>alert(1)</script> & more\n");
     std::string lines;
@@ -120,8 +124,8 @@ class ReportTest : public testing::Test {
           2000 + second * 10, second % 5);
       for (int node = 0; node < 2; ++node) {
         lines += Format(
-            R"({"node":"worker %d","samples":%d,"bytes_sent":%d,"busy_seconds":%.1f,"peak_memory_bytes":134217728},)",
-            node, second * (15'000 + 900 * node), second * 9'175'040, second * 0.9);
+            R"({"node":"worker %d","samples":%d,"bytes_sent":%d,"busy_seconds":%.1f,"step_seconds":[0.1,%.1f,9.5,0.4],"peak_memory_bytes":134217728},)",
+            node, second * (15'000 + 900 * node), second * 9'175'040, second * 0.9, second * 0.1);
         lines += Format(
             R"({"node":"shard %d","pulls_served":%d,"rows":%d,"bytes_sent":%d,"busy_seconds":%.1f,)"
             R"("peak_memory_bytes":91226112}%s)",
@@ -146,12 +150,12 @@ TEST_F(ReportTest, ShowsTheRunInNumbersAndCharts) {
   const std::string page = Page();
   for (const char* text :
        {"<!doctype html>", "31,250", "42.3 s", "940", "481,280", "700 MiB", "5f1c09aa", "purchased",
-        "activation", "best reachable", "wishlist", "worker 1", "shard 0", "counts.defaulted",
+        "activation", "gap closed", "best reachable", "wishlist", "worker 1", "shard 0", "counts.defaulted",
         "1 lines of metrics.jsonl could not be read", "prefers-color-scheme:dark", "@media print"}) {
     EXPECT_THAT(page, HasSubstr(text));
   }
-  // 4 losses; ROC, calibration, scores and deciles of 2 tasks, without ROC of 2; 5 over time, 6 bars.
-  EXPECT_EQ(Count(page, "<svg class=\"chart\""), 4u + 2 * 4 + 2 * 3 + 5 + 6);
+  // 4 losses, 2 with epochs; ROC, calibration, scores and deciles of 2 tasks, without ROC of 2; 5 over time, 7 bars.
+  EXPECT_EQ(Count(page, "<svg class=\"chart\""), 4u + 2 + 2 * 4 + 2 * 3 + 5 + 7);
   EXPECT_EQ(Count(page, "role=\"img\" aria-label=\""), Count(page, "<svg class=\"chart\""));
   EXPECT_EQ(Count(page, "<title>"), Count(page, "<svg class=\"chart\"") + 1);
 }
