@@ -256,10 +256,16 @@ Status VisitModel(const std::string& directory, const ModelManifest& manifest,
   return {};
 }
 
-Result<ModelManifest> VerifyModel(const std::string& path) {
+Result<ModelManifest> VerifyModel(const std::string& path,
+                                  const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   COHORT_ASSIGN_OR_RETURN(const std::string directory, FindModel(path));
   COHORT_ASSIGN_OR_RETURN(ModelManifest manifest, ReadModelManifest(directory));
-  COHORT_RETURN_IF_ERROR(VisitModel(directory, manifest, [](const ModelRows&) { return Status(); }));
+  std::uint64_t rows = 0;
+  COHORT_RETURN_IF_ERROR(VisitModel(directory, manifest, [&](const ModelRows& block) -> Status {
+    rows += block.keys.size();
+    if (progress) progress(rows, manifest.rows());
+    return {};
+  }));
   return manifest;
 }
 

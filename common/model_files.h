@@ -69,8 +69,10 @@ Status VisitModel(const std::string& directory, const ModelManifest& manifest,
 // A part's size and checksum against the manifest.
 Status CheckModelPart(const std::string& directory, const ModelPart& part);
 
-// `cohort verify`: reads the whole model and finds it as its manifest says.
-Result<ModelManifest> VerifyModel(const std::string& path);
+// `cohort verify`: reads the whole model and finds it as its manifest says. `progress` hears of the rows read so far, and
+// of how many there are.
+Result<ModelManifest> VerifyModel(const std::string& path,
+                                  const std::function<void(std::uint64_t, std::uint64_t)>& progress = {});
 
 }  // namespace cohort
 
