@@ -11,7 +11,9 @@
 namespace cohort {
 namespace {
 
-// Ids carry their place in the slab, so that a reply finds its request without a search.
+// An id: 12 bits of incarnation, 32 of sequence, and its place in the slab, so that a reply finds its request
+// without a search.
+constexpr int kSequenceBits = 32;
 constexpr int kSlotBits = 20;
 constexpr std::uint64_t kSlotMask = (1u << kSlotBits) - 1;
 // What a message costs besides its arrays, for credits.
@@ -54,7 +56,10 @@ const char* ReasonText(ErrorReason reason) {
 }  // namespace
 
 ParameterClient::ParameterClient(NodeId self, Options options, ParameterClientFaults faults)
-    : self_(self), options_(options), faults_(faults) {
+    : self_(self),
+      options_(options),
+      faults_(faults),
+      next_sequence_((std::uint64_t{options.incarnation} << kSequenceBits) + 1) {
   COHORT_CHECK(options.retry > Duration::zero() && options.request_rows > 0);
 }
 

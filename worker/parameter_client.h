@@ -63,6 +63,8 @@ class ParameterClient {
     Duration wait_deadline = std::chrono::seconds(600);    // from first sent to answered, parked or not
     std::uint64_t credit_bytes = 16u << 20;  // outstanding per shard and lane; one request may exceed it
     std::uint32_t request_rows = 4096;       // rows per pull or push message, about
+    // Part of request ids, so that an answer to a predecessor's request is never taken for one to ours.
+    std::uint32_t incarnation = 0;
   };
   // Names a Pull or Push of this client.
   using Ticket = std::uint64_t;
@@ -109,7 +111,7 @@ class ParameterClient {
  private:
   enum class Kind : std::uint8_t { kPull, kPush, kClose };
   struct Request {
-    RequestId id = 0;  // sequence << kSlotBits | index in requests_; 0: free
+    RequestId id = 0;  // incarnation, sequence, index in requests_; 0: free
     Kind kind = Kind::kPull;
     bool sent = false;
     std::uint32_t shard = 0;
@@ -138,7 +140,7 @@ class ParameterClient {
     Clock closed = -1;              // acknowledged
   };
   struct TicketState {
-    Ticket id = 0;  // sequence << kSlotBits | index in tickets_; 0: free
+    Ticket id = 0;  // incarnation, sequence, index in tickets_; 0: free
     std::uint32_t remaining = 0;
   };
   struct PushCount {
@@ -175,7 +177,7 @@ class ParameterClient {
   std::vector<TableSpec> tables_;
   SlotMap slot_map_;
   std::uint32_t phase_ = 0;
-  std::uint64_t next_sequence_ = 1;
+  std::uint64_t next_sequence_;
   std::vector<Request> requests_;
   std::vector<std::uint32_t> free_;  // of requests_
   std::vector<TicketState> tickets_;

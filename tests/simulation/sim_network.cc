@@ -1,0 +1,283 @@
+#include "tests/simulation/sim_network.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+#include <variant>
+
+#include "common/wire.h"
+
+namespace cohort {
+namespace {
+
+// Messages whose repetition by their own sender is a retry.
+bool IsRetried(const Message& message) {
+  return !std::holds_alternative<Heartbeat>(message) &&
+         (std::holds_alternative<PullRequest>(message) || std::holds_alternative<PushRequest>(message) ||
+          std::holds_alternative<CloseRequest>(message) || std::holds_alternative<Register>(message) ||
+          std::holds_alternative<PhaseOrder>(message) || std::holds_alternative<PhaseDone>(message) ||
+          std::holds_alternative<LeaseRequest>(message) || std::holds_alternative<ScoreBlock>(message) ||
+          std::holds_alternative<SnapshotOrder>(message) || std::holds_alternative<SnapshotDone>(message));
+}
+
+RequestId& IdOf(Message& message) {
+  return *std::visit([](auto& m) { return &m.request_id; }, message);
+}
+
+Frames FlipOneBit(const Frames& frames, RandomStream& random) {
+  std::uint64_t at = random.Below(SizeOf(frames));
+  Frames out;
+  for (const Buffer& frame : frames) {
+    if (at >= frame.size()) {
+      at -= out.emplace_back(frame).size();
+      continue;
+    }
+    std::vector<std::byte> bytes(frame.data(), frame.data() + frame.size());
+    bytes[at] ^= static_cast<std::byte>(1u << random.Below(8));
+    out.push_back(Buffer::Own(std::move(bytes)));
+    at = ~0ull;
+  }
+  return out;
+}
+
+}  // namespace
+
+SimNetwork::SimNetwork(std::uint64_t seed, NetworkFaults faults, bool trace)
+    : random_(seed, 0x6e6574), faults_(faults), trace_(trace) {
+  if (faults_.pauses_per_second > 0) At(now_, {EventKind::kPause, {}, {}, {}, 0, false, false});
+}
+
+void SimNetwork::SetNode(NodeId id, Node* node, TimePoint at, std::function<void(TimePoint, Outbox&)> start) {
+  places_[id] = {node, std::move(start), false, false, {}, kNever};
+  At(at, {EventKind::kStart, {}, id, {}, 0, false, false});
+}
+
+void SimNetwork::Inject(const Stamp& stamp, NodeId to, const Message& message, TimePoint at) {
+  At(at, {EventKind::kDeliver, stamp.sender, to, Encode(stamp, to, message), 0, false, true});
+}
+
+void SimNetwork::At(TimePoint time, Event event) {
+  events_.emplace(std::pair(time, next_event_++), std::move(event));
+}
+
+bool SimNetwork::Run(const std::function<bool()>& done, TimePoint deadline) {
+  while (!done()) {
+    if (events_.empty() || events_.begin()->first.first > deadline) return false;
+    if (!violation_.empty()) return false;
+    if (++events_handled_ > 3'000'000) {
+      violation_ = "the nodes talk without end";
+      return false;
+    }
+    auto next = events_.extract(events_.begin());
+    now_ = next.key().first;
+    Handle(std::move(next.mapped()));
+  }
+  return violation_.empty();
+}
+
+void SimNetwork::Handle(Event event) {
+  if (event.kind == EventKind::kPause) return Pause();
+  Place& place = places_.at(event.to);
+  if (place.paused_until > now_) {  // it hears and does nothing; all that has come waits
+    ++counts_["fault: event during a pause"];
+    const TimePoint resume = place.paused_until;
+    return At(resume, std::move(event));
+  }
+  Outbox out;
+  if (event.kind == EventKind::kStart) {
+    place.running = true;
+    place.start(now_, out);
+  } else if (!place.running) {
+    ++counts_["fault: receiver not there yet"];
+    return;
+  } else if (event.kind == EventKind::kDeliver) {
+    return Deliver(place, event);
+  } else {
+    if (place.timer > now_) return;  // replaced by a later one
+    place.timer = kNever;
+    if (place.node->NextTimer() <= now_) place.node->OnTimer(now_, out);
+  }
+  SendAll(event.to, *place.node, out);
+  ScheduleTimer(event.to, place);
+}
+
+void SimNetwork::Deliver(Place& place, Event& event) {
+  auto decoded = Decode(event.frames);
+  if (event.damaged) {
+    ++counts_["fault: bit flipped, frame refused"];
+    if (decoded) violation_ = "a damaged frame was accepted";
+    return;
+  }
+  if (!decoded) {
+    violation_ = decoded.error().text();
+    return;
+  }
+  Trace(event.ghost ? "ghost  " : "deliver", event);
+  if (!event.ghost) {
+    auto& newest = links_[{event.from, event.to}].second;
+    if (event.link_number < newest) ++counts_["fault: overtaken"];
+    newest = std::max(newest, event.link_number);
+    if (!std::holds_alternative<ErrorReply>(decoded->message)) heard_.emplace(event.from, event.to);
+    if (std::holds_alternative<Welcome>(decoded->message)) place.welcomed = true;
+  }
+  Outbox out;
+  place.node->OnMessage(decoded->stamp, std::move(decoded->message), now_, out);
+  SendAll(event.to, *place.node, out);
+  ScheduleTimer(event.to, place);
+}
+
+void SimNetwork::ScheduleTimer(NodeId id, Place& place) {
+  const TimePoint next = place.node->NextTimer();
+  if (next == kNever || next >= place.timer) return;
+  place.timer = std::max(next, now_);
+  At(place.timer, {EventKind::kTimer, {}, id, {}, 0, false, false});
+}
+
+void SimNetwork::Pause() {
+  const auto whole = static_cast<std::uint64_t>(1e9 / faults_.pauses_per_second * 2);
+  At(now_ + Duration(1 + random_.Below(whole)), {EventKind::kPause, {}, {}, {}, 0, false, false});
+  if (places_.empty()) return;
+  auto place = std::next(places_.begin(), static_cast<std::ptrdiff_t>(random_.Below(places_.size())));
+  if (!place->second.running || place->second.paused_until > now_) return;
+  ++counts_["fault: pause"];
+  place->second.paused_until =
+      now_ + Duration(random_.Below(static_cast<std::uint64_t>(faults_.max_pause.count()) + 1));
+}
+
+Duration SimNetwork::Delay() {
+  const auto spread = static_cast<std::uint64_t>((faults_.max_delay - faults_.min_delay).count());
+  Duration delay = faults_.min_delay + Duration(random_.Below(spread + 1));
+  if (Chance(faults_.late)) {
+    ++counts_["fault: very late"];
+    delay += Duration(random_.Below(static_cast<std::uint64_t>(faults_.max_late.count()) + 1));
+  }
+  return delay;
+}
+
+void SimNetwork::SendAll(NodeId from, Node& node, Outbox& out) {
+  if (out.empty()) return;
+  const Stamp stamp = node.stamp();
+  for (Outgoing& outgoing : out.Take()) SendOne(from, stamp, std::move(outgoing));
+}
+
+void SimNetwork::SendOne(NodeId from, const Stamp& stamp, Outgoing outgoing) {
+  ++counts_["messages"];
+  if (IsRetried(outgoing.message) &&
+      !requests_.emplace(from, outgoing.message.index(), RequestIdOf(outgoing.message)).second) {
+    ++counts_[std::string("path: sent again: ") + MessageName(outgoing.message)];
+  }
+  MaybeGhost(stamp, outgoing.to, outgoing.message);
+  Event event{
+      EventKind::kDeliver, from, outgoing.to, Encode(stamp, outgoing.to, outgoing.message), 0, false, false};
+  event.link_number = ++links_[{from, outgoing.to}].first;
+  if (Chance(faults_.lose)) {
+    ++counts_["fault: lost"];
+    Trace("lose   ", event);
+    return;
+  }
+  if (Chance(faults_.repeat)) {
+    ++counts_["fault: repeated"];
+    At(now_ + Delay(), event);
+  }
+  if (Chance(faults_.flip)) {
+    event.frames = FlipOneBit(event.frames, random_);
+    event.damaged = true;
+  }
+  const TimePoint at = now_ + Delay();
+  At(at, std::move(event));
+}
+
+void SimNetwork::MaybeGhost(const Stamp& stamp, NodeId to, const Message& message) {
+  if (!Chance(faults_.ghost)) return;
+  Stamp ghost = stamp;
+  Message copy = message;
+  const auto change_phase = [&](std::int32_t by) {
+    const auto change = [&](auto* m) {
+      if (m != nullptr) m->phase += static_cast<std::uint32_t>(by);
+      return m != nullptr;
+    };
+    return change(std::get_if<PullRequest>(&copy)) || change(std::get_if<PushRequest>(&copy)) ||
+           change(std::get_if<CloseRequest>(&copy));
+  };
+  const bool request = std::holds_alternative<PullRequest>(message) ||
+                       std::holds_alternative<PushRequest>(message) ||
+                       std::holds_alternative<CloseRequest>(message);
+  // Another process has other ids.
+  const auto other_id = [&] { IdOf(copy) ^= 1ull << 61; };
+  const char* name = nullptr;
+  switch (random_.Below(request ? 6 : 2)) {
+    case 0:
+      // Who has not heard of the newer process yet cannot know better.
+      if (stamp.sender == kSchedulerNode
+              ? !places_.at(to).welcomed
+              : to != kSchedulerNode && !request && !heard_.contains({stamp.sender, to})) {
+        return;
+      }
+      if (std::holds_alternative<Register>(message)) return;  // the first to register is the member
+      name = "ghost: earlier incarnation";
+      --(stamp.sender == kSchedulerNode ? ghost.term : ghost.incarnation);
+      if (request) other_id();
+      if (auto* reply =
+              std::get_if<PullReply>(&copy)) {  // with the id of a request that may be waiting, and nonsense
+        reply->values = Buffer::Own(std::vector<float>(reply->values.size() / sizeof(float), 1e9f));
+      }
+      break;
+    case 1:
+      // Workers know replies by their ids, which no other run's request has.
+      if (stamp.sender.role == Role::kShard && to.role == Role::kWorker) return;
+      name = "ghost: other run";
+      ++ghost.run_id;
+      other_id();
+      break;
+    case 2:
+      name = "ghost: earlier slot map";
+      --ghost.generation;
+      other_id();
+      break;
+    case 3:
+      name = "ghost: later slot map";
+      ++ghost.generation;
+      break;
+    case 4:
+      name = "ghost: earlier phase";
+      change_phase(-1);
+      other_id();
+      break;
+    default:
+      name = "ghost: later phase";
+      change_phase(1);
+      break;
+  }
+  ++counts_[name];
+  Inject(ghost, to, copy, now_ + Delay());
+}
+
+void SimNetwork::Trace(const char* what, const Event& event) {
+  if (!trace_) return;
+  auto decoded = Decode(event.frames);
+  std::string more;
+  if (const auto* pull = std::get_if<PullRequest>(&decoded->message)) {
+    more = " clock " + std::to_string(pull->clock) + " table " + std::to_string(pull->table);
+  } else if (const auto* push = std::get_if<PushRequest>(&decoded->message)) {
+    more = " clock " + std::to_string(push->clock) + " table " + std::to_string(push->table) + " node " +
+           std::to_string(push->node);
+  } else if (const auto* pushed = std::get_if<PushReply>(&decoded->message)) {
+    more = " applied " + std::to_string(pushed->applied_parts) + " duplicate " +
+           std::to_string(pushed->duplicate_parts);
+  } else if (const auto* close = std::get_if<CloseRequest>(&decoded->message)) {
+    more = " clock " + std::to_string(close->clock);
+  } else if (const auto* error = std::get_if<ErrorReply>(&decoded->message)) {
+    more = " " + error->text;
+  } else if (const auto* order = std::get_if<PhaseOrder>(&decoded->message)) {
+    more = " phase " + std::to_string(order->phase) + " kind " +
+           std::to_string(static_cast<int>(order->kind)) + " first clock " +
+           std::to_string(order->first_clock);
+  }
+  std::fprintf(stderr, "%12.6f %s %-11s -> %-11s %s %llx%s\n",
+               std::chrono::duration<double>(now_.time_since_epoch()).count(), what,
+               ToString(event.from).c_str(), ToString(event.to).c_str(), MessageName(decoded->message),
+               static_cast<unsigned long long>(RequestIdOf(decoded->message)), more.c_str());
+}
+
+}  // namespace cohort

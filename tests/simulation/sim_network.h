@@ -1,0 +1,101 @@
+// A network in virtual time: one seed decides every delay, loss, repetition, reordering, bit flip, pause and ghost.
+// Every message goes through Encode and Decode. Nodes are the real state machines.
+//
+// A ghost is a message that nobody now alive has sent: of an earlier incarnation of a process, of another run, of a slot
+// map or a phase that is not this one. It must change nothing.
+//
+// A crash is to be a pause that ends in another node with the next incarnation: SetNode replaces it.
+#ifndef COHORT_TESTS_SIMULATION_SIM_NETWORK_H_
+#define COHORT_TESTS_SIMULATION_SIM_NETWORK_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "common/node.h"
+#include "common/random.h"
+#include "common/transport.h"
+#include "common/types.h"
+
+namespace cohort {
+
+// How often each kind of fault was delivered and each path taken.
+using Counts = std::map<std::string, std::uint64_t>;
+
+struct NetworkFaults {
+  double lose = 0, repeat = 0, late = 0, flip = 0, ghost = 0;  // chances per message
+  Duration min_delay{}, max_delay{};
+  Duration max_late{};  // on top, when late
+  double pauses_per_second = 0;
+  Duration max_pause{};
+};
+
+class SimNetwork {
+ public:
+  SimNetwork(std::uint64_t seed, NetworkFaults faults, bool trace);
+
+  // `start` runs at `at`; before that, the node hears nothing.
+  void SetNode(NodeId id, Node* node, TimePoint at, std::function<void(TimePoint, Outbox&)> start);
+  // Puts a message on the wire that no node has sent.
+  void Inject(const Stamp& stamp, NodeId to, const Message& message, TimePoint at);
+  // Until `done` or until `deadline` has passed. False: the deadline; or violation() says what else.
+  bool Run(const std::function<bool()>& done, TimePoint deadline);
+
+  TimePoint now() const { return now_; }
+  const Counts& counts() const { return counts_; }
+  const std::string& violation() const { return violation_; }
+  std::uint64_t events() const { return events_handled_; }
+
+ private:
+  enum class EventKind : std::uint8_t { kStart, kDeliver, kTimer, kPause };
+  struct Event {
+    EventKind kind = EventKind::kTimer;
+    NodeId from, to;
+    Frames frames;
+    std::uint64_t link_number = 0;  // of the message on its link
+    bool damaged = false;
+    bool ghost = false;
+  };
+  struct Place {
+    Node* node = nullptr;
+    std::function<void(TimePoint, Outbox&)> start;
+    bool running = false;
+    bool welcomed = false;
+    TimePoint paused_until{};
+    TimePoint timer = kNever;  // scheduled
+  };
+
+  void At(TimePoint time, Event event);
+  void Handle(Event event);
+  void Deliver(Place& place, Event& event);
+  void SendAll(NodeId from, Node& node, Outbox& out);
+  void SendOne(NodeId from, const Stamp& stamp, Outgoing outgoing);
+  void MaybeGhost(const Stamp& stamp, NodeId to, const Message& message);
+  void ScheduleTimer(NodeId id, Place& place);
+  void Pause();
+  Duration Delay();
+  bool Chance(double p) { return p > 0 && random_.Uniform() < p; }
+  void Trace(const char* what, const Event& event);
+
+  RandomStream random_;
+  const NetworkFaults faults_;
+  const bool trace_;
+  TimePoint now_{};
+  std::uint64_t next_event_ = 0, events_handled_ = 0;
+  std::map<std::pair<TimePoint, std::uint64_t>, Event> events_;
+  std::map<NodeId, Place> places_;
+  std::map<std::pair<NodeId, NodeId>, std::pair<std::uint64_t, std::uint64_t>>
+      links_;                                                          // sent, newest delivered
+  std::set<std::tuple<NodeId, std::size_t, std::uint64_t>> requests_;  // sender, type, id
+  std::set<std::pair<NodeId, NodeId>> heard_;  // answers of the first have reached the second
+  Counts counts_;
+  std::string violation_;
+};
+
+}  // namespace cohort
+
+#endif  // COHORT_TESTS_SIMULATION_SIM_NETWORK_H_

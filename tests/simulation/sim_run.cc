@@ -1,0 +1,504 @@
+#include "tests/simulation/sim_run.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "scheduler/coordinator.h"
+#include "server/shard.h"
+#include "tests/simulation/sim_worker.h"
+#include "tests/support/workload.h"
+
+namespace cohort {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+template <typename T, std::size_t N>
+T Pick(RandomStream& random, const T (&values)[N]) {
+  return values[random.Below(N)];
+}
+
+// What the seed decides.
+struct Shape {
+  SimPlan plan;
+  std::uint32_t shards = 1, epochs = 1;
+  std::uint64_t credit_bytes = 0;
+  std::uint32_t request_rows = 0;
+  Duration max_compute{};
+  NetworkFaults faults;
+  Duration max_start{};  // processes start within
+
+  std::string Describe() const {
+    const char* consistency = plan.consistency == Consistency::kBsp   ? "bsp"
+                              : plan.consistency == Consistency::kSsp ? "ssp"
+                                                                      : "asp";
+    return std::string(consistency) + (plan.workload.whole ? ", whole" : ", bits") + ", " +
+           std::to_string(plan.workers) + " workers, " + std::to_string(shards) + " shards, " +
+           std::to_string(plan.slices) + " slices, staleness " + std::to_string(plan.staleness) + ", " +
+           std::to_string(epochs) + " epochs of " + std::to_string(plan.train_rows) + " rows in batches of " +
+           std::to_string(plan.batch_size) + ", credit " + std::to_string(credit_bytes) + ", request_rows " +
+           std::to_string(request_rows) + ", " +
+           OptimizerName(plan.workload.Table(kEmbeddingTable).optimizer.kind);
+  }
+};
+
+Shape DrawShape(std::uint64_t seed) {
+  RandomStream random(seed, 0x7368);
+  Shape shape;
+  SimPlan& plan = shape.plan;
+  plan.workers = 1 + static_cast<std::uint32_t>(random.Below(5));
+  shape.shards = 1 + static_cast<std::uint32_t>(random.Below(4));
+  const std::uint64_t kind = random.Below(4);
+  plan.consistency = kind < 2 ? Consistency::kBsp : kind == 2 ? Consistency::kSsp : Consistency::kAsp;
+  const bool bsp = plan.consistency == Consistency::kBsp;
+  if (plan.consistency == Consistency::kSsp) plan.staleness = static_cast<std::uint32_t>(random.Below(4));
+  plan.slices = bsp ? 1u << random.Below(5) : 1u;
+  shape.epochs = 1 + static_cast<std::uint32_t>(random.Below(2));
+  if (bsp) {
+    plan.batch_size = 1 + static_cast<std::uint32_t>(random.Below(40));
+    const std::uint64_t batches = 1 + random.Below(8);
+    plan.train_rows = std::max<std::uint64_t>(1, batches * plan.batch_size - random.Below(plan.batch_size));
+  } else {
+    plan.batch_size = plan.workers * (200 + static_cast<std::uint32_t>(random.Below(1000)));
+    plan.train_rows = 1 + random.Below(5000);
+  }
+  plan.test_rows = 1 + random.Below(random.Below(4) == 0 ? 3000 : 300);
+
+  Workload& workload = plan.workload;
+  workload.seed = RandomBits(seed, 0x77);
+  workload.whole = !bsp || random.Below(2) == 0;
+  workload.keys_per_row = 1 + static_cast<std::uint32_t>(random.Below(3));
+  workload.key_pool = Pick(random, {3ull, 40ull, 300ull});
+  TableSpec dense;
+  dense.id = kDenseTable;
+  dense.name = "dense";
+  dense.kind = TableKind::kDense;
+  dense.dim = Pick(random, {1u, 4u});
+  dense.row_count = Pick(random, {1ull, 5ull, 40ull});
+  TableSpec sparse;
+  sparse.id = kEmbeddingTable;
+  sparse.name = "embeddings";
+  sparse.dim = Pick(random, {1u, 2u, 5u});
+  if (workload.whole) {
+    sparse.optimizer.learning_rate = dense.optimizer.learning_rate = 1.0f;
+    sparse.init = dense.init = {{0, 3.0f, 0.0f}};
+  } else {
+    sparse.init = dense.init = {{0, 0.0f, 0.5f}};
+    for (OptimizerSpec* optimizer : {&sparse.optimizer, &dense.optimizer}) {
+      optimizer->kind = static_cast<OptimizerKind>(random.Below(6));
+      optimizer->learning_rate = 0.05f;
+      optimizer->ftrl_l1 = 0.001f;
+    }
+  }
+  workload.tables = {dense, sparse};
+
+  shape.credit_bytes = Pick(random, {300ull, 2000ull, 20000ull, 1ull << 20});
+  shape.request_rows = Pick(random, {3u, 20u, 100u, 4096u});
+  shape.max_compute = Pick<Duration>(random, {microseconds(10), milliseconds(2), milliseconds(30)});
+  NetworkFaults& faults = shape.faults;
+  const bool calm = random.Below(10) == 0;
+  faults.min_delay = microseconds(50);
+  faults.max_delay = Pick<Duration>(random, {microseconds(60), milliseconds(1), milliseconds(10)});
+  shape.max_start = Pick<Duration>(random, {milliseconds(1), milliseconds(300)});
+  if (calm) return shape;
+  faults.lose = Pick(random, {0.0, 0.01, 0.05, 0.15});
+  faults.repeat = Pick(random, {0.0, 0.01, 0.05, 0.15});
+  faults.late = Pick(random, {0.0, 0.01, 0.03});
+  faults.max_late = Pick<Duration>(random, {milliseconds(100), milliseconds(1500)});
+  faults.flip = Pick(random, {0.0, 0.01, 0.03});
+  faults.ghost = Pick(random, {0.0, 0.02, 0.05});
+  faults.pauses_per_second = Pick(random, {0.0, 2.0, 10.0});
+  faults.max_pause = Pick<Duration>(random, {milliseconds(50), milliseconds(600)});
+  return shape;
+}
+
+// ---------------------------------------------------------------- what must come out
+
+// The model after each epoch, on one process.
+std::vector<PlainTables> ExpectedAfterEpochs(const SimPlan& plan, std::uint32_t epochs) {
+  const Workload& workload = plan.workload;
+  PlainModel model(workload);
+  std::vector<PlainTables> after;
+  for (std::uint32_t epoch = 0; epoch < epochs; ++epoch) {
+    const Lookup weights = [&](TableId table, Key key) { return model.Weights(table, key, false); };
+    if (workload.whole) {
+      // Sums of whole numbers at rate 1: the order does not matter.
+      model.Apply(workload.Gradients(epoch, 0, plan.train_rows, {}, weights));
+      after.push_back(model.tables());
+      continue;
+    }
+    for (std::uint64_t batch = 0; batch < plan.BatchesPerEpoch(); ++batch) {
+      std::vector<std::optional<PlainTables>> slices(plan.slices);
+      for (std::uint32_t slice = 0; slice < plan.slices; ++slice) {
+        const RowRange rows = RowsOfSlice(plan.train_rows, plan.batch_size, plan.slices, batch, slice);
+        if (rows.begin < rows.end)
+          slices[slice] = workload.Gradients(epoch, rows.begin, rows.end, {}, weights);
+      }
+      model.Apply(*PlainTreeSum(slices, 0, plan.slices));
+    }
+    after.push_back(model.tables());
+  }
+  return after;
+}
+
+// Adds what the owners of markers have pushed by now.
+void AddMarkers(const SimPlan& plan, const Markers& markers, PlainTables* tables) {
+  const TableSpec& spec = plan.workload.Table(kEmbeddingTable);
+  for (std::uint32_t owner = 0; owner < markers.owners(); ++owner) {
+    if (markers.CountOf(owner) == 0) continue;
+    for (Key key : markers.KeysOfOwner(owner)) {
+      PlainRow& row = (*tables)[kEmbeddingTable][RingPosition(spec, key)];
+      if (row.values.empty()) row = {key, std::vector<float>(spec.dim, spec.init[0].mean)};
+      for (float& value : row.values) value += static_cast<float>(markers.CountOf(owner));
+    }
+  }
+}
+
+std::string Difference(const PlainTables& expected, const PlainTables& found) {
+  for (TableId table : {kDenseTable, kEmbeddingTable}) {
+    const auto of = [&](const PlainTables& tables) {
+      return tables.contains(table) ? tables.at(table) : PlainRows();
+    };
+    const PlainRows want = of(expected), have = of(found);
+    for (const auto& [position, row] : want) {
+      auto at = have.find(position);
+      const std::string name = "table " + std::to_string(table) + " key " + std::to_string(row.key);
+      if (at == have.end()) return name + " has no row";
+      for (std::size_t i = 0; i < row.values.size(); ++i) {
+        if (i < at->second.values.size() &&
+            std::memcmp(&row.values[i], &at->second.values[i], sizeof(float)) == 0) {
+          continue;
+        }
+        char text[96];
+        std::snprintf(text, sizeof(text), " value %zu is %.9g, expected %.9g", i,
+                      static_cast<double>(i < at->second.values.size() ? at->second.values[i] : NAN),
+                      static_cast<double>(row.values[i]));
+        return name + text;
+      }
+    }
+    if (want.size() != have.size()) {
+      return "table " + std::to_string(table) + " has " + std::to_string(have.size()) + " rows, expected " +
+             std::to_string(want.size());
+    }
+  }
+  return {};
+}
+
+PlainTables RowsOf(const EmbeddingTable& table) {
+  PlainTables out;
+  std::vector<RowRef> rows;
+  table.SortedRows(&rows);
+  for (const RowRef& row : rows) {
+    out[table.spec().id][RingPosition(table.spec(), row.key)] = {
+        row.key, std::vector<float>(row.row, row.row + table.optimizer().row_floats())};
+  }
+  return out;
+}
+
+// Merges a shard's rows in; a row at two shards, or at one that does not own it, is wrong.
+std::string Merge(const PlainTables& part, std::uint32_t shard, std::uint32_t shards, PlainTables* all) {
+  const SlotMap map = SlotMap::Even(shards);
+  for (const auto& [table, rows] : part) {
+    for (const auto& [position, row] : rows) {
+      if (map.ShardOfGroup(GroupOf(position)) != shard || !(*all)[table].emplace(position, row).second) {
+        return "shard " + std::to_string(shard) + " holds key " + std::to_string(row.key) +
+               ", which is not its own";
+      }
+    }
+  }
+  return {};
+}
+
+// ---------------------------------------------------------------- the parts of the cluster
+
+// Keeps what shards write.
+class MemoryStore : public SnapshotStore {
+ public:
+  SnapshotDone Write(const std::string& directory, std::uint32_t shard,
+                     std::span<const EmbeddingTable* const> tables) override {
+    PlainTables& part = snapshots[directory][shard];
+    part.clear();
+    for (const EmbeddingTable* table : tables) part.merge(RowsOf(*table));
+    SnapshotDone done;
+    done.file = "shard " + std::to_string(shard);
+    return done;
+  }
+  Status Load(const std::string&, const OwnedGroups&, std::span<EmbeddingTable* const>) override {
+    return {};
+  }
+
+  std::map<std::string, std::map<std::uint32_t, PlainTables>> snapshots;
+};
+
+class CheckingSink : public ScoreSink {
+ public:
+  CheckingSink(const SimPlan& plan, const std::vector<PlainTables>& expected)
+      : plan_(plan), expected_(expected) {}
+  Status OnPhase(const PhaseOrder& order) override {
+    epoch_ = order.epoch;
+    next_row_ = 0;
+    return {};
+  }
+  Status OnBlock(const ScoreBlock& block) override {
+    const auto predictions = block.predictions.As<float>(), labels = block.labels.As<float>();
+    for (std::uint32_t i = 0; i < block.rows; ++i, ++next_row_) {
+      const Lookup weights = [&](TableId table, Key key) -> const float* {
+        static const std::vector<float> kZeros(16, 0.0f);
+        const PlainTables& tables = expected_[epoch_];
+        auto rows = tables.find(table);
+        if (rows == tables.end()) return kZeros.data();
+        auto row = rows->second.find(RingPosition(plan_.workload.Table(table), key));
+        return row == rows->second.end() ? kZeros.data() : row->second.values.data();
+      };
+      if (block.first_row + i != next_row_ || labels[i] != static_cast<float>(next_row_)) {
+        return {ErrorCode::kInternal, "row " + std::to_string(block.first_row + i) + " scored out of order"};
+      }
+      const float expected = plan_.workload.PredictionOf(kTestRows + next_row_, weights);
+      if (predictions[i] != expected) {
+        return {ErrorCode::kInternal, "row " + std::to_string(next_row_) + " scored " +
+                                          std::to_string(predictions[i]) + ", expected " +
+                                          std::to_string(expected)};
+      }
+    }
+    return {};
+  }
+  Status OnPhaseEnd() override {
+    ++phases;
+    return next_row_ == plan_.test_rows ? Status() : Status(ErrorCode::kInternal, "rows were not scored");
+  }
+  std::uint64_t phases = 0;
+
+ private:
+  const SimPlan& plan_;
+  const std::vector<PlainTables>& expected_;
+  std::uint32_t epoch_ = 0;
+  std::uint64_t next_row_ = 0;
+};
+
+// Adds parts in the order in which they came, whatever the tree says.
+void SumInOrder(std::uint32_t dim, std::span<const GradientView> parts, GradientRows* out) {
+  GradientRows sum, next;
+  for (const GradientView& part : parts) {
+    AddRows(dim, sum, part, &next);
+    std::swap(sum, next);
+  }
+  *out = sum;
+}
+
+class ForgetfulShard : public Shard {
+ public:
+  using Shard::Shard;
+
+ protected:
+  bool CountOnce(std::uint32_t, const PushName&, int) override { return true; }
+  void Sum(std::uint32_t dim, std::span<const std::uint16_t>, std::span<const GradientView> parts,
+           GradientRows* out) override {
+    SumInOrder(dim, parts, out);
+  }
+};
+
+class ImpatientShard : public Shard {
+ public:
+  using Shard::Shard;
+
+ protected:
+  void Sum(std::uint32_t dim, std::span<const std::uint16_t>, std::span<const GradientView> parts,
+           GradientRows* out) override {
+    SumInOrder(dim, parts, out);
+  }
+};
+
+RunPlan PlanOf(const Shape& shape, std::uint64_t run_id) {
+  RunPlan plan;
+  plan.run_id = run_id;
+  plan.term = 7;
+  plan.shards = shape.shards;
+  plan.workers = shape.plan.workers;
+  plan.seed = shape.plan.workload.seed;
+  plan.consistency = shape.plan.consistency;
+  plan.staleness = shape.plan.staleness;
+  plan.slices = shape.plan.slices;
+  plan.batch_size = shape.plan.batch_size;
+  plan.shuffle_rows = 1;
+  plan.rows[static_cast<std::size_t>(Split::kTrain)] = shape.plan.train_rows;
+  plan.rows[static_cast<std::size_t>(Split::kTest)] = shape.plan.test_rows;
+  plan.prediction_columns = 1;
+  plan.tables = shape.plan.workload.tables;
+  for (std::uint32_t epoch = 0; epoch < shape.epochs; ++epoch) {
+    plan.steps.push_back(PlanStep::Phase(PhaseKind::kTrain, epoch, Split::kTrain));
+    plan.steps.push_back(
+        PlanStep::Phase(epoch % 2 == 0 ? PhaseKind::kScore : PhaseKind::kEvaluate, epoch, Split::kTest));
+    plan.steps.push_back(PlanStep::Snapshot(std::to_string(epoch)));
+  }
+  plan.startup = seconds(20);
+  plan.heartbeat = milliseconds(200);
+  plan.dead_after = seconds(5);
+  plan.retry = milliseconds(60);
+  plan.request = seconds(20);
+  plan.wait = seconds(40);
+  plan.stop = seconds(5);
+  return plan;
+}
+
+}  // namespace
+
+SimOutcome Simulate(std::uint64_t seed, PlantedBug bug, bool trace) {
+  const Shape shape = DrawShape(seed);
+  const SimPlan& plan = shape.plan;
+  SimOutcome outcome;
+  outcome.shape = shape.Describe();
+  SimNetwork network(seed, shape.faults, trace);
+  RandomStream random(seed, 0x72756e);
+  const std::uint64_t run_id = 1 + random.Below(1000);
+  const std::uint32_t incarnation = 1 + static_cast<std::uint32_t>(random.Below(3));
+
+  Markers markers(plan);
+  const std::vector<PlainTables> expected = ExpectedAfterEpochs(plan, shape.epochs);
+  CheckingSink sink(plan, expected);
+  MemoryStore store;
+  Coordinator coordinator(PlanOf(shape, run_id), &sink, nullptr);
+  const auto start_at = [&] {
+    return TimePoint(Duration(random.Below(static_cast<std::uint64_t>(shape.max_start.count()) + 1)));
+  };
+  network.SetNode(kSchedulerNode, &coordinator, start_at(),
+                  [&](TimePoint now, Outbox&) { coordinator.Start(now); });
+
+  SchedulerClient::Options follow;
+  follow.heartbeat = milliseconds(200);
+  follow.retry = milliseconds(60);
+  follow.dead_after = seconds(10);
+  follow.startup = seconds(20);
+  follow.run_id = run_id;
+  follow.incarnation = incarnation;
+
+  std::vector<std::unique_ptr<Shard>> shards;
+  for (std::uint32_t index = 0; index < shape.shards; ++index) {
+    ShardOptions options{
+        Register{0, index, "sim:" + std::to_string(index), "sim", index, "avx2"}, follow, {}};
+    const NodeId self = ShardNode(index);
+    shards.push_back(
+        bug == PlantedBug::kNoDuplicateCheck    ? std::make_unique<ForgetfulShard>(self, options, store)
+        : bug == PlantedBug::kSumInArrivalOrder ? std::make_unique<ImpatientShard>(self, options, store)
+                                                : std::make_unique<Shard>(self, options, store));
+    Shard* shard = shards.back().get();
+    network.SetNode(self, shard, start_at(), [shard](TimePoint now, Outbox& out) { shard->Start(now, out); });
+    // A push that an earlier life of a worker sent arrives before the shard has joined.
+    if (shape.faults.ghost > 0) {
+      network.Inject(Stamp{WorkerNode(0), run_id, 0, 0, 7, 1}, self, CloseRequest{1ull << 62, 1, 5},
+                     TimePoint(shape.max_start / 2));
+    }
+  }
+  ParameterClient::Options parameters;
+  parameters.retry = milliseconds(60);
+  parameters.request_deadline = seconds(20);
+  parameters.wait_deadline = seconds(60);
+  parameters.credit_bytes = shape.credit_bytes;
+  parameters.request_rows = shape.request_rows;
+  parameters.incarnation = incarnation;
+  ParameterClientFaults client_faults;
+  client_faults.close_before_acknowledgements = bug == PlantedBug::kCloseBeforeAcknowledgements;
+  std::vector<std::unique_ptr<SimWorker>> workers;
+  for (std::uint32_t index = 0; index < plan.workers; ++index) {
+    // Some are slower than others.
+    const Duration compute = shape.max_compute * (random.Below(4) == 0 ? 5 : 1);
+    workers.push_back(
+        std::make_unique<SimWorker>(index, plan, &markers, follow, parameters, client_faults, compute, seed));
+    SimWorker* worker = workers.back().get();
+    network.SetNode(WorkerNode(index), worker, start_at(),
+                    [worker](TimePoint now, Outbox& out) { worker->Start(now, out); });
+  }
+
+  const TimePoint deadline(seconds(300));
+  const auto broken = [&] {
+    for (const auto& worker : workers) {
+      if (!worker->violation().empty() || !worker->failure().ok()) return true;
+    }
+    return false;
+  };
+  const bool ended = network.Run([&] { return coordinator.finished() || broken(); }, deadline);
+  outcome.virtual_time = network.now().time_since_epoch();
+
+  // ---- judgement
+  const auto violated = [&](const std::string& what) {
+    if (outcome.violation.empty()) outcome.violation = what;
+  };
+  if (!network.violation().empty()) violated(network.violation());
+  for (const auto& worker : workers) {
+    if (!worker->violation().empty()) violated(worker->violation());
+    if (!worker->failure().ok()) violated("a worker failed: " + worker->failure().text());
+  }
+  if (!ended) {
+    std::string waiting = coordinator.WaitingFor();
+    for (const auto& worker : workers) waiting += "; " + worker->Waiting(network.now());
+    violated("not ended after " + std::to_string(network.now().time_since_epoch().count() / 1000000) +
+             " ms of virtual time: " + waiting);
+  }
+  if (!coordinator.verdict().ok()) violated("the run failed: " + coordinator.verdict().text());
+  if (outcome.violation.empty()) {
+    PlainTables found;
+    for (std::uint32_t index = 0; index < shape.shards; ++index) {
+      for (TableId table : {kDenseTable, kEmbeddingTable}) {
+        if (auto wrong = Merge(RowsOf(*shards[index]->table(table)), index, shape.shards, &found);
+            !wrong.empty()) {
+          violated(wrong);
+        }
+      }
+    }
+    PlainTables final_rows = expected.back();
+    AddMarkers(plan, markers, &final_rows);
+    if (auto wrong = Difference(final_rows, found); !wrong.empty()) violated("final model: " + wrong);
+    for (std::uint32_t epoch = 0; epoch < shape.epochs; ++epoch) {
+      PlainTables snapshot;
+      for (auto& [shard, part] : store.snapshots[std::to_string(epoch)]) {
+        if (auto wrong = Merge(part, shard, shape.shards, &snapshot); !wrong.empty()) violated(wrong);
+      }
+      PlainTables wanted = expected[epoch];
+      if (plan.workload.whole) {  // how far the markers had come is known at the end only
+        if (epoch + 1 < shape.epochs) {
+          for (Key key : markers.all())
+            snapshot[kEmbeddingTable].erase(RingPosition(plan.workload.Table(kEmbeddingTable), key));
+        } else {
+          wanted = final_rows;
+        }
+      }
+      if (auto wrong = Difference(wanted, snapshot); !wrong.empty()) {
+        violated("snapshot after epoch " + std::to_string(epoch) + ": " + wrong);
+      }
+    }
+  }
+
+  // ---- what happened
+  Counts& counts = outcome.counts;
+  counts = network.counts();
+  for (const auto& shard : shards) {
+    for (std::size_t event = 0; event < static_cast<std::size_t>(ShardEvent::kCount); ++event) {
+      counts[std::string("shard: ") + ShardEventName(static_cast<ShardEvent>(event))] +=
+          shard->count(static_cast<ShardEvent>(event));
+    }
+  }
+  for (const auto& worker : workers) {
+    const ParameterClientCounters& c = worker->parameters().counters();
+    counts["worker: request sent again"] += c.retries;
+    counts["worker: parked notice"] += c.parked;
+    counts["worker: refused for now, asked again"] += c.refused;
+    counts["worker: late or repeated reply ignored"] += c.stale_replies;
+    counts["worker: waited for credit"] += c.credit_waits;
+    counts["worker: close held for acknowledgements"] += c.held_closes;
+    counts["worker: absent row pulled"] += c.absent_rows;
+    counts["worker: push part acknowledged as duplicate"] += c.parts_duplicated;
+    counts["worker: clock without data"] += worker->clocks_without_data();
+  }
+  counts["scheduler: message ignored"] += coordinator.ignored_messages();
+  counts["scheduler: lease granted"] += coordinator.leases().journal().size();
+  return outcome;
+}
+
+}  // namespace cohort

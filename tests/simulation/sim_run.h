@@ -1,0 +1,42 @@
+// One simulated run: a cluster, a plan and a network drawn from a seed; the real Coordinator, Shards and clients; and
+// the judgement of what came out.
+//
+// Invariants:
+//  - every acknowledged push counts exactly once: with whole-number gradients and plain SGD at rate 1 the model is the
+//    exact sum, in every consistency, after every epoch and in every snapshot;
+//  - bsp equals the single-process reference (workload.h) bit for bit, optimizer state included;
+//  - no pull shows less than its consistency demands, nor more than was pushed (Markers);
+//  - scoring hands over every row once, in order, with the reference's predictions;
+//  - the run ends well before its virtual deadline, and no damaged frame or ghost changes anything.
+#ifndef COHORT_TESTS_SIMULATION_SIM_RUN_H_
+#define COHORT_TESTS_SIMULATION_SIM_RUN_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "common/types.h"
+#include "tests/simulation/sim_network.h"
+
+namespace cohort {
+
+// Bugs of ours, to be found.
+enum class PlantedBug : std::uint8_t {
+  kNone,
+  kNoDuplicateCheck,
+  kCloseBeforeAcknowledgements,
+  kSumInArrivalOrder
+};
+
+struct SimOutcome {
+  std::string violation;  // empty: all invariants held
+  std::string shape;      // of the cluster, in a line
+  Counts counts;
+  Duration virtual_time{};
+};
+
+SimOutcome Simulate(std::uint64_t seed, PlantedBug bug = PlantedBug::kNone, bool trace = false);
+
+}  // namespace cohort
+
+#endif  // COHORT_TESTS_SIMULATION_SIM_RUN_H_

@@ -1,0 +1,138 @@
+// The protocol under faults, in virtual time. COHORT_SIM_SEEDS says how many seeds (default 500), COHORT_SIM_FIRST the
+// first one, COHORT_SIM_SEED runs one alone with a trace of every message.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "tests/simulation/sim_run.h"
+
+namespace cohort {
+namespace {
+
+std::uint64_t FromEnvironment(const char* name, std::uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+// Every kind of fault that must have been delivered, and every path that must have been taken, over all seeds.
+constexpr const char* kRequired[] = {"fault: lost",
+                                     "fault: repeated",
+                                     "fault: very late",
+                                     "fault: overtaken",
+                                     "fault: bit flipped, frame refused",
+                                     "fault: pause",
+                                     "fault: event during a pause",
+                                     "fault: receiver not there yet",
+                                     "ghost: earlier incarnation",
+                                     "ghost: other run",
+                                     "ghost: earlier slot map",
+                                     "ghost: later slot map",
+                                     "ghost: earlier phase",
+                                     "ghost: later phase",
+                                     "path: sent again: PullRequest",
+                                     "path: sent again: PushRequest",
+                                     "path: sent again: CloseRequest",
+                                     "path: sent again: Register",
+                                     "path: sent again: PhaseOrder",
+                                     "path: sent again: PhaseDone",
+                                     "path: sent again: LeaseRequest",
+                                     "path: sent again: ScoreBlock",
+                                     "path: sent again: SnapshotOrder",
+                                     "path: sent again: SnapshotDone",
+                                     "shard: pull_answered",
+                                     "shard: pull_parked",
+                                     "shard: pull_parked_again",
+                                     "shard: pull_released",
+                                     "shard: push_applied",
+                                     "shard: push_held",
+                                     "shard: push_duplicate",
+                                     "shard: clock_applied",
+                                     "shard: close",
+                                     "shard: close_repeated",
+                                     "shard: phase_begun",
+                                     "shard: snapshot",
+                                     "shard: stale_generation",
+                                     "shard: future_generation",
+                                     "shard: stale_incarnation",
+                                     "shard: stale_phase",
+                                     "shard: future_phase",
+                                     "shard: not_ready",
+                                     "shard: wrong_run",
+                                     "worker: request sent again",
+                                     "worker: parked notice",
+                                     "worker: refused for now, asked again",
+                                     "worker: late or repeated reply ignored",
+                                     "worker: waited for credit",
+                                     "worker: close held for acknowledgements",
+                                     "worker: absent row pulled",
+                                     "worker: push part acknowledged as duplicate",
+                                     "worker: clock without data",
+                                     "scheduler: message ignored",
+                                     "scheduler: lease granted"};
+
+TEST(Simulation, InvariantsHoldUnderEveryFault) {
+  if (const char* one = std::getenv("COHORT_SIM_SEED")) {
+    const std::uint64_t seed = std::strtoull(one, nullptr, 10);
+    const SimOutcome outcome = Simulate(seed, PlantedBug::kNone, true);
+    std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed), outcome.shape.c_str());
+    EXPECT_EQ(outcome.violation, "");
+    return;
+  }
+  const std::uint64_t first = FromEnvironment("COHORT_SIM_FIRST", 1),
+                      seeds = FromEnvironment("COHORT_SIM_SEEDS", 500);
+  Counts total;
+  std::uint64_t violations = 0;
+  Duration virtual_time{};
+  for (std::uint64_t seed = first; seed < first + seeds && violations < 10; ++seed) {
+    const SimOutcome outcome = Simulate(seed);
+    if (!outcome.violation.empty()) {
+      ++violations;
+      ADD_FAILURE() << "seed " << seed << " (" << outcome.shape << "): " << outcome.violation
+                    << "\n  again with a trace: COHORT_SIM_SEED=" << seed;
+    }
+    for (const auto& [name, count] : outcome.counts) total[name] += count;
+    virtual_time += outcome.virtual_time;
+  }
+  std::printf("%llu seeds, %.0f s of virtual time, %llu violations\n", static_cast<unsigned long long>(seeds),
+              std::chrono::duration<double>(virtual_time).count(),
+              static_cast<unsigned long long>(violations));
+  for (const auto& [name, count] : total)
+    std::printf("  %12llu  %s\n", static_cast<unsigned long long>(count), name.c_str());
+  if (seeds < 500) return;  // too few to have met everything
+  for (const char* name : kRequired) EXPECT_GT(total[name], 0u) << "never happened: " << name;
+}
+
+// A bug of ours must not get past the invariants.
+void ExpectFound(PlantedBug bug, const char* name) {
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    const SimOutcome outcome = Simulate(seed, bug);
+    if (outcome.violation.empty()) continue;
+    std::printf("%s: found with seed %llu: %s\n", name, static_cast<unsigned long long>(seed),
+                outcome.violation.c_str());
+    return;
+  }
+  ADD_FAILURE() << name << " was not found within 200 seeds";
+}
+
+TEST(Simulation, FindsAMissingDuplicateCheck) {
+  ExpectFound(PlantedBug::kNoDuplicateCheck, "no duplicate check");
+}
+TEST(Simulation, FindsACloseBeforeTheAcknowledgements) {
+  ExpectFound(PlantedBug::kCloseBeforeAcknowledgements, "a close before the acknowledgements");
+}
+TEST(Simulation, FindsASumInArrivalOrder) {
+  ExpectFound(PlantedBug::kSumInArrivalOrder, "a sum in arrival order");
+}
+
+TEST(Simulation, OneSeedIsOneRun) {
+  for (std::uint64_t seed : {3ull, 17ull, 99ull}) {
+    const SimOutcome once = Simulate(seed), again = Simulate(seed);
+    EXPECT_EQ(once.counts, again.counts);
+    EXPECT_EQ(once.virtual_time, again.virtual_time);
+  }
+}
+
+}  // namespace
+}  // namespace cohort
