@@ -11,8 +11,9 @@ namespace cohort {
 SliceSum::SliceSum(std::uint64_t dense_count, std::uint32_t embedding_dim)
     : dense_count_(dense_count), dim_(embedding_dim) {}
 
-void SliceSum::Start(std::uint32_t slices) {
+void SliceSum::Start(std::uint32_t slices, SliceRange own) {
   slices_ = slices;
+  own_nodes_ = MaximalNodes(slices, own.begin, own.end);
   parts_.clear();
 }
 
@@ -38,17 +39,36 @@ void SliceSum::Add(const Slice& slice, const std::vector<Key>& keys,
   // The right child has just come: its sibling on the left is complete.
   while (parts_.size() >= 2 && parts_.back().node % 2 == 1 &&
          parts_[parts_.size() - 2].node + 1 == parts_.back().node) {
-    Part right = std::move(parts_.back());
-    parts_.pop_back();
-    Part& left = parts_.back();
-    float* a = left.dense->data();
-    const float* b = right.dense->data();
-    for (std::size_t i = 0; i < left.dense->size(); ++i) a[i] += b[i];
-    std::shared_ptr<GradientRows> sum = rows_pool_.Take();
-    AddRows(dim_, *left.embedding, *right.embedding, sum.get());
-    left.embedding = std::move(sum);
-    left.node /= 2;
+    AddLastTwo(parts_.back().node / 2);
   }
+}
+
+void SliceSum::Finish() {
+  if (parts_.empty()) return;
+  // Absent slices are the batch's last ones, so only the last sub-tree that has any rows can lack some. What it has is a
+  // run of slices from its first on: ever smaller complete sub-trees, each the left child beside all that follow it.
+  const std::uint32_t last = SlicesOfNode(slices_, parts_.back().node).begin;
+  const auto holder = std::find_if(own_nodes_.begin(), own_nodes_.end(), [&](std::uint16_t node) {
+    return SlicesOfNode(slices_, node).end > last;
+  });
+  COHORT_CHECK(holder != own_nodes_.end());
+  const std::uint32_t first = SlicesOfNode(slices_, *holder).begin;
+  while (parts_.size() >= 2 && SlicesOfNode(slices_, parts_[parts_.size() - 2].node).begin >= first)
+    AddLastTwo(*holder);
+  parts_.back().node = *holder;
+}
+
+void SliceSum::AddLastTwo(std::uint16_t node) {
+  Part right = std::move(parts_.back());
+  parts_.pop_back();
+  Part& left = parts_.back();
+  float* a = left.dense->data();
+  const float* b = right.dense->data();
+  for (std::size_t i = 0; i < left.dense->size(); ++i) a[i] += b[i];
+  std::shared_ptr<GradientRows> sum = rows_pool_.Take();
+  AddRows(dim_, *left.embedding, *right.embedding, sum.get());
+  left.embedding = std::move(sum);
+  left.node = node;
 }
 
 }  // namespace cohort

@@ -24,8 +24,8 @@ class SliceSum {
 
   SliceSum(std::uint64_t dense_count, std::uint32_t embedding_dim);
 
-  // Begins a batch of `slices` slices.
-  void Start(std::uint32_t slices);
+  // Begins a batch of `slices` slices, of which `own` are this worker's.
+  void Start(std::uint32_t slices, SliceRange own);
   // Memory for the next slice's gradients: dense_count floats, and rows x dim floats for its `rows` distinct
   // keys.
   void Prepare(std::size_t rows);
@@ -33,13 +33,20 @@ class SliceSum {
   float* embedding() { return next_.embedding->values.data(); }
   // Adds the prepared gradients. Slices come in ascending order, without gaps.
   void Add(const Slice& slice, const std::vector<Key>& keys, const std::vector<std::uint64_t>& positions);
-  // The sums by ascending first slice. Valid until Start.
+  // No more slices: those that did not come hold no rows. Leaves one part for each maximal sub-tree of the own slices that
+  // has any.
+  void Finish();
+  // After Finish: the sums by ascending first slice. Valid until Start.
   const std::vector<Part>& parts() const { return parts_; }
 
  private:
+  // Replaces the last two parts by their sum, which becomes the part of `node`.
+  void AddLastTwo(std::uint16_t node);
+
   const std::uint64_t dense_count_;
   const std::uint32_t dim_;
   std::uint32_t slices_ = 1;
+  std::vector<std::uint16_t> own_nodes_;
   Part next_;
   std::vector<Part> parts_;  // a stack: neighbours that are siblings are added at once
   ObjectPool<std::vector<float>> dense_pool_;

@@ -155,7 +155,8 @@ Status Trainer::Step(const PulledBatch& pulled, std::uint32_t slices, WorkerLoop
   {
     Stopwatch watch(StepPart::kCompute, &progress_);
     model_.SetDense(pulled.dense.data());
-    sum_.Start(slices);
+    const bool bsp = config_.train.consistency == Consistency::kBsp;
+    sum_.Start(slices, bsp ? SlicesOfWorker(slices, workers_, worker_) : SliceRange{0, 1});
     for (std::size_t s = 0; s < batch.slice_count; ++s) {
       const Slice& slice = batch.slices[s];
       sum_.Prepare(slice.distinct.size());
@@ -167,6 +168,7 @@ Status Trainer::Step(const PulledBatch& pulled, std::uint32_t slices, WorkerLoop
         progress_.loss_sum[task] += slice_loss_[task];
       COHORT_RETURN_IF_ERROR(loop.Breathe());
     }
+    sum_.Finish();
     const double seconds = watch.Seconds();
     COHORT_RETURN_IF_ERROR(
         SlowDown(std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds)), loop));

@@ -51,7 +51,10 @@ class Job {
     workers_ = welcome.worker_count;
     COHORT_ASSIGN_OR_RETURN(config_,
                             ParseRunConfig(welcome.run_config, "the scheduler's run configuration", ""));
-    COHORT_RETURN_IF_ERROR(UseKernels(welcome.kernels));
+    if (!UseKernels(welcome.kernels.c_str())) {
+      return Status(ErrorCode::kUnavailable,
+                    "this host cannot run the kernels '" + welcome.kernels + "' that the job uses");
+    }
     COHORT_ASSIGN_OR_RETURN(std::unique_ptr<DatasetReader> dataset, DatasetReader::Open(config_.data));
     DatasetInfo trained_on = dataset->info();
     if (!welcome.model_path.empty()) {

@@ -16,14 +16,13 @@ constexpr std::uint64_t kDense = 300;
 
 float Noise(std::uint64_t a, std::uint64_t b) { return UniformFloat(RandomBits(5, a, b)) - 0.5f; }
 
-// Sums the slices [begin, end) of a made-up batch.
-std::vector<SliceSum::Part> SumOf(SliceSum& sum, std::uint32_t slices, std::uint32_t begin,
-                                  std::uint32_t end) {
+// Sums the slices [own.begin, min(own.end, end)) of a made-up batch: those from `end` on are absent.
+std::vector<SliceSum::Part> SumOf(SliceSum& sum, std::uint32_t slices, SliceRange own, std::uint32_t end) {
   std::vector<Key> keys(40);
   std::vector<std::uint64_t> positions(40);
   for (std::size_t i = 0; i < 40; ++i) positions[i] = i << 58, keys[i] = 1000 + i;
-  sum.Start(slices);
-  for (std::uint32_t s = begin; s < end; ++s) {
+  sum.Start(slices, own);
+  for (std::uint32_t s = own.begin; s < std::min(own.end, end); ++s) {
     Slice slice;
     slice.index = s;
     for (std::uint32_t i = 0; i < 40; ++i) {
@@ -34,6 +33,7 @@ std::vector<SliceSum::Part> SumOf(SliceSum& sum, std::uint32_t slices, std::uint
     for (std::size_t i = 0; i < slice.distinct.size() * kDim; ++i) sum.embedding()[i] = Noise(s + 100, i);
     sum.Add(slice, keys, positions);
   }
+  sum.Finish();
   return sum.parts();
 }
 
@@ -42,8 +42,23 @@ TEST(SliceSum, PartsAreTheMaximalSubTrees) {
   for (std::uint32_t begin = 0; begin < 8; ++begin) {
     for (std::uint32_t end = begin; end <= 8; ++end) {
       std::vector<std::uint16_t> nodes;
-      for (const auto& part : SumOf(sum, 8, begin, end)) nodes.push_back(part.node);
+      for (const auto& part : SumOf(sum, 8, {begin, end}, 8)) nodes.push_back(part.node);
       EXPECT_EQ(nodes, MaximalNodes(8, begin, end)) << begin << ".." << end;
+    }
+  }
+}
+
+// A worker's sub-trees bear the same names when the batch is short: a part's name depends on who pushes it alone.
+TEST(SliceSum, AShortBatchKeepsTheNames) {
+  SliceSum sum(kDense, kDim);
+  for (std::uint32_t present = 1; present <= 8; ++present) {
+    for (const SliceRange own : {SliceRange{0, 8}, SliceRange{2, 5}, SliceRange{5, 8}}) {
+      std::vector<std::uint16_t> expected, nodes;
+      for (const std::uint16_t node : MaximalNodes(8, own.begin, own.end)) {
+        if (SlicesOfNode(8, node).begin < present) expected.push_back(node);
+      }
+      for (const auto& part : SumOf(sum, 8, own, present)) nodes.push_back(part.node);
+      EXPECT_EQ(nodes, expected) << present << " of 8, own " << own.begin << ".." << own.end;
     }
   }
 }
@@ -58,8 +73,7 @@ TEST(SliceSum, AnyCutGivesTheSameBits) {
       for (std::uint32_t worker = 0; worker < workers; ++worker) {
         const SliceRange own = SlicesOfWorker(8, workers, worker);
         SliceSum mine(kDense, kDim);
-        for (auto& part : SumOf(mine, 8, own.begin, std::max(own.begin, std::min(own.end, present))))
-          parts.push_back(part);
+        for (auto& part : SumOf(mine, 8, own, present)) parts.push_back(part);
       }
       std::vector<std::uint16_t> nodes;
       std::vector<const GradientRows*> rows;
@@ -78,7 +92,7 @@ TEST(SliceSum, AnyCutGivesTheSameBits) {
 TEST(SliceSum, DensePaddingIsZero) {
   SliceSum sum(kDense, kDim);
   for (int repeat = 0; repeat < 3; ++repeat) {
-    const auto parts = SumOf(sum, 4, 0, 4);
+    const auto parts = SumOf(sum, 4, {0, 4}, 4);
     ASSERT_EQ(parts.size(), 1u);
     ASSERT_EQ(parts[0].dense->size(), 2u * kDenseRowWidth);
     for (std::size_t i = kDense; i < parts[0].dense->size(); ++i) EXPECT_EQ((*parts[0].dense)[i], 0.0f);
