@@ -37,8 +37,9 @@ std::string NearestOf(const std::string& word, const std::vector<std::string>& c
   for (const std::string& candidate : candidates) {
     if (candidate.size() > kLongest) continue;
     std::size_t distance = EditDistance(wanted, lower(candidate));
-    std::size_t near = std::max<std::size_t>(1, std::max(word.size(), candidate.size()) / 3);
-    if (distance <= near && (best == nullptr || distance < best_distance)) {
+    const std::size_t longer = std::max(word.size(), candidate.size());
+    const std::size_t near = std::max<std::size_t>(1, longer / 3);
+    if (distance <= near && distance < longer && (best == nullptr || distance < best_distance)) {
       best = &candidate;
       best_distance = distance;
     }

@@ -209,7 +209,8 @@ std::string PrepareReport::ToJson() const {
     if (info.rows[split] == 0) continue;
     DatasetInfo labels;
     labels.tasks = tasks[split];
-    for (Json& task : Json::parse(cohort::ToJson(labels)).at("tasks")) {
+    Json described = Json::parse(cohort::ToJson(labels)).at("tasks");
+    for (Json& task : described) {
       const std::string task_name = task.at("name").get<std::string>();
       task.erase("name");
       json["tasks"][task_name][name] = task;

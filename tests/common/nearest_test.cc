@@ -19,6 +19,7 @@ TEST(Nearest, FindsTheNearestOrNothing) {
   EXPECT_EQ(NearestOf("sed", keys), "seed");
   EXPECT_EQ(NearestOf("learning_rate", keys), "");
   EXPECT_EQ(NearestOf("x", {}), "");
+  EXPECT_EQ(NearestOf("x", {"y", "x2"}), "x2") << "nothing in common is not near";
   EXPECT_EQ(NearestOf(std::string(100000, 'a'), keys), "");
   EXPECT_EQ(DidYouMean("sed", keys), "; did you mean \"seed\"?");
   EXPECT_EQ(DidYouMean("zzz", keys), "");
