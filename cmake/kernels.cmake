@@ -4,10 +4,11 @@
 set_source_files_properties(worker/model/kernels_avx2.cc PROPERTIES
   COMPILE_OPTIONS "-march=x86-64-v3;-O3" OBJECT_DEPENDS ${CMAKE_SOURCE_DIR}/worker/model/kernels_impl.inc)
 set_source_files_properties(worker/model/kernels_avx512.cc PROPERTIES
-  COMPILE_OPTIONS "-march=x86-64-v4;-mprefer-vector-width=512;-O3;-Wno-maybe-uninitialized"
+  COMPILE_OPTIONS "-march=x86-64-v4;-mprefer-vector-width=512;-O3;$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>"
   OBJECT_DEPENDS ${CMAKE_SOURCE_DIR}/worker/model/kernels_impl.inc)
 
-# bin/gemm_bench: our products beside Eigen's and OpenBLAS's (serial variant). Built on request only.
+# bin/gemm_bench: our products beside Eigen's and OpenBLAS's (serial variant), and a whole training step. Built on
+# request only.
 find_package(benchmark QUIET)
 find_path(OPENBLAS_INCLUDE cblas.h PATH_SUFFIXES openblas-serial)
 find_library(OPENBLAS_LIBRARY openblas PATH_SUFFIXES openblas-serial)

@@ -11,7 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "common/random.h"
 #include "worker/model/kernels.h"
+#include "worker/model/matrix.h"
+#include "worker/model/model.h"
 
 namespace cohort {
 namespace {
@@ -43,10 +46,10 @@ void Product(benchmark::State& state, Library library, Shape s) {
   std::uniform_real_distribution<float> uniform(-1, 1);
   // Activations and their gradients are laid out with a padded leading dimension, weights without.
   const std::size_t ldb = s.columns + (s.transposed ? 16 : 0);
-  std::vector<float> a(s.rows * s.depth), b(s.depth * ldb), c(s.rows * s.columns);
-  for (float& x : a) x = uniform(random);
-  for (float& x : b) x = uniform(random);
-  std::vector<float> packed(s.depth * (s.columns + kPanelColumns));
+  const AlignedArray<float> a(s.rows * s.depth), b(s.depth * ldb), c(s.rows * s.columns);
+  for (std::size_t i = 0; i < s.rows * s.depth; ++i) a.data()[i] = uniform(random);
+  for (std::size_t i = 0; i < s.depth * ldb; ++i) b.data()[i] = uniform(random);
+  const AlignedArray<float> packed(s.depth * (s.columns + kPanelColumns));
   const auto rows = static_cast<std::ptrdiff_t>(s.rows), depth = static_cast<std::ptrdiff_t>(s.depth),
              columns = static_cast<std::ptrdiff_t>(s.columns),
              panel = static_cast<std::ptrdiff_t>(kPanelColumns), b_row = static_cast<std::ptrdiff_t>(ldb);
@@ -65,8 +68,7 @@ void Product(benchmark::State& state, Library library, Shape s) {
                          .accumulate = false,
                          .relu = false};
   kAvx2Kernels.pack(s.depth, s.columns, b.data(), b_row, packed.data());
-  // Weights are packed once per step; a gradient's B is used as it lies.
-  if (library == Library::kAvx512Plain || s.transposed) g.b = b.data(), g.b_row = b_row, g.b_panel = panel;
+  if (library == Library::kAvx512Plain) g.b = b.data(), g.b_row = b_row, g.b_panel = panel;
   if ((library == Library::kAvx512 || library == Library::kAvx512Plain) && !HasKernelPath("avx512")) {
     state.SkipWithError("this processor has no AVX-512");
     return;
@@ -103,6 +105,75 @@ void Product(benchmark::State& state, Library library, Shape s) {
                                                  benchmark::Counter::kIsIterationInvariantRate);
 }
 
+// SetDense, Step of one slice and nothing else. Products: forward, weight gradients, and input gradients but for the
+// numeric inputs.
+void TrainingStep(benchmark::State& state, const char* path, std::uint32_t rows) {
+  if (!UseKernels(path)) {
+    state.SkipWithError("this processor lacks the path");
+    return;
+  }
+  constexpr std::uint32_t kCategorical = 26, kNumeric = 13, kDim = 16;
+  RunConfig config;
+  config.model.kind = "mmoe";
+  config.model.embedding_dim = kDim;
+  config.model.experts = 8;
+  config.model.expert_layers = {128, 64};
+  config.model.tower_layers = {64, 32};
+  DatasetInfo data;
+  for (std::uint32_t i = 0; i < kCategorical + kNumeric; ++i) {
+    FeatureInfo feature;
+    feature.name = std::to_string(i);
+    feature.type = i < kCategorical ? FeatureType::kCategorical : FeatureType::kNumeric;
+    data.features.push_back(feature);
+  }
+  for (const char* name : {"income", "married"}) {
+    TaskInfo task;
+    task.name = name;
+    task.mean = 0.2, task.labelled = 1;
+    data.tasks.push_back(task);
+  }
+  const ModelSpec spec = *BuildModelSpec(config, data);
+  Model<float> model(spec, rows);
+
+  RandomStream random(1);
+  const std::uint32_t distinct_count = rows * kCategorical / 4;
+  std::vector<float> dense(spec.dense_count), numeric(rows * kNumeric, 0.5f),
+      embeddings(distinct_count * kDim, 0.1f), labels(rows * 2), weights(rows, 1.0f),
+      gradient(spec.dense_count), embedding_gradient(embeddings.size());
+  for (float& w : dense) w = static_cast<float>(random.Uniform() * 0.2 - 0.1);
+  for (float& y : labels) y = static_cast<float>(random.Below(2));
+  std::vector<std::uint32_t> offsets = {0}, positions, distinct;
+  for (std::uint32_t i = 0; i < distinct_count; ++i) distinct.push_back(i);
+  for (std::uint32_t i = 0; i < rows * kCategorical; ++i) {
+    positions.push_back(static_cast<std::uint32_t>(random.Below(distinct_count)));
+    offsets.push_back(i + 1);
+  }
+  const SliceInput<float> input{.rows = rows,
+                                .padded_rows = rows,
+                                .numeric = numeric.data(),
+                                .offsets = offsets.data(),
+                                .positions = positions.data(),
+                                .distinct = distinct.data(),
+                                .distinct_count = distinct_count,
+                                .embeddings = embeddings.data(),
+                                .labels = labels.data(),
+                                .weights = weights.data()};
+  const double total_weight[2] = {static_cast<double>(rows), static_cast<double>(rows)};
+  double loss[2];
+  for (auto _ : state) {
+    model.SetDense(dense.data());
+    model.Step(input, total_weight, false, {gradient.data(), embedding_gradient.data(), loss});
+    benchmark::ClobberMemory();
+  }
+  constexpr double kInputs = kCategorical * kDim + kNumeric, kTower = 2.0 * (64 * 64 + 64 * 32 + 32);
+  constexpr double kRest = 8.0 * 128 * 64 + kTower;
+  const double products =
+      2 * (kInputs * (8 * 128 + 16) + kRest) + kCategorical * kDim * (8.0 * 128 + 16) + kRest;
+  state.counters["GFLOP/s"] =
+      benchmark::Counter(2e-9 * products * rows, benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["samples/s"] = benchmark::Counter(rows, benchmark::Counter::kIsIterationInvariantRate);
+}
+
 }  // namespace
 }  // namespace cohort
 
@@ -114,6 +185,12 @@ int main(int argc, char** argv) {
                                 std::to_string(shape.columns) + (shape.transposed ? "_transposed/" : "/") +
                                 name;
       benchmark::RegisterBenchmark(label.c_str(), cohort::Product, library, shape);
+    }
+  }
+  for (const char* path : {"avx512", "avx2"}) {
+    for (std::uint32_t rows : {128u, 512u}) {
+      const std::string label = "step/" + std::to_string(rows) + "/" + path;
+      benchmark::RegisterBenchmark(label.c_str(), cohort::TrainingStep, path, rows);
     }
   }
   benchmark::Initialize(&argc, argv);

@@ -4,47 +4,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
-#include <new>
 #include <string>
 #include <vector>
 
+#include "tests/model/counted_allocations.h"
 #include "tests/model/model_fixture.h"
 #include "worker/model/kernels.h"
-
-namespace {
-std::atomic<std::uint64_t> allocations{0};
-
-void* CountedAllocation(std::size_t size, std::size_t alignment) {
-  ++allocations;
-  void* p = std::aligned_alloc(alignment,
-                               (size + alignment - 1) / alignment * alignment + (size == 0 ? alignment : 0));
-  if (!p) throw std::bad_alloc();
-  return p;
-}
-}  // namespace
-
-// Every allocation of this test program is counted.
-void* operator new(std::size_t size) { return CountedAllocation(size, 16); }
-void* operator new[](std::size_t size) { return CountedAllocation(size, 16); }
-void* operator new(std::size_t size, std::align_val_t a) {
-  return CountedAllocation(size, static_cast<std::size_t>(a));
-}
-void* operator new[](std::size_t size, std::align_val_t a) {
-  return CountedAllocation(size, static_cast<std::size_t>(a));
-}
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
 
 namespace cohort {
 namespace {
@@ -183,13 +151,13 @@ TEST(Model, SteadyStepAllocatesNothing) {
         predictions(128 * spec.prediction_columns);
     std::vector<double> loss(4);
     const SliceInput<float> input = slice.Input();
-    const std::uint64_t before = allocations;
+    const std::uint64_t before = CountedAllocations();
     for (int i = 0; i < 3; ++i) {
       model.SetDense(dense.data());
       model.Step(input, slice.total_weight.data(), true, {gradient.data(), embedding.data(), loss.data()});
       model.Predict(input, predictions.data());
     }
-    EXPECT_EQ(allocations - before, 0u) << kind;
+    EXPECT_EQ(CountedAllocations() - before, 0u) << kind;
   }
 }
 

@@ -37,7 +37,8 @@ Status CheckConfig(const ModelConfig& model) {
 }
 
 Status AddTasks(const RunConfig& config, const DatasetInfo& data, ModelSpec* spec) {
-  for (const auto& [name, unused] : config.tasks) {
+  for (const auto& entry : config.tasks) {
+    const std::string& name = entry.first;
     if (std::none_of(data.tasks.begin(), data.tasks.end(),
                      [&](const TaskInfo& t) { return t.name == name; })) {
       return {ErrorCode::kInvalidInput, "[task." + name + "]: the dataset has no such task (it has: " +
