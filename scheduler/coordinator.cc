@@ -286,6 +286,10 @@ void Coordinator::OnScoreBlock(Member& member, ScoreBlock message, TimePoint now
 void Coordinator::OnSnapshotDone(Member& member, SnapshotDone message, TimePoint now, Outbox& out) {
   out.Send(member.node, Ack{message.request_id});
   if (state_ != State::kSnapshot || member.node.role != Role::kShard) return;
+  // A late repetition of the answer to an earlier order; a shard's request ids ascend.
+  RequestId& newest = newest_written_[member.node.index];
+  if (message.request_id <= newest) return;
+  newest = message.request_id;
   if (!message.error.empty()) {
     Stop({ErrorCode::kIo, Describe(member) + " could not write its part of the model to " +
                               plan_.steps[step_].directory + ": " + message.error},

@@ -131,6 +131,7 @@ class Coordinator : public Node {
   std::map<NodeId, PendingOrder> orders_;  // not confirmed yet
   std::set<std::uint32_t> workers_done_;
   std::set<std::uint32_t> shards_written_;
+  std::map<std::uint32_t, RequestId> newest_written_;  // by shard: the newest SnapshotDone taken
   std::vector<SnapshotDone> snapshots_;
   Leases leases_;
   std::uint64_t next_lease_ = 1;

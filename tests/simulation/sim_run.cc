@@ -389,11 +389,12 @@ SimOutcome Simulate(std::uint64_t seed, PlantedBug bug, bool trace) {
         : bug == PlantedBug::kSumInArrivalOrder ? std::make_unique<ImpatientShard>(self, options, store)
                                                 : std::make_unique<Shard>(self, options, store));
     Shard* shard = shards.back().get();
-    network.SetNode(self, shard, start_at(), [shard](TimePoint now, Outbox& out) { shard->Start(now, out); });
-    // A push that an earlier life of a worker sent arrives before the shard has joined.
+    const TimePoint start = start_at();
+    network.SetNode(self, shard, start, [shard](TimePoint now, Outbox& out) { shard->Start(now, out); });
+    // What an earlier life of a worker had on its way arrives before the shard has joined.
     if (shape.faults.ghost > 0) {
       network.Inject(Stamp{WorkerNode(0), run_id, 0, 0, 7, 1}, self, CloseRequest{1ull << 62, 1, 5},
-                     TimePoint(shape.max_start / 2));
+                     start + microseconds(1));
     }
   }
   ParameterClient::Options parameters;

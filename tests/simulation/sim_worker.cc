@@ -169,7 +169,8 @@ bool SimWorker::AskForData(TimePoint now, Outbox& out) {
       next_row_ = lease->first_block * kBlockRows;
       end_row_ = std::min(rows, next_row_ + lease->block_count * kBlockRows);
       next_clock_ = std::max(next_clock_, lease->first_clock);
-      batch_rows_ = lease->batch_rows;
+      // Scoring in batches of a row or two only takes time.
+      batch_rows_ = state_ == State::kScoring ? std::max(64u, lease->batch_rows) : lease->batch_rows;
       lease_ = lease->lease;
     }
     return true;
