@@ -59,9 +59,13 @@ RunFolder::~RunFolder() {
   if (lock_ >= 0) close(lock_);
 }
 
-Result<ScratchFolder> ScratchFolder::Create() {
+std::string ScratchBase() {
   const char* base = std::getenv("TMPDIR");
-  std::string name = std::string(base != nullptr && *base != '\0' ? base : "/tmp") + "/cohort-job-XXXXXX";
+  return base != nullptr && *base != '\0' ? base : "/tmp";
+}
+
+Result<ScratchFolder> ScratchFolder::Create() {
+  std::string name = ScratchBase() + "/cohort-job-XXXXXX";
   if (mkdtemp(name.data()) == nullptr) {
     return Error(ErrorCode::kIo,
                  name + " cannot be made: " + std::strerror(errno) + "; set TMPDIR to a folder with space");

@@ -37,6 +37,9 @@ class RunFolder {
   int lock_;
 };
 
+// Where ScratchFolder makes its folders.
+std::string ScratchBase();
+
 // A folder for a job that leaves nothing behind: removed with the object. Under $TMPDIR or /tmp. Move-only.
 class ScratchFolder {
  public:

@@ -1,0 +1,20 @@
+# The programs, in bin/: cohort, and the three roles that mpirun starts.
+file(GLOB launch_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/launch/*.cc ${CMAKE_SOURCE_DIR}/launch/report/*.cc)
+list(FILTER launch_sources EXCLUDE REGEX "(_main|/cohort|/mpi_bootstrap)\\.cc$")
+add_library(cohort_launch STATIC ${launch_sources})
+target_link_libraries(cohort_launch PUBLIC cohort_scheduler cohort_server cohort_worker cohort_model cohort_common)
+
+# The only one that sees MPI; the `cohort` program itself does not.
+add_library(cohort_bootstrap STATIC ${CMAKE_SOURCE_DIR}/launch/mpi_bootstrap.cc)
+target_link_libraries(cohort_bootstrap PUBLIC cohort_common MPI::MPI_C)
+
+foreach(role scheduler server worker)
+  add_executable(cohort-${role} ${CMAKE_SOURCE_DIR}/launch/${role}_main.cc)
+  target_link_libraries(cohort-${role} PRIVATE cohort_launch cohort_bootstrap)
+endforeach()
+
+file(GLOB command_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/launch/commands/*.cc)
+add_executable(cohort ${CMAKE_SOURCE_DIR}/launch/cohort.cc ${command_sources})
+target_link_libraries(cohort PRIVATE cohort_launch cohort_prepare)
+# `cohort train` starts the roles from its own folder.
+add_dependencies(cohort cohort-scheduler cohort-server cohort-worker)

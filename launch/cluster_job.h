@@ -1,0 +1,34 @@
+// A job for a cluster of this configuration, as the commands see it: from files to a verdict.
+#ifndef COHORT_LAUNCH_CLUSTER_JOB_H_
+#define COHORT_LAUNCH_CLUSTER_JOB_H_
+
+#include <string>
+#include <vector>
+
+#include "common/config.h"
+#include "common/status.h"
+#include "launch/run_plan.h"
+#include "launch/supervisor.h"
+
+namespace cohort {
+
+struct ClusterJob {
+  RunConfig config;
+  JobRequest request;
+  std::string folder;    // for run.toml, result.json, metrics.jsonl, log.txt; exists, and is the job's alone
+  std::string scores;    // score: the file for the users
+  std::string hostfile;  // of mpirun; empty: this host, or what the resource manager has allocated
+};
+
+// The mpirun line that starts the roles of `job` from the folder of this program.
+std::vector<std::string> MpirunCommand(const ClusterJob& job);
+
+// Checks what can be checked before anything is started, as the scheduler will see it. Errors are the user's.
+Status CheckClusterJob(const ClusterJob& job);
+
+// Writes run.toml, runs the cluster, returns the verdict that result.json carries. `output` gives progress and note.
+Status RunClusterJob(const ClusterJob& job, SupervisorOptions output);
+
+}  // namespace cohort
+
+#endif  // COHORT_LAUNCH_CLUSTER_JOB_H_

@@ -1,0 +1,59 @@
+#include "launch/commands/cluster_options.h"
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <utility>
+
+#include "common/model_files.h"
+#include "launch/cluster_job.h"
+
+namespace cohort {
+
+void ClusterOptions::AddTo(CLI::App& command) {
+  command.add_option("--servers", servers, "server processes (default: as the run file says)")
+      ->check(CLI::Range(1, kMaxShards));
+  command.add_option("--workers", workers, "worker processes (default: as the run file says)")
+      ->check(CLI::Range(1, 1024));
+  command
+      .add_option("--set", set,
+                  "section.key=value: overrides an option of the run file; may be given several times")
+      ->allow_extra_args(false);
+  command
+      .add_option("--hostfile", hostfile, "mpirun's list of hosts (default: this host, or the allocation)")
+      ->check(CLI::ExistingFile);
+}
+
+std::vector<std::string> ClusterOptions::Overrides() const {
+  std::vector<std::string> overrides = set;
+  if (servers > 0) overrides.push_back("cluster.servers=" + std::to_string(servers));
+  if (workers > 0) overrides.push_back("cluster.workers=" + std::to_string(workers));
+  return overrides;
+}
+
+SupervisorOptions OutputOf(Console& console) {
+  SupervisorOptions output;
+  output.progress = [&console](const std::string& line) { console.Progress(line); };
+  output.note = [&console](const std::string& line) { console.Note(line); };
+  return output;
+}
+
+Result<ScratchFolder> RunModelJob(const ModelJob& options, Job job, Console& console) {
+  ClusterJob cluster;
+  cluster.request.job = job;
+  COHORT_ASSIGN_OR_RETURN(cluster.request.split, SplitFromName(options.split));
+  COHORT_ASSIGN_OR_RETURN(const std::string model, FindModel(options.run));
+  cluster.request.model = std::filesystem::absolute(model).lexically_normal().string();
+  COHORT_ASSIGN_OR_RETURN(const ModelManifest manifest, ReadModelManifest(cluster.request.model));
+  COHORT_ASSIGN_OR_RETURN(cluster.config, ParseRunConfig(manifest.run_config, model + " (its run file)", "",
+                                                         options.cluster.Overrides()));
+  cluster.config.data = std::filesystem::absolute(options.data).lexically_normal().string();
+  cluster.scores = options.scores;
+  cluster.hostfile = options.cluster.hostfile;
+  COHORT_RETURN_IF_ERROR(CheckClusterJob(cluster));
+  COHORT_ASSIGN_OR_RETURN(ScratchFolder folder, ScratchFolder::Create());
+  cluster.folder = folder.path();
+  COHORT_RETURN_IF_ERROR(RunClusterJob(cluster, OutputOf(console)));
+  return folder;
+}
+
+}  // namespace cohort

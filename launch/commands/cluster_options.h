@@ -1,0 +1,41 @@
+// What the commands that run a cluster share: its size on the command line, and where its words go.
+#ifndef COHORT_LAUNCH_COMMANDS_CLUSTER_OPTIONS_H_
+#define COHORT_LAUNCH_COMMANDS_CLUSTER_OPTIONS_H_
+
+#include <string>
+#include <vector>
+
+#include "common/config.h"
+#include "launch/commands/commands.h"
+#include "launch/run_folder.h"
+#include "launch/run_plan.h"
+#include "launch/supervisor.h"
+
+namespace cohort {
+
+struct ClusterOptions {
+  std::int64_t servers = 0, workers = 0;  // 0: as the run file says
+  std::vector<std::string> set;
+  std::string hostfile;
+
+  void AddTo(CLI::App& command);
+  // --set, then the counts.
+  std::vector<std::string> Overrides() const;
+};
+
+SupervisorOptions OutputOf(Console& console);
+
+// A job on the model of a run: `cohort evaluate`, `cohort score`.
+struct ModelJob {
+  std::string run;  // RUN_DIR, or a model's folder
+  std::string data;
+  std::string split;
+  ClusterOptions cluster;
+  std::string scores;
+};
+// Runs it in a folder of its own, which is left for the caller to read.
+Result<ScratchFolder> RunModelJob(const ModelJob& options, Job job, Console& console);
+
+}  // namespace cohort
+
+#endif  // COHORT_LAUNCH_COMMANDS_CLUSTER_OPTIONS_H_

@@ -1,0 +1,106 @@
+// cohort train: a cluster trains a model, judges it and writes it (launch/cluster_job.h).
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "common/atomic_file.h"
+#include "launch/cluster_job.h"
+#include "launch/commands/cluster_options.h"
+#include "launch/commands/commands.h"
+#include "launch/report/best_reachable.h"
+#include "launch/run_folder.h"
+
+namespace cohort {
+namespace {
+
+struct TrainOptions {
+  std::string run_file, out, truth;
+  bool overwrite = false;
+  bool help_config = false;
+  ClusterOptions cluster;
+};
+
+Result<std::vector<SplitEvaluation>> ReadEvaluation(const std::string& path) {
+  COHORT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  return EvaluationFromJson(text, path);
+}
+
+// The figures of a finished run, for people.
+Status ShowResult(const RunFolder& folder, const std::optional<BestReachable>& reachable, Console& console) {
+  if (!std::filesystem::exists(folder / kEvaluationFile)) return {};
+  COHORT_ASSIGN_OR_RETURN(const auto evaluation, ReadEvaluation(folder / kEvaluationFile));
+  const std::string shown = evaluation.back().split;  // test, or the last that there is
+  console.Print(MetricsTable(evaluation, shown, reachable ? &*reachable : nullptr));
+  return {};
+}
+
+std::string Summary(const std::string& text, const RunFolder& folder) {
+  const auto result = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!result.is_object()) return "";
+  const auto& pushes = result["pushes"];
+  char line[512];
+  std::snprintf(line, sizeof(line),
+                "trained %.0f samples/s in %.1f s, %llu steps\n"
+                "pushes: %llu parts acknowledged, %llu lost, %llu duplicated, %llu rolled back\n",
+                result.value("samples_per_second", 0.0), result.value("seconds", 0.0),
+                result.value("steps", 0ULL), pushes.value("acknowledged", 0ULL), pushes.value("lost", 0ULL),
+                pushes.value("duplicated", 0ULL), pushes.value("rolled_back", 0ULL));
+  std::string summary = line, counts;
+  for (const auto& [name, count] : result["counts"].items()) {
+    if (count != 0) counts += (counts.empty() ? "" : ", ") + name + " " + count.dump();
+  }
+  summary += "counts: " + (counts.empty() ? "nothing dropped, defaulted or refused" : counts) + "\n";
+  return summary + "model " + result.value("model_hash", "") + " in " + folder / kModelFolder;
+}
+
+Status Train(const TrainOptions& options, Console& console) {
+  if (options.help_config) {
+    console.Print(DescribeRunConfig());
+    return {};
+  }
+  if (options.run_file.empty())
+    return {ErrorCode::kInvalidInput, "RUN.toml is required (see `cohort train --help`)"};
+  if (options.out.empty()) return {ErrorCode::kInvalidInput, "--out is required (see `cohort train --help`)"};
+  ClusterJob job;
+  COHORT_ASSIGN_OR_RETURN(job.config, LoadRunConfig(options.run_file, options.cluster.Overrides()));
+  job.hostfile = options.cluster.hostfile;
+  COHORT_RETURN_IF_ERROR(CheckClusterJob(job));
+  std::optional<BestReachable> reachable;
+  if (!options.truth.empty()) {
+    COHORT_ASSIGN_OR_RETURN(reachable, ComputeBestReachable(job.config.data, options.truth));
+  }
+  for (const std::string& warning : WarningsOf(job.config)) console.Note("warning: " + warning);
+
+  COHORT_ASSIGN_OR_RETURN(const RunFolder folder, RunFolder::Create(options.out, options.overwrite));
+  job.folder = folder.path();
+  if (reachable) COHORT_RETURN_IF_ERROR(WriteFileAtomically(folder / kBestReachableFile, ToJson(*reachable)));
+  const Status verdict = RunClusterJob(job, OutputOf(console));
+  COHORT_ASSIGN_OR_RETURN(std::string result, ReadFile(folder / kResultFile));
+  const std::string summary = Summary(result, folder);
+  console.SetJson(std::move(result));
+  if (!verdict.ok()) return verdict.Within("the run in " + options.out + " failed");
+  COHORT_RETURN_IF_ERROR(ShowResult(folder, reachable, console));
+  console.Print(summary);
+  return {};
+}
+
+}  // namespace
+
+void AddTrain(CLI::App& app, Commands& commands) {
+  auto options = std::make_shared<TrainOptions>();
+  CLI::App* command =
+      app.add_subcommand("train", "train, evaluate and write a model, on a cluster started through mpirun");
+  command->add_option("RUN.toml", options->run_file, "the run file; --help-config lists its options");
+  command->add_option("--out", options->out, "RUN_DIR: the folder for model and results");
+  options->cluster.AddTo(*command);
+  command->add_flag("--overwrite", options->overwrite, "replace an earlier run in RUN_DIR");
+  command->add_option("--truth", options->truth,
+                      "truth/ of a generated shop: metrics are set beside the best reachable");
+  command->add_flag("--help-config", options->help_config, "list every option of a run file, and stop");
+  commands[command] = [options](Console& console) { return Train(*options, console); };
+}
+
+}  // namespace cohort

@@ -1,0 +1,293 @@
+#include "launch/supervisor.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "common/atomic_file.h"
+#include "common/process.h"
+#include "launch/run_folder.h"
+#include "scheduler/metrics_json.h"
+#include "scheduler/result.h"
+
+extern char** environ;
+
+namespace cohort {
+namespace {
+
+constexpr int kPollMilliseconds = 50;
+constexpr Duration kProgressInterval = std::chrono::milliseconds(500);
+constexpr std::size_t kTailLines = 15;
+constexpr std::size_t kMaxLineBytes = 1u << 16;
+constexpr std::size_t kMaxMetricsTail = 1u << 20;
+
+TimePoint Now() { return std::chrono::steady_clock::now(); }
+
+std::string Seconds(Duration duration) {
+  return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(duration).count()) + " s";
+}
+
+// What the launcher of an outer MPI job has left in the environment is not for this one.
+std::vector<std::string> CleanEnvironment() {
+  std::vector<std::string> clean;
+  for (char** each = environ; *each != nullptr; ++each) {
+    const std::string_view entry(*each);
+    if (!entry.starts_with("PMIX_") && !entry.starts_with("OMPI_COMM_WORLD_")) clean.emplace_back(entry);
+  }
+  return clean;
+}
+
+std::vector<char*> Pointers(std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (std::string& text : texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+class Run {
+ public:
+  explicit Run(const SupervisorOptions& options) : options_(options) {}
+  ~Run() {
+    if (output_ >= 0) close(output_);
+  }
+
+  Status Start() {
+    log_.reset(std::fopen(Path(kLogFile).c_str(), "wb"));
+    if (!log_) return {ErrorCode::kIo, Path(kLogFile) + ": cannot be written: " + std::strerror(errno)};
+    int pipe_ends[2];
+    int failure_ends[2];
+    if (pipe2(pipe_ends, O_CLOEXEC) != 0 || pipe2(failure_ends, O_CLOEXEC) != 0) {
+      return {ErrorCode::kIo, std::string("pipe: ") + std::strerror(errno)};
+    }
+    // All that allocates comes before the fork.
+    std::vector<std::string> arguments = options_.command, environment = CleanEnvironment();
+    const std::vector<char*> argv = Pointers(arguments), envp = Pointers(environment);
+    const pid_t parent = getpid();
+    child_ = fork();
+    if (child_ == 0) {
+      setpgid(0, 0);  // a Ctrl-C in the terminal is the supervisor's to handle
+      signal(SIGPIPE, SIG_DFL);
+      (void)DieWithParent(parent);
+      const int nothing = open("/dev/null", O_RDONLY);
+      dup2(nothing, STDIN_FILENO);
+      dup2(pipe_ends[1], STDOUT_FILENO);
+      dup2(pipe_ends[1], STDERR_FILENO);
+      execvpe(argv[0], argv.data(), envp.data());
+      const int reason = errno;
+      (void)!write(failure_ends[1], &reason, sizeof(reason));
+      _exit(127);
+    }
+    close(pipe_ends[1]);
+    close(failure_ends[1]);
+    output_ = pipe_ends[0];
+    fcntl(output_, F_SETFL, O_NONBLOCK);
+    int reason = 0;
+    const bool failed = child_ < 0 || read(failure_ends[0], &reason, sizeof(reason)) == sizeof(reason);
+    close(failure_ends[0]);
+    if (!failed) return {};
+    if (child_ > 0) waitpid(child_, nullptr, 0);
+    child_ = -1;
+    return {ErrorCode::kUnavailable,
+            options_.command[0] + " cannot be started: " + std::strerror(reason != 0 ? reason : errno) +
+                "; is openmpi-bin installed? (`cohort doctor` checks)"};
+  }
+
+  // Until the command has ended by itself or been ended. Returns why it was ended, if so.
+  Status Watch() {
+    started_ = changed_ = Now();
+    Status ended;
+    TimePoint terminated = kNever, next_progress = started_;
+    bool killed = false;
+    while (!Exited()) {
+      ReadOutput(kPollMilliseconds);
+      const TimePoint now = Now();
+      if (now >= next_progress) {
+        next_progress = now + kProgressInterval;
+        LookAtFiles(now);
+      }
+      if (terminated == kNever) {
+        ended = WhyEnd(now);
+        if (!ended.ok() || farewell_over_) {
+          terminated = now;
+          kill(child_, SIGTERM);  // mpirun passes it on, and sends SIGKILL a second later
+        }
+      } else if (!killed && now >= terminated + options_.terminate) {
+        killed = true;
+        kill(-child_, SIGKILL);  // the roles die with mpirun
+      }
+    }
+    ReadOutput(0);
+    FlushLine();
+    return ended;
+  }
+
+  // How the run ended, by its result file, or by what was seen from here if the scheduler could not tell.
+  Status Verdict(const Status& ended) {
+    auto text = ReadFile(Path(kResultFile));
+    auto verdict = text ? VerdictFromJson(*text, Path(kResultFile)) : tl::unexpected(text.error());
+    if (verdict && verdict->done) return {};
+    const bool unknown =
+        !verdict || verdict->reason == KilledStatus().text() || verdict->reason == first_reason_;
+    Status status = unknown ? Status() : verdict->status();
+    if (!ended.ok()) {
+      status = ended;
+    } else if (unknown) {
+      const std::string reason = verdict ? verdict->reason : "there is no " + Path(kResultFile);
+      status = Status(ErrorCode::kUnavailable, reason + HowItExited());
+      for (const std::string& line : tail_) Note("  " + line);
+    }
+    const Status written = WriteFileAtomically(Path(kResultFile), ReplaceVerdict(text ? *text : "", status));
+    if (!written.ok()) Note(written.text());
+    return status;
+  }
+
+  void SetFirstReason(std::string reason) { first_reason_ = std::move(reason); }
+
+ private:
+  struct FileCloser {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+
+  std::string Path(const char* name) const { return options_.folder + "/" + name; }
+  void Note(const std::string& text) {
+    if (options_.note) options_.note(text);
+  }
+
+  bool Exited() {
+    if (exit_status_) return true;
+    int status = 0;
+    const pid_t pid = waitpid(child_, &status, WNOHANG);
+    if (pid == child_) exit_status_ = status;
+    if (pid < 0 && errno != EINTR) exit_status_ = 0;
+    return exit_status_.has_value();
+  }
+  std::string HowItExited() const {
+    if (!exit_status_) return "";
+    if (WIFSIGNALED(*exit_status_))
+      return "; " + options_.command[0] + " was ended by " + SignalName(WTERMSIG(*exit_status_));
+    return "; " + options_.command[0] + " ended with exit code " + std::to_string(WEXITSTATUS(*exit_status_));
+  }
+
+  // Why the run cannot go on, if so.
+  Status WhyEnd(TimePoint now) {
+    if (StopSignal() != 0) return {ErrorCode::kUnavailable, "ended by " + SignalName(StopSignal())};
+    if (decided_at_ != kNever) {
+      // It is decided already: whoever has not gone by now is sent away.
+      farewell_over_ = now >= decided_at_ + options_.farewell;
+      return {};
+    }
+    if (!scheduler_seen_ && now >= started_ + options_.startup) {
+      return {ErrorCode::kTimeout,
+              options_.command[0] + " did not start the scheduler within " + Seconds(options_.startup)};
+    }
+    if (metrics_bytes_ > 0 && now >= changed_ + options_.silence) {
+      return {ErrorCode::kTimeout, "the scheduler has been silent for " + Seconds(now - changed_)};
+    }
+    return {};
+  }
+
+  void LookAtFiles(TimePoint now) {
+    if (decided_at_ == kNever) {
+      if (auto text = ReadFile(Path(kResultFile))) {
+        const auto verdict = VerdictFromJson(*text, kResultFile);
+        if (verdict && (verdict->done || verdict->reason != first_reason_)) scheduler_seen_ = true;
+        if (verdict && scheduler_seen_ && verdict->reason != KilledStatus().text()) decided_at_ = now;
+      }
+    }
+    struct stat metrics {};
+    if (stat(Path(kMetricsFile).c_str(), &metrics) != 0 || metrics.st_size == metrics_bytes_) return;
+    metrics_bytes_ = metrics.st_size;
+    changed_ = now;
+    if (options_.progress) ShowProgress();
+  }
+
+  // Shows the newest whole line of metrics.jsonl.
+  void ShowProgress() {
+    const int file = open(Path(kMetricsFile).c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) return;
+    std::string tail(std::min<std::size_t>(kMaxMetricsTail, static_cast<std::size_t>(metrics_bytes_)), '\0');
+    const ssize_t got =
+        pread(file, tail.data(), tail.size(), metrics_bytes_ - static_cast<off_t>(tail.size()));
+    close(file);
+    if (got <= 0) return;
+    tail.resize(static_cast<std::size_t>(got));
+    const std::size_t end = tail.rfind('\n');
+    if (end == std::string::npos) return;
+    const std::size_t before = end == 0 ? std::string::npos : tail.rfind('\n', end - 1);
+    const std::size_t begin = before == std::string::npos ? 0 : before + 1;
+    const std::string text = ProgressText(tail.substr(begin, end - begin));
+    if (!text.empty()) options_.progress(text);
+  }
+
+  void ReadOutput(int timeout) {
+    pollfd ready{output_, POLLIN, 0};
+    if (output_ < 0) {
+      poll(nullptr, 0, timeout);
+      return;
+    }
+    if (poll(&ready, 1, timeout) <= 0) return;
+    char bytes[8192];
+    for (;;) {
+      const ssize_t count = read(output_, bytes, sizeof(bytes));
+      if (count < 0) return;  // nothing more for now
+      if (count == 0) {       // all writers are gone
+        close(output_);
+        output_ = -1;
+        return;
+      }
+      std::fwrite(bytes, 1, static_cast<std::size_t>(count), log_.get());
+      std::fflush(log_.get());
+      for (ssize_t i = 0; i < count; ++i) {
+        if (bytes[i] == '\n' || line_.size() >= kMaxLineBytes) FlushLine();
+        if (bytes[i] != '\n') line_ += bytes[i];
+      }
+    }
+  }
+  void FlushLine() {
+    if (line_.empty()) return;
+    if (line_.find(": error: ") != std::string::npos) Note(line_);
+    tail_.push_back(std::exchange(line_, {}));
+    if (tail_.size() > kTailLines) tail_.pop_front();
+  }
+
+  const SupervisorOptions& options_;
+  std::string first_reason_;
+  std::unique_ptr<std::FILE, FileCloser> log_;
+  pid_t child_ = -1;
+  int output_ = -1;
+  std::optional<int> exit_status_;
+  std::string line_;
+  std::deque<std::string> tail_;
+  TimePoint started_{}, changed_{};
+  TimePoint decided_at_ = kNever;
+  off_t metrics_bytes_ = 0;
+  bool scheduler_seen_ = false;
+  bool farewell_over_ = false;
+};
+
+}  // namespace
+
+Status Supervise(const SupervisorOptions& options) {
+  const Status first(ErrorCode::kUnavailable,
+                     options.command[0] + " ended before it had started the scheduler");
+  COHORT_RETURN_IF_ERROR(WriteFileAtomically(options.folder + "/" + kResultFile, ToJson(first, RunResult{})));
+  Run run(options);
+  run.SetFirstReason(first.text());
+  const Status started = run.Start();
+  const Status ended = started.ok() ? run.Watch() : started;
+  return run.Verdict(ended);
+}
+
+}  // namespace cohort

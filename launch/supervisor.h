@@ -1,0 +1,34 @@
+// Supervisor: starts a cluster's processes through mpirun, watches over them, and makes sure that the run ends, that
+// nothing of it stays behind, and that result.json tells how it ended, whatever dies.
+#ifndef COHORT_LAUNCH_SUPERVISOR_H_
+#define COHORT_LAUNCH_SUPERVISOR_H_
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "common/status.h"
+#include "common/types.h"
+
+namespace cohort {
+
+struct SupervisorOptions {
+  std::vector<std::string> command;  // mpirun and its arguments
+  std::string folder;                // of the run: result.json, metrics.jsonl and log.txt are there
+  Duration startup = std::chrono::seconds(70);   // until the scheduler has written its first result.json
+  Duration silence = std::chrono::seconds(70);   // without a new line in metrics.jsonl, from the first one on
+  Duration farewell = std::chrono::seconds(5);   // from the verdict until mpirun has ended
+  Duration terminate = std::chrono::seconds(3);  // from SIGTERM to SIGKILL
+  // A line for a terminal that replaces the one before it; a line to keep (errors of the processes). May be empty.
+  std::function<void(const std::string&)> progress;
+  std::function<void(const std::string&)> note;
+};
+
+// Runs the command to its end and returns the run's verdict: ok, or why it failed. SIGINT and SIGTERM (process.h,
+// CatchStopSignals) end the run. Afterwards result.json carries the same verdict, and no process of the run is alive.
+// The caller's death ends the processes too. One run at a time per process.
+Status Supervise(const SupervisorOptions& options);
+
+}  // namespace cohort
+
+#endif  // COHORT_LAUNCH_SUPERVISOR_H_
