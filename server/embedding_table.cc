@@ -13,7 +13,9 @@ namespace {
 
 constexpr std::size_t kSlabBytes = 2u << 20;   // a large page
 constexpr std::size_t kSlabsOfSmallPages = 4;  // small tables stay small
-constexpr std::size_t kAhead = 16;  // keys whose memory is fetched before the first of them is used
+constexpr std::size_t kAhead = 16;       // keys whose memory is fetched before the first of them is used
+constexpr std::size_t kLineFloats = 16;  // a cache line
+constexpr std::size_t kLinesAhead = 4;   // of a row; the processor follows by itself from there
 constexpr std::uint32_t kFirstCapacity = 8;
 constexpr std::uint32_t kFirstSlack = 4;
 
@@ -96,12 +98,14 @@ float* EmbeddingTable::FindOne(std::uint64_t position) const {
 
 void EmbeddingTable::Find(std::span<const std::uint64_t> positions, std::span<float*> rows) const {
   COHORT_CHECK(positions.size() == rows.size());
+  const std::size_t lines = std::min(kLinesAhead, (stride_ + kLineFloats - 1) / kLineFloats);
   for (std::size_t begin = 0; begin < positions.size(); begin += kAhead) {
     const std::size_t end = std::min(begin + kAhead, positions.size());
     for (std::size_t i = begin; i < end; ++i) Prefetch(positions[i]);
     for (std::size_t i = begin; i < end; ++i) {
       rows[i] = FindOne(positions[i]);
-      if (rows[i] != nullptr) __builtin_prefetch(rows[i]);
+      if (rows[i] == nullptr) continue;
+      for (std::size_t line = 0; line < lines; ++line) __builtin_prefetch(rows[i] + line * kLineFloats);
     }
   }
 }

@@ -10,6 +10,10 @@
 namespace cohort {
 namespace {
 
+// Rows looked up before the first of them is used: what the processor has fetched by then must still be in its nearest
+// cache.
+constexpr std::size_t kRowsAtOnce = 64;
+
 ShardEvent EventOf(ErrorReason reason) {
   return reason == ErrorReason::kWrongShard ? ShardEvent::kWrongShard : ShardEvent::kMalformed;
 }
@@ -109,21 +113,24 @@ void Shard::AnswerPull(std::uint32_t worker, const PullRequest& request, Outbox&
   EmbeddingTable* table = FindTable(request.table);
   const std::span<const Key> keys = request.keys.As<Key>();
   const std::uint32_t dim = table->spec().dim;
-  rows_.resize(keys.size());
-  table->Find(positions_, rows_);
   auto reply = replies_.Take<float>(keys.size() * dim);
   float* values = reply.values.data();
   std::uint32_t absent = 0;
-  for (std::size_t i = 0; i < keys.size(); ++i, values += dim) {
-    if (rows_[i] != nullptr) {
-      std::memcpy(values, rows_[i], dim * sizeof(float));
-      continue;
-    }
-    ++absent;
-    if (request.absent == AbsentRow::kInitial) {
-      table->InitialWeights(keys[i], values);
-    } else {
-      std::fill(values, values + dim, 0.0f);
+  rows_.resize(kRowsAtOnce);
+  for (std::size_t begin = 0; begin < keys.size(); begin += kRowsAtOnce) {
+    const std::size_t count = std::min(kRowsAtOnce, keys.size() - begin);
+    table->Find({positions_.data() + begin, count}, {rows_.data(), count});
+    for (std::size_t i = 0; i < count; ++i, values += dim) {
+      if (rows_[i] != nullptr) {
+        std::memcpy(values, rows_[i], dim * sizeof(float));
+        continue;
+      }
+      ++absent;
+      if (request.absent == AbsentRow::kInitial) {
+        table->InitialWeights(keys[begin + i], values);
+      } else {
+        std::fill(values, values + dim, 0.0f);
+      }
     }
   }
   Count(ShardEvent::kPullAnswered);
@@ -247,11 +254,15 @@ void Shard::ApplyNow(EmbeddingTable& table, const PushRequest& push) {
 }
 
 void Shard::Apply(EmbeddingTable& table, const GradientView& gradients) {
-  rows_.resize(gradients.count);
-  table.FindOrCreate({gradients.keys, gradients.count}, {gradients.positions, gradients.count}, rows_);
   const Optimizer& optimizer = table.optimizer();
   const std::uint32_t dim = optimizer.dim();
-  for (std::size_t i = 0; i < gradients.count; ++i) optimizer.Step(gradients.values + i * dim, rows_[i]);
+  rows_.resize(kRowsAtOnce);
+  for (std::size_t begin = 0; begin < gradients.count; begin += kRowsAtOnce) {
+    const std::size_t count = std::min(kRowsAtOnce, gradients.count - begin);
+    table.FindOrCreate({gradients.keys + begin, count}, {gradients.positions + begin, count},
+                       {rows_.data(), count});
+    for (std::size_t i = 0; i < count; ++i) optimizer.Step(gradients.values + (begin + i) * dim, rows_[i]);
+  }
 }
 
 // ---------------------------------------------------------------- clocks
