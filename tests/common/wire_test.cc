@@ -4,8 +4,10 @@
 #include <xxhash.h>
 
 #include <cstring>
+#include <fstream>
 #include <functional>
 #include <span>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -290,6 +292,40 @@ TEST(Wire, LongTextsAreCut) {
   }
   auto decoded = Decode(Encode(SampleStamp(), kSchedulerNode, Failure{1, text}));
   EXPECT_EQ(std::get<Failure>(decoded->message).text.size(), kMaxTextBytes);
+}
+
+// The hexadecimal blocks of docs/protocol.md, in order.
+std::vector<Bytes> BlocksOfTheDocument() {
+  std::ifstream in(std::string(COHORT_SOURCE_DIR) + "/docs/protocol.md");
+  std::vector<Bytes> blocks;
+  bool inside = false;
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with("```")) {
+      inside = !inside;
+      if (inside) blocks.emplace_back();
+    } else if (inside) {
+      std::istringstream words(line.substr(0, line.find("   ")));
+      for (std::string word; words >> word;)
+        blocks.back().push_back(static_cast<std::uint8_t>(std::stoi(word, nullptr, 16)));
+    }
+  }
+  return blocks;
+}
+
+TEST(Wire, TheDocumentShowsTheBytesThatAreSent) {
+  const auto blocks = BlocksOfTheDocument();
+  ASSERT_EQ(blocks.size(), 4u);
+  const RequestId id = 0x2000000001;
+  const auto pull =
+      BytesOf(Encode({WorkerNode(1), 0x1234, 0, 2, 1, 1}, ShardNode(0),
+                     PullRequest{id, 1, 3, 1, AbsentRow::kInitial, Buffer::Own(std::vector<Key>{7, ~0ULL})}));
+  EXPECT_EQ(pull[0], blocks[0]);
+  EXPECT_EQ(pull[1], blocks[1]);
+  const auto reply =
+      BytesOf(Encode({ShardNode(0), 0x1234, 0, 0, 1, 1}, WorkerNode(1),
+                     PullReply{id, 1, 2, 1, Buffer::Own(std::vector<float>{1.0f, -2.0f, 0.5f, 0.0f})}));
+  EXPECT_EQ(reply[0], blocks[2]);
+  EXPECT_EQ(reply[1], blocks[3]);
 }
 
 TEST(Wire, GarbageIsRefused) {
