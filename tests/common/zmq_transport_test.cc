@@ -111,8 +111,15 @@ TEST(ZmqTransport, AVanishedPeerBecomesAnError) {
 
 TEST(ZmqTransport, NobodyListensIsAnErrorNotAHang) {
   ZmqContext context;
-  std::string endpoint;
-  { endpoint = Make(context, ShardNode(0))->endpoint(); }
+  // A port that is free: bound, but nobody listens.
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const std::string endpoint = "tcp://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
   const auto start = Time::now();
   auto worker = Make(context, WorkerNode(0), false);
   EXPECT_TRUE(worker->Connect(ShardNode(0), endpoint).ok());  // goes on trying
@@ -120,6 +127,7 @@ TEST(ZmqTransport, NobodyListensIsAnErrorNotAHang) {
   EXPECT_FALSE(worker->Receive(milliseconds(10)).has_value());
   worker.reset();
   EXPECT_LT(Time::now() - start, seconds(3));
+  close(fd);
   EXPECT_EQ(Make(context, WorkerNode(0), false)->Connect(ShardNode(0), "nonsense").code(), ErrorCode::kIo);
 }
 
