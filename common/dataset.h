@@ -52,7 +52,7 @@ struct FeatureInfo {
   Pooling pooling = Pooling::kMean;
   bool sequence = false;
   // numeric, over the non-missing values of the train split; log1p: mean and deviation are of
-  // sign(x)*log1p(|x|)
+  // sign(x)*log1p(|x|). A deviation of 0 is written as 1, here and in TaskInfo: one may divide by it.
   double mean = 0, deviation = 1, minimum = 0, maximum = 0;
   std::uint64_t missing = 0;  // missing cells in the train split
   std::vector<float>

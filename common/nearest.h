@@ -13,8 +13,8 @@ namespace cohort {
 // alignment).
 std::size_t EditDistance(std::string_view a, std::string_view b);
 
-// The candidate nearest to `word` (case ignored; the first of equals), or "" when none is near: further than
-// a third of the longer word's length, and at least two edits away.
+// The candidate nearest to `word` (case ignored; the first of equals), or "" when none is near: more than one edit and more
+// than a third of the longer word away, or with no letter in common.
 std::string NearestOf(const std::string& word, const std::vector<std::string>& candidates);
 
 // "; did you mean \"x\"?" or "".
