@@ -100,7 +100,7 @@ std::vector<Case> Cases() {
   add(FlagCase("NoCommand", {}, {"--help"}));
   add(FlagCase("UnknownCommand", {"trian"}, {"trian"}));
   add(FlagCase("UnknownFlag", {"train", "x.toml", "--worker", "2"}, {"--worker"}));
-  add(FlagCase("MissingArgument", {"prepare"}, {"SCHEMA"}));
+  add(FlagCase("MissingArgument", {"prepare"}, {"schema", "--help"}));
   add(FlagCase("MissingOut", {"prepare", "x.toml"}, {"--out"}));
   add(FlagCase("WorkersNotANumber", {"train", "SHOP/run.toml", "--out", "DIR/r", "--workers", "two"},
                {"--workers", "two"}));
@@ -144,7 +144,7 @@ std::vector<Case> Cases() {
   add(SchemaCase("SchemaUnknownColumn", "column = \"age\"", "column = \"agee\"", {"agee", "age"}));
   add(SchemaCase("SchemaColumnOutOfRange", "column = \"age\"", "column = 17", {"17"}));
   add(SchemaCase("SchemaTaskIsFeature", "column = \"bought\"", "column = \"city\"", {"city"}));
-  add(SchemaCase("SchemaDuplicateFeature", "name = \"city\"", "name = \"age\"", {"age", "twice"}));
+  add(SchemaCase("SchemaDuplicateFeature", "name = \"city\"", "name = \"age\"", {"age", "already"}));
   add(SchemaCase("SchemaShareTooLarge", "test = 0.3", "test = 1.3", {"test", "1.3"}));
   add(SchemaCase("SchemaWrongValueType", "test = 0.3", "test = \"a third\"", {"test"}));
   add(SchemaCase("SchemaMissingFile", "data.csv", "nowhere.csv", {"nowhere.csv"}));
@@ -338,13 +338,16 @@ std::vector<Case> Cases() {
            }
          }
        }});
-  add(FlagCase("ExportUnknownTable", {"export", "RUN", "--out", "DIR/e", "--table", "users"}, {"users"}));
+  add(FlagCase("ExportUnknownTable", {"export", "RUN", "--out", "DIR/e.csv", "--table", "users"}, {"users"}));
   add(FlagCase("ExportUnknownFormat", {"export", "RUN", "--out", "DIR/e", "--format", "parquet"},
                {"parquet"}));
   add({"ReportNoResult", {"report", "DIR"}, {}, {"result.json"}, 2, "", {}});
-  add({"ReportBrokenResult", {"report", "DIR"}, {{"result.json", "{"}}, {"result.json"}, 2, "", {}});
+  add({"ReportBrokenResult", {"report", "DIR"}, {{"result.json", "{"}}, {"result.json"}, 1, "", {}});
   return cases;
 }
+
+// What a failure prints of its case.
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
 class BadInput : public ::testing::TestWithParam<Case> {};
 

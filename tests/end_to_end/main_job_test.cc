@@ -126,13 +126,28 @@ TEST(MainJob, VerifyFindsAFlippedBit) {
 TEST(MainJob, ExportWritesTablesAndDenseWeights) {
   TrainedResult();
   const ShopRun& shop = ShopRun::Get();
-  for (const char* format : {"csv", "h5"}) {
-    const std::string out = shop.folder() / (std::string("export-") + format);
-    const Outcome outcome =
-        RunProgram({Program(), "export", shop.folder() / "run", "--out", out, "--format", format});
+  for (const auto& [name, table] :
+       {std::pair("all.h5", ""), std::pair("dense.csv", "dense"), std::pair("rows.csv", "embedding")}) {
+    const std::string out = shop.folder() / name;
+    std::vector<std::string> command = {Program(), "export", shop.folder() / "run", "--out", out};
+    if (*table != '\0') command.insert(command.end(), {"--table", table});
+    const Outcome outcome = RunProgram(command);
     ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
-    EXPECT_FALSE(std::filesystem::is_empty(out));
+    EXPECT_GT(std::filesystem::file_size(out), 1000u) << name;
   }
+}
+
+// The rows of raw values are found by the values' names.
+TEST(MainJob, ExportFindsNamedValues) {
+  TrainedResult();
+  const ShopRun& shop = ShopRun::Get();
+  const std::string values =
+      shop.folder().Write("values.csv", "feature,value\nchannel,search\nchannel,nobody has this\n");
+  const std::string out = shop.folder() / "named.csv";
+  const Outcome outcome = RunProgram(
+      {Program(), "export", shop.folder() / "run", "--out", out, "--table", "embedding", "--values", values});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
+  EXPECT_NE(ReadFile(out).find("search"), std::string::npos) << ReadFile(out);
 }
 
 TEST(MainJob, ReportIsOneSelfContainedPage) {

@@ -51,7 +51,8 @@ TEST(Reproducibility, LaunchedByHandTheHashIsTheSame) {
 TEST(Consistency, SspAndAspTrainToo) {
   const ShopRun& shop = ShopRun::Get();
   for (const std::string consistency : {"ssp", "asp"}) {
-    const Outcome outcome = shop.Train(consistency, 2, 3, {"--set", "train.consistency=" + consistency});
+    const Outcome outcome = shop.Train(
+        consistency, 2, 3, {"--set", "train.consistency=" + consistency, "--set", "train.epochs=6"});
     ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
     const auto result = shop.Result(consistency);
     EXPECT_EQ(result["pushes"]["lost"], 0);

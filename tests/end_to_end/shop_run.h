@@ -55,7 +55,7 @@ class ShopRun {
   ShopRun() {
     const std::string examples = std::string(COHORT_SOURCE_DIR) + "/launch/examples/shop/";
     const Outcome made =
-        RunProgram({Program(), "generate", "--out", folder_ / "data", "--users", "4000", "--seed", "3"});
+        RunProgram({Program(), "generate", "--out", folder_ / "data", "--users", "6000", "--seed", "3"});
     EXPECT_EQ(made.exit_code, 0) << made.all();
     std::filesystem::copy_file(examples + "schema.toml", schema());
     const Outcome prepared =
@@ -71,10 +71,12 @@ experts = 3
 expert_layers = [24]
 tower_layers = [12]
 [train]
-epochs = 1
+epochs = 3
 batch_size = 300
 slices = 8
 evaluate_train = false
+[optimizer.dense]
+learning_rate = 0.01
 [task.churned]
 enabled = false
 )");

@@ -145,7 +145,7 @@ TEST_F(Termination, AHungWorkerIsNamed) {
       break;
     }
   }
-  ExpectEnd(1, "worker", std::chrono::seconds(8));
+  ExpectEnd(1, "worker", std::chrono::seconds(12));
 }
 
 }  // namespace
