@@ -1,8 +1,8 @@
 # The programs, in bin/: cohort, and the three roles that mpirun starts.
-file(GLOB launch_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/launch/*.cc ${CMAKE_SOURCE_DIR}/launch/report/*.cc)
+file(GLOB launch_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/launch/*.cc)
 list(FILTER launch_sources EXCLUDE REGEX "(_main|/cohort|/mpi_bootstrap)\\.cc$")
 add_library(cohort_launch STATIC ${launch_sources})
-target_link_libraries(cohort_launch PUBLIC cohort_scheduler cohort_server cohort_worker cohort_model cohort_common)
+target_link_libraries(cohort_launch PUBLIC cohort_report cohort_scheduler cohort_server cohort_worker cohort_model cohort_common)
 
 # The only one that sees MPI; the `cohort` program itself does not.
 add_library(cohort_bootstrap STATIC ${CMAKE_SOURCE_DIR}/launch/mpi_bootstrap.cc)

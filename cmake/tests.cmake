@@ -19,7 +19,7 @@ cohort_tests(model fast cohort_model)
 cohort_tests(worker fast cohort_worker cohort_server cohort_scheduler)
 cohort_tests(prepare fast cohort_prepare ZLIB::ZLIB)
 cohort_tests(scheduler fast cohort_scheduler)
-cohort_tests(launch fast cohort_report)
+cohort_tests(launch fast cohort_launch)
 cohort_tests(simulation simulation cohort_server cohort_worker cohort_scheduler)
 
 # End-to-end tests run the programs; each suite is one ctest test (a suite shares what it trained) and has the machine

@@ -25,7 +25,7 @@ std::string HostName();
 // parent's pid as known before the fork, 0 to take what getppid() says.
 Status DieWithParent(pid_t parent = 0);
 
-// SIGINT, SIGTERM and SIGHUP are noted from now on, not obeyed; SIGPIPE is ignored. A blocking call they hit
+// SIGINT, SIGTERM and SIGHUP (unless nohup has it ignored) are noted from now on, not obeyed; SIGPIPE is ignored. A blocking call they hit
 // returns (EINTR).
 void CatchStopSignals();
 // The first one that came, or 0.

@@ -1,10 +1,12 @@
 // The `cohort` program: picks the subcommand and applies the rules of commands.h.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <vector>
 
-#include "common/config.h"
+#include "common/nearest.h"
 #include "launch/commands/commands.h"
 
 namespace cohort {
@@ -46,6 +48,12 @@ int Main(int argc, char** argv) {
     console.Finish(status);
     return status.exit_code();
   };
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
+  if (argc > 1 && argv[1][0] != '-' && std::find(names.begin(), names.end(), argv[1]) == names.end()) {
+    return finish({ErrorCode::kInvalidInput, "unknown command \"" + std::string(argv[1]) + "\"" +
+                                                 DidYouMean(argv[1], names) + " (see `cohort --help`)"});
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {  // --help, --version

@@ -85,10 +85,10 @@ SchedulerWatch::SchedulerWatch(const std::string& host, std::uint64_t pid) {
   thread_ = std::thread([this, pid] {
     constexpr auto kCheck = std::chrono::milliseconds(200);
     constexpr int kGraceChecks = 10;  // the stop may still be on its way
-    for (int gone = 0; !over_;) {
-      std::this_thread::sleep_for(kCheck);
+    std::unique_lock lock(mutex_);
+    for (int gone = 0; !changed_.wait_for(lock, kCheck, [this] { return over_; });) {
       gone = ProcessLives(pid) ? 0 : gone + 1;
-      if (gone > kGraceChecks && !over_) {
+      if (gone > kGraceChecks) {
         LogError("the scheduler (pid " + std::to_string(pid) + ") is gone");
         _exit(1);
       }
@@ -97,7 +97,11 @@ SchedulerWatch::SchedulerWatch(const std::string& host, std::uint64_t pid) {
 }
 
 SchedulerWatch::~SchedulerWatch() {
-  over_ = true;
+  {
+    const std::lock_guard lock(mutex_);
+    over_ = true;
+  }
+  changed_.notify_all();
   if (thread_.joinable()) thread_.join();
 }
 

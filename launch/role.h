@@ -3,8 +3,9 @@
 #ifndef COHORT_LAUNCH_ROLE_H_
 #define COHORT_LAUNCH_ROLE_H_
 
-#include <atomic>
+#include <condition_variable>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -49,7 +50,9 @@ class SchedulerWatch {
   SchedulerWatch& operator=(const SchedulerWatch&) = delete;
 
  private:
-  std::atomic<bool> over_{false};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool over_ = false;
   std::thread thread_;
 };
 

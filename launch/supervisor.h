@@ -17,7 +17,7 @@ struct SupervisorOptions {
   std::string folder;                // of the run: result.json, metrics.jsonl and log.txt are there
   Duration startup = std::chrono::seconds(70);   // until the scheduler has written its first result.json
   Duration silence = std::chrono::seconds(70);   // without a new line in metrics.jsonl, from the first one on
-  Duration farewell = std::chrono::seconds(5);   // from the verdict until mpirun has ended
+  Duration farewell = std::chrono::seconds(2);   // from the verdict until mpirun has ended
   Duration terminate = std::chrono::seconds(3);  // from SIGTERM to SIGKILL
   // A line for a terminal that replaces the one before it; a line to keep (errors of the processes). May be empty.
   std::function<void(const std::string&)> progress;

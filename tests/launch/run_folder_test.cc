@@ -1,0 +1,79 @@
+#include "launch/run_folder.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <optional>
+
+#include "tests/support/subprocess.h"
+
+namespace cohort {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(RunFolder, IsMadeWithItsParentsAndHeldByOneRun) {
+  testing::TemporaryFolder base;
+  std::optional<RunFolder> second;
+  {
+    auto first = RunFolder::Create(base / "a/b/run", false);
+    ASSERT_TRUE(first) << first.error().text();
+    EXPECT_EQ(first->path(), base / "a/b/run");
+    for (const bool overwrite : {false, true}) {
+      const auto other = RunFolder::Create(base / "a/b/run", overwrite);
+      ASSERT_FALSE(other);
+      EXPECT_THAT(other.error().text(), HasSubstr("in use by another run"));
+      EXPECT_EQ(other.error().exit_code(), 2);
+    }
+    second = std::move(*first);
+  }
+  EXPECT_FALSE(RunFolder::Create(base / "a/b/run", false)) << "the lock moves with the object";
+  second.reset();
+  EXPECT_TRUE(RunFolder::Create(base / "a/b/run", false)) << "an empty folder is as good as none";
+}
+
+TEST(RunFolder, OverwriteReplacesRunsAndNothingElse) {
+  testing::TemporaryFolder base;
+  std::filesystem::create_directories(base / "run/model");
+  base.Write("run/result.json", "{}");
+  base.Write("run/model/manifest.json", "{}");
+  base.Write("run/notes.txt", "mine");
+  const auto refused = RunFolder::Create(base / "run", false);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().text(), HasSubstr("--overwrite"));
+  EXPECT_TRUE(std::filesystem::exists(base / "run/model/manifest.json"));
+  ASSERT_TRUE(RunFolder::Create(base / "run", true));
+  EXPECT_FALSE(std::filesystem::exists(base / "run/model"));
+  EXPECT_FALSE(std::filesystem::exists(base / "run/result.json"));
+  EXPECT_TRUE(std::filesystem::exists(base / "run/notes.txt"));
+
+  base.Write("home.txt", "precious");
+  const auto home = RunFolder::Create(base.path(), true);
+  ASSERT_FALSE(home);
+  EXPECT_THAT(home.error().text(), HasSubstr("holds no run"));
+}
+
+TEST(RunFolder, AFileInItsPlaceIsRefused) {
+  testing::TemporaryFolder base;
+  const auto taken = RunFolder::Create(base.Write("taken", ""), true);
+  ASSERT_FALSE(taken);
+  EXPECT_THAT(taken.error().text(), HasSubstr("is a file"));
+  EXPECT_FALSE(RunFolder::Create(base / "taken/run", false));
+}
+
+TEST(ScratchFolder, LeavesNothingBehind) {
+  std::string path;
+  {
+    auto folder = ScratchFolder::Create();
+    ASSERT_TRUE(folder);
+    path = folder->path();
+    std::ofstream(path + "/x") << "y";
+    ScratchFolder moved = std::move(*folder);
+    EXPECT_TRUE(std::filesystem::exists(path + "/x"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+}  // namespace
+}  // namespace cohort

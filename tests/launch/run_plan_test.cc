@@ -1,0 +1,83 @@
+#include "launch/run_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace cohort {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string Steps(const RunPlan& plan) {
+  std::string text;
+  for (const PlanStep& step : plan.steps) {
+    if (step.snapshot) {
+      text += "snapshot ";
+    } else {
+      text += std::string(step.kind == PhaseKind::kTrain      ? "train"
+                          : step.kind == PhaseKind::kEvaluate ? "evaluate"
+                                                              : "score") +
+              ":" + SplitName(step.split) + ":" + std::to_string(step.epoch) + " ";
+    }
+  }
+  return text;
+}
+
+RunInputs Inputs() {
+  RunInputs inputs;
+  inputs.config.data = "d.h5";
+  inputs.config.train.epochs = 2;
+  inputs.config.cluster.shards_per_server = 2;
+  inputs.data.rows = {1000, 100, 200};
+  return inputs;
+}
+
+TEST(RunPlan, TrainingEvaluatesEachEpochAndWritesTheModelBeforeTheLastEvaluation) {
+  RunInputs inputs = Inputs();
+  auto plan = MakePlan(inputs, {}, 5);
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->run_id, 5u);
+  EXPECT_EQ(plan->shards, 4u);
+  EXPECT_EQ(Steps(*plan),
+            "train:train:0 evaluate:valid:0 train:train:1 snapshot evaluate:train:1 evaluate:valid:1 "
+            "evaluate:test:1 ");
+  inputs.config.train.evaluate_each_epoch = inputs.config.train.evaluate_train = false;
+  inputs.data.rows[1] = 0;
+  EXPECT_EQ(Steps(*MakePlan(inputs, {}, 5)), "train:train:0 train:train:1 snapshot evaluate:test:1 ");
+  inputs.config.train.epochs = 0;
+  EXPECT_EQ(Steps(*MakePlan(inputs, {}, 5)), "snapshot evaluate:test:0 ");
+  inputs.data.rows[0] = 0;
+  EXPECT_THAT(MakePlan(inputs, {}, 5).error().text(), HasSubstr("the train split has no rows"));
+}
+
+TEST(RunPlan, OtherJobsTakeTheSplitsThatHaveRows) {
+  RunInputs inputs = Inputs();
+  inputs.data.rows[1] = 0;
+  JobRequest request;
+  request.job = Job::kScore;
+  request.model = "run/model";
+  auto plan = MakePlan(inputs, request, 5);
+  EXPECT_EQ(Steps(*plan), "score:train:0 score:test:0 ");
+  EXPECT_EQ(plan->model_path, "run/model");
+  request.job = Job::kEvaluate;
+  request.split = Split::kTest;
+  EXPECT_EQ(Steps(*MakePlan(inputs, request, 5)), "evaluate:test:0 ");
+  request.split = Split::kValid;
+  const auto empty = MakePlan(inputs, request, 5);
+  ASSERT_FALSE(empty);
+  EXPECT_THAT(empty.error().text(), HasSubstr("the valid split has no rows"));
+  EXPECT_EQ(empty.error().exit_code(), 2);
+}
+
+TEST(RunPlan, NamesOfJobsAndSplits) {
+  EXPECT_EQ(JobFromName("score"), Job::kScore);
+  EXPECT_FALSE(JobFromName("scores"));
+  EXPECT_EQ(*SplitFromName("valid"), Split::kValid);
+  EXPECT_FALSE(SplitFromName("")->has_value());
+  EXPECT_THAT(SplitFromName("tset").error().text(), HasSubstr("did you mean \"test\"?"));
+}
+
+}  // namespace
+}  // namespace cohort
