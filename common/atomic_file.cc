@@ -135,8 +135,12 @@ Result<std::string> ReadFile(const std::string& path, std::size_t limit) {
   std::size_t got = 0;
   while (content.size() <= limit && (got = std::fread(piece, 1, sizeof piece, in)) > 0)
     content.append(piece, got);
-  bool failed = std::ferror(in) != 0;
-  Status status = failed ? SystemError(path, "read") : Status();
+  Status status;
+  if (std::ferror(in) != 0) {
+    // A folder opens like a file and fails here: the user's mistake, which a failing disk is not.
+    status = errno == EISDIR ? Status(ErrorCode::kInvalidInput, path + ": is a folder, expected a file")
+                             : SystemError(path, "read");
+  }
   std::fclose(in);
   COHORT_RETURN_IF_ERROR(std::move(status));
   if (content.size() > limit) {

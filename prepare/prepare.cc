@@ -278,7 +278,9 @@ class Preparation {
   Status CheckTraining() const {
     if (report_.info.rows[static_cast<std::size_t>(Split::kTrain)] > 0) return {};
     std::string text =
-        options_.schema + ": no row is left to train on: " + std::to_string(report_.records) + " read";
+        options_.schema + ": no row is left to train on: " + std::to_string(report_.records) + " read from " +
+        schema_.files.front() +
+        (schema_.files.size() > 1 ? " and " + std::to_string(schema_.files.size() - 1) + " more" : "");
     for (const auto& [key, finding] : report_.findings) {
       if (!IsDroppedRow(key.first)) continue;
       text += ", " + std::to_string(finding.count) + " dropped (" + FindingText(key.first) + ": " +

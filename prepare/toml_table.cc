@@ -136,7 +136,8 @@ double TomlTable::Number(const char* key, double otherwise, double least, double
   if (!Has(key)) return otherwise;
   std::optional<double> number = AsTable(table_).get(key)->value<double>();
   if (number && *number >= least && *number <= most) return *number;
-  Fail(key, std::string("\"") + key + "\" must be a number from " + Shown(least) + " to " + Shown(most));
+  Fail(key, std::string("\"") + key + "\" must be a number from " + Shown(least) + " to " + Shown(most) +
+                (number ? ", found " + Shown(*number) : ""));
   return otherwise;
 }
 
