@@ -92,6 +92,19 @@ bool ProcessLives(std::uint64_t pid) {
   return end != std::string::npos && end + 2 < line.size() && line[end + 2] != 'Z' && line[end + 2] != 'X';
 }
 
+std::vector<ChildProcess> ChildrenOf(pid_t pid) {
+  std::vector<ChildProcess> children;
+  const std::string id = std::to_string(pid);
+  std::ifstream list("/proc/" + id + "/task/" + id + "/children");
+  for (pid_t child = 0; list >> child;) {
+    if (!ProcessLives(static_cast<std::uint64_t>(child))) continue;
+    std::ifstream file("/proc/" + std::to_string(child) + "/comm");
+    std::string name;
+    if (std::getline(file, name)) children.push_back({child, name});
+  }
+  return children;
+}
+
 std::string ProgramFolder() {
   char path[PATH_MAX] = {};
   const ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "common/status.h"
 
@@ -35,6 +36,13 @@ std::string SignalName(int signal);
 
 // Whether a process of this host with that id exists and is no zombie.
 bool ProcessLives(std::uint64_t pid);
+
+// The living children of a process of this host, with their programs' names (cut to 15 characters, as the kernel does).
+struct ChildProcess {
+  pid_t pid = 0;
+  std::string name;
+};
+std::vector<ChildProcess> ChildrenOf(pid_t pid);
 
 // The folder of the running program: where its companions lie.
 std::string ProgramFolder();

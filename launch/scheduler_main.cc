@@ -24,6 +24,7 @@ namespace cohort {
 namespace {
 
 constexpr Duration kProcessCheck = std::chrono::milliseconds(200);
+constexpr Duration kSignOfLife = std::chrono::seconds(1);
 
 std::uint64_t NewRunId() {
   std::random_device device;
@@ -198,8 +199,17 @@ class SchedulerJob {
     for (const ModelTask& task : inputs_.spec.tasks) tasks.push_back(task.info);
     COHORT_ASSIGN_OR_RETURN(const auto writer,
                             ScoreWriter::Create(arguments_.scores, tasks, inputs_.data.has_id));
-    COHORT_RETURN_IF_ERROR(MergeScores(*dataset, recorder_->spilled(), inputs_.spec.prediction_columns,
-                                       *writer, [](std::uint64_t) {}));
+    TimePoint next_sign = std::chrono::steady_clock::now();
+    const auto go_on = [&](std::uint64_t) -> Status {
+      if (StopSignal() != 0) return {ErrorCode::kUnavailable, "ended by " + SignalName(StopSignal())};
+      const TimePoint now = std::chrono::steady_clock::now();
+      if (now < next_sign) return {};
+      next_sign = now + kSignOfLife;
+      recorder_->OnSample(coordinator_->Sample(now));  // the supervisor sees that there is progress
+      return recorder_->failure();
+    };
+    COHORT_RETURN_IF_ERROR(
+        MergeScores(*dataset, recorder_->spilled(), inputs_.spec.prediction_columns, *writer, go_on));
     return writer->Finish();
   }
 

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -115,6 +116,7 @@ class Run {
       const TimePoint now = Now();
       if (now >= next_progress) {
         next_progress = now + kProgressInterval;
+        LookAtChildren(now);
         LookAtFiles(now);
       }
       if (terminated == kNever) {
@@ -192,10 +194,30 @@ class Run {
       return {ErrorCode::kTimeout,
               options_.command[0] + " did not start the scheduler within " + Seconds(options_.startup)};
     }
+    if (lost_at_ != kNever && now >= lost_at_ + options_.bereaved) {
+      return {ErrorCode::kUnavailable,
+              lost_.name + " (pid " + std::to_string(lost_.pid) + ") died during start-up"};
+    }
     if (metrics_bytes_ > 0 && now >= changed_ + options_.silence) {
       return {ErrorCode::kTimeout, "the scheduler has been silent for " + Seconds(now - changed_)};
     }
     return {};
+  }
+
+  // During start-up nobody else can tell that a rank has died: MPI waits for it, and the scheduler does not know it yet.
+  // Its own log line, if it had one, has been shown.
+  void LookAtChildren(TimePoint now) {
+    if (metrics_bytes_ > 0 || lost_at_ != kNever) return;
+    std::vector<ChildProcess> alive = ChildrenOf(child_);
+    for (const ChildProcess& child : children_) {
+      const auto same = [&](const ChildProcess& other) { return other.pid == child.pid; };
+      if (std::none_of(alive.begin(), alive.end(), same) &&
+          !ProcessLives(static_cast<std::uint64_t>(child.pid))) {
+        lost_at_ = now;
+        lost_ = child;
+      }
+    }
+    children_ = std::move(alive);
   }
 
   void LookAtFiles(TimePoint now) {
@@ -209,6 +231,7 @@ class Run {
     struct stat metrics {};
     if (stat(Path(kMetricsFile).c_str(), &metrics) != 0 || metrics.st_size == metrics_bytes_) return;
     metrics_bytes_ = metrics.st_size;
+    lost_at_ = kNever;  // the scheduler knows all from here on
     changed_ = now;
     if (options_.progress) ShowProgress();
   }
@@ -272,6 +295,9 @@ class Run {
   std::deque<std::string> tail_;
   TimePoint started_{}, changed_{};
   TimePoint decided_at_ = kNever;
+  std::vector<ChildProcess> children_;
+  TimePoint lost_at_ = kNever;
+  ChildProcess lost_;
   off_t metrics_bytes_ = 0;
   bool scheduler_seen_ = false;
   bool farewell_over_ = false;

@@ -220,7 +220,7 @@ Result<std::unique_ptr<ScoreWriter>> ScoreWriter::Create(const std::string& path
 }
 
 Status MergeScores(DatasetReader& dataset, const std::vector<SpilledScores>& splits, std::uint32_t columns,
-                   ScoreWriter& writer, const std::function<void(std::uint64_t)>& progress) {
+                   ScoreWriter& writer, const std::function<Status(std::uint64_t)>& progress) {
   std::vector<SplitStream> streams;
   for (const SpilledScores& split : splits) {
     File file(std::fopen(split.path.c_str(), "rb"));
@@ -246,7 +246,7 @@ Status MergeScores(DatasetReader& dataset, const std::vector<SpilledScores>& spl
     const std::size_t before = lowest->at();
     COHORT_RETURN_IF_ERROR(lowest->WriteBelow(limit, writer));
     written += lowest->at() - before;
-    if (progress) progress(written);
+    if (progress) COHORT_RETURN_IF_ERROR(progress(written));
   }
 }
 

@@ -44,7 +44,7 @@ struct SpilledScores {
 // Brings the splits together in the order of the rows' numbers in the input, in bounded memory: a block per
 // split. `progress` gets the rows written so far.
 Status MergeScores(DatasetReader& dataset, const std::vector<SpilledScores>& splits, std::uint32_t columns,
-                   ScoreWriter& writer, const std::function<void(std::uint64_t)>& progress);
+                   ScoreWriter& writer, const std::function<Status(std::uint64_t)>& progress);
 
 }  // namespace cohort
 

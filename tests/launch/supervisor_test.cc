@@ -98,6 +98,16 @@ TEST_F(SupervisorTest, AHungStartEndsAtItsLimit) {
   EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(5));
 }
 
+TEST_F(SupervisorTest, AProcessThatDiesDuringStartUpIsNamed) {
+  SupervisorOptions options = Options(Killed() + "sleep 60 & sleep 0.9 & wait");
+  options.bereaved = milliseconds(500);
+  options.startup = std::chrono::seconds(30);
+  const auto before = std::chrono::steady_clock::now();
+  const Status status = Supervise(options);
+  EXPECT_THAT(status.text(), ::testing::MatchesRegex("sleep \\(pid [0-9]+\\) died during start-up"));
+  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(5));
+}
+
 TEST_F(SupervisorTest, ASilentSchedulerEndsAtItsLimitEvenIfNobodyListensToSigterm) {
   const std::string line =
       R"({"kind":"train","split":"train","epoch":0,"phase_rows":10,"phase_samples":5,"samples_per_second":1000,"loss":{}})";
