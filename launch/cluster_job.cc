@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
 #include <utility>
 
 #include "common/atomic_file.h"
@@ -50,6 +51,10 @@ Status RunClusterJob(const ClusterJob& job, SupervisorOptions output) {
   output.folder = job.folder;
   output.startup = limits.startup + kMargin;
   output.silence = limits.dead_after + kMargin;
+  // With a list of hosts, or inside an allocation, some start elsewhere.
+  if (job.hostfile.empty() && std::getenv("SLURM_JOB_ID") == nullptr) {
+    output.children = std::size_t{1} + job.config.cluster.servers + job.config.cluster.workers;
+  }
   CatchStopSignals();
   return Supervise(output);
 }

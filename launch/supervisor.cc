@@ -59,7 +59,7 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
 
 class Run {
  public:
-  explicit Run(const SupervisorOptions& options) : options_(options) {}
+  explicit Run(const SupervisorOptions& options) : options_(options), expected_(options.children) {}
   ~Run() {
     if (output_ >= 0) close(output_);
   }
@@ -114,9 +114,9 @@ class Run {
     while (!Exited()) {
       ReadOutput(kPollMilliseconds);
       const TimePoint now = Now();
+      LookAtChildren(now);
       if (now >= next_progress) {
         next_progress = now + kProgressInterval;
-        LookAtChildren(now);
         LookAtFiles(now);
       }
       if (terminated == kNever) {
@@ -204,20 +204,23 @@ class Run {
     return {};
   }
 
-  // During start-up nobody else can tell that a rank has died: MPI waits for it, and the scheduler does not know it yet.
-  // Its own log line, if it had one, has been shown.
+  // During start-up nobody else can tell that a rank has died: MPI waits for it, and the scheduler does not know it
+  // yet. Its own log line, if it had one, has been shown.
   void LookAtChildren(TimePoint now) {
-    if (metrics_bytes_ > 0 || lost_at_ != kNever) return;
+    if (metrics_bytes_ > 0) return;
     std::vector<ChildProcess> alive = ChildrenOf(child_);
+    expected_ = std::max(expected_, alive.size());
+    if (children_.empty() && alive.empty()) return;  // mpirun has not begun
     for (const ChildProcess& child : children_) {
       const auto same = [&](const ChildProcess& other) { return other.pid == child.pid; };
-      if (std::none_of(alive.begin(), alive.end(), same) &&
-          !ProcessLives(static_cast<std::uint64_t>(child.pid))) {
-        lost_at_ = now;
-        lost_ = child;
-      }
+      if (std::none_of(alive.begin(), alive.end(), same)) lost_ = child;
     }
-    children_ = std::move(alive);
+    if (alive.size() >= expected_) {
+      lost_at_ = kNever;
+    } else if (lost_at_ == kNever) {
+      lost_at_ = now;
+    }
+    if (!alive.empty()) children_ = std::move(alive);
   }
 
   void LookAtFiles(TimePoint now) {
@@ -231,7 +234,7 @@ class Run {
     struct stat metrics {};
     if (stat(Path(kMetricsFile).c_str(), &metrics) != 0 || metrics.st_size == metrics_bytes_) return;
     metrics_bytes_ = metrics.st_size;
-    lost_at_ = kNever;  // the scheduler knows all from here on
+    lost_at_ = kNever;  // from here on the scheduler sees who dies
     changed_ = now;
     if (options_.progress) ShowProgress();
   }
@@ -295,6 +298,7 @@ class Run {
   std::deque<std::string> tail_;
   TimePoint started_{}, changed_{};
   TimePoint decided_at_ = kNever;
+  std::size_t expected_;  // children of the command
   std::vector<ChildProcess> children_;
   TimePoint lost_at_ = kNever;
   ChildProcess lost_;

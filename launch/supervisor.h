@@ -15,10 +15,10 @@ namespace cohort {
 struct SupervisorOptions {
   std::vector<std::string> command;  // mpirun and its arguments
   std::string folder;                // of the run: result.json, metrics.jsonl and log.txt are there
-  Duration startup = std::chrono::seconds(70);  // until the scheduler has written its first result.json
-  Duration silence = std::chrono::seconds(70);  // without a new line in metrics.jsonl, from the first one on
-  Duration bereaved =
-      std::chrono::seconds(3);  // from the end of a child of mpirun during start-up to a verdict
+  Duration startup = std::chrono::seconds(70);   // until the scheduler has written its first result.json
+  Duration silence = std::chrono::seconds(70);   // without a new line in metrics.jsonl, from the first one on
+  std::size_t children = 0;                      // that mpirun starts on this host; 0: not known
+  Duration bereaved = std::chrono::seconds(3);   // start-up with fewer children of mpirun than that
   Duration farewell = std::chrono::seconds(2);   // from the verdict until mpirun has ended
   Duration terminate = std::chrono::seconds(3);  // from SIGTERM to SIGKILL
   // A line for a terminal that replaces the one before it; a line to keep (errors of the processes). May be empty.
