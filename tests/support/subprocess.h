@@ -18,6 +18,8 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/slowdown.h"
+
 namespace cohort::testing {
 
 struct Outcome {
@@ -72,8 +74,9 @@ class Subprocess {
     exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     return false;
   }
+  // `limit` is for a release build.
   Outcome Wait(std::chrono::seconds limit) {
-    const auto deadline = std::chrono::steady_clock::now() + limit;
+    const auto deadline = std::chrono::steady_clock::now() + limit * kSlowdown;
     Outcome outcome;
     while (Running()) {
       if (std::chrono::steady_clock::now() > deadline) {
