@@ -1,8 +1,9 @@
 // SCHEMA.toml: how the rows of CSV files become features, labels and splits. Every key, with its default:
 //
 //   [source]
-//   files     = ["a.csv", ...]   training rows (and the others, unless test_files); relative to the schema;
-//   .gz or plain header    = true             false: columns are numbers from 0 delimiter = "," one byte
+//   files     = ["a.csv", ...]   training rows (and the others, unless test_files); relative to the schema; .gz or plain
+//   header    = true             false: columns are numbers from 0
+//   delimiter = ","              one byte
 //   quote     = "\""             one byte; "" when quotes have no meaning
 //   trim      = true             spaces and tabs around a cell
 //   missing   = [""]             cells that mean "not known"
@@ -10,12 +11,14 @@
 //   test_files  = [...]          their rows are the test split
 //   valid_files = [...]          only with test_files
 //   valid_rows_of_test = "even"  | "odd": these rows of the test files, counted from 0, are the valid split
-//   time      = "column"         rows from test_from on are the test split, before it from valid_from on the
-//   valid split; test_from = 20111001         a number: times are numbers; a text like "2011-10-01": times
-//   are texts that sort by time valid_from                   (ISO 8601: YYYY-MM-DD, with or without a time of
-//   day) hash_of   = "column"         rows with equal values of the column fall into the same split test = 0
-//   share of the rows, by hash (not with test_files or time) valid     = 0                share of the rows
-//   (with test_files or time: of the training rows), by hash [id] column  [weight] column
+//   time      = "column"         rows from test_from on are the test split, before it from valid_from on the valid split;
+//   test_from = 20111001         a number: times are numbers; a text like "2011-10-01": times are texts that sort by time
+//   valid_from                   (ISO 8601: YYYY-MM-DD, with or without a time of day)
+//   hash_of   = "column"         rows with equal values of the column fall into the same split
+//   test      = 0                share of the rows, by hash (not with test_files or time)
+//   valid     = 0                share of the rows (with test_files or time: of the training rows), by hash
+//   [id]      column
+//   [weight]  column
 //   [[feature]]
 //   name      = column's name    column = name, or a number from 0
 //   type      = "numeric" | "categorical" | "bag" | "sequence"

@@ -2,19 +2,16 @@
 //
 // A row is `dim` weights followed by StateFloats(kind, dim) floats of state:
 //
-//   kind             state after the weights               a step with gradient g, learning rate r
-//   (element-wise) sgd              -                                     w -= r g momentum         v[dim],
-//   starts at 0                   v = mu v + g;  w -= r v                          [1] adagrad a[dim], starts
-//   at initial_accumulator a += g^2;  w -= r g / (sqrt(a) + eps)            [2] rowwise_adagrad  a[1], starts
-//   at initial_accumulator a += mean(g^2);  w -= r g / (sqrt(a) + eps)      [3] adam             m[dim],
-//   v[dim], t[1], start at 0      t += 1;  m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;
-//                                                          w -= r/(1-b1^t) m / (sqrt(v)/sqrt(1-b2^t) + eps)
-//                                                          [4]
-//   ftrl             z[dim], n[dim] (starts at             s = (sqrt(n+g^2) - sqrt(n))/r;  z += g - s w;  n
-//   += g^2;
-//                    initial_accumulator)                  w = |z| <= l1 ? 0
-//                                                              : (sign(z) l1 - z) / ((beta + sqrt(n))/r + l2)
-//                                                              [5]
+//   kind             state after the weights                     a step with gradient g, learning rate r (element-wise)
+//   sgd              -                                           w -= r g
+//   momentum         v[dim], starts at 0                         v = mu v + g;  w -= r v                        [1]
+//   adagrad          a[dim], starts at initial_accumulator       a += g^2;  w -= r g / (sqrt(a) + eps)          [2]
+//   rowwise_adagrad  a[1], starts at initial_accumulator         a += mean(g^2);  w -= r g / (sqrt(a) + eps)    [3]
+//   adam             m[dim], v[dim], t[1], start at 0            t += 1;  m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;
+//                                                                w -= r/(1-b1^t) m / (sqrt(v)/sqrt(1-b2^t) + eps)  [4]
+//   ftrl             z[dim], n[dim] (starts at                   s = (sqrt(n+g^2) - sqrt(n))/r;  z += g - s w;  n += g^2;
+//                    initial_accumulator)                        w = |z| <= l1 ? 0
+//                                                                  : (sign(z) l1 - z) / ((beta + sqrt(n))/r + l2)   [5]
 //
 // Steps are lazy: a row whose key is not in the batch is not touched, so momentum and Adam's averages decay
 // per update of the row, and Adam's t counts the updates of the row (a float, exact up to 2^24, where it

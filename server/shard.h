@@ -3,8 +3,7 @@
 //
 // The life of a training step here (DESIGN 2.1):
 //   PullRequest   checked (request_check.h); answered at once if the clocks allow it (clocks.h), else parked:
-//   the puller
-//                 is told for whom, and answered when that worker has closed.
+//                 the puller is told for whom, and answered when that worker has closed.
 //   PushRequest   checked whole; parts seen before are counted and dropped (applied_pushes.h).
 //                 ssp, asp: applied on arrival. bsp: held (held_pushes.h) until all members have closed the
 //                 clock, then summed in tree order and applied: the same bits for any number of workers.
