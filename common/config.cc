@@ -21,7 +21,7 @@
 namespace cohort {
 namespace {
 
-constexpr std::uintmax_t kMaxFileBytes = 1u << 20;
+constexpr std::uintmax_t kMaxFileBytes = 512u << 10;
 
 // ---------------------------------------------------------------- values
 

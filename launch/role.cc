@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
+#include <malloc.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <unistd.h>
@@ -47,6 +48,10 @@ std::optional<RoleArguments> ParseRoleArguments(const std::string& program, int 
 }
 
 void BeginRole(const std::string& name) {
+  // The large arrays of a step come and go with every message. Left alone, the allocator gives them back to the
+  // kernel each time and faults them in again.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 512 << 20);
   SetLogName(name);
   CatchStopSignals();
   const Status status = DieWithParent();
