@@ -1,20 +1,10 @@
 # A test program per folder of tests/: tests/<folder>/*_test.cc -> bin/tests/<folder>_tests
 include(GoogleTest)
 
-# What every test of a sanitizer build is started with. Reports end a test as failed through its exit code; those of the
-# programs it starts, through tests/end_to_end/sanitizer_reports.cc.
-set(test_environment "")
+# GCC 12 with sanitizers takes a member of std::regex for uninitialized (GCC bug 105562).
 set(test_warnings "")
-if(COHORT_SANITIZE)
-  set(test_environment
-    "ASAN_OPTIONS=detect_stack_use_after_return=1:check_initialization_order=1:strict_init_order=1:strict_string_checks=1"
-    "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/support/lsan.suppressions:print_suppressions=0"
-    "UBSAN_OPTIONS=print_stacktrace=1"
-    "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/support/tsan.suppressions:second_deadlock_stack=1:print_suppressions=0")
-  # GCC 12 with sanitizers takes a member of std::regex for uninitialized (GCC bug 105562).
-  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    set(test_warnings -Wno-maybe-uninitialized)
-  endif()
+if(COHORT_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  set(test_warnings -Wno-maybe-uninitialized)
 endif()
 
 function(cohort_tests folder label)
@@ -29,10 +19,8 @@ function(cohort_tests folder label)
   target_compile_options(${folder}_tests PRIVATE ${test_warnings})
   target_link_libraries(${folder}_tests PRIVATE ${ARGN} GTest::gmock GTest::gtest_main)
   target_compile_options(${folder}_tests PRIVATE $<$<CONFIG:Release>:-O1>)   # compiling is what they cost
-  # Discovered when ctest starts: the list of properties passes through one more file, so its semicolons are escaped.
-  list(JOIN test_environment "\\\\\;" environment)
   gtest_discover_tests(${folder}_tests DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 TEST_PREFIX "${folder}."
-                       PROPERTIES LABELS "${label}" TIMEOUT 900 ENVIRONMENT "${environment}")
+                       PROPERTIES LABELS "${label}" TIMEOUT 900)
 endfunction()
 
 cohort_tests(common fast cohort_common)
@@ -59,8 +47,7 @@ function(cohort_end_to_end suite label)
     set(timeout 3600)
   endif()
   add_test(NAME end_to_end.${suite} COMMAND end_to_end_tests --gtest_filter=*${suite}.*:*${suite}/*)
-  set_tests_properties(end_to_end.${suite} PROPERTIES LABELS "${label}" PROCESSORS 2 TIMEOUT ${timeout}
-                       ENVIRONMENT "${test_environment}")
+  set_tests_properties(end_to_end.${suite} PROPERTIES LABELS "${label}" PROCESSORS 2 TIMEOUT ${timeout})
 endfunction()
 cohort_end_to_end(MainJob end-to-end)
 cohort_end_to_end(Reproducibility end-to-end)

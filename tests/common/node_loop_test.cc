@@ -172,6 +172,7 @@ TEST(NodeLoop, TwoNodesTalkOverSockets) {
   ZmqContext context;
   ZmqTransport::Options connect_only;
   connect_only.listen_host.clear();
+  connect_only.connect_wait = std::chrono::seconds(20);
   auto shard_transport = std::move(*ZmqTransport::Create(context, ShardNode(0), {}));
   const std::string endpoint = shard_transport->endpoint();
   std::atomic<bool> stop = false;

@@ -1,0 +1,38 @@
+// What every program of a sanitizer build is told by itself, however it is started: by ctest, by a test, by mpirun, by
+// hand. (ctest cannot be relied on to hand a list of environment variables on to tests that it discovers.) The sanitizers'
+// runtimes call these functions; *_OPTIONS in the environment comes on top.
+
+extern "C" {
+
+const char* __asan_default_options() {
+  return "detect_stack_use_after_return=1:check_initialization_order=1:strict_init_order=1:strict_string_"
+         "checks=1";
+}
+const char* __ubsan_default_options() { return "print_stacktrace=1"; }
+const char* __lsan_default_options() { return "print_suppressions=0"; }
+const char* __tsan_default_options() { return "second_deadlock_stack=1:print_suppressions=0"; }
+
+// Nothing of our own is listed. Open MPI and what it loads keep what MPI_Init allocated until the process ends.
+const char* __lsan_default_suppressions() {
+  return "leak:libopen-pal.so\n"
+         "leak:libopen-rte.so\n"
+         "leak:libmpi.so\n"
+         "leak:libpmix.so\n";
+}
+
+// What ThreadSanitizer cannot know, because these libraries are not compiled with it. Nothing of our own is listed.
+//
+// libzmq hands messages from the caller's thread to its I/O thread through lock-free queues (its ypipe.hpp), whose atomic
+// operations lie inside the library: every byte handed over looks like a race between the thread that wrote it and the
+// I/O thread that sends or frees it. A race between two threads of ours has no frame of libzmq in either stack and is
+// reported as ever. Open MPI's progress threads signal each other in the same way.
+const char* __tsan_default_suppressions() {
+  return "race:libzmq.so\n"
+         "race:libopen-pal.so\n"
+         "race:libopen-rte.so\n"
+         "race:libmpi.so\n"
+         "race:libpmix.so\n"
+         "race:libevent\n";
+}
+
+}  // extern "C"
