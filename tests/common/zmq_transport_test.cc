@@ -210,7 +210,7 @@ TEST(ZmqTransport, ManyMessagesArriveWholeAndInOrder) {
   }
   std::uint32_t received = 0;
   while (received < kWorkers * kMessages) {
-    auto frames = shard->Receive(seconds(5));
+    auto frames = shard->Receive(seconds(60));
     ASSERT_TRUE(frames.has_value());
     ASSERT_EQ(frames->size(), 2u);
     ASSERT_EQ((*frames)[0].size(), (*frames)[1].size() / 8 % 700 * 8);
