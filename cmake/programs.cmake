@@ -4,6 +4,10 @@ list(FILTER launch_sources EXCLUDE REGEX "(_main|/cohort|/mpi_bootstrap)\\.cc$")
 add_library(cohort_launch STATIC ${launch_sources})
 target_link_libraries(cohort_launch PUBLIC cohort_report cohort_scheduler cohort_server cohort_worker cohort_model cohort_common)
 
+# `cohort bench`.
+cohort_library(cohort_bench launch/bench cohort_launch cohort_scheduler cohort_server cohort_worker cohort_model
+               cohort_common PkgConfig::ZMQ)
+
 # The only one that sees MPI; the `cohort` program itself does not.
 add_library(cohort_bootstrap STATIC ${CMAKE_SOURCE_DIR}/launch/mpi_bootstrap.cc)
 target_link_libraries(cohort_bootstrap PUBLIC cohort_common MPI::MPI_C)
@@ -15,7 +19,7 @@ endforeach()
 
 file(GLOB command_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/launch/commands/*.cc)
 add_executable(cohort ${CMAKE_SOURCE_DIR}/launch/cohort.cc ${command_sources})
-target_link_libraries(cohort PRIVATE cohort_launch cohort_prepare)
+target_link_libraries(cohort PRIVATE cohort_bench cohort_launch cohort_prepare)
 # Command lines are parsed once; the time goes into compiling their parser.
 target_compile_options(cohort PRIVATE $<$<CONFIG:Release>:-O1>)
 # `cohort train` starts the roles from its own folder.

@@ -203,12 +203,13 @@ Result<std::unique_ptr<ZmqTransport>> ZmqTransport::Create(ZmqContext& context, 
       impl->Configure(*impl->router);
       impl->router->set(zmq::sockopt::router_mandatory, true);
       impl->router->set(zmq::sockopt::router_handover, true);
-      impl->router->bind("tcp://" + options.listen_host + ":*");
+      const bool whole = options.listen_host.find("://") != std::string::npos;
+      impl->router->bind(whole ? options.listen_host : "tcp://" + options.listen_host + ":*");
       impl->endpoint = impl->router->get(zmq::sockopt::last_endpoint);
     } catch (const zmq::error_t& error) {
       return Error(ErrorCode::kIo, ToString(self) + " cannot listen on \"" + options.listen_host +
                                        "\": " + error.what() +
-                                       "; expected an IPv4 address or network interface of this host");
+                                       "; expected an IPv4 address or network interface of this host, or an endpoint");
     }
   }
   return std::unique_ptr<ZmqTransport>(new ZmqTransport(std::move(impl)));

@@ -42,8 +42,8 @@ class ZmqContext {
 class ZmqTransport : public Transport {
  public:
   struct Options {
-    // The IPv4 address (or interface) to listen on, at a port that the operating system chooses; empty: do
-    // not listen.
+    // The IPv4 address (or interface) to listen on, at a port that the operating system chooses; or a whole
+    // endpoint, e.g. "ipc://@name" for a Unix-domain socket (abstract: no file); empty: do not listen.
     std::string listen_host = "127.0.0.1";
     std::uint32_t incarnation = 0;  // a replaced process's connections win over its predecessor's
     Duration linger = std::chrono::milliseconds(500);  // for what is still unsent at destruction

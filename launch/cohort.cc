@@ -1,6 +1,5 @@
 // The `cohort` program: picks the subcommand and applies the rules of commands.h.
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -37,6 +36,7 @@ int Main(int argc, char** argv) {
   AddExport(app, commands);
   AddVerify(app, commands);
   AddReport(app, commands);
+  AddBench(app, commands);
   AddDoctor(app, commands);
   bool json = WantsJson(argc, argv);
   for (CLI::App* command : app.get_subcommands(nullptr)) {
@@ -48,20 +48,31 @@ int Main(int argc, char** argv) {
     console.Finish(status);
     return status.exit_code();
   };
-  std::vector<std::string> names;
-  for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
-  if (argc > 1 && argv[1][0] != '-' && std::find(names.begin(), names.end(), argv[1]) == names.end()) {
-    return finish({ErrorCode::kInvalidInput, "unknown command \"" + std::string(argv[1]) + "\"" +
-                                                 DidYouMean(argv[1], names) + " (see `cohort --help`)"});
+  // Commands, and those of a command that has some, are looked up here: a mistyped one is named with its nearest.
+  const CLI::App* named = &app;
+  std::string path = "cohort";
+  for (int i = 1; i < argc && argv[i][0] != '-'; ++i) {
+    std::vector<std::string> names;
+    const CLI::App* next = nullptr;
+    for (const CLI::App* command : named->get_subcommands(nullptr)) {
+      names.push_back(command->get_name());
+      if (command->get_name() == argv[i]) next = command;
+    }
+    if (names.empty()) break;
+    if (next == nullptr) {
+      return finish({ErrorCode::kInvalidInput, "unknown command \"" + std::string(argv[i]) + "\"" +
+                                                   DidYouMean(argv[i], names) + " (see `" + path +
+                                                   " --help`)"});
+    }
+    named = next;
+    path += " " + named->get_name();
   }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {  // --help, --version
     return app.exit(asked);
   } catch (const CLI::ParseError& error) {
-    std::string name = "cohort";
-    for (const CLI::App* command : app.get_subcommands()) name += " " + command->get_name();
-    return finish({ErrorCode::kInvalidInput, std::string(error.what()) + " (see `" + name + " --help`)"});
+    return finish({ErrorCode::kInvalidInput, std::string(error.what()) + " (see `" + path + " --help`)"});
   }
   const CLI::App* chosen = app.get_subcommands().front();
   return finish(commands.at(chosen)(console));

@@ -47,11 +47,13 @@ std::optional<RoleArguments> ParseRoleArguments(const std::string& program, int 
   return arguments;
 }
 
-void BeginRole(const std::string& name) {
-  // The large arrays of a step come and go with every message. Left alone, the allocator gives them back to the
-  // kernel each time and faults them in again.
+void KeepFreedMemory() {
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_TRIM_THRESHOLD, 512 << 20);
+}
+
+void BeginRole(const std::string& name) {
+  KeepFreedMemory();
   SetLogName(name);
   CatchStopSignals();
   const Status status = DieWithParent();

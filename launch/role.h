@@ -33,7 +33,10 @@ struct RoleArguments {
 std::optional<RoleArguments> ParseRoleArguments(const std::string& program, int argc, char** argv,
                                                 int* exit_code);
 
-// Dies with the launcher, notes signals, names the log lines.
+// The large arrays of a step come and go with every message. Left alone, the allocator gives them back to the kernel each
+// time and faults them in again; after this call they stay with the process. Call it before the first large array.
+void KeepFreedMemory();
+// Keeps freed memory, dies with the launcher, notes signals, names the log lines.
 void BeginRole(const std::string& name);
 // The address that the other processes of the run reach: loopback if `local`, else the first one of this host that is up.
 Result<std::string> ListenAddress(bool local);

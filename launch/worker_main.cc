@@ -6,6 +6,7 @@
 #include "common/process.h"
 #include "common/zmq_transport.h"
 #include "launch/mpi_bootstrap.h"
+#include "launch/network_pump.h"
 #include "launch/role.h"
 #include "launch/run_plan.h"
 #include "worker/model/kernels.h"
@@ -14,26 +15,6 @@
 
 namespace cohort {
 namespace {
-
-// The worker's messages move on the real network, and a signal becomes a message to the scheduler.
-class NetworkPump : public Pump {
- public:
-  NetworkPump(Worker& worker, NodeLoop& loop) : worker_(worker), loop_(loop) {}
-  TimePoint Now() const override { return loop_.Now(); }
-  void Run(Outbox& out, Duration at_most) override {
-    if (StopSignal() != 0 && !signal_told_) {
-      signal_told_ = true;
-      worker_.scheduler().SendReliably(Failure{0, "ended by " + SignalName(StopSignal())}, Now(), out);
-    }
-    loop_.Flush(out);
-    loop_.Pump(at_most);
-  }
-
- private:
-  Worker& worker_;
-  NodeLoop& loop_;
-  bool signal_told_ = false;
-};
 
 Status Run(const RoleArguments& arguments) {
   COHORT_ASSIGN_OR_RETURN(const RunConfig config, LoadRunConfig(arguments.config, arguments.overrides));

@@ -57,6 +57,7 @@ void AddScore(CLI::App& app, Commands& commands);
 void AddExport(CLI::App& app, Commands& commands);
 void AddVerify(CLI::App& app, Commands& commands);
 void AddReport(CLI::App& app, Commands& commands);
+void AddBench(CLI::App& app, Commands& commands);
 void AddDoctor(CLI::App& app, Commands& commands);
 
 }  // namespace cohort

@@ -82,8 +82,10 @@ TEST(Tidy, TheModelKnowsNothingOfTheWorkerAroundIt) {
 TEST(Tidy, EachLibraryIsSeenByItsOwnFilesOnly) {
   // Pattern of the include -> the files that may have it (in tests anything goes).
   const std::vector<std::pair<std::string, std::set<std::string>>> rules = {
-      {"mpi.h", {"launch/mpi_bootstrap.cc"}}, {"zmq", {"common/zmq_transport.cc"}},
-      {"cereal/", {"common/wire.cc"}},        {"hdf5", {"common/hdf5_file.cc"}},
+      {"mpi.h", {"launch/mpi_bootstrap.cc"}},
+      {"zmq", {"common/zmq_transport.cc", "launch/bench/bare_transport.cc"}},
+      {"cereal/", {"common/wire.cc"}},
+      {"hdf5", {"common/hdf5_file.cc"}},
       {"H5", {"common/hdf5_file.cc"}},
   };
   std::map<std::string, int> seen;

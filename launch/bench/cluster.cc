@@ -1,0 +1,141 @@
+#include "launch/bench/cluster.h"
+
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "common/node_loop.h"
+#include "common/zmq_transport.h"
+#include "launch/bench/bench_worker.h"
+#include "launch/bench/keys.h"
+#include "launch/role.h"
+#include "launch/shard_runner.h"
+#include "scheduler/coordinator.h"
+#include "server/optimizer.h"
+
+namespace cohort::bench {
+namespace {
+
+constexpr Duration kStartLimit = std::chrono::seconds(120);  // a worker draws its keys first
+
+std::uint64_t RunId() { return static_cast<std::uint64_t>(getppid()); }
+
+std::string ListenHost(const Options& options, const std::string& name) {
+  if (options.transport == "tcp") return "127.0.0.1";
+  return "ipc://@cohort-bench-" + std::to_string(getppid()) + "-" + name;
+}
+
+SchedulerClient::Options ClientOptions() {
+  SchedulerClient::Options options;
+  options.run_id = RunId();
+  options.startup = kStartLimit;
+  return options;
+}
+
+Status RunScheduler(Channel& channel, const Options& options) {
+  ZmqContext context;
+  ZmqTransport::Options listen;
+  listen.listen_host = ListenHost(options, "scheduler");
+  COHORT_ASSIGN_OR_RETURN(const auto transport, ZmqTransport::Create(context, kSchedulerNode, listen));
+  const Welcome view = ViewOf(options);
+  RunPlan plan;
+  plan.run_id = RunId();
+  plan.shards = options.ShardCount();
+  plan.workers = options.workers;
+  plan.seed = options.seed;
+  plan.consistency = options.consistency;
+  plan.staleness = options.staleness;
+  plan.slices = view.slices;
+  plan.tables = view.tables;
+  plan.startup = kStartLimit;
+  plan.steps = {PlanStep::Phase(PhaseKind::kTrain, 0, Split::kTrain)};
+  Coordinator coordinator(std::move(plan), nullptr, nullptr);
+  NodeLoop loop(kSchedulerNode, &coordinator, transport.get());
+  coordinator.Start(loop.Now());
+  COHORT_RETURN_IF_ERROR(channel.SendText(transport->endpoint()));
+  loop.Run([&] { return coordinator.finished(); });
+  return coordinator.verdict();
+}
+
+Status RunServer(const Options& options, std::uint32_t server, const std::string& scheduler) {
+  KeepFreedMemory();
+  ZmqContext context;
+  std::vector<std::unique_ptr<ShardRunner>> runners;
+  for (std::uint32_t i = 0; i < options.shards; ++i) {
+    ShardRunner::Options shard;
+    shard.shard = server * options.shards + i;
+    shard.server = server;
+    shard.listen_host = ListenHost(options, "shard-" + std::to_string(shard.shard));
+    shard.scheduler_endpoint = scheduler;
+    shard.scheduler = ClientOptions();
+    COHORT_ASSIGN_OR_RETURN(auto runner, ShardRunner::Create(context, shard));
+    runners.push_back(std::move(runner));
+  }
+  std::vector<Status> ends(runners.size());
+  std::vector<std::thread> threads;
+  for (std::size_t i = 1; i < runners.size(); ++i)
+    threads.emplace_back([&, i] { ends[i] = runners[i]->Run(); });
+  ends[0] = runners[0]->Run();
+  for (std::thread& thread : threads) thread.join();
+  for (Status& end : ends) COHORT_RETURN_IF_ERROR(end);
+  return {};
+}
+
+}  // namespace
+
+Result<Cluster> Cluster::Start(ChildProcesses& all, const Options& options) {
+  Cluster cluster;
+  cluster.all_ = &all;
+  cluster.options_ = options;
+  COHORT_ASSIGN_OR_RETURN(ChildProcesses::Child * scheduler, all.Start("scheduler", [&](Channel& channel) {
+    return RunScheduler(channel, options);
+  }));
+  const Result<std::string> endpoint = scheduler->channel->ReceiveText(kStartLimit);
+  if (!endpoint) return tl::unexpected(all.Explain(*scheduler, endpoint.error()));
+  for (std::uint32_t i = 0; i < options.servers; ++i) {
+    COHORT_ASSIGN_OR_RETURN(
+        ChildProcesses::Child * server,
+        all.Start("server " + std::to_string(i), [&](Channel&) { return RunServer(options, i, *endpoint); }));
+    cluster.processes_.servers.push_back(server);
+  }
+  for (std::uint32_t i = 0; i < options.workers; ++i) {
+    COHORT_ASSIGN_OR_RETURN(ChildProcesses::Child * worker,
+                            all.Start("worker " + std::to_string(i), [&](Channel& channel) {
+                              return RunBenchWorker(channel, options, i, *endpoint, ClientOptions());
+                            }));
+    cluster.processes_.workers.push_back(worker);
+  }
+  for (auto* worker : cluster.processes_.workers) {
+    const Result<std::string> ready = worker->channel->ReceiveText(kStartLimit);
+    if (!ready) return tl::unexpected(all.Explain(*worker, ready.error()));
+  }
+  return cluster;
+}
+
+Status Cluster::Fill() {
+  memory_before_ = ServerMemory();
+  COHORT_ASSIGN_OR_RETURN(const Round round, RunRound(*all_, processes_, Work::kFill, FillBatches(options_)));
+  memory_after_ = ServerMemory();
+  if (round.rows == options_.rows) return {};
+  return {ErrorCode::kInternal,
+          "filled " + std::to_string(round.rows) + " rows, expected " + std::to_string(options_.rows)};
+}
+
+std::uint64_t Cluster::ServerMemory() const {
+  std::uint64_t sum = 0;
+  for (const auto* server : processes_.servers) sum += server->MemoryBytes();
+  return sum;
+}
+
+double Cluster::OverheadPerRow() const {
+  const Optimizer optimizer(TableOf(options_).optimizer, options_.dim);
+  const double added = static_cast<double>(memory_after_) - static_cast<double>(memory_before_);
+  return added / static_cast<double>(options_.rows) -
+         static_cast<double>(optimizer.row_floats() * sizeof(float));
+}
+
+}  // namespace cohort::bench

@@ -1,0 +1,44 @@
+// Cluster: a scheduler, servers and workers as processes of their own, made of the same classes as a run
+// (Coordinator, Shard, Worker, NodeLoop, ZmqTransport). Instead of training, the workers do rounds.
+#ifndef COHORT_LAUNCH_BENCH_CLUSTER_H_
+#define COHORT_LAUNCH_BENCH_CLUSTER_H_
+
+#include <cstdint>
+
+#include "common/status.h"
+#include "launch/bench/child_processes.h"
+#include "launch/bench/options.h"
+#include "launch/bench/round.h"
+
+namespace cohort::bench {
+
+class Cluster {
+ public:
+  // Starts the processes; returns when the training phase has begun everywhere. `all` must outlive this object.
+  static Result<Cluster> Start(ChildProcesses& all, const Options& options);
+
+  // Makes every row of the table, by ordinary pushes of zeros. Once.
+  Status Fill();
+  // Each worker has options.window batches outstanding, `batches` in all; closes every clock.
+  Result<Round> Run(Operation operation, std::uint64_t batches) {
+    return RunRound(*all_, processes_, WorkOf(operation), batches);
+  }
+  // Ends the run as training ends it; ChildProcesses::Join waits for the processes.
+  Status Stop() { return SendStop(processes_); }
+
+  // Resident memory that Fill added to the servers, per row, beyond the rows' weights and optimizer state. Includes
+  // what the servers' messages need.
+  double OverheadPerRow() const;
+
+ private:
+  std::uint64_t ServerMemory() const;
+
+  ChildProcesses* all_ = nullptr;
+  Options options_;
+  RoundProcesses processes_;
+  std::uint64_t memory_before_ = 0, memory_after_ = 0;
+};
+
+}  // namespace cohort::bench
+
+#endif  // COHORT_LAUNCH_BENCH_CLUSTER_H_

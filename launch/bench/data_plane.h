@@ -1,0 +1,28 @@
+// The benchmarks of the data plane: pulls and pushes between processes, and their ceiling, in turns.
+#ifndef COHORT_LAUNCH_BENCH_DATA_PLANE_H_
+#define COHORT_LAUNCH_BENCH_DATA_PLANE_H_
+
+#include <functional>
+#include <string>
+
+#include "common/status.h"
+#include "launch/bench/options.h"
+#include "launch/bench/report.h"
+
+namespace cohort::bench {
+
+// A line that says what is being done now.
+using Progress = std::function<void(const std::string&)>;
+
+// pull, push or pull-push: each repetition is a round of the cluster, then one of the bare transport. Fork needs a
+// process of one thread. Errors: an operating system that refuses, a process that dies, a stop signal.
+Result<Report> RunDataPlane(const Options& options, Operation operation, const Progress& progress);
+// The bare transport alone, all three operations.
+Result<Report> RunTransport(const Options& options, const Progress& progress);
+
+// What of the options describes a benchmark of the data plane.
+Settings DataPlaneSettings(const Options& options);
+
+}  // namespace cohort::bench
+
+#endif  // COHORT_LAUNCH_BENCH_DATA_PLANE_H_

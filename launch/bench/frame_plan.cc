@@ -1,0 +1,75 @@
+#include "launch/bench/frame_plan.h"
+
+#include <limits>
+#include <utility>
+#include <variant>
+
+#include "common/check.h"
+#include "common/node.h"
+#include "common/wire.h"
+#include "worker/parameter_client.h"
+
+namespace cohort::bench {
+namespace {
+
+std::vector<std::size_t> SizesOf(const Frames& frames) {
+  std::vector<std::size_t> sizes;
+  for (const Buffer& frame : frames) sizes.push_back(frame.size());
+  return sizes;
+}
+
+Message ReplyTo(const Message& request, std::uint32_t dim) {
+  if (const auto* pull = std::get_if<PullRequest>(&request)) {
+    const std::size_t rows = pull->keys.size() / sizeof(Key);
+    return PullReply{pull->request_id, pull->table, dim, 0, Buffer::Own(std::vector<float>(rows * dim))};
+  }
+  const auto* push = std::get_if<PushRequest>(&request);
+  COHORT_CHECK(push != nullptr);
+  return PushReply{push->request_id, 1, 0};
+}
+
+std::vector<PlannedExchange> Exchanges(Outbox& out, std::uint32_t dim) {
+  const Stamp stamp{WorkerNode(0)};
+  std::vector<PlannedExchange> exchanges;
+  for (const Outgoing& outgoing : out.Take()) {
+    const Message reply = ReplyTo(outgoing.message, dim);
+    exchanges.push_back({outgoing.to.index, SizesOf(Encode(stamp, outgoing.to, outgoing.message)),
+                         SizesOf(Encode(Stamp{outgoing.to}, WorkerNode(0), reply))});
+  }
+  return exchanges;
+}
+
+std::size_t BytesOf(const std::vector<PlannedExchange>& exchanges) {
+  std::size_t bytes = 0;
+  for (const PlannedExchange& exchange : exchanges) {
+    for (const std::size_t size : exchange.request) bytes += size;
+    for (const std::size_t size : exchange.reply) bytes += size;
+  }
+  return bytes;
+}
+
+}  // namespace
+
+std::size_t FramePlan::PullBytes() const { return BytesOf(pulls); }
+std::size_t FramePlan::PushBytes() const { return BytesOf(pushes); }
+
+FramePlan PlanFrames(const Options& options, const Buffer& keys) {
+  ParameterClient::Options client_options;
+  client_options.request_rows = options.request_rows;
+  client_options.credit_bytes = std::numeric_limits<std::uint64_t>::max();
+  ParameterClient client(WorkerNode(0), client_options);
+  client.SetView(ViewOf(options));
+  client.BeginPhase(1);
+
+  FramePlan plan;
+  plan.rows = keys.size() / sizeof(Key);
+  std::vector<float> values(plan.rows * options.dim);
+  Outbox out;
+  client.Pull(kEmbeddingTable, 0, AbsentRow::kInitial, keys, values.data(), TimePoint{}, out);
+  plan.pulls = Exchanges(out, options.dim);
+  client.Push(kEmbeddingTable, 0, 1, keys, Buffer::Own(values), TimePoint{}, out);
+  plan.pushes = Exchanges(out, options.dim);
+  return plan;
+}
+
+}  // namespace cohort::bench

@@ -1,0 +1,61 @@
+// What a benchmark can be told: the workload, the cluster it runs on, and how long it is measured.
+#ifndef COHORT_LAUNCH_BENCH_OPTIONS_H_
+#define COHORT_LAUNCH_BENCH_OPTIONS_H_
+
+#include <cstdint>
+#include <string>
+
+#include "common/config.h"
+#include "common/message.h"
+#include "common/status.h"
+#include "common/table_spec.h"
+#include "common/types.h"
+
+namespace cohort::bench {
+
+// What a worker does with each batch of keys.
+enum class Operation : std::uint8_t { kPull = 0, kPush, kPullPush };
+const char* OperationName(Operation operation);  // "pull", "push", "pull-push"
+
+struct Options {
+  // The cluster. tcp is loopback; ipc are Unix-domain sockets.
+  std::uint32_t servers = 1;
+  std::uint32_t shards = 1;  // per server
+  std::uint32_t workers = 1;
+  std::string transport = "tcp";
+  // asp, so that the window is not serialised by bsp's barrier: in bsp a pull waits for the batch before it.
+  Consistency consistency = Consistency::kAsp;
+  std::uint32_t staleness = 4;  // ssp
+  std::uint32_t request_rows = ClusterConfig().request_rows;
+  std::uint64_t credit_bytes = ClusterConfig().credit_bytes;
+
+  // The workload.
+  std::uint32_t dim = 16;
+  std::uint32_t batch = 16384;  // keys of a batch; with zipf, draws, of which the distinct ones travel
+  std::uint64_t rows = 4'000'000;
+  double zipf = 0;           // 0: uniform
+  std::uint32_t window = 4;  // batches outstanding per worker
+  OptimizerKind optimizer = OptimizerKind::kSgd;
+  std::uint64_t grow_to = 50'000'000;  // `table`: rows at the end of growth
+  std::uint64_t seed = 1;
+
+  // The measurement.
+  double seconds = 1;  // of each repetition and side, about
+  std::uint32_t repetitions = 5;
+
+  std::uint32_t ShardCount() const { return servers * shards; }
+};
+
+// What the options' own ranges cannot tell: kInvalidInput names the options that do not fit together.
+Status CheckCluster(const Options& options);
+
+// The one table of a benchmark, and what its roles are told when they join.
+TableSpec TableOf(const Options& options);
+// REQUIRES: CheckCluster has passed. Endpoints are empty.
+Welcome ViewOf(const Options& options);
+// A power of two that gives every worker a slice; 1 outside bsp.
+std::uint32_t SlicesOf(const Options& options);
+
+}  // namespace cohort::bench
+
+#endif  // COHORT_LAUNCH_BENCH_OPTIONS_H_

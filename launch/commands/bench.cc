@@ -1,0 +1,146 @@
+// cohort bench: speed of the data plane, the table and a training step, each beside its limit on the same
+// machine (docs/performance.md).
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "common/process.h"
+#include "launch/bench/data_plane.h"
+#include "launch/bench/options.h"
+#include "launch/bench/report.h"
+#include "launch/commands/commands.h"
+
+namespace cohort {
+namespace {
+
+using bench::Operation;
+using bench::Options;
+using bench::Progress;
+using bench::Report;
+
+using Benchmark = std::function<Result<Report>(const Options&, const Progress&)>;
+
+const std::map<std::string, OptimizerKind> kOptimizers = {
+    {"sgd", OptimizerKind::kSgd},         {"momentum", OptimizerKind::kMomentum},
+    {"adagrad", OptimizerKind::kAdagrad}, {"rowwise_adagrad", OptimizerKind::kRowwiseAdagrad},
+    {"adam", OptimizerKind::kAdam},       {"ftrl", OptimizerKind::kFtrl}};
+const std::map<std::string, Consistency> kConsistencies = {
+    {"bsp", Consistency::kBsp}, {"ssp", Consistency::kSsp}, {"asp", Consistency::kAsp}};
+
+template <typename T>
+void AddChoice(CLI::App& command, const std::string& name, const std::map<std::string, T>& choices, T* value,
+               const std::string& default_name, const std::string& description) {
+  command
+      .add_option_function<std::string>(
+          name, [&choices, value](const std::string& choice) { *value = choices.at(choice); }, description)
+      ->check(CLI::IsMember(choices))
+      ->default_str(default_name);
+}
+
+// Options that several benchmarks share.
+void AddRepetitions(CLI::App& command, Options& options) {
+  command.add_option("--repetitions", options.repetitions, "each figure is the median of this many")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command.add_option("--seconds", options.seconds, "of each repetition and side, about")
+      ->check(CLI::Range(0.001, 60.0))
+      ->capture_default_str();
+}
+void AddShape(CLI::App& command, Options& options) {
+  command.add_option("--dim", options.dim, "floats of a row")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  command.add_option("--rows", options.rows, "rows in the table")
+      ->check(CLI::Range(1.0, 4e9))
+      ->capture_default_str();
+  command.add_option("--batch", options.batch, "keys of a batch: distinct ones, or draws with --zipf")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command.add_option("--seed", options.seed, "of the keys drawn")->capture_default_str();
+}
+void AddOptimizer(CLI::App& command, Options& options) {
+  AddChoice(command, "--optimizer", kOptimizers, &options.optimizer, "sgd", "what a push does to a row");
+}
+void AddCluster(CLI::App& command, Options& options) {
+  command.add_option("--servers", options.servers, "server processes")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  command.add_option("--shards", options.shards, "shards (threads) of each server")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  command.add_option("--workers", options.workers, "worker processes")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  command.add_option("--transport", options.transport, "tcp (loopback) or ipc (Unix-domain sockets)")
+      ->check(CLI::IsMember({"tcp", "ipc"}))
+      ->capture_default_str();
+  command.add_option("--zipf", options.zipf, "exponent of Zipf's law for the keys; 0: uniform")
+      ->check(CLI::Range(0.0, 10.0))
+      ->capture_default_str();
+  command.add_option("--window", options.window, "batches outstanding per worker")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  AddChoice(command, "--consistency", kConsistencies, &options.consistency, "asp",
+            "in bsp each batch waits for the one before, whatever the window");
+  command.add_option("--staleness", options.staleness, "clocks, ssp only")
+      ->check(CLI::Range(0, 1000))
+      ->capture_default_str();
+  command
+      .add_option("--request-rows", options.request_rows,
+                  "cluster.request_rows of a run: rows per message, about")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command.add_option("--credit-bytes", options.credit_bytes, "cluster.credit_bytes of a run")
+      ->check(CLI::Range(1.0, 1e12))
+      ->capture_default_str();
+}
+
+Status RunBenchmark(const Benchmark& benchmark, const Options& options, Console& console) {
+  CatchStopSignals();
+  COHORT_ASSIGN_OR_RETURN(const Report report,
+                          benchmark(options, [&](const std::string& line) { console.Progress(line); }));
+  console.Print(report.ToText());
+  console.SetJson(report.ToJson());
+  return {};
+}
+
+}  // namespace
+
+void AddBench(CLI::App& app, Commands& commands) {
+  CLI::App* bench = app.add_subcommand("bench", "speed of the data plane, beside the limits of this machine");
+  bench->require_subcommand(1);
+  auto options = std::make_shared<Options>();
+  auto benchmarks = std::make_shared<std::map<const CLI::App*, Benchmark>>();
+  const auto add = [&](const std::string& name, const std::string& description, Benchmark benchmark) {
+    CLI::App* command = bench->add_subcommand(name, description);
+    command->fallthrough();  // --json is the parent's
+    (*benchmarks)[command] = std::move(benchmark);
+    return command;
+  };
+  const auto add_data_plane = [&](const std::string& name, const std::string& description,
+                                  Benchmark benchmark) {
+    CLI::App* command = add(name, description, std::move(benchmark));
+    AddShape(*command, *options);
+    AddOptimizer(*command, *options);
+    AddCluster(*command, *options);
+    AddRepetitions(*command, *options);
+  };
+  const auto operation = [](Operation which) {
+    return [which](const Options& o, const Progress& p) { return bench::RunDataPlane(o, which, p); };
+  };
+  add_data_plane("pull", "workers pull batches from servers, beside the bare transport",
+                 operation(Operation::kPull));
+  add_data_plane("push", "workers push gradients to servers, beside the bare transport",
+                 operation(Operation::kPush));
+  add_data_plane("pull-push", "each batch is pulled, then pushed; a row counts once",
+                 operation(Operation::kPullPush));
+  add_data_plane("transport", "ZeroMQ alone with the frames of pulls and pushes: the ceiling",
+                 bench::RunTransport);
+  commands[bench] = [bench, options, benchmarks](Console& console) {
+    return RunBenchmark(benchmarks->at(bench->get_subcommands().front()), *options, console);
+  };
+}
+
+}  // namespace cohort

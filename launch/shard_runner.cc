@@ -1,0 +1,64 @@
+#include "launch/shard_runner.h"
+
+#include <unistd.h>
+
+#include <utility>
+
+#include "common/process.h"
+#include "launch/role.h"
+#include "worker/model/kernels.h"
+
+namespace cohort {
+namespace {
+
+constexpr Duration kStopGrace = std::chrono::seconds(5);
+
+}  // namespace
+
+Result<std::unique_ptr<ShardRunner>> ShardRunner::Create(ZmqContext& context, const Options& options) {
+  auto runner = std::unique_ptr<ShardRunner>(new ShardRunner());
+  const NodeId self = ShardNode(options.shard);
+  ZmqTransport::Options listen;
+  listen.listen_host = options.listen_host;
+  COHORT_ASSIGN_OR_RETURN(runner->transport_, ZmqTransport::Create(context, self, listen));
+  ShardOptions shard;
+  shard.registration.server = options.server;
+  shard.registration.endpoint = runner->transport_->endpoint();
+  shard.registration.host = HostName();
+  shard.registration.pid = static_cast<std::uint64_t>(getpid());
+  shard.registration.kernels = BestKernelPath();
+  shard.scheduler = options.scheduler;
+  shard.add_process_counters = [self = runner.get()](Counters* counters) {
+    AddProcessCounters(counters);
+    const LoopCounters& loop = self->loop_->counters();
+    counters->bytes_received = loop.bytes_received;
+    counters->bytes_sent = loop.bytes_sent;
+    counters->bad_frames += loop.bad_frames;
+  };
+  runner->shard_ = std::make_unique<Shard>(self, std::move(shard), runner->store_);
+  runner->loop_ = std::make_unique<NodeLoop>(self, runner->shard_.get(), runner->transport_.get());
+  COHORT_RETURN_IF_ERROR(runner->transport_->Connect(kSchedulerNode, options.scheduler_endpoint));
+  return runner;
+}
+
+Status ShardRunner::Run() {
+  Outbox out;
+  shard_->Start(loop_->Now(), out);
+  loop_->Flush(out);
+  TimePoint failed_at = kNever;
+  loop_->Run([&] {
+    if (StopSignal() != 0 && shard_->failure().ok()) {
+      shard_->Fail({ErrorCode::kUnavailable, "ended by " + SignalName(StopSignal())}, loop_->Now(), out);
+      loop_->Flush(out);
+    }
+    if (failed_at == kNever && !shard_->failure().ok()) failed_at = loop_->Now();
+    // After a failure of its own the stop follows; if it does not, nobody is left to send it.
+    return shard_->stopped() || (failed_at != kNever && loop_->Now() >= failed_at + kStopGrace);
+  });
+  if (!shard_->failure().ok()) return shard_->failure();
+  if (!shard_->stop_reason().empty())
+    return {ErrorCode::kUnavailable, "the run ends: " + shard_->stop_reason()};
+  return {};
+}
+
+}  // namespace cohort

@@ -1,0 +1,44 @@
+// ShardRunner: one shard on the real network: its transport, its rows, and the loop that drives it.
+#ifndef COHORT_LAUNCH_SHARD_RUNNER_H_
+#define COHORT_LAUNCH_SHARD_RUNNER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "common/node_loop.h"
+#include "common/scheduler_client.h"
+#include "common/status.h"
+#include "common/zmq_transport.h"
+#include "server/shard.h"
+#include "server/snapshot.h"
+
+namespace cohort {
+
+// Create on any thread; then one thread owns it.
+class ShardRunner {
+ public:
+  struct Options {
+    std::uint32_t shard = 0;   // index among all shards
+    std::uint32_t server = 0;  // of the process
+    std::string listen_host;   // as ZmqTransport's
+    std::string scheduler_endpoint;
+    SchedulerClient::Options scheduler;
+  };
+  static Result<std::unique_ptr<ShardRunner>> Create(ZmqContext& context, const Options& options);
+
+  // Serves until the scheduler's stop. What it returns ends the process, not the run: the scheduler has been
+  // told.
+  Status Run();
+
+ private:
+  ShardRunner() = default;
+  Hdf5SnapshotStore store_;
+  std::unique_ptr<ZmqTransport> transport_;
+  std::unique_ptr<Shard> shard_;
+  std::unique_ptr<NodeLoop> loop_;
+};
+
+}  // namespace cohort
+
+#endif  // COHORT_LAUNCH_SHARD_RUNNER_H_
