@@ -2,17 +2,11 @@
 #ifndef COHORT_LAUNCH_BENCH_DATA_PLANE_H_
 #define COHORT_LAUNCH_BENCH_DATA_PLANE_H_
 
-#include <functional>
-#include <string>
-
 #include "common/status.h"
 #include "launch/bench/options.h"
 #include "launch/bench/report.h"
 
 namespace cohort::bench {
-
-// A line that says what is being done now.
-using Progress = std::function<void(const std::string&)>;
 
 // pull, push or pull-push: each repetition is a round of the cluster, then one of the bare transport. Fork needs a
 // process of one thread. Errors: an operating system that refuses, a process that dies, a stop signal.

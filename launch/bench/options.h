@@ -36,7 +36,8 @@ struct Options {
   double zipf = 0;           // 0: uniform
   std::uint32_t window = 4;  // batches outstanding per worker
   OptimizerKind optimizer = OptimizerKind::kSgd;
-  std::uint64_t grow_to = 50'000'000;  // `table`: rows at the end of growth
+  std::uint64_t grow_to = 50'000'000;           // `table`: rows at the end of growth; 0: no growth
+  std::uint32_t slices = TrainConfig().slices;  // `step`
   std::uint64_t seed = 1;
 
   // The measurement.

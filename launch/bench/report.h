@@ -3,12 +3,16 @@
 #define COHORT_LAUNCH_BENCH_REPORT_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
 namespace cohort::bench {
+
+// Takes a line that says what is being done now.
+using Progress = std::function<void(const std::string&)>;
 
 // In the order in which they are to be shown. Names carry the unit: "p50_us".
 using Figures = std::vector<std::pair<std::string, double>>;

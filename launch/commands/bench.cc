@@ -8,6 +8,7 @@
 
 #include "common/process.h"
 #include "launch/bench/data_plane.h"
+#include "launch/bench/in_process.h"
 #include "launch/bench/options.h"
 #include "launch/bench/report.h"
 #include "launch/commands/commands.h"
@@ -48,17 +49,30 @@ void AddRepetitions(CLI::App& command, Options& options) {
       ->check(CLI::Range(0.001, 60.0))
       ->capture_default_str();
 }
-void AddShape(CLI::App& command, Options& options) {
+void AddDim(CLI::App& command, Options& options) {
   command.add_option("--dim", options.dim, "floats of a row")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
+}
+void AddSeed(CLI::App& command, Options& options) {
+  command.add_option("--seed", options.seed, "of what is drawn at random")->capture_default_str();
+}
+void AddRequestRows(CLI::App& command, Options& options) {
+  command
+      .add_option("--request-rows", options.request_rows,
+                  "cluster.request_rows of a run: rows per message, about")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+}
+void AddShape(CLI::App& command, Options& options) {
+  AddDim(command, options);
   command.add_option("--rows", options.rows, "rows in the table")
       ->check(CLI::Range(1.0, 4e9))
       ->capture_default_str();
   command.add_option("--batch", options.batch, "keys of a batch: distinct ones, or draws with --zipf")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
-  command.add_option("--seed", options.seed, "of the keys drawn")->capture_default_str();
+  AddSeed(command, options);
 }
 void AddOptimizer(CLI::App& command, Options& options) {
   AddChoice(command, "--optimizer", kOptimizers, &options.optimizer, "sgd", "what a push does to a row");
@@ -87,11 +101,7 @@ void AddCluster(CLI::App& command, Options& options) {
   command.add_option("--staleness", options.staleness, "clocks, ssp only")
       ->check(CLI::Range(0, 1000))
       ->capture_default_str();
-  command
-      .add_option("--request-rows", options.request_rows,
-                  "cluster.request_rows of a run: rows per message, about")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
+  AddRequestRows(command, options);
   command.add_option("--credit-bytes", options.credit_bytes, "cluster.credit_bytes of a run")
       ->check(CLI::Range(1.0, 1e12))
       ->capture_default_str();
@@ -111,35 +121,71 @@ Status RunBenchmark(const Benchmark& benchmark, const Options& options, Console&
 void AddBench(CLI::App& app, Commands& commands) {
   CLI::App* bench = app.add_subcommand("bench", "speed of the data plane, beside the limits of this machine");
   bench->require_subcommand(1);
-  auto options = std::make_shared<Options>();
-  auto benchmarks = std::make_shared<std::map<const CLI::App*, Benchmark>>();
-  const auto add = [&](const std::string& name, const std::string& description, Benchmark benchmark) {
+  struct Chosen {
+    Benchmark run;
+    Options options;
+  };
+  auto benchmarks = std::make_shared<std::map<const CLI::App*, Chosen>>();
+  // Options are bound by address: a map's elements stay where they are.
+  const auto add = [&](const std::string& name, const std::string& description, Benchmark run,
+                       const std::function<void(CLI::App&, Options&)>& add_options) {
     CLI::App* command = bench->add_subcommand(name, description);
     command->fallthrough();  // --json is the parent's
-    (*benchmarks)[command] = std::move(benchmark);
-    return command;
+    Chosen& chosen = (*benchmarks)[command];
+    chosen.run = std::move(run);
+    add_options(*command, chosen.options);
+    AddRepetitions(*command, chosen.options);
   };
-  const auto add_data_plane = [&](const std::string& name, const std::string& description,
-                                  Benchmark benchmark) {
-    CLI::App* command = add(name, description, std::move(benchmark));
-    AddShape(*command, *options);
-    AddOptimizer(*command, *options);
-    AddCluster(*command, *options);
-    AddRepetitions(*command, *options);
+  const auto data_plane = [](CLI::App& command, Options& options) {
+    AddShape(command, options);
+    AddOptimizer(command, options);
+    AddCluster(command, options);
   };
   const auto operation = [](Operation which) {
-    return [which](const Options& o, const Progress& p) { return bench::RunDataPlane(o, which, p); };
+    return [which](const Options& options, const Progress& progress) {
+      return bench::RunDataPlane(options, which, progress);
+    };
   };
-  add_data_plane("pull", "workers pull batches from servers, beside the bare transport",
-                 operation(Operation::kPull));
-  add_data_plane("push", "workers push gradients to servers, beside the bare transport",
-                 operation(Operation::kPush));
-  add_data_plane("pull-push", "each batch is pulled, then pushed; a row counts once",
-                 operation(Operation::kPullPush));
-  add_data_plane("transport", "ZeroMQ alone with the frames of pulls and pushes: the ceiling",
-                 bench::RunTransport);
-  commands[bench] = [bench, options, benchmarks](Console& console) {
-    return RunBenchmark(benchmarks->at(bench->get_subcommands().front()), *options, console);
+  add("pull", "workers pull batches from servers, beside the bare transport", operation(Operation::kPull),
+      data_plane);
+  add("push", "workers push gradients to servers, beside the bare transport", operation(Operation::kPush),
+      data_plane);
+  add("pull-push", "each batch is pulled, then pushed; a row counts once", operation(Operation::kPullPush),
+      data_plane);
+  add("transport", "ZeroMQ alone with the frames of pulls and pushes: the ceiling", bench::RunTransport,
+      data_plane);
+  add("table", "lookups and additions in one shard's table, beside the random gather of as many rows",
+      bench::RunTable, [](CLI::App& command, Options& options) {
+        options.rows = 10'000'000;
+        AddShape(command, options);
+        AddOptimizer(command, options);
+        AddRequestRows(command, options);
+        command
+            .add_option("--grow-to", options.grow_to,
+                        "rows up to which a table grows while single requests are timed; 0: no growth")
+            ->check(CLI::Range(0.0, 4e9))
+            ->capture_default_str();
+      });
+  add("memory", "memcpy and the random gather of rows: the floor", bench::RunMemory,
+      [](CLI::App& command, Options& options) {
+        options.rows = 10'000'000;
+        AddShape(command, options);
+      });
+  add("step", "a training step of a mid-size model in one thread, beside its matrix products alone",
+      bench::RunStep, [](CLI::App& command, Options& options) {
+        options.batch = TrainConfig().batch_size;
+        AddDim(command, options);
+        command.add_option("--batch", options.batch, "samples of a step")
+            ->check(CLI::Range(1, 1 << 20))
+            ->capture_default_str();
+        command.add_option("--slices", options.slices, "equal parts that are computed one after the other")
+            ->check(CLI::Range(1, 64))
+            ->capture_default_str();
+        AddSeed(command, options);
+      });
+  commands[bench] = [bench, benchmarks](Console& console) {
+    const Chosen& chosen = benchmarks->at(bench->get_subcommands().front());
+    return RunBenchmark(chosen.run, chosen.options, console);
   };
 }
 

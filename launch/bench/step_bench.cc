@@ -1,0 +1,226 @@
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/config.h"
+#include "common/process.h"
+#include "launch/bench/in_process.h"
+#include "launch/bench/keys.h"
+#include "launch/bench/stopwatch.h"
+#include "worker/batch.h"
+#include "worker/distinct_keys.h"
+#include "worker/model/kernels.h"
+#include "worker/model/layout.h"
+#include "worker/model/matrix.h"
+#include "worker/model/model.h"
+#include "worker/slice_sum.h"
+
+namespace cohort::bench {
+namespace {
+
+// The shape of the Criteo logs: 26 ids and 13 numbers; two binary tasks.
+constexpr std::uint32_t kIds = 26, kNumbers = 13, kTasks = 2;
+constexpr std::uint64_t kValues = 100'000;  // of each id feature
+constexpr double kZipf = 1.05;
+
+Result<ModelSpec> MidSizeModel(std::uint32_t dim) {
+  RunConfig config;
+  config.model.kind = "mmoe";
+  config.model.embedding_dim = dim;
+  config.model.experts = 8;
+  DatasetInfo data;
+  for (std::uint32_t i = 0; i < kIds + kNumbers; ++i) {
+    FeatureInfo feature;
+    feature.name = "feature " + std::to_string(i);
+    feature.type = i < kIds ? FeatureType::kCategorical : FeatureType::kNumeric;
+    data.features.push_back(std::move(feature));
+  }
+  for (std::uint32_t i = 0; i < kTasks; ++i) {
+    TaskInfo task;
+    task.name = "task " + std::to_string(i);
+    task.mean = 0.2;
+    task.labelled = 1;
+    data.tasks.push_back(std::move(task));
+  }
+  return BuildModelSpec(config, data);
+}
+
+// A batch of random samples, as the worker's encoder leaves it.
+Batch DrawBatch(const Options& options) {
+  RandomStream random(options.seed);
+  const ZipfSampler sampler(kValues, kZipf);
+  DistinctKeys distinct;
+  distinct.Clear(std::size_t{options.batch} * kIds);
+  std::vector<std::uint32_t> numbers;  // of each id, in `distinct`
+  for (std::uint32_t i = 0; i < options.batch * kIds; ++i) {
+    numbers.push_back(distinct.Add(RandomBits(options.seed, i % kIds, sampler.Draw(random))));
+  }
+  distinct.Sort();
+
+  Batch batch;
+  batch.rows = batch.global_rows = options.batch;
+  batch.keys = std::make_shared<std::vector<Key>>(distinct.keys());
+  batch.positions = distinct.positions();
+  batch.total_weight.assign(kTasks, options.batch);
+  std::uint32_t row = 0;
+  for (std::uint32_t s = 0; s < options.slices; ++s) {
+    const auto end = static_cast<std::uint32_t>(std::uint64_t{options.batch} * (s + 1) / options.slices);
+    Slice slice;
+    slice.index = s;
+    slice.rows = slice.padded_rows = end - row;
+    slice.numeric.resize(std::size_t{slice.rows} * kNumbers);
+    for (float& x : slice.numeric) x = static_cast<float>(random.Uniform() * 2 - 1);
+    slice.labels.resize(std::size_t{slice.rows} * kTasks);
+    for (float& y : slice.labels) y = static_cast<float>(random.Below(2));
+    slice.weights.assign(slice.rows, 1.0f);
+    slice.offsets = {0};
+    for (std::uint32_t i = row * kIds; i < end * kIds; ++i)
+      slice.distinct.push_back(distinct.Rank(numbers[i]));
+    std::sort(slice.distinct.begin(), slice.distinct.end());
+    slice.distinct.erase(std::unique(slice.distinct.begin(), slice.distinct.end()), slice.distinct.end());
+    for (std::uint32_t i = row * kIds; i < end * kIds; ++i) {
+      const auto place =
+          std::lower_bound(slice.distinct.begin(), slice.distinct.end(), distinct.Rank(numbers[i]));
+      slice.positions.push_back(static_cast<std::uint32_t>(place - slice.distinct.begin()));
+      slice.offsets.push_back(static_cast<std::uint32_t>(slice.positions.size()));
+    }
+    batch.slices.push_back(std::move(slice));
+    row = end;
+  }
+  batch.slice_count = batch.slices.size();
+  return batch;
+}
+
+// The matrix products of a step on one slice, with operands of their own: forward, gradient by the weights, gradient by
+// the inputs (of the first layers: by the embeddings only), in the shapes of worker/model/layers.cc.
+class Products {
+ public:
+  Products(const ModelSpec& spec, std::size_t rows) : kernels_(ActiveKernels<float>()), rows_(rows) {
+    const ModelLayout layout = LayoutOf(spec);
+    const std::size_t embedded = spec.fields.size() * spec.config.embedding_dim;
+    for (std::size_t i = 0; i < layout.bottom.size(); ++i)
+      AddLayer(layout.bottom[i], i == 0 ? embedded : layout.bottom[i].inputs);
+    if (layout.gates) AddLayer(*layout.gates, embedded);
+    for (const LayerShape& layer : layout.towers) AddLayer(layer, layer.inputs);
+    for (const LayerShape& layer : layout.outputs) AddLayer(layer, layer.inputs);
+  }
+
+  void Run() const {
+    for (const GemmArguments<float>& product : products_) kernels_.gemm(product);
+  }
+  // Of one Run.
+  double FloatingPointOperations() const {
+    double sum = 0;
+    for (const auto& p : products_)
+      sum +=
+          2.0 * static_cast<double>(p.rows) * static_cast<double>(p.columns) * static_cast<double>(p.depth);
+    return sum;
+  }
+
+ private:
+  void AddLayer(const LayerShape& layer, std::size_t gradient_inputs) {
+    const std::size_t count = layer.shared_input ? 1 : layer.groups;
+    const std::size_t outputs = layer.shared_input ? layer.Width() : layer.outputs;
+    for (std::size_t i = 0; i < count; ++i) {
+      Add(rows_, outputs, layer.inputs, false);
+      Add(layer.inputs, outputs, rows_, true);
+      Add(rows_, gradient_inputs, outputs, false);
+    }
+  }
+
+  void Add(std::size_t rows, std::size_t columns, std::size_t depth, bool transposed) {
+    const std::size_t a_rows = transposed ? depth : rows, a_columns = transposed ? rows : depth;
+    const MatrixView<float> a = matrices_.emplace_back(a_rows, a_columns).view();
+    const MatrixView<float> c = matrices_.emplace_back(rows, columns).view();
+    std::fill_n(a.data, a_rows * static_cast<std::size_t>(a.row), 0.5f);
+    const std::size_t panels = (columns + kPanelColumns - 1) / kPanelColumns;
+    std::vector<float>& b = packed_.emplace_back(panels * kPanelColumns * depth, 0.25f);
+    GemmArguments<float> product{};
+    product.rows = rows;
+    product.columns = columns;
+    product.depth = depth;
+    product.a = a.data;
+    product.a_row = transposed ? 1 : a.row;
+    product.a_column = transposed ? a.row : 1;
+    product.b = b.data();
+    product.b_row = kPanelColumns;
+    product.b_panel = static_cast<std::ptrdiff_t>(kPanelColumns * depth);
+    product.c = c.data;
+    product.c_row = c.row;
+    products_.push_back(product);
+  }
+
+  const KernelTable<float>& kernels_;
+  const std::size_t rows_;
+  std::vector<Matrix<float>> matrices_;  // moved when it grows, but not their memory
+  std::vector<std::vector<float>> packed_;
+  std::vector<GemmArguments<float>> products_;
+};
+
+}  // namespace
+
+Result<Report> RunStep(const Options& options, const Progress& progress) {
+  if (options.batch < options.slices || options.batch % options.slices != 0) {
+    return InvalidInput("--batch " + std::to_string(options.batch) + " cannot be cut into " +
+                        std::to_string(options.slices) + " equal slices (--slices): choose a multiple of it");
+  }
+  progress("drawing a batch");
+  COHORT_ASSIGN_OR_RETURN(const ModelSpec spec, MidSizeModel(options.dim));
+  const std::uint32_t slice_rows = options.batch / options.slices;
+  const Batch batch = DrawBatch(options);
+  Model<float> model(spec, slice_rows);
+  SliceSum sum(spec.dense_count, options.dim);
+  RandomStream random(options.seed, 3);
+  std::vector<float> dense(spec.dense_count), embeddings(batch.keys->size() * options.dim);
+  for (float& w : dense) w = static_cast<float>(random.Uniform() * 0.2 - 0.1);
+  for (float& w : embeddings) w = static_cast<float>(random.Uniform() * 0.1 - 0.05);
+  std::vector<double> loss(kTasks);
+  // As Trainer::Step, without what moves messages.
+  const auto step = [&](std::uint64_t) {
+    model.SetDense(dense.data());
+    sum.Start(options.slices, {0, options.slices});
+    for (const Slice& slice : batch.slices) {
+      sum.Prepare(slice.distinct.size());
+      model.Step(slice.Input(embeddings.data()), batch.total_weight.data(), slice.index == 0,
+                 {sum.dense(), sum.embedding(), loss.data()});
+      sum.Add(slice, *batch.keys, batch.positions);
+    }
+    sum.Finish();
+  };
+  const Products products(spec, slice_rows);
+  const auto floor = [&](std::uint64_t) {
+    for (std::uint32_t s = 0; s < options.slices; ++s) products.Run();
+  };
+  step(0);
+  floor(0);
+
+  Report report("step", {{"model", "mmoe"},
+                         {"kernels", ActiveKernels<float>().name},
+                         {"dim", options.dim},
+                         {"batch", options.batch},
+                         {"slices", options.slices},
+                         {"distinct_keys", std::uint64_t{batch.keys->size()}},
+                         {"seconds", options.seconds}});
+  const double operations = products.FloatingPointOperations() * options.slices;
+  for (std::uint32_t i = 0; i < options.repetitions; ++i) {
+    progress("repetition " + std::to_string(i + 1) + " of " + std::to_string(options.repetitions));
+    const Repeated steps = Repeat(options.seconds, step);
+    const Repeated floors = Repeat(options.seconds, floor);
+    COHORT_RETURN_IF_ERROR(CheckStopSignal());
+    const double samples = static_cast<double>(steps.count) * options.batch;
+    report.Add({{"samples_per_second", steps.PerSecond() * options.batch},
+                {"floor_samples_per_second", floors.PerSecond() * options.batch},
+                {"share_of_floor", steps.PerSecond() / floors.PerSecond()},
+                {"gemm_gflops", floors.PerSecond() * operations * 1e-9},
+                {"cpu_s_per_msample", steps.cpu_seconds / samples * 1e6},
+                {"p50_us", Quantile(steps.each_us, 0.5)},
+                {"p99_us", Quantile(steps.each_us, 0.99)}});
+  }
+  report.Set("megaflop_per_sample", operations / options.batch * 1e-6);
+  report.Set("peak_memory_bytes", static_cast<double>(ReadProcessUsage().peak_memory_bytes));
+  return report;
+}
+
+}  // namespace cohort::bench
