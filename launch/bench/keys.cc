@@ -38,6 +38,15 @@ void SortAndMakeDistinct(std::vector<Place>* places) {
                 places->end());
 }
 
+// A batch of more than half of the rows: each is looked at once (selection sampling, Knuth's Algorithm S).
+void DrawMost(const Options& options, RandomStream& random, std::vector<Place>* places) {
+  for (Key key = 0; key < options.rows; ++key) {
+    const std::uint64_t wanted = options.batch - places->size();
+    if (random.Below(options.rows - key) < wanted) places->push_back(PlaceOf(key));
+  }
+  std::sort(places->begin(), places->end());
+}
+
 struct RowsOfWorker {
   std::uint64_t begin, end;
 };
@@ -85,11 +94,14 @@ KeyBatches::KeyBatches(const Options& options, std::uint64_t stream) {
       const ZipfSampler sampler(options.rows, options.zipf);
       for (std::uint32_t i = 0; i < options.batch; ++i) places.push_back(PlaceOf(sampler.Draw(random)));
       SortAndMakeDistinct(&places);
-    }
-    while (options.zipf == 0 && places.size() < options.batch) {
-      for (std::size_t i = places.size(); i < options.batch; ++i)
-        places.push_back(PlaceOf(random.Below(options.rows)));
-      SortAndMakeDistinct(&places);
+    } else if (options.batch > options.rows / 2) {
+      DrawMost(options, random, &places);
+    } else {
+      while (places.size() < options.batch) {
+        for (std::size_t i = places.size(); i < options.batch; ++i)
+          places.push_back(PlaceOf(random.Below(options.rows)));
+        SortAndMakeDistinct(&places);
+      }
     }
     batch = ToBuffer(places);
   }

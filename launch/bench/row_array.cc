@@ -33,7 +33,9 @@ Result<RowArray> RowArray::Create(std::uint64_t rows, std::uint32_t dim, Pages p
   array.data_ = static_cast<float*>(memory);
   // Advice only: where huge pages are switched off, the small ones' figures result.
   madvise(memory, array.bytes_, pages == Pages::kHuge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-  std::fill_n(array.data_, rows * dim, 1.0f);
+  for (std::uint64_t row = 0; row < rows; ++row) {
+    std::fill_n(array.data_ + row * dim, dim, static_cast<float>(row));
+  }
   return array;
 }
 

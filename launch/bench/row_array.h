@@ -13,7 +13,7 @@
 
 namespace cohort::bench {
 
-// Move-only. All of it is resident.
+// Row r holds the value r throughout, so all of it is resident. Move-only.
 class RowArray {
  public:
   enum class Pages { kSmall, kHuge };  // 4 KB; 2 MB where the kernel has them

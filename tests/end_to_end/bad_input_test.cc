@@ -126,6 +126,26 @@ std::vector<Case> Cases() {
        "",
        {}});
 
+  // ---- bench
+  add(FlagCase("BenchNothing", {"bench"}, {"subcommand", "cohort bench --help"}));
+  add(FlagCase("BenchUnknown", {"bench", "pul"}, {"pul", "pull"}));
+  add(FlagCase("BenchNoServers", {"bench", "pull", "--servers", "0"},
+               {"--servers", "0", "cohort bench pull --help"}));
+  add(FlagCase("BenchTooManyShards", {"bench", "push", "--servers", "20", "--shards", "20"},
+               {"--servers", "--shards", "400", "256"}));
+  add(FlagCase("BenchUnknownTransport", {"bench", "pull", "--transport", "udp"},
+               {"--transport", "udp", "tcp", "ipc"}));
+  add(FlagCase("BenchUnknownOptimizer", {"bench", "push", "--optimizer", "adem"},
+               {"--optimizer", "adem", "adam"}));
+  add(FlagCase("BenchBatchBeyondRows", {"bench", "pull-push", "--batch", "100", "--rows", "10"},
+               {"--batch 100", "--rows 10"}));
+  add(FlagCase("BenchTableBatchBeyondRows", {"bench", "table", "--batch", "100", "--rows", "10"},
+               {"--batch 100", "--rows 10"}));
+  add(FlagCase("BenchTooLarge", {"bench", "table", "--rows", "4000000000", "--dim", "4096"},
+               {"memory", "--rows"}));
+  add(FlagCase("BenchUnequalSlices", {"bench", "step", "--batch", "100", "--slices", "3"},
+               {"--batch 100", "3", "--slices"}));
+
   // ---- schema
   add(FlagCase("NoSchema", {"prepare", "DIR/none.toml", "--out", "DIR/d.h5"}, {"none.toml"}));
   add({"SchemaIsAFolder", {"prepare", "DIR", "--out", "DIR/d.h5"}, {}, {"DIR"}, 2, "DIR/d.h5", {}});

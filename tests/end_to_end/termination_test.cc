@@ -5,42 +5,15 @@
 #include <chrono>
 #include <filesystem>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "tests/end_to_end/shop_run.h"
+#include "tests/support/processes.h"
 
 namespace cohort::testing {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-struct Found {
-  pid_t pid;
-  std::string command;
-};
-
-// Living processes whose command line holds `text`, by reading /proc.
-std::vector<Found> ProcessesWith(const std::string& text) {
-  std::vector<Found> found;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    const std::string name = entry.path().filename();
-    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-    std::string command = ReadFile(entry.path() / "cmdline");  // empty for zombies
-    std::replace(command.begin(), command.end(), '\0', ' ');
-    if (command.find(text) != std::string::npos) found.push_back({std::stoi(name), command});
-  }
-  return found;
-}
-
-template <typename Predicate>
-bool Within(std::chrono::seconds limit, Predicate predicate) {
-  for (const auto deadline = Clock::now() + limit * kSlowdown; Clock::now() < deadline;) {
-    if (predicate()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // polls a condition, with a deadline
-  }
-  return predicate();
-}
 
 class Termination : public ::testing::Test {
  protected:
@@ -61,7 +34,7 @@ class Termination : public ::testing::Test {
 
   // Kills the first process whose command line holds both texts (not mpirun, which names them all).
   void Kill(const std::string& program) {
-    for (const Found& process : ProcessesWith(Folder())) {
+    for (const FoundProcess& process : ProcessesWith(Folder())) {
       const std::string first = process.command.substr(0, process.command.find(' '));
       if (first.size() >= program.size() && first.substr(first.size() - program.size()) == program) {
         ASSERT_EQ(kill(process.pid, SIGKILL), 0);
@@ -86,7 +59,8 @@ class Termination : public ::testing::Test {
   }
   void ExpectNothingLeft() {
     EXPECT_TRUE(Within(std::chrono::seconds(5), [&] { return ProcessesWith(Folder()).empty(); }));
-    for (const Found& process : ProcessesWith(Folder())) ADD_FAILURE() << "left running: " << process.command;
+    for (const FoundProcess& process : ProcessesWith(Folder()))
+      ADD_FAILURE() << "left running: " << process.command;
   }
 
   std::string name_;
@@ -139,7 +113,7 @@ TEST_F(Termination, ADeadLauncherLeavesNoOrphans) {
 // A process that is stopped is as good as dead after its deadline.
 TEST_F(Termination, AHungWorkerIsNamed) {
   StartRun("hung-worker");
-  for (const Found& process : ProcessesWith(Folder())) {
+  for (const FoundProcess& process : ProcessesWith(Folder())) {
     if (process.command.substr(0, process.command.find(' ')).find("cohort-worker") != std::string::npos) {
       ASSERT_EQ(kill(process.pid, SIGSTOP), 0);
       break;
