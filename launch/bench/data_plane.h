@@ -8,8 +8,8 @@
 
 namespace cohort::bench {
 
-// pull, push or pull-push: each repetition is a round of the cluster, then one of the bare transport. Fork needs a
-// process of one thread. Errors: an operating system that refuses, a process that dies, a stop signal.
+// pull, push or pull-push: rounds of the cluster and of the bare transport take turns, several times in each
+// repetition. REQUIRES: a process of one thread (fork). Errors: an operating system that refuses, a process that dies, a stop signal.
 Result<Report> RunDataPlane(const Options& options, Operation operation, const Progress& progress);
 // The bare transport alone, all three operations.
 Result<Report> RunTransport(const Options& options, const Progress& progress);

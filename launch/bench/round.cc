@@ -67,6 +67,16 @@ void WaitForStart(const RoundOrder& order) {
   if (wait > 0) std::this_thread::sleep_for(std::chrono::nanoseconds(wait));
 }
 
+void Round::Append(const Round& other) {
+  seconds += other.seconds;
+  rows += other.rows;
+  bytes += other.bytes;
+  server_cpu_seconds += other.server_cpu_seconds;
+  worker_cpu_seconds += other.worker_cpu_seconds;
+  const auto middle = latency_us.insert(latency_us.end(), other.latency_us.begin(), other.latency_us.end());
+  std::inplace_merge(latency_us.begin(), middle, latency_us.end());
+}
+
 double Round::Latency(double share) const {
   if (latency_us.empty()) return 0;
   const auto last = static_cast<double>(latency_us.size() - 1);

@@ -44,6 +44,9 @@ struct Round {
   std::vector<float> latency_us;  // of all batches, ascending
   double server_cpu_seconds = 0, worker_cpu_seconds = 0;
 
+  // Takes another round of the same work in, as if it had followed at once.
+  void Append(const Round& other);
+  double CpuSeconds() const { return server_cpu_seconds + worker_cpu_seconds; }
   double RowsPerSecond() const { return static_cast<double>(rows) / seconds; }
   double Latency(double share) const;  // 0.5: the median, in us
 };

@@ -149,6 +149,17 @@ TEST(BenchRound, LatenciesByRank) {
   EXPECT_EQ(Round().Latency(0.5), 0);
 }
 
+TEST(BenchRound, RoundsAddUp) {
+  Round round, other;
+  round.seconds = 1, round.rows = 100, round.latency_us = {1, 5};
+  other.seconds = 3, other.rows = 700, other.latency_us = {2, 4};
+  other.server_cpu_seconds = 0.5, other.worker_cpu_seconds = 0.25;
+  round.Append(other);
+  EXPECT_EQ(round.RowsPerSecond(), 200);
+  EXPECT_EQ(round.CpuSeconds(), 0.75);
+  EXPECT_EQ(round.latency_us, (std::vector<float>{1, 2, 4, 5}));
+}
+
 TEST(BenchRound, CalibrationFindsTheNumberOfBatches) {
   // A thousand batches a second.
   const auto run = [](std::uint64_t batches) -> Result<Round> {
