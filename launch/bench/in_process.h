@@ -10,7 +10,7 @@ namespace cohort::bench {
 
 // All errors: not enough memory (kInvalidInput: what to lower), a stop signal.
 
-// memcpy, and random gathers of rows from 2 MB and from 4 KB pages.
+// memcpy, random gathers of rows from 2 MB and from 4 KB pages, and the first use of 2 MB of fresh memory.
 Result<Report> RunMemory(const Options& options, const Progress& progress);
 // Lookups and additions of one shard's table in batches, beside the random gather of as many rows, in turns; the memory
 // it takes; and how long single requests take while it grows to options.grow_to rows (0: left out).

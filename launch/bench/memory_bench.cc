@@ -1,5 +1,9 @@
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +16,25 @@ namespace cohort::bench {
 namespace {
 
 constexpr std::size_t kCopyFloats = 32u << 20;  // 128 MB: beyond the caches
+constexpr std::size_t kHugePage = 2u << 20;
+constexpr std::size_t kPage = 4096;
+constexpr int kFirstTouches = 16;
+
+// CPU time until 2 MB of memory that the process has never used can be used, in us: what growth costs at least.
+double FirstTouchUs() {
+  std::vector<double> each;
+  for (int i = 0; i < kFirstTouches; ++i) {
+    const std::unique_ptr<char, void (*)(void*)> page(
+        static_cast<char*>(std::aligned_alloc(kHugePage, kHugePage)), std::free);
+    if (page == nullptr) break;
+    madvise(page.get(), kHugePage, MADV_DONTNEED);  // however often the allocator has handed it out
+    madvise(page.get(), kHugePage, MADV_HUGEPAGE);
+    const double start = ThreadCpuSeconds();
+    for (std::size_t at = 0; at < kHugePage; at += kPage) static_cast<volatile char*>(page.get())[at] = 1;
+    each.push_back((ThreadCpuSeconds() - start) * 1e6);
+  }
+  return each.empty() ? 0 : Quantile(each, 0.5);
+}
 
 }  // namespace
 
@@ -47,7 +70,8 @@ Result<Report> RunMemory(const Options& options, const Progress& progress) {
     report.Add({{"rows_per_second", rows},
                 {"bytes_per_second", rows * row_bytes},
                 {"small_pages_rows_per_second", small_rows},
-                {"memcpy_bytes_per_second", copy.PerSecond() * kCopyFloats * sizeof(float)}});
+                {"memcpy_bytes_per_second", copy.PerSecond() * kCopyFloats * sizeof(float)},
+                {"first_touch_us", FirstTouchUs()}});
   }
   return report;
 }

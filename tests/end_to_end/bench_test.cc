@@ -89,7 +89,8 @@ TEST(Bench, Table) {
 
 TEST(Bench, Memory) {
   RunBench("memory", kSmall,
-           {"rows_per_second", "bytes_per_second", "small_pages_rows_per_second", "memcpy_bytes_per_second"});
+           {"rows_per_second", "bytes_per_second", "small_pages_rows_per_second", "memcpy_bytes_per_second",
+            "first_touch_us"});
 }
 
 TEST(Bench, Step) {
