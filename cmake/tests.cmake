@@ -7,12 +7,14 @@ if(COHORT_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   set(test_warnings -Wno-maybe-uninitialized)
 endif()
 
+add_custom_target(unit_tests)   # all but the end-to-end tests, which need the programs as well
 function(cohort_tests folder label)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${folder}/*.cc)
   if(NOT sources)
     return()
   endif()
   add_executable(${folder}_tests ${sources})
+  add_dependencies(unit_tests ${folder}_tests)
   set_target_properties(${folder}_tests PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin/tests)
   target_compile_definitions(${folder}_tests PRIVATE COHORT_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                              COHORT_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
