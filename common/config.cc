@@ -87,6 +87,7 @@ struct Option {
   // False: the value is not what is expected.
   std::function<bool(const toml::node&, RunConfig&)> set;
   std::function<std::string(const RunConfig&)> get;  // as TOML
+  bool required = false;
 };
 
 // `field` is a function RunConfig& -> T&.
@@ -192,11 +193,12 @@ Option Widths(std::string name, std::string help, F field) {
 }
 
 template <typename F>
-Option Text(std::string name, std::string expected, std::string help, F field) {
+Option Text(std::string name, std::string expected, bool required, std::string help, F field) {
   Option option{std::move(name), std::move(expected), "", std::move(help), {}, {}};
+  option.required = required;
   option.set = [=](const toml::node& node, RunConfig& config) {
     const auto value = node.is_string() ? node.value<std::string>() : std::nullopt;
-    if (!value || value->empty() || value->find('\0') != std::string::npos) return false;
+    if (!value || (required && value->empty()) || value->find('\0') != std::string::npos) return false;
     field(config) = *value;
     return true;
   };
@@ -251,11 +253,12 @@ void AddOptimizer(const std::string& section, const std::string& what, F spec, s
 
 const std::vector<std::string> kModelKinds = {"single", "shared_bottom", "mmoe"};
 const std::vector<std::string> kConsistencies = {"bsp", "ssp", "asp"};
+const std::vector<std::string> kAdmissions = {"always", "count", "probability"};
 constexpr std::int64_t kMaxInt = std::numeric_limits<std::int64_t>::max();
 
 std::vector<Option> BuildOptions() {
   std::vector<Option> o;
-  o.push_back(Text("data", "the path of a dataset written by `cohort prepare`",
+  o.push_back(Text("data", "the path of a dataset written by `cohort prepare`", true,
                    "the dataset, relative to this file", COHORT_FIELD(data)));
   o.push_back(Whole("seed", 0, kMaxInt, "", "of initial values and shuffles", COHORT_FIELD(seed)));
   o.push_back(
@@ -300,6 +303,30 @@ std::vector<Option> BuildOptions() {
                    COHORT_FIELD(train.evaluate_train)));
   o.push_back(Flag("train.evaluate_each_epoch", "metrics of the valid split after every epoch",
                    COHORT_FIELD(train.evaluate_each_epoch)));
+
+  o.push_back(Choice(
+      "embedding.admit", kAdmissions, "which keys get a row with their first gradient",
+      [](RunConfig& c, std::size_t i) { c.embedding.policy.admit = static_cast<Admission>(i); },
+      [](const RunConfig& c) { return static_cast<std::size_t>(c.embedding.policy.admit); }));
+  o.push_back(Whole("embedding.admit_count", 1, 255, "sightings",
+                    "admit = \"count\": the sighting at which a key gets its row",
+                    COHORT_FIELD(embedding.policy.admit_count)));
+  o.push_back(Real("embedding.admit_probability", 0, 1, true, "",
+                   "admit = \"probability\": of getting a row at each sighting",
+                   COHORT_FIELD(embedding.policy.admit_probability)));
+  o.push_back(Whole("embedding.sketch_bytes", kSlotCount * 64, std::int64_t{1} << 40, "bytes",
+                    "admit = \"count\": of the counters, over all servers",
+                    COHORT_FIELD(embedding.policy.sketch_bytes)));
+  o.push_back(Whole("embedding.evict_idle_clocks", 0, std::int64_t{1} << 40, "clocks",
+                    "rows not updated for so long are evicted, within a quarter more; 0: never",
+                    COHORT_FIELD(embedding.policy.evict_idle_clocks)));
+  o.push_back(
+      Whole("embedding.max_bytes", 0, kMaxInt, "bytes",
+            "of all rows on all servers; beyond it the least frequently used are evicted; 0: no limit",
+            COHORT_FIELD(embedding.policy.max_bytes)));
+  o.push_back(Text("embedding.log", "a path", false,
+                   "lists rows refused and evicted, in PATH.<shard>; not given: no list",
+                   COHORT_FIELD(embedding.log)));
 
   AddOptimizer("optimizer.embedding", "the embeddings", COHORT_FIELD(embedding_optimizer), &o);
   AddOptimizer("optimizer.dense", "the dense weights", COHORT_FIELD(dense_optimizer), &o);
@@ -409,7 +436,8 @@ class Reader {
  private:
   static bool IsSection(const std::string& name) {
     static const std::set<std::string> sections = {
-        "model", "train", "optimizer", "optimizer.embedding", "optimizer.dense", "task", "cluster"};
+        "model",           "train", "embedding", "optimizer", "optimizer.embedding",
+        "optimizer.dense", "task",  "cluster"};
     return sections.contains(name);
   }
   static const Option* Find(const std::vector<Option>& options, const std::string& name) {
@@ -449,7 +477,7 @@ class Reader {
     std::vector<std::string> names;
     for (const Option& option : options) names.push_back(option.name);
     for (const char* section :
-         {"model", "train", "optimizer", "optimizer.embedding", "optimizer.dense", "cluster"}) {
+         {"model", "train", "embedding", "optimizer", "optimizer.embedding", "optimizer.dense", "cluster"}) {
       names.push_back(section);
     }
     std::string nearest = NearestOf(name, names);
@@ -468,6 +496,12 @@ class Reader {
 
   RunConfig* const config_;
   const Place place_;
+};
+
+// Options that name files: relative to the file that names them.
+constexpr std::string& (*kPaths[])(RunConfig&) = {
+    [](RunConfig& c) -> std::string& { return c.data; },
+    [](RunConfig& c) -> std::string& { return c.embedding.log; },
 };
 
 std::string FirstLine(std::string_view text) { return std::string(text.substr(0, text.find('\n'))); }
@@ -493,12 +527,15 @@ Status ApplyOverride(const std::string& text, RunConfig* config) {
     return {ErrorCode::kInvalidInput, origin + ": " + FirstLine(parsed.error().description()) +
                                           "; expected section.key=value, for example train.epochs=3"};
   }
-  const std::string data = config->data;
+  const RunConfig before = *config;
   Reader reader(config, [&](const toml::source_region&) { return origin; });
   COHORT_RETURN_IF_ERROR(reader.Read(parsed.table(), ""));
   // A path on the command line is relative to where the command runs.
-  if (config->data != data)
-    config->data = std::filesystem::absolute(config->data).lexically_normal().string();
+  for (const auto path : kPaths) {
+    std::string& text_of = path(*config);
+    if (text_of != path(const_cast<RunConfig&>(before)) && !text_of.empty())
+      text_of = std::filesystem::absolute(text_of).lexically_normal().string();
+  }
   return {};
 }
 
@@ -529,6 +566,17 @@ Status CheckTogether(const RunConfig& c) {
     const std::string section = optimizer == &c.dense_optimizer ? "optimizer.dense" : "optimizer.embedding";
     if (optimizer->kind == OptimizerKind::kAdam && (optimizer->beta1 >= 1 || optimizer->beta2 >= 1)) {
       return bad(section + ": beta1 and beta2 must be below 1");
+    }
+  }
+  if (const RowPolicySpec& policy = c.embedding.policy; policy.max_bytes != 0) {
+    TableSpec table;
+    table.dim = c.model.embedding_dim;
+    table.optimizer = c.embedding_optimizer;
+    const std::uint64_t least = kSlotCount * BytesPerRow(table);
+    if (policy.max_bytes < least) {
+      return bad("embedding.max_bytes is " + std::to_string(policy.max_bytes) + "; expected at least " +
+                 std::to_string(least) + ": a row of " + std::to_string(BytesPerRow(table)) +
+                 " bytes in each of the " + std::to_string(kSlotCount) + " slots, or 0 for no limit");
     }
   }
   if (std::uint64_t{c.cluster.servers} * c.cluster.shards_per_server > kMaxShards) {
@@ -575,9 +623,11 @@ Result<RunConfig> ParseRunConfig(const std::string& text, const std::string& ori
     return origin + ":" + std::to_string(where.line) + ":" + std::to_string(where.column);
   });
   COHORT_RETURN_IF_ERROR(reader.Read(parsed.table(), ""));
-  if (!config.data.empty()) {
-    config.data =
-        std::filesystem::absolute(std::filesystem::path(directory) / config.data).lexically_normal().string();
+  for (const auto path : kPaths) {
+    std::string& relative = path(config);
+    if (relative.empty()) continue;
+    relative =
+        std::filesystem::absolute(std::filesystem::path(directory) / relative).lexically_normal().string();
   }
   for (const std::string& each : overrides) COHORT_RETURN_IF_ERROR(ApplyOverride(each, &config));
   const Status status = CheckTogether(config);
@@ -639,7 +689,7 @@ std::string DescribeRunConfig() {
     std::string left = option.name.substr(dot == std::string::npos ? 0 : dot + 1);
     const std::string value = option.get(defaults);
     left +=
-        value == "\"\"" ? "   (required)" : " = " + value + (option.unit.empty() ? "" : " " + option.unit);
+        option.required ? "   (required)" : " = " + value + (option.unit.empty() ? "" : " " + option.unit);
     left.resize(std::max<std::size_t>(left.size(), 34), ' ');
     text += left + "  " + option.help + "; " + option.expected + "\n";
   }
@@ -654,6 +704,12 @@ std::vector<std::string> WarningsOf(const RunConfig& config) {
         std::to_string(config.train.slices) + " slices (train.slices): " +
         std::to_string(config.cluster.workers - config.train.slices) + " workers will have nothing to do");
   }
+  if (config.strict && config.embedding.policy.Any()) {
+    warnings.push_back(
+        "strict = true makes the first row that [embedding] does not admit, or evicts, fail the run");
+  }
+  if (!config.embedding.log.empty() && !config.embedding.policy.Any())
+    warnings.push_back("embedding.log stays empty: no option of [embedding] refuses or evicts rows");
   if (config.train.epochs == 0) warnings.push_back("train.epochs is 0: the model keeps its initial values");
   return warnings;
 }

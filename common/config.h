@@ -60,12 +60,19 @@ struct ClusterConfig {
   double slow_factor = 1;
 };
 
+// The embedding table.
+struct EmbeddingConfig {
+  RowPolicySpec policy;
+  std::string log;  // where rows refused and evicted are listed, a file per shard; absolute after loading; empty: nowhere
+};
+
 struct RunConfig {
   std::string data;         // DATASET.h5, relative to the file that names it; absolute after loading
   std::uint64_t seed = 1;
   bool strict = false;      // any dropped, defaulted, clipped or NaN value is an error
   ModelConfig model;
   TrainConfig train;
+  EmbeddingConfig embedding;
   OptimizerSpec embedding_optimizer;   // default: adagrad 0.05
   OptimizerSpec dense_optimizer;       // default: adam 0.001
   std::map<std::string, TaskConfig> tasks;   // by name; a task without an entry has the defaults

@@ -76,6 +76,7 @@ struct PushRequest {
   Buffer runs;    // GroupRun[], ascending group; rows sum to n
   Buffer keys;    // Key[n], ascending by ring position, distinct
   Buffer values;  // float[n * dim]
+  Buffer counts;  // uint32[n], how often each key occurred; empty unless the table's policy asks (RowPolicySpec)
 };
 struct PushReply {
   RequestId request_id = 0;
@@ -160,6 +161,9 @@ struct Counters {
   std::uint64_t absent_rows = 0;          // pulled rows without an entry, in evaluation and scoring: defaulted
   std::uint64_t bad_frames = 0;           // frames refused
   std::uint64_t nan_gradients = 0;        // shard: values refused
+  std::uint64_t not_admitted = 0;         // shard: gradients dropped, one a row, because their keys have no row
+  std::uint64_t evicted_idle = 0;         // shard: rows
+  std::uint64_t evicted_memory = 0;       // shard: rows
   std::uint64_t queue_depth = 0;          // shard: parked pulls and pushes; worker: outstanding requests
   std::uint64_t memory_bytes = 0;         // resident
   std::uint64_t peak_memory_bytes = 0;
@@ -169,8 +173,8 @@ struct Counters {
   template <class Archive>
   void serialize(Archive& archive) {
     archive(clock, samples, loss_sum, loss_weight, rows, bytes_received, bytes_sent, pushes_acknowledged,
-            pushes_duplicated, pulls_served, pulls_parked, retries, absent_rows, bad_frames, nan_gradients, queue_depth,
-            memory_bytes, peak_memory_bytes, busy_seconds, step_seconds);
+            pushes_duplicated, pulls_served, pulls_parked, retries, absent_rows, bad_frames, nan_gradients, not_admitted,
+            evicted_idle, evicted_memory, queue_depth, memory_bytes, peak_memory_bytes, busy_seconds, step_seconds);
   }
 };
 struct Heartbeat {

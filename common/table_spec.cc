@@ -16,6 +16,30 @@ const char* OptimizerName(OptimizerKind kind) {
   return "unknown";
 }
 
+std::uint32_t StateFloats(OptimizerKind kind, std::uint32_t dim) {
+  switch (kind) {
+    case OptimizerKind::kSgd:
+      return 0;
+    case OptimizerKind::kMomentum:
+      return dim;
+    case OptimizerKind::kAdagrad:
+      return dim;
+    case OptimizerKind::kRowwiseAdagrad:
+      return 1;
+    case OptimizerKind::kAdam:
+      return 2 * dim + 1;
+    case OptimizerKind::kFtrl:
+      return 2 * dim;
+  }
+  return 0;
+}
+
+std::uint64_t BytesPerRow(const TableSpec& table) {
+  constexpr std::uint64_t kIndexBytes = 16, kStatisticsBytes = 10;
+  const std::uint64_t floats = std::uint64_t{table.dim} + StateFloats(table.optimizer.kind, table.dim);
+  return (floats + 3) / 4 * 16 + kIndexBytes + kStatisticsBytes;
+}
+
 void InitializeRow(const TableSpec& table, std::uint64_t seed, Key key, float* out) {
   const std::uint64_t first = table.kind == TableKind::kDense ? key * table.dim : 0;
   auto segment = table.init.begin();

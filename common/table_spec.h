@@ -55,6 +55,28 @@ struct InitSegment {
   void serialize(Archive& archive) { archive(begin, mean, scale); }
 };
 
+// Which keys get a row, and which rows go (server/row_policy.h has the rules). Sparse tables only.
+enum class Admission : std::uint8_t { kAlways = 0, kCount, kProbability };
+struct RowPolicySpec {
+  Admission admit = Admission::kAlways;
+  std::uint32_t admit_count = 2;         // kCount: the sighting at which a key gets its row, 1 to 255
+  float admit_probability = 0.1f;        // kProbability: of getting a row at each sighting, (0, 1]
+  std::uint64_t sketch_bytes = 64u << 20;  // kCount: of the counters, over all slots
+  std::uint64_t evict_idle_clocks = 0;   // rows not updated for so many clocks go; 0: never
+  std::uint64_t max_bytes = 0;           // least frequently used rows go beyond it, over all slots; 0: no limit
+
+  bool Any() const { return admit != Admission::kAlways || evict_idle_clocks != 0 || max_bytes != 0; }
+  // Whether a push must say how often each of its keys occurred.
+  bool NeedsCounts() const { return admit != Admission::kAlways || max_bytes != 0; }
+  // Whether rows are watched: how often, and when last, they were updated.
+  bool NeedsStatistics() const { return evict_idle_clocks != 0 || max_bytes != 0; }
+
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(admit, admit_count, admit_probability, sketch_bytes, evict_idle_clocks, max_bytes);
+  }
+};
+
 struct TableSpec {
   TableId id = 0;
   std::string name;
@@ -63,10 +85,17 @@ struct TableSpec {
   std::uint64_t row_count = 0;   // dense only
   OptimizerSpec optimizer;
   std::vector<InitSegment> init;
+  RowPolicySpec policy;
 
   template <class Archive>
-  void serialize(Archive& archive) { archive(id, name, kind, dim, row_count, optimizer, init); }
+  void serialize(Archive& archive) { archive(id, name, kind, dim, row_count, optimizer, init, policy); }
 };
+
+// Floats of optimizer state behind a row's weights (server/optimizer.h).
+std::uint32_t StateFloats(OptimizerKind kind, std::uint32_t dim);
+// What a row of a table under a policy counts against max_bytes: weights and state, and the index and the statistics at
+// their usual load.
+std::uint64_t BytesPerRow(const TableSpec& table);
 
 // A row's place on the ring of 2^64: slots and slot groups are its leading bits. Sorting by position sorts by slot
 // group, so a request's keys for one shard are one contiguous run. Distinct keys have distinct positions.

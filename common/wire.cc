@@ -38,7 +38,7 @@ struct Header {
   std::uint32_t body_bytes = 0;
   std::uint64_t bulk_bytes[kMaxBulkFrames] = {};
   std::uint64_t checksum = 0;
-  std::uint64_t reserved1[2] = {};
+  std::uint64_t reserved1 = 0;
 };
 static_assert(sizeof(Header) == kHeaderBytes && std::has_unique_object_representations_v<Header>);
 
@@ -328,6 +328,7 @@ void Put(const PushRequest& m, Parts parts) {
   parts.bulk[0] = m.runs;
   parts.bulk[1] = m.keys;
   parts.bulk[2] = m.values;
+  parts.bulk[3] = m.counts;
 }
 bool Get(const Source& in, PushRequest* m) {
   PushRequestBody body;
@@ -339,6 +340,9 @@ bool Get(const Source& in, PushRequest* m) {
   const std::uint64_t rows = keys.size() / sizeof(Key);
   if (!Fills(keys, rows, 1, sizeof(Key))) return in.Wrong("keys that are not a multiple of 8 bytes");
   if (!Fills(values, rows, body.dim, sizeof(float))) return in.Wrong("values that do not match the keys");
+  if (!in.bulk[3].empty() && !Fills(in.bulk[3], rows, 1, sizeof(std::uint32_t))) {
+    return in.Wrong("counts that do not match the keys");
+  }
   if (runs.size() % sizeof(GroupRun) != 0 || runs.size() / sizeof(GroupRun) > kSlotGroupCount) {
     return in.Wrong("slot groups of " + std::to_string(runs.size()) + " bytes");
   }
@@ -352,7 +356,8 @@ bool Get(const Source& in, PushRequest* m) {
     covered += run.rows;
   }
   if (covered != rows) return in.Wrong("slot groups that do not cover the keys");
-  *m = {body.request_id, body.phase, body.clock, body.table, body.node, body.dim, runs, keys, values};
+  *m = {body.request_id, body.phase, body.clock, body.table, body.node,
+        body.dim,        runs,       keys,       values,     in.bulk[3]};
   return true;
 }
 
@@ -448,6 +453,12 @@ bool Check(const Source& in, const TableSpec& table) {
                       o.ftrl_l1, o.ftrl_l2, o.ftrl_beta}) {
     if (!std::isfinite(value)) return in.Wrong("an optimizer's value that is not finite");
   }
+  const RowPolicySpec& policy = table.policy;
+  if (policy.admit > Admission::kProbability || policy.admit_count < 1 || policy.admit_count > 255 ||
+      !(policy.admit_probability > 0 && policy.admit_probability <= 1) ||
+      policy.evict_idle_clocks > (1ull << 40) || (table.kind == TableKind::kDense && policy.Any())) {
+    return in.Wrong("a policy of rows that cannot be");
+  }
   for (std::size_t i = 0; i < table.init.size(); ++i) {
     if (!std::isfinite(table.init[i].mean) || !std::isfinite(table.init[i].scale) ||
         (i > 0 && table.init[i].begin <= table.init[i - 1].begin)) {
@@ -542,7 +553,7 @@ struct TypeInfo {
 // By Message's index.
 constexpr TypeInfo kTypes[] = {
     {"PullRequest", 1, true},      {"PullReply", 1, false},    {"PullParked", 0, false},
-    {"PushRequest", 3, true},      {"PushReply", 0, false},    {"CloseRequest", 0, true},
+    {"PushRequest", 4, true},      {"PushReply", 0, false},    {"CloseRequest", 0, true},
     {"CloseReply", 0, false},      {"ErrorReply", 0, false},   {"Register", 0, true},
     {"RegisterPending", 0, false}, {"Welcome", 0, false},      {"Heartbeat", 0, true},
     {"HeartbeatReply", 0, false},  {"PhaseOrder", 0, true},    {"PhaseReply", 0, false},
@@ -606,7 +617,7 @@ std::string ReadHeader(const Frames& frames, Header* header) {
     if (header->bulk_bytes[i] != size || size > kMaxBulkBytes)
       return "a bulk frame of another size than announced";
   }
-  if (header->reserved0 != 0 || header->reserved1[0] != 0 || header->reserved1[1] != 0) {
+  if (header->reserved0 != 0 || header->reserved1 != 0) {
     return "a reserved field that is not 0";
   }
   if (!KnownNode(header->sender_role, header->sender_index) ||

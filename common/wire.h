@@ -6,10 +6,10 @@
 //   offset size field
 //        0    4 magic "CHRT"              40    4 receiver: index
 //        4    2 version                   44    4 body bytes
-//        6    2 type (Message's index)    48   24 bytes of bulk frame 0, 1, 2 (0 when there is none)
-//        8    8 run id                    72    8 checksum: XXH3-64 of header (with this field 0), body, bulk
+//        6    2 type (Message's index)    48   32 bytes of bulk frame 0, 1, 2, 3 (0 when there is none)
+//        8    8 run id                    80    8 checksum: XXH3-64 of header (with this field 0), body, bulk
 //        frames
-//       16    4 epoch                     80   16 reserved, 0
+//       16    4 epoch                     88    8 reserved, 0
 //       20    4 incarnation
 //       24    4 term
 //       28    4 slot-map generation
@@ -33,9 +33,9 @@
 namespace cohort {
 
 inline constexpr std::uint32_t kWireMagic = 0x54524843;  // "CHRT"
-inline constexpr std::uint16_t kWireVersion = 1;
+inline constexpr std::uint16_t kWireVersion = 2;
 inline constexpr std::size_t kHeaderBytes = 96;
-inline constexpr std::size_t kMaxBulkFrames = 3;
+inline constexpr std::size_t kMaxBulkFrames = 4;
 // Limits of what may be sent; what is larger is refused before it is read.
 inline constexpr std::size_t kMaxBodyBytes = 1u << 20;
 inline constexpr std::size_t kMaxBulkBytes = 256u << 20;

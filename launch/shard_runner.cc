@@ -35,6 +35,10 @@ Result<std::unique_ptr<ShardRunner>> ShardRunner::Create(ZmqContext& context, co
     counters->bytes_sent = loop.bytes_sent;
     counters->bad_frames += loop.bad_frames;
   };
+  if (!options.row_log.empty()) {
+    COHORT_ASSIGN_OR_RETURN(runner->row_log_, RowLogFile::Create(options.row_log, options.shard));
+    shard.row_log = runner->row_log_.get();
+  }
   runner->shard_ = std::make_unique<Shard>(self, std::move(shard), runner->store_);
   runner->loop_ = std::make_unique<NodeLoop>(self, runner->shard_.get(), runner->transport_.get());
   COHORT_RETURN_IF_ERROR(runner->transport_->Connect(kSchedulerNode, options.scheduler_endpoint));
@@ -51,11 +55,16 @@ Status ShardRunner::Run() {
       shard_->Fail({ErrorCode::kUnavailable, "ended by " + SignalName(StopSignal())}, loop_->Now(), out);
       loop_->Flush(out);
     }
+    if (row_log_ && !row_log_->failure().ok() && shard_->failure().ok()) {
+      shard_->Fail(row_log_->failure(), loop_->Now(), out);
+      loop_->Flush(out);
+    }
     if (failed_at == kNever && !shard_->failure().ok()) failed_at = loop_->Now();
     // After a failure of its own the stop follows; if it does not, nobody is left to send it.
     return shard_->stopped() || (failed_at != kNever && loop_->Now() >= failed_at + kStopGrace);
   });
   if (!shard_->failure().ok()) return shard_->failure();
+  if (row_log_) COHORT_RETURN_IF_ERROR(row_log_->Close());
   if (!shard_->stop_reason().empty())
     return {ErrorCode::kUnavailable, "the run ends: " + shard_->stop_reason()};
   return {};

@@ -10,6 +10,7 @@
 #include "common/scheduler_client.h"
 #include "common/status.h"
 #include "common/zmq_transport.h"
+#include "launch/row_log_file.h"
 #include "server/shard.h"
 #include "server/snapshot.h"
 
@@ -24,6 +25,7 @@ class ShardRunner {
     std::string listen_host;   // as ZmqTransport's
     std::string scheduler_endpoint;
     SchedulerClient::Options scheduler;
+    std::string row_log;  // where rows refused and evicted are listed; empty: nowhere
   };
   static Result<std::unique_ptr<ShardRunner>> Create(ZmqContext& context, const Options& options);
 
@@ -34,6 +36,7 @@ class ShardRunner {
  private:
   ShardRunner() = default;
   Hdf5SnapshotStore store_;
+  std::unique_ptr<RowLogFile> row_log_;  // null: nobody asked
   std::unique_ptr<ZmqTransport> transport_;
   std::unique_ptr<Shard> shard_;
   std::unique_ptr<NodeLoop> loop_;

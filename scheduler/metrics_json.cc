@@ -69,6 +69,9 @@ std::string ToJsonLine(const MetricsSample& sample, const std::vector<std::strin
       each["pulls_served"] = c.pulls_served;
       each["pulls_parked"] = c.pulls_parked;
       each["nan_gradients"] = c.nan_gradients;
+      each["not_admitted"] = c.not_admitted;
+      each["evicted_idle"] = c.evicted_idle;
+      each["evicted_memory"] = c.evicted_memory;
     } else {
       each["samples"] = c.samples;
       each["absent_rows"] = c.absent_rows;

@@ -55,6 +55,7 @@ EmbeddingTable::EmbeddingTable(const TableSpec& spec, std::uint64_t seed)
     : spec_(spec),
       seed_(seed),
       optimizer_(spec.optimizer, spec.dim),
+      keeps_statistics_(spec.policy.NeedsStatistics()),
       stride_((optimizer_.row_floats() + 3u) / 4 * 4),
       rows_per_slab_(
           static_cast<std::uint32_t>(std::max<std::size_t>(1, kSlabBytes / (stride_ * sizeof(float))))) {
@@ -88,12 +89,17 @@ void EmbeddingTable::Prefetch(std::uint64_t position) const {
     __builtin_prefetch(&segment->entries[segment->Home(position)]);
 }
 
+EmbeddingTable::Entry* EmbeddingTable::FindEntry(const Segment& segment, std::uint64_t position) const {
+  if (segment.count == 0) return nullptr;
+  Entry* entry = &segment.entries[segment.Home(position)];
+  while (entry->row != 0 && entry->position() < position) ++entry;
+  return entry->row != 0 && entry->position() == position ? entry : nullptr;
+}
+
 float* EmbeddingTable::FindOne(std::uint64_t position) const {
   const Segment* segment = SegmentOf(position);
-  if (segment == nullptr || segment->count == 0) return nullptr;
-  const Entry* entry = &segment->entries[segment->Home(position)];
-  while (entry->row != 0 && entry->position() < position) ++entry;
-  return entry->row != 0 && entry->position() == position ? Row(entry->row - 1) : nullptr;
+  const Entry* entry = segment == nullptr ? nullptr : FindEntry(*segment, position);
+  return entry == nullptr ? nullptr : Row(entry->row - 1);
 }
 
 void EmbeddingTable::Find(std::span<const std::uint64_t> positions, std::span<float*> rows) const {
@@ -145,8 +151,15 @@ void EmbeddingTable::Put(Key key, const float* row) {
 }
 
 std::uint32_t EmbeddingTable::NewRow() {
-  COHORT_CHECK(size_ < 0xffffffffu, "table %s: 2^32 rows in one shard; use more shards", spec_.name.c_str());
-  if (size_ == static_cast<std::uint64_t>(slabs_.size()) * rows_per_slab_) {
+  ++size_;
+  if (free_row_ != 0) {
+    const std::uint32_t row = free_row_ - 1;
+    std::memcpy(&free_row_, Row(row), sizeof(free_row_));
+    return row;
+  }
+  COHORT_CHECK(used_rows_ < 0xffffffffu, "table %s: 2^32 rows in one shard; use more shards",
+               spec_.name.c_str());
+  if (used_rows_ == static_cast<std::uint64_t>(slabs_.size()) * rows_per_slab_) {
     const std::size_t bytes =
         (std::max(kSlabBytes, stride_ * sizeof(float)) + kSlabBytes - 1) / kSlabBytes * kSlabBytes;
     auto* slab = static_cast<float*>(std::aligned_alloc(kSlabBytes, bytes));
@@ -155,7 +168,7 @@ std::uint32_t EmbeddingTable::NewRow() {
     if (slabs_.size() >= kSlabsOfSmallPages) madvise(slab, bytes, MADV_HUGEPAGE);
     slabs_.emplace_back(slab);
   }
-  return static_cast<std::uint32_t>(size_++);
+  return static_cast<std::uint32_t>(used_rows_++);
 }
 
 void EmbeddingTable::Rebuild(Segment& segment, std::uint32_t capacity, std::uint32_t slack) {
@@ -166,17 +179,20 @@ void EmbeddingTable::Rebuild(Segment& segment, std::uint32_t capacity, std::uint
     grown.physical = capacity + slack + 1;
     grown.count = segment.count;
     grown.entries = std::make_unique<Entry[]>(grown.physical);
+    if (keeps_statistics_) grown.statistics = std::make_unique<RowStatistics[]>(grown.physical);
     std::uint32_t next = 0;
     bool fits = true;
     for (std::uint32_t i = 0; i < segment.physical && fits; ++i) {
       if (segment.entries[i].row == 0) continue;
       next = std::max(next, grown.Home(segment.entries[i].position()));
       fits = next + 1 < grown.physical;
-      if (fits) grown.entries[next++] = segment.entries[i];
+      if (!fits) continue;
+      if (keeps_statistics_) grown.statistics[next] = segment.statistics[i];
+      grown.entries[next++] = segment.entries[i];
     }
     if (!fits) continue;
-    index_bytes_ -= segment.physical * sizeof(Entry);
-    index_bytes_ += grown.physical * sizeof(Entry);
+    index_bytes_ -= segment.physical * EntryBytes();
+    index_bytes_ += grown.physical * EntryBytes();
     segment = std::move(grown);
     return;
   }
@@ -201,12 +217,56 @@ std::uint32_t EmbeddingTable::Insert(std::uint64_t position) {
       continue;
     }
     std::move_backward(entries + place, entries + gap, entries + gap + 1);
+    if (keeps_statistics_) {
+      RowStatistics* const statistics = segment.statistics.get();
+      std::move_backward(statistics + place, statistics + gap, statistics + gap + 1);
+      statistics[place] = {};
+    }
     const std::uint32_t row = NewRow();
     entries[place] = {static_cast<std::uint32_t>(position >> 32), static_cast<std::uint32_t>(position),
                       row + 1};
     ++segment.count;
     return row;
   }
+}
+
+void EmbeddingTable::Erase(std::uint64_t position) {
+  Segment& segment = SegmentForInsertion(position);
+  Entry* const found = FindEntry(segment, position);
+  COHORT_CHECK(found != nullptr, "table %s: erased a row that is not there", spec_.name.c_str());
+  const std::uint32_t row = found->row - 1;
+  std::memcpy(Row(row), &free_row_, sizeof(free_row_));
+  free_row_ = row + 1;
+  --size_;
+  // Those behind it that do not stand at their home move one place back. The last one is always empty.
+  Entry* const entries = segment.entries.get();
+  const auto place = static_cast<std::uint32_t>(found - entries);
+  std::uint32_t end = place + 1;
+  while (entries[end].row != 0 && segment.Home(entries[end].position()) < end) ++end;
+  std::move(entries + place + 1, entries + end, entries + place);
+  entries[end - 1] = {};
+  if (keeps_statistics_) {
+    RowStatistics* const statistics = segment.statistics.get();
+    std::move(statistics + place + 1, statistics + end, statistics + place);
+  }
+  --segment.count;
+  if (segment.capacity > kFirstCapacity && segment.count < segment.capacity / 4)
+    Rebuild(segment, std::max(kFirstCapacity, segment.capacity / 2), kFirstSlack);
+}
+
+void EmbeddingTable::NoteUpdate(std::uint64_t position, std::uint32_t sightings, Clock clock) {
+  constexpr std::uint64_t kMostCount = (1ull << 24) - 1, kMostClock = (1ull << 40) - 1;
+  Segment& segment = SegmentForInsertion(position);
+  Entry* const entry = FindEntry(segment, position);
+  COHORT_CHECK(entry != nullptr && keeps_statistics_);
+  RowStatistics& row = segment.statistics[static_cast<std::size_t>(entry - segment.entries.get())];
+  row.count = std::min(std::uint64_t{row.count} + sightings, kMostCount);
+  row.last = std::max<std::uint64_t>(row.last, std::min(static_cast<std::uint64_t>(clock), kMostClock));
+}
+
+std::uint64_t EmbeddingTable::RowsOfSlot(int slot) const {
+  const GroupIndex* group = groups_[static_cast<std::size_t>(slot / kSlotsPerGroup)].get();
+  return group == nullptr ? 0 : (*group)[static_cast<std::size_t>(slot % kSlotsPerGroup)].count;
 }
 
 void EmbeddingTable::SortedRows(std::vector<RowRef>* out) const {

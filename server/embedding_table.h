@@ -5,7 +5,10 @@
 // 16,384 segments, one per slot; each is a small sorted array with gaps (ordered linear probing) that grows
 // by itself, so that no insertion ever rebuilds more than one slot's index. An entry is 12 bytes; at a load
 // between 0.7 and 0.875 the index costs 15 to 17 bytes a row. Within a segment entries are ordered by
-// position: requests, which are too, walk through memory forwards.
+// position: requests, which are too, walk through memory forwards. If the table's policy asks for them, 8 bytes
+// of statistics stand beside each entry.
+//
+// Rows come and go: an erased row's memory serves the next new one, and a segment that has emptied shrinks.
 //
 // The interface takes batches: index slots, then rows, are prefetched ahead of their use. Keys come with
 // their ring positions (table_spec.h), which whoever checked the request has computed. One thread.
@@ -32,6 +35,12 @@ using OwnedGroups = std::bitset<kSlotGroupCount>;
 
 // The key of a ring position: the inverse of RingPosition. REQUIRES: a key has that position.
 Key KeyAt(const TableSpec& table, std::uint64_t position);
+
+// How often and when last a row was updated, as far as a policy needs to know.
+struct RowStatistics {
+  std::uint64_t count : 24 = 0;  // sightings; stays at its highest value
+  std::uint64_t last : 40 = 0;   // clock
+};
 
 class EmbeddingTable {
  public:
@@ -61,6 +70,17 @@ class EmbeddingTable {
   // What a fresh row's weights would be: for pulls of absent rows, which make none.
   void InitialWeights(Key key, float* out) const { InitializeRow(spec_, seed_, key, out); }
 
+  // Forgets a row; pointers to it are void. REQUIRES: it exists.
+  void Erase(std::uint64_t position);
+
+  // For policies. REQUIRES: spec().policy.NeedsStatistics().
+  // A row has been updated: adds to its count, and moves its last clock forward. REQUIRES: it exists.
+  void NoteUpdate(std::uint64_t position, std::uint32_t sightings, Clock clock);
+  std::uint64_t RowsOfSlot(int slot) const;
+  // Calls visit(position, statistics) for every row of a slot, ascending. `visit` makes and erases no row.
+  template <typename Visit>
+  void VisitSlot(int slot, Visit visit);
+
   // All rows, ascending by key. `out` is replaced; the pointers hold as long as the table.
   void SortedRows(std::vector<RowRef>* out) const;
 
@@ -76,6 +96,7 @@ class EmbeddingTable {
     std::uint32_t physical =
         0;  // home slots, room for those displaced at the end, and a last one that stays empty
     std::uint32_t count = 0;
+    std::unique_ptr<RowStatistics[]> statistics;  // beside the entries; null unless the policy needs them
     std::uint32_t Home(std::uint64_t position) const {
       const std::uint64_t bits = static_cast<std::uint32_t>(position >> 18);  // the 32 bits below the slot's
       return static_cast<std::uint32_t>((bits * capacity) >> 32);
@@ -89,6 +110,8 @@ class EmbeddingTable {
   const Segment* SegmentOf(std::uint64_t position) const;
   Segment& SegmentForInsertion(std::uint64_t position);
   void Prefetch(std::uint64_t position) const;
+  Entry* FindEntry(const Segment& segment, std::uint64_t position) const;
+  std::uint64_t EntryBytes() const { return sizeof(Entry) + (keeps_statistics_ ? sizeof(RowStatistics) : 0); }
   void Rebuild(Segment& segment, std::uint32_t capacity, std::uint32_t slack);
   std::uint32_t Insert(std::uint64_t position);  // the new row's number
   float* Row(std::uint32_t number) const {
@@ -101,13 +124,27 @@ class EmbeddingTable {
   const TableSpec spec_;
   const std::uint64_t seed_;
   const Optimizer optimizer_;
+  const bool keeps_statistics_;
   const std::size_t stride_;  // floats from row to row: a multiple of 4
   const std::uint32_t rows_per_slab_;
   std::array<std::unique_ptr<GroupIndex>, kSlotGroupCount> groups_;
   std::vector<std::unique_ptr<float, FreeSlab>> slabs_;
   std::uint64_t size_ = 0;
+  std::uint64_t used_rows_ = 0;  // of the slabs, from the front; some of them may be free again
+  // Erased rows: a list through their first words, each the number + 1 of the next.
+  std::uint32_t free_row_ = 0;
   std::uint64_t index_bytes_ = 0;
 };
+
+template <typename Visit>
+void EmbeddingTable::VisitSlot(int slot, Visit visit) {
+  const auto group = static_cast<std::size_t>(slot / kSlotsPerGroup);
+  if (groups_[group] == nullptr) return;
+  Segment& segment = (*groups_[group])[static_cast<std::size_t>(slot % kSlotsPerGroup)];
+  for (std::uint32_t i = 0; i < segment.physical; ++i) {
+    if (segment.entries[i].row != 0) visit(segment.entries[i].position(), segment.statistics[i]);
+  }
+}
 
 }  // namespace cohort
 

@@ -28,6 +28,7 @@ class HeldPushes {
   struct OneClock {
     std::vector<PushRequest> messages;
     std::vector<Part> parts;  // in order of arrival
+    Clock clock() const { return messages.front().clock; }
     void Clear() { messages.clear(), parts.clear(); }
   };
 

@@ -32,24 +32,6 @@ float MeanSquare(const float* values, std::uint32_t n) {
 
 }  // namespace
 
-std::uint32_t StateFloats(OptimizerKind kind, std::uint32_t dim) {
-  switch (kind) {
-    case OptimizerKind::kSgd:
-      return 0;
-    case OptimizerKind::kMomentum:
-      return dim;
-    case OptimizerKind::kAdagrad:
-      return dim;
-    case OptimizerKind::kRowwiseAdagrad:
-      return 1;
-    case OptimizerKind::kAdam:
-      return 2 * dim + 1;
-    case OptimizerKind::kFtrl:
-      return 2 * dim;
-  }
-  return 0;
-}
-
 Optimizer::Optimizer(const OptimizerSpec& spec, std::uint32_t dim)
     : spec_(spec), dim_(dim), state_floats_(StateFloats(spec.kind, dim)) {
   if (spec.kind == OptimizerKind::kAdam) {

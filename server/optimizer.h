@@ -34,8 +34,6 @@
 
 namespace cohort {
 
-std::uint32_t StateFloats(OptimizerKind kind, std::uint32_t dim);
-
 // Immutable after construction; any thread.
 class Optimizer {
  public:

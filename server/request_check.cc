@@ -77,6 +77,15 @@ std::optional<RequestFault> CheckPush(const PushRequest& request, const TableSpe
     return Malformed(std::to_string(request.values.size()) + " bytes of values for " + std::to_string(rows) +
                      " rows of dim " + std::to_string(table.dim));
   }
+  if (!Holds<std::uint32_t>(request.counts) ||
+      request.counts.size() != (table.policy.NeedsCounts() ? rows * sizeof(std::uint32_t) : 0)) {
+    return Malformed(std::to_string(request.counts.size()) + " bytes of counts for " + std::to_string(rows) +
+                     " rows of table " + table.name + ", whose policy needs " +
+                     (table.policy.NeedsCounts() ? "4 a row" : "none"));
+  }
+  for (const std::uint32_t count : request.counts.As<std::uint32_t>()) {
+    if (count == 0) return Malformed("a key that occurred 0 times");
+  }
   std::size_t first = 0;
   std::int64_t last_group = -1;
   for (const GroupRun& run : request.runs.As<GroupRun>()) {

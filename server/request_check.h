@@ -32,7 +32,8 @@ struct RequestFault {
 // `positions`.
 std::optional<RequestFault> CheckPull(const PullRequest& request, const TableSpec& table,
                                       const OwnedGroups& owned, std::vector<std::uint64_t>* positions);
-// Also: keys are distinct; dim, sizes and runs agree; groups ascend and are those of their keys. Gradients
+// Also: keys are distinct; dim, sizes and runs agree; counts are there if and only if the table's policy needs
+// them, and none is 0; groups ascend and are those of their keys. Gradients
 // are not looked at (CountNonFinite).
 std::optional<RequestFault> CheckPush(const PushRequest& request, const TableSpec& table,
                                       const OwnedGroups& owned, std::vector<std::uint64_t>* positions);

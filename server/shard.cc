@@ -35,6 +35,12 @@ const char* ShardEventName(ShardEvent event) {
       return "phase_delayed";
     case ShardEvent::kSnapshot:
       return "snapshot";
+    case ShardEvent::kNotAdmitted:
+      return "not_admitted";
+    case ShardEvent::kEvictedIdle:
+      return "evicted_idle";
+    case ShardEvent::kEvictedMemory:
+      return "evicted_memory";
     case ShardEvent::kMalformed:
       return "malformed";
     case ShardEvent::kUnknownTable:
@@ -111,10 +117,19 @@ void Shard::Fail(const Status& why, TimePoint now, Outbox& out) {
 }
 
 const EmbeddingTable* Shard::table(TableId id) const {
+  const ShardTable* table = FindTable(id);
+  return table == nullptr ? nullptr : &table->rows();
+}
+
+std::uint64_t Shard::count(ShardEvent event) const {
+  std::uint64_t count = events_[static_cast<std::size_t>(event)];
   for (const auto& table : tables_) {
-    if (table->spec().id == id) return table.get();
+    const RowPolicyCounters& policy = table->policy_counters();
+    if (event == ShardEvent::kNotAdmitted) count += policy.not_admitted;
+    if (event == ShardEvent::kEvictedIdle) count += policy.evicted_idle;
+    if (event == ShardEvent::kEvictedMemory) count += policy.evicted_memory;
   }
-  return nullptr;
+  return count;
 }
 
 // ---------------------------------------------------------------- the scheduler's orders
@@ -147,9 +162,10 @@ void Shard::Join(const Welcome& welcome, TimePoint now, Outbox& out) {
   applied_ = AppliedPushes(worker_count_);
   std::vector<EmbeddingTable*> tables;
   for (const TableSpec& spec : welcome.tables) {
-    tables_.push_back(std::make_unique<EmbeddingTable>(spec, welcome.seed));
-    tables_.back()->CreateDenseRows(owned_);
-    tables.push_back(tables_.back().get());
+    tables_.push_back(std::make_unique<ShardTable>(spec, welcome.seed, options_.row_log));
+    EmbeddingTable& rows = tables_.back()->rows();
+    rows.CreateDenseRows(owned_);
+    tables.push_back(&rows);
   }
   if (welcome.model_path.empty()) return;
   if (Status status = store_.Load(welcome.model_path, owned_, tables); !status.ok()) Fail(status, now, out);
@@ -180,7 +196,7 @@ void Shard::WriteSnapshot(const SnapshotOrder& order, TimePoint now, Outbox& out
     done.error = ToString(self_) + " has no model to write";
   } else {
     std::vector<const EmbeddingTable*> tables;
-    for (const auto& table : tables_) tables.push_back(table.get());
+    for (const auto& table : tables_) tables.push_back(&table->rows());
     done = store_.Write(order.directory, self_.index, tables);
   }
   client_.SendReliably(std::move(done), now, out);
@@ -191,7 +207,7 @@ void Shard::WriteSnapshot(const SnapshotOrder& order, TimePoint now, Outbox& out
 Counters Shard::counters() const {
   Counters counters;
   if (joined_) counters.clock = clocks_.lowest();
-  for (const auto& table : tables_) counters.rows += table->size();
+  for (const auto& table : tables_) counters.rows += table->rows().size();
   counters.pushes_acknowledged = parts_acknowledged_;
   counters.pushes_duplicated = parts_duplicated_;
   counters.pulls_served = rows_pulled_;
@@ -200,6 +216,9 @@ Counters Shard::counters() const {
   counters.absent_rows = absent_rows_;
   counters.bad_frames = count(ShardEvent::kMalformed) + count(ShardEvent::kUnknownTable);
   counters.nan_gradients = non_finite_;
+  counters.not_admitted = count(ShardEvent::kNotAdmitted);
+  counters.evicted_idle = count(ShardEvent::kEvictedIdle);
+  counters.evicted_memory = count(ShardEvent::kEvictedMemory);
   counters.queue_depth = parked_pulls_.size() + held_.parts();
   if (options_.add_process_counters) options_.add_process_counters(&counters);
   return counters;

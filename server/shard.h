@@ -32,8 +32,8 @@
 #include "common/status.h"
 #include "server/applied_pushes.h"
 #include "server/clocks.h"
-#include "server/embedding_table.h"
 #include "server/held_pushes.h"
+#include "server/shard_table.h"
 #include "server/snapshot_store.h"
 
 namespace cohort {
@@ -53,6 +53,9 @@ enum class ShardEvent : std::uint8_t {
   kPhaseBegun,
   kPhaseDelayed,  // an order that came before all had closed
   kSnapshot,
+  kNotAdmitted,    // gradients dropped, one a row: their keys have no row (row_policy.h)
+  kEvictedIdle,    // rows
+  kEvictedMemory,  // rows
   kMalformed,
   kUnknownTable,
   kNonFinite,  // pushes refused for NaN or infinite gradients
@@ -75,6 +78,8 @@ struct ShardOptions {
   // Adds what only the process knows to a heartbeat's counters: bytes on the wire, memory, CPU time. May be
   // empty.
   std::function<void(Counters*)> add_process_counters;
+  // Takes down keys refused and rows evicted. Null: nobody wants to know. Must outlive the shard.
+  RowLog* row_log = nullptr;
 };
 
 class Shard : public Node {
@@ -98,7 +103,7 @@ class Shard : public Node {
   const std::string& stop_reason() const { return phase_.reason; }
 
   Counters counters() const;
-  std::uint64_t count(ShardEvent event) const { return events_[static_cast<std::size_t>(event)]; }
+  std::uint64_t count(ShardEvent event) const;
   // Null before Welcome, and for a table that the model does not have.
   const EmbeddingTable* table(TableId id) const;
   const Clocks& clocks() const { return clocks_; }
@@ -136,11 +141,11 @@ class Shard : public Node {
   void SendParked(std::uint32_t worker, RequestId id, Outbox& out);
   void ApplyClosedClocks();
   void ApplyHeld(HeldPushes::OneClock& held);
-  void ApplyNow(EmbeddingTable& table, const PushRequest& push);
-  void Apply(EmbeddingTable& table, const GradientView& gradients);
+  void ApplyNow(ShardTable& table, const PushRequest& push);
+  void EndClock(Clock clock);
   void ReleasePulls(Outbox& out);
   void Refuse(NodeId to, RequestId id, ErrorReason reason, ShardEvent event, std::string text, Outbox& out);
-  EmbeddingTable* FindTable(TableId id);
+  ShardTable* FindTable(TableId id) const;
   void Count(ShardEvent event) { ++events_[static_cast<std::size_t>(event)]; }
 
   const NodeId self_;
@@ -157,7 +162,7 @@ class Shard : public Node {
   Consistency consistency_ = Consistency::kBsp;
   std::uint32_t generation_ = 0;
   OwnedGroups owned_;
-  std::vector<std::unique_ptr<EmbeddingTable>> tables_;  // as in Welcome
+  std::vector<std::unique_ptr<ShardTable>> tables_;  // as in Welcome
 
   PhaseOrder phase_;                      // phase 0: none yet
   std::optional<PhaseOrder> next_phase_;  // ordered, not begun
@@ -183,6 +188,7 @@ class Shard : public Node {
   std::vector<GroupRun> new_runs_;
   std::vector<std::uint16_t> nodes_;
   std::vector<GradientView> views_;
+  std::vector<std::uint32_t> counts_;
 };
 
 }  // namespace cohort

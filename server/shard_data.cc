@@ -10,10 +10,6 @@
 namespace cohort {
 namespace {
 
-// Rows looked up before the first of them is used: what the processor has fetched by then must still be in its nearest
-// cache.
-constexpr std::size_t kRowsAtOnce = 64;
-
 ShardEvent EventOf(ErrorReason reason) {
   return reason == ErrorReason::kWrongShard ? ShardEvent::kWrongShard : ShardEvent::kMalformed;
 }
@@ -26,7 +22,12 @@ void Shard::Refuse(NodeId to, RequestId id, ErrorReason reason, ShardEvent event
   out.Send(to, ErrorReply{id, reason, ToString(self_) + ": " + std::move(text)});
 }
 
-EmbeddingTable* Shard::FindTable(TableId id) { return const_cast<EmbeddingTable*>(table(id)); }
+ShardTable* Shard::FindTable(TableId id) const {
+  for (const auto& table : tables_) {
+    if (table->spec().id == id) return table.get();
+  }
+  return nullptr;
+}
 
 bool Shard::Admit(const Stamp& from, RequestId id, std::uint32_t phase, Outbox& out) {
   const auto refuse = [&](ErrorReason reason, ShardEvent event, std::string text) {
@@ -76,7 +77,7 @@ bool Shard::Admit(const Stamp& from, RequestId id, std::uint32_t phase, Outbox& 
 
 void Shard::OnPull(std::uint32_t worker, PullRequest request, Outbox& out) {
   const NodeId sender = WorkerNode(worker);
-  const EmbeddingTable* table = FindTable(request.table);
+  const ShardTable* table = FindTable(request.table);
   if (table == nullptr) {
     Refuse(sender, request.request_id, ErrorReason::kUnknownTable, ShardEvent::kUnknownTable,
            "no table " + std::to_string(request.table), out);
@@ -110,7 +111,7 @@ void Shard::SendParked(std::uint32_t worker, RequestId id, Outbox& out) {
 
 // `positions_` holds the ring positions of the request's keys.
 void Shard::AnswerPull(std::uint32_t worker, const PullRequest& request, Outbox& out) {
-  EmbeddingTable* table = FindTable(request.table);
+  const EmbeddingTable* table = &FindTable(request.table)->rows();
   const std::span<const Key> keys = request.keys.As<Key>();
   const std::uint32_t dim = table->spec().dim;
   auto reply = replies_.Take<float>(keys.size() * dim);
@@ -175,7 +176,7 @@ void Shard::OnPush(std::uint32_t worker, PushRequest request, Outbox& out) {
   const auto malformed = [&](std::string text) {
     Refuse(sender, id, ErrorReason::kMalformed, ShardEvent::kMalformed, "push: " + std::move(text), out);
   };
-  EmbeddingTable* table = FindTable(request.table);
+  ShardTable* table = FindTable(request.table);
   if (table == nullptr) {
     Refuse(sender, id, ErrorReason::kUnknownTable, ShardEvent::kUnknownTable,
            "no table " + std::to_string(request.table), out);
@@ -234,34 +235,24 @@ void Shard::OnPush(std::uint32_t worker, PushRequest request, Outbox& out) {
 }
 
 // `positions_` holds the ring positions of the push's keys, `new_runs_` what of it counts.
-void Shard::ApplyNow(EmbeddingTable& table, const PushRequest& push) {
+void Shard::ApplyNow(ShardTable& table, const PushRequest& push) {
   const std::span<const GroupRun> runs = push.runs.As<GroupRun>();
   const Key* keys = push.keys.As<Key>().data();
   const float* values = push.values.As<float>().data();
+  const std::span<const std::uint32_t> counts = push.counts.As<std::uint32_t>();
   if (new_runs_.size() == runs.size()) {
-    Apply(table, {positions_.size(), keys, positions_.data(), values});
+    table.Apply({positions_.size(), keys, positions_.data(), values}, counts, push.clock);
     return;
   }
   std::size_t first = 0;
   auto next = new_runs_.begin();
   for (const GroupRun& run : runs) {
     if (next != new_runs_.end() && next->group == run.group) {
-      Apply(table, {run.rows, keys + first, positions_.data() + first, values + first * push.dim});
+      table.Apply({run.rows, keys + first, positions_.data() + first, values + first * push.dim},
+                  counts.empty() ? counts : counts.subspan(first, run.rows), push.clock);
       ++next;
     }
     first += run.rows;
-  }
-}
-
-void Shard::Apply(EmbeddingTable& table, const GradientView& gradients) {
-  const Optimizer& optimizer = table.optimizer();
-  const std::uint32_t dim = optimizer.dim();
-  rows_.resize(kRowsAtOnce);
-  for (std::size_t begin = 0; begin < gradients.count; begin += kRowsAtOnce) {
-    const std::size_t count = std::min(kRowsAtOnce, gradients.count - begin);
-    table.FindOrCreate({gradients.keys + begin, count}, {gradients.positions + begin, count},
-                       {rows_.data(), count});
-    for (std::size_t i = 0; i < count; ++i) optimizer.Step(gradients.values + (begin + i) * dim, rows_[i]);
   }
 }
 
@@ -290,9 +281,15 @@ void Shard::OnClose(std::uint32_t worker, const CloseRequest& request, Outbox& o
 void Shard::ApplyClosedClocks() {
   while (held_.TakeUpTo(clocks_.lowest(), &closing_)) {
     Count(ShardEvent::kClockApplied);
+    EndClock(closing_.clock() - 1);
     ApplyHeld(closing_);
     closing_.Clear();  // lets the frames go
   }
+  EndClock(clocks_.lowest());
+}
+
+void Shard::EndClock(Clock clock) {
+  for (const auto& table : tables_) table->EndClock(clock);
 }
 
 void Shard::ApplyHeld(HeldPushes::OneClock& held) {
@@ -305,7 +302,7 @@ void Shard::ApplyHeld(HeldPushes::OneClock& held) {
     const auto end = std::find_if(begin, held.parts.end(), [begin](const HeldPushes::Part& part) {
       return part.table != begin->table || part.group != begin->group;
     });
-    EmbeddingTable& table = *FindTable(begin->table);
+    ShardTable& table = *FindTable(begin->table);
     const std::uint32_t dim = table.spec().dim;
     std::size_t rows = 0;
     for (auto part = begin; part != end; ++part) rows += part->rows;
@@ -322,12 +319,27 @@ void Shard::ApplyHeld(HeldPushes::OneClock& held) {
                           push.values.As<float>().data() + std::size_t{part->first_row} * dim);
       positions += part->rows;
     }
-    if (views_.size() == 1) {
-      Apply(table, views_.front());
-    } else {
+    GradientView total = views_.front();
+    if (views_.size() > 1) {
       Sum(dim, nodes_, views_, &sum_);
-      Apply(table, sum_);
+      total = sum_;
     }
+    counts_.clear();
+    if (table.spec().policy.NeedsCounts()) {
+      // The order of whole numbers does not matter: part by part, through the rows of the sum.
+      counts_.resize(total.count);
+      auto view = views_.begin();
+      for (auto part = begin; part != end; ++part, ++view) {
+        const std::uint32_t* counts =
+            held.messages[part->message].counts.As<std::uint32_t>().data() + part->first_row;
+        std::size_t at = 0;
+        for (std::size_t i = 0; i < view->count; ++i) {
+          while (total.positions[at] < view->positions[i]) ++at;
+          counts_[at] += counts[i];
+        }
+      }
+    }
+    table.Apply(total, counts_, held.clock());
     begin = end;
   }
 }

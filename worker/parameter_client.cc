@@ -195,10 +195,12 @@ ParameterClient::Ticket ParameterClient::Pull(TableId table, Clock clock, Absent
 }
 
 ParameterClient::Ticket ParameterClient::Push(TableId table, Clock clock, std::uint16_t node, Buffer keys,
-                                              Buffer values, TimePoint now, Outbox& out) {
+                                              Buffer values, TimePoint now, Outbox& out, Buffer counts) {
   const TableSpec& spec = Table(table);
   COHORT_CHECK(values.size() == keys.size() / sizeof(Key) * spec.dim * sizeof(float), "%zu bytes of values",
                values.size());
+  COHORT_CHECK(counts.size() == (spec.policy.NeedsCounts() ? keys.size() / 2 : 0), "%zu bytes of counts",
+               counts.size());
   const Ticket ticket = NewTicket(0);
   const auto slot = static_cast<std::uint32_t>(ticket & kSlotMask);
   std::vector<GroupRun> all_runs;
@@ -225,7 +227,10 @@ ParameterClient::Ticket ParameterClient::Push(TableId table, Clock clock, std::u
     request.runs = runs.Slice(begin * sizeof(GroupRun), (end - begin) * sizeof(GroupRun));
     request.keys = keys.Slice(row * sizeof(Key), rows * sizeof(Key));
     request.values = values.Slice(row * spec.dim * sizeof(float), rows * spec.dim * sizeof(float));
-    request.bytes = request.runs.size() + request.keys.size() + request.values.size() + kMessageBytes;
+    if (!counts.empty())
+      request.counts = counts.Slice(row * sizeof(std::uint32_t), rows * sizeof(std::uint32_t));
+    request.bytes = request.runs.size() + request.keys.size() + request.values.size() +
+                    request.counts.size() + kMessageBytes;
     ++tickets_[slot].remaining;
     auto count = std::lower_bound(pushes_.begin(), pushes_.end(), clock,
                                   [](const PushCount& p, Clock c) { return p.clock < c; });
@@ -315,7 +320,7 @@ void ParameterClient::Transmit(const Request& request, TimePoint now, Outbox& ou
       break;
     case Kind::kPush:
       out.Send(to, PushRequest{request.id, phase_, request.clock, request.table, request.node, request.dim,
-                               request.runs, request.keys, request.values});
+                               request.runs, request.keys, request.values, request.counts});
       break;
     case Kind::kClose:
       out.Send(to, CloseRequest{request.id, phase_, request.clock});

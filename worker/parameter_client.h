@@ -82,9 +82,10 @@ class ParameterClient {
   Ticket Pull(TableId table, Clock clock, AbsentRow absent, Buffer keys, float* values, TimePoint now,
               Outbox& out);
   // Sends the gradients of one sub-tree of slices (gradient_tree.h): `keys` as above, `values` float[n *
-  // dim]. Requests hold whole slot groups and refer to parts of the buffers. REQUIRES: clock is not closed.
+  // dim]. `counts`, how often each key occurred, is uint32[n] if the table's policy needs counts, else empty.
+  // Requests hold whole slot groups and refer to parts of the buffers. REQUIRES: clock is not closed.
   Ticket Push(TableId table, Clock clock, std::uint16_t node, Buffer keys, Buffer values, TimePoint now,
-              Outbox& out);
+              Outbox& out, Buffer counts = {});
   // Tells every shard that all clocks up to this one are closed, as soon as all pushes up to it are
   // acknowledged. REQUIRES: higher than every clock closed before in this phase; no push up to it comes
   // after.
@@ -122,7 +123,7 @@ class ParameterClient {
     std::uint32_t dim = 0;
     Clock clock = 0;
     std::uint64_t bytes = 0;  // of credit
-    Buffer keys, values, runs;
+    Buffer keys, values, runs, counts;
     float* target = nullptr;  // where a pull's values go
     TimePoint first_sent{};
     bool parked = false;

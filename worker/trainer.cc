@@ -185,10 +185,13 @@ Status Trainer::Step(const PulledBatch& pulled, std::uint32_t slices, WorkerLoop
     loop.parameters().Push(kDenseTable, batch.clock, part.node, dense_keys_, AsBuffer(part.dense), loop.Now(),
                            loop.out());
     const GradientRows& rows = *part.embedding;
+    Buffer counts;
+    if (config_.embedding.policy.NeedsCounts())
+      counts = occurrences_.Count(batch, SlicesOfNode(slices, part.node), rows);
     loop.parameters().Push(kEmbeddingTable, batch.clock, part.node,
                            Buffer(part.embedding, rows.keys.data(), rows.keys.size() * sizeof(Key)),
                            Buffer(part.embedding, rows.values.data(), rows.values.size() * sizeof(float)),
-                           loop.Now(), loop.out());
+                           loop.Now(), loop.out(), std::move(counts));
   }
   loop.parameters().Close(batch.clock, loop.Now(), loop.out());
   return loop.Breathe();

@@ -13,6 +13,7 @@
 #include "common/status.h"
 #include "worker/batch_reader.h"
 #include "worker/model/model.h"
+#include "worker/occurrences.h"
 #include "worker/pulled_batch.h"
 #include "worker/slice_sum.h"
 #include "worker/worker_loop.h"
@@ -57,6 +58,7 @@ class Trainer {
   const std::uint32_t worker_, workers_;
   Model<float> model_;
   SliceSum sum_;
+  Occurrences occurrences_;
   Buffer dense_keys_;
   std::vector<double> slice_loss_;
   TrainProgress progress_;

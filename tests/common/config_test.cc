@@ -185,5 +185,35 @@ TEST(Config, HelpListsEveryOptionWithDefaultUnitAndRange) {
                           HasSubstr("from 1 to 1048576"), HasSubstr("(required)")));
 }
 
+TEST(Config, PoliciesOfRows) {
+  const auto config = Parse(R"(
+    data = "d.h5"
+    [embedding]
+    admit = "count"
+    admit_count = 5
+    evict_idle_clocks = 100
+    max_bytes = 10_000_000
+    log = "rows.csv"
+  )");
+  ASSERT_TRUE(config) << config.error().text();
+  EXPECT_EQ(config->embedding.policy.admit, Admission::kCount);
+  EXPECT_EQ(config->embedding.policy.admit_count, 5u);
+  EXPECT_EQ(config->embedding.policy.evict_idle_clocks, 100u);
+  EXPECT_EQ(config->embedding.policy.max_bytes, 10000000u);
+  EXPECT_EQ(config->embedding.log, "/data/rows.csv");
+  const auto again = ParseRunConfig(ToToml(*config), "again", "/elsewhere");
+  ASSERT_TRUE(again) << again.error().text();
+  EXPECT_EQ(ToToml(*again), ToToml(*config));
+  const auto small = Parse("data = \"d.h5\"\n[embedding]\nmax_bytes = 1000\n");
+  ASSERT_FALSE(small);
+  EXPECT_THAT(small.error().text(),
+              AllOf(HasSubstr("embedding.max_bytes is 1000"), HasSubstr("16384 slots")));
+  const auto unlikely = Parse("data = \"d.h5\"\n[embedding]\nadmit_probability = 0\n");
+  ASSERT_FALSE(unlikely);
+  EXPECT_THAT(unlikely.error().text(), HasSubstr("above 0"));
+  EXPECT_THAT(WarningsOf(*Parse("data = \"d.h5\"\nstrict = true\n[embedding]\nadmit = \"count\"\n")),
+              ::testing::Contains(HasSubstr("strict = true")));
+}
+
 }  // namespace
 }  // namespace cohort

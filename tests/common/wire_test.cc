@@ -44,10 +44,10 @@ void Reseal(std::vector<Bytes>* frames) {
   Set<std::uint32_t>(frames, 44, static_cast<std::uint32_t>((*frames)[0].size() - kHeaderBytes));
   for (std::size_t i = 1; i < frames->size(); ++i)
     Set<std::uint64_t>(frames, 40 + 8 * i, (*frames)[i].size());
-  Set<std::uint64_t>(frames, 72, 0);
+  Set<std::uint64_t>(frames, 80, 0);
   Bytes all;
   for (const Bytes& frame : *frames) all.insert(all.end(), frame.begin(), frame.end());
-  Set<std::uint64_t>(frames, 72, XXH3_64bits(all.data(), all.size()));
+  Set<std::uint64_t>(frames, 80, XXH3_64bits(all.data(), all.size()));
 }
 
 TEST(Wire, EveryMessageSurvivesTheTrip) {
@@ -250,7 +250,7 @@ TEST(Wire, WrongHeadersAreRefused) {
     std::function<void(std::vector<Bytes>*)> apply;
   } table[] = {
       {"magic", [](auto* f) { Set<std::uint32_t>(f, 0, 1); }},
-      {"version", [](auto* f) { Set<std::uint16_t>(f, 4, 2); }},
+      {"version", [](auto* f) { Set<std::uint16_t>(f, 4, kWireVersion + 1); }},
       {"type", [](auto* f) { Set<std::uint16_t>(f, 6, 23); }},
       {"type of another shape", [](auto* f) { Set<std::uint16_t>(f, 6, 3); }},
       {"scheduler 1", [](auto* f) { Set<std::uint8_t>(f, 36, 0); }},
@@ -259,7 +259,7 @@ TEST(Wire, WrongHeadersAreRefused) {
       {"shard 256", [](auto* f) { Set<std::uint32_t>(f, 40, 256); }},
       {"bulk frames", [](auto* f) { Set<std::uint8_t>(f, 38, 2); }},
       {"reserved 0", [](auto* f) { Set<std::uint8_t>(f, 39, 1); }},
-      {"reserved 1", [](auto* f) { Set<std::uint64_t>(f, 80, 1); }},
+      {"reserved 1", [](auto* f) { Set<std::uint64_t>(f, 88, 1); }},
       {"reserved 2", [](auto* f) { Set<std::uint8_t>(f, 95, 1); }},
       {"bulk size of a frame that is not there", [](auto* f) { Set<std::uint64_t>(f, 56, 8); }},
   };

@@ -117,6 +117,69 @@ TEST(EmbeddingTable, CrowdedPositionsStayCorrect) {
   EXPECT_LT(table.index_bytes(), 1u << 20);
 }
 
+void Erase(EmbeddingTable& table, Key key) { table.Erase(RingPosition(table.spec(), key)); }
+
+TEST(EmbeddingTable, RowsComeAndGo) {
+  for (const bool crowded : {false, true}) {
+    TableSpec spec = Sparse(3);
+    spec.policy.evict_idle_clocks = 1;  // statistics move with their entries
+    EmbeddingTable table(spec, 17);
+    std::map<Key, std::uint32_t> expected;  // key -> sightings
+    RandomStream random(crowded);
+    const auto key_of = [&] {
+      return crowded ? KeyAt(spec, 0xffffffffffff0000ull + random.Below(900)) : Mix64(random.Below(200000));
+    };
+    for (int i = 0; i < 60000; ++i) {
+      const Key key = key_of();
+      const auto found = expected.find(key);
+      ASSERT_EQ(Look(table, key) != nullptr, found != expected.end());
+      if (found != expected.end() && random.Below(2) == 0) {
+        Erase(table, key);
+        expected.erase(found);
+        ASSERT_EQ(Look(table, key), nullptr);
+        continue;
+      }
+      float* row = Touch(table, key);
+      if (found == expected.end()) {
+        float initial[3];
+        InitializeRow(spec, 17, key, initial);
+        ASSERT_EQ(std::memcmp(row, initial, sizeof(initial)), 0) << "a row that comes back starts afresh";
+        row[0] = 1e9f;
+      }
+      table.NoteUpdate(RingPosition(spec, key), 2, i);
+      expected[key] += 2;
+    }
+    ASSERT_EQ(table.size(), expected.size());
+    std::uint64_t visited = 0;
+    for (int slot = 0; slot < kSlotCount; ++slot) {
+      std::uint64_t rows = 0, last = 0;
+      table.VisitSlot(slot, [&](std::uint64_t position, RowStatistics& statistics) {
+        ASSERT_EQ(SlotOf(position), slot);
+        ASSERT_TRUE(rows == 0 || last < position);
+        ASSERT_EQ(statistics.count, expected.at(KeyAt(spec, position)));
+        last = position;
+        ++rows;
+      });
+      ASSERT_EQ(table.RowsOfSlot(slot), rows);
+      visited += rows;
+    }
+    EXPECT_EQ(visited, expected.size());
+  }
+}
+
+TEST(EmbeddingTable, MemoryOfErasedRowsServesAgain) {
+  EmbeddingTable table(Sparse(16), 1);
+  std::uint64_t most = 0;
+  for (int round = 0; round < 5; ++round) {
+    for (Key key = 0; key < 50000; ++key) Touch(table, key + static_cast<Key>(round) * 1000000);
+    if (round == 0) most = table.memory_bytes();
+    EXPECT_LE(table.memory_bytes(), most + most / 20);
+    for (Key key = 0; key < 50000; ++key) Erase(table, key + static_cast<Key>(round) * 1000000);
+    EXPECT_EQ(table.size(), 0u);
+    EXPECT_LT(table.index_bytes(), 16384u * 8 * 24 + (1u << 20)) << "segments shrink";
+  }
+}
+
 TEST(EmbeddingTable, DenseRowsAreAllThere) {
   TableSpec spec = Sparse(4, OptimizerKind::kAdam);
   spec.kind = TableKind::kDense;

@@ -84,6 +84,7 @@ inline PushRequest MakePush(const TableSpec& table, const Gradients& gradients, 
   push.runs = Buffer::Own(std::move(runs));
   push.keys = Buffer::Own(std::move(keys));
   push.values = Buffer::Own(std::move(flat));
+  if (table.policy.NeedsCounts()) push.counts = Buffer::Own(std::vector<std::uint32_t>(gradients.size(), 1));
   return push;
 }
 
@@ -96,6 +97,7 @@ class ShardHarness {
                         std::uint32_t index = 0) {
     ShardOptions options;
     options.scheduler.run_id = kTestRun;
+    options.row_log = &log;
     shard = std::make_unique<Shard>(ShardNode(index), options, store);
     welcome.worker_count = workers;
     welcome.seed = 5;
@@ -166,6 +168,11 @@ class ShardHarness {
     return all;
   }
 
+  struct Records : RowLog {
+    void Record(const RowRecord& record) override { all.push_back(record); }
+    std::vector<RowRecord> all;
+  };
+  Records log;
   FakeStore store;
   Welcome welcome;
   std::unique_ptr<Shard> shard;

@@ -573,5 +573,74 @@ TEST(Shard, HeartbeatsSayWhoIsWaitedFor) {
   EXPECT_EQ(waiting, "worker 1, which has closed clock -1, with 1 pulls waiting for 2.0 s");
 }
 
+// ---------------------------------------------------------------- policies (row_policy_test.cc has the rules)
+
+TEST(ShardPolicies, CountsAreCheckedBeforeAnythingIsTouched) {
+  TableSpec watched = Embeddings();
+  watched.policy.admit = Admission::kCount;
+  ShardHarness bsp({Dense(), watched}, 1, Consistency::kBsp, 1);
+  bsp.Begin();
+  PushRequest without = MakePush(watched, {{7, {1, 1, 1}}}, 0, 1, 1);
+  without.counts = {};
+  EXPECT_EQ(Only<ErrorReply>(bsp.Worker(0, without)).reason, ErrorReason::kMalformed);
+  PushRequest never = MakePush(watched, {{7, {1, 1, 1}}}, 0, 1, 2);
+  never.counts = Buffer::Own(std::vector<std::uint32_t>{0});
+  EXPECT_EQ(Only<ErrorReply>(bsp.Worker(0, never)).reason, ErrorReason::kMalformed);
+  ShardHarness plain({Dense(), Embeddings()}, 1, Consistency::kBsp, 1);
+  plain.Begin();
+  PushRequest with = MakePush(Embeddings(), {{7, {1, 1, 1}}}, 0, 1, 3);
+  with.counts = Buffer::Own(std::vector<std::uint32_t>{1});
+  EXPECT_EQ(Only<ErrorReply>(plain.Worker(0, with)).reason, ErrorReason::kMalformed);
+  EXPECT_EQ(bsp.shard->counters().pushes_acknowledged + plain.shard->counters().pushes_acknowledged, 0u);
+}
+
+TEST(ShardPolicies, AKeyThatIsNotAdmittedAnswersItsInitialValues) {
+  TableSpec table = Embeddings();
+  table.policy.admit = Admission::kCount;
+  table.policy.admit_count = 2;
+  ShardHarness harness({Dense(), table}, 1, Consistency::kAsp);
+  harness.Begin();
+  std::vector<float> initial(3);
+  InitializeRow(table, 5, 7, initial.data());
+  const PushRequest push = MakePush(table, {{7, {1, 2, 3}}}, 0, 1, 1);
+  EXPECT_EQ(Only<PushReply>(harness.Worker(0, push)).applied_parts, 1u);
+  EXPECT_EQ(Only<PushReply>(harness.Worker(0, push)).duplicate_parts, 1u) << "a repetition is no sighting";
+  const auto answer = harness.Worker(0, MakePull(table, {7}, 1, 2));
+  EXPECT_EQ(Only<PullReply>(answer).absent_rows, 1u);
+  EXPECT_EQ(Floats(Only<PullReply>(answer).values), initial);
+  EXPECT_EQ(harness.shard->counters().not_admitted, 1u);
+  EXPECT_EQ(harness.shard->counters().rows, 50u) << "the dense ones";
+  ASSERT_EQ(harness.log.all.size(), 1u);
+  harness.Worker(0, MakePush(table, {{7, {1, 2, 3}}}, 1, 1, 3));
+  const std::vector<float> expected{initial[0] - 1, initial[1] - 2, initial[2] - 3};
+  EXPECT_EQ(harness.Row(1, 7), expected);
+}
+
+TEST(ShardPolicies, EvictionTouchesNeitherHeldPushesNorParkedPulls) {
+  TableSpec table = Embeddings();
+  table.policy.evict_idle_clocks = 1;  // what is not updated at a clock goes at its end
+  ShardHarness harness({Dense(), table}, 2, Consistency::kBsp, 2);
+  harness.Begin();
+  RequestId id = 1;
+  harness.Worker(0, MakePush(table, {{7, {1, 1, 1}}, {8, {1, 1, 1}}}, 0, 2, id++));
+  for (const std::uint32_t worker : {0u, 1u}) harness.Worker(worker, MakeClose(0, id++));
+  EXPECT_FALSE(harness.Row(1, 7).empty());
+  // At clock 1 key 8 alone is updated; a push of key 7 for clock 2 is held, and a pull of clock 2 parked, meanwhile.
+  harness.Worker(0, MakePush(table, {{8, {1, 1, 1}}}, 1, 2, id++));
+  harness.Worker(0, MakeClose(1, id++));
+  harness.Worker(0, MakePush(table, {{7, {2, 2, 2}}}, 2, 2, id++));
+  Only<PullParked>(harness.Worker(0, MakePull(table, {7, 8}, 2, id++)));
+  const auto released = harness.Worker(1, MakeClose(1, id++));
+  EXPECT_EQ(harness.shard->counters().evicted_idle, 1u);
+  ASSERT_EQ(released.size(), 2u);
+  EXPECT_EQ(std::get<PullReply>(released[1].message).absent_rows, 1u);
+  for (const std::uint32_t worker : {0u, 1u}) harness.Worker(worker, MakeClose(2, id++));
+  std::vector<float> fresh(3);
+  InitializeRow(table, 5, 7, fresh.data());
+  for (float& value : fresh) value -= 2;
+  EXPECT_EQ(harness.Row(1, 7), fresh) << "the held push made the row anew";
+  EXPECT_TRUE(harness.Row(1, 8).empty());
+}
+
 }  // namespace
 }  // namespace cohort

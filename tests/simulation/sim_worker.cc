@@ -26,7 +26,7 @@ GradientRows ToRows(const PlainRows& plain) {
 }  // namespace
 
 Markers::Markers(const SimPlan& plan) : plan_(plan) {
-  if (!plan.workload.whole) return;
+  if (!plan.workload.whole || plan.workload.Table(kEmbeddingTable).policy.Any()) return;
   owners_.resize(plan.consistency == Consistency::kBsp ? plan.slices : plan.workers);
   for (std::uint32_t owner = 0; owner < owners_.size(); ++owner) {
     for (Key key : KeysOfOwner(owner)) all_.push_back(key);
@@ -304,7 +304,8 @@ void SimWorker::PushGradients(const Batch& batch, TimePoint now, Outbox& out) {
     if (markers_->owners() > 0) markers_->Issued(index_, batch.clock);
     const PlainTables gradients =
         workload.Gradients(phase_.epoch, batch.begin, batch.end, markers_->KeysOfOwner(index_), weights);
-    for (const auto& [table, rows] : gradients) PushOne(batch.clock, 1, table, ToRows(rows), now, out);
+    for (const auto& [table, rows] : gradients)
+      PushOne(batch.clock, 1, table, ToRows(rows), std::vector{&rows}, now, out);
     return;
   }
   // The slices that are not empty, summed into the maximal sub-trees that are ours.
@@ -324,24 +325,36 @@ void SimWorker::PushGradients(const Batch& batch, TimePoint now, Outbox& out) {
     for (TableId table : {kDenseTable, kEmbeddingTable}) {
       std::vector<std::uint16_t> leaves;
       std::vector<GradientRows> rows;
+      std::vector<const PlainRows*> summed;
       for (auto slice = slices.lower_bound(below.begin); slice != slices.end() && slice->first < below.end;
            ++slice) {
         leaves.push_back(static_cast<std::uint16_t>(plan_.slices + slice->first));
         rows.push_back(ToRows(slice->second[table]));
+        summed.push_back(&slice->second[table]);
       }
       if (leaves.empty()) continue;
       std::vector<const GradientRows*> pointers;
       for (const GradientRows& one : rows) pointers.push_back(&one);
       GradientRows sum;
       tree.Sum(workload.Table(table).dim, leaves, pointers, &sum);
-      PushOne(batch.clock, node, table, sum, now, out);
+      PushOne(batch.clock, node, table, sum, summed, now, out);
     }
   }
 }
 
 void SimWorker::PushOne(Clock clock, std::uint16_t node, TableId table, const GradientRows& rows,
-                        TimePoint now, Outbox& out) {
-  client_.Push(table, clock, node, Buffer::Copy<Key>(rows.keys), Buffer::Copy<float>(rows.values), now, out);
+                        std::span<const PlainRows* const> summed, TimePoint now, Outbox& out) {
+  std::vector<std::uint32_t> counts;
+  if (plan_.workload.Table(table).policy.NeedsCounts()) {
+    for (const std::uint64_t position : rows.positions) {
+      counts.push_back(0);
+      for (const PlainRows* one : summed) {
+        if (auto row = one->find(position); row != one->end()) counts.back() += row->second.count;
+      }
+    }
+  }
+  client_.Push(table, clock, node, Buffer::Copy<Key>(rows.keys), Buffer::Copy<float>(rows.values), now, out,
+               Buffer::Own(std::move(counts)));
 }
 
 void SimWorker::SendPredictions(const Batch& batch, TimePoint now, Outbox& out) {

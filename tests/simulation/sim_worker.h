@@ -32,7 +32,7 @@ struct SimPlan {
 };
 
 // Each owner (bsp: a slice; else a worker) adds 1 to its marker rows with every clock in which it has data. What a pull
-// shows of them tells which clocks it reflects. Whole-number workloads only.
+// shows of them tells which clocks it reflects. Whole-number workloads only, and tables whose rows stay.
 class Markers {
  public:
   explicit Markers(const SimPlan& plan);
@@ -99,8 +99,8 @@ class SimWorker : public Node {
   bool AskForData(TimePoint now, Outbox& out);
   bool Fetch(AbsentRow absent, TimePoint now, Outbox& out);
   void PushGradients(const Batch& batch, TimePoint now, Outbox& out);
-  void PushOne(Clock clock, std::uint16_t node, TableId table, const GradientRows& rows, TimePoint now,
-               Outbox& out);
+  void PushOne(Clock clock, std::uint16_t node, TableId table, const GradientRows& rows,
+               std::span<const PlainRows* const> summed, TimePoint now, Outbox& out);
   void CheckMarkers(const Batch& batch);
   void SendPredictions(const Batch& batch, TimePoint now, Outbox& out);
   void FinishPhase(TimePoint now, Outbox& out);

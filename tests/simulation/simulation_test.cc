@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <span>
 #include <string>
 
 #include "tests/simulation/sim_run.h"
@@ -72,21 +73,22 @@ constexpr const char* kRequired[] = {"fault: lost",
                                      "scheduler: message ignored",
                                      "scheduler: lease granted"};
 
-TEST(Simulation, InvariantsHoldUnderEveryFault) {
+// Runs seeds of a scenario; each of `required` must have happened, if there were seeds enough.
+void ExpectInvariants(Scenario scenario, std::uint64_t seeds, std::uint64_t enough,
+                      std::span<const char* const> required) {
   if (const char* one = std::getenv("COHORT_SIM_SEED")) {
     const std::uint64_t seed = std::strtoull(one, nullptr, 10);
-    const SimOutcome outcome = Simulate(seed, PlantedBug::kNone, true);
+    const SimOutcome outcome = Simulate(seed, PlantedBug::kNone, true, scenario);
     std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed), outcome.shape.c_str());
     EXPECT_EQ(outcome.violation, "");
     return;
   }
-  const std::uint64_t first = FromEnvironment("COHORT_SIM_FIRST", 1),
-                      seeds = FromEnvironment("COHORT_SIM_SEEDS", 500);
+  const std::uint64_t first = FromEnvironment("COHORT_SIM_FIRST", 1);
   Counts total;
   std::uint64_t violations = 0, done = 0;
   Duration virtual_time{};
   for (std::uint64_t seed = first; seed < first + seeds && violations < 10; ++seed) {
-    const SimOutcome outcome = Simulate(seed);
+    const SimOutcome outcome = Simulate(seed, PlantedBug::kNone, false, scenario);
     ++done;
     if (!outcome.violation.empty()) {
       ++violations;
@@ -101,8 +103,19 @@ TEST(Simulation, InvariantsHoldUnderEveryFault) {
               static_cast<unsigned long long>(violations));
   for (const auto& [name, count] : total)
     std::printf("  %12llu  %s\n", static_cast<unsigned long long>(count), name.c_str());
-  if (seeds < 500) return;  // too few to have met everything
-  for (const char* name : kRequired) EXPECT_GT(total[name], 0u) << "never happened: " << name;
+  if (seeds < enough) return;  // too few to have met everything
+  for (const char* name : required) EXPECT_GT(total[name], 0u) << "never happened: " << name;
+}
+
+TEST(Simulation, InvariantsHoldUnderEveryFault) {
+  ExpectInvariants(Scenario::kPlain, FromEnvironment("COHORT_SIM_SEEDS", 500), 500, kRequired);
+}
+
+TEST(Simulation, PoliciesOfRowsDecideTheSameUnderEveryFault) {
+  constexpr const char* kDecided[] = {
+      "fault: lost",         "fault: repeated",     "shard: push_duplicate", "shard: pull_parked",
+      "shard: not_admitted", "shard: evicted_idle", "shard: evicted_memory", "worker: absent row pulled"};
+  ExpectInvariants(Scenario::kPolicies, FromEnvironment("COHORT_SIM_SEEDS", 500) / 3, 150, kDecided);
 }
 
 // A bug of ours must not get past the invariants.

@@ -36,6 +36,8 @@ inline std::vector<Message> SampleMessages() {
   sparse.name = "embeddings";
   sparse.dim = 2;
   sparse.init = {{0, 0.0f, 0.05f}};
+  sparse.policy.admit = Admission::kCount;
+  sparse.policy.evict_idle_clocks = 100;
   Welcome welcome{.request_id = 11,
                   .term = 1,
                   .worker_count = 4,
@@ -54,7 +56,7 @@ inline std::vector<Message> SampleMessages() {
       PullReply{2, 1, 2, 1, floats({1.0f, 2.0f, 3.0f, -4.0f})},
       PullParked{3, 1, -1},
       PushRequest{4, 2, 3, 1, 5, 2, Buffer::Own(std::vector<GroupRun>{{3, 1}, {255, 1}}), keys({8, 9}),
-                  floats({1, 2, 3, 4})},
+                  floats({1, 2, 3, 4}), Buffer::Own(std::vector<std::uint32_t>{1, 7})},
       PushReply{5, 2, 1},
       CloseRequest{6, 1, kClockInfinity},
       CloseReply{7},

@@ -15,6 +15,7 @@
 #include "common/table_spec.h"
 #include "common/types.h"
 #include "server/optimizer.h"
+#include "tests/support/plain_policy.h"
 
 namespace cohort {
 
@@ -22,6 +23,7 @@ namespace cohort {
 struct PlainRow {
   Key key = 0;
   std::vector<float> values;
+  std::uint32_t count = 0;  // gradients: how often the key occurred
 };
 using PlainRows = std::map<std::uint64_t, PlainRow>;
 // By table.
@@ -96,6 +98,7 @@ struct Workload {
     for (std::uint64_t d = 0; d < tables[kDenseTable].row_count; ++d) row_of(kDenseTable, d);
     const auto add = [&](TableId table, Key key, std::uint64_t row, std::uint32_t j) {
       std::vector<float>& values = row_of(table, key);
+      ++out[table][RingPosition(tables[table], key)].count;
       const float* w = whole ? nullptr : weights(table, key);
       for (std::uint32_t i = 0; i < values.size(); ++i)
         values[i] += GradientOf(epoch, row, j, i, w ? w[i] : 0.0f);
@@ -106,6 +109,7 @@ struct Workload {
     }
     for (Key key : markers) {
       for (float& value : row_of(kEmbeddingTable, key)) value -= 1.0f;
+      ++out[kEmbeddingTable][RingPosition(tables[kEmbeddingTable], key)].count;
     }
     return out;
   }
@@ -121,7 +125,10 @@ struct Workload {
 class PlainModel {
  public:
   explicit PlainModel(const Workload& workload) : workload_(workload) {
-    for (const TableSpec& table : workload.tables) optimizers_.emplace_back(table.optimizer, table.dim);
+    for (const TableSpec& table : workload.tables) {
+      optimizers_.emplace_back(table.optimizer, table.dim);
+      policies_.emplace_back(table, workload.seed);
+    }
     for (std::uint64_t d = 0; d < workload.tables[kDenseTable].row_count; ++d) RowOf(kDenseTable, d);
   }
 
@@ -135,14 +142,20 @@ class PlainModel {
     if (!zero_if_absent) InitializeRow(spec, workload_.seed, key, scratch_.data());
     return scratch_.data();
   }
-  void Apply(const PlainTables& gradients) {
+  void Apply(const PlainTables& gradients, Clock clock) {
     for (const auto& [table, rows] : gradients) {
+      const bool policy = workload_.tables[table].policy.Any();
       for (const auto& [position, row] : rows) {
+        if (policy && !policies_[table].Update(row.key, row.count, clock)) continue;
         optimizers_[table].Step(row.values.data(), RowOf(table, row.key).data());
       }
+      if (!policy) continue;
+      for (Key key : policies_[table].EndClock(clock))
+        tables_[table].erase(RingPosition(workload_.tables[table], key));
     }
   }
   const PlainTables& tables() const { return tables_; }
+  const PlainPolicy& policy(TableId table) const { return policies_[table]; }
 
  private:
   std::vector<float>& RowOf(TableId table, Key key) {
@@ -159,6 +172,7 @@ class PlainModel {
 
   const Workload& workload_;
   std::vector<Optimizer> optimizers_;
+  std::vector<PlainPolicy> policies_;
   PlainTables tables_;
   std::vector<float> scratch_;
 };
@@ -170,6 +184,7 @@ inline PlainTables PlainSum(const PlainTables& left, const PlainTables& right) {
     for (const auto& [position, row] : rows) {
       auto [at, absent] = out[table].emplace(position, row);
       if (absent) continue;
+      at->second.count += row.count;
       for (std::size_t i = 0; i < row.values.size(); ++i) at->second.values[i] += row.values[i];
     }
   }

@@ -2,6 +2,7 @@
 // knows nothing of messages, slots or shards: bit for bit in bsp, for any number of workers and shards.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -15,6 +16,7 @@
 #include "scheduler/coordinator.h"
 #include "server/optimizer.h"
 #include "server/shard.h"
+#include "tests/support/plain_policy.h"
 #include "tests/support/subprocess.h"
 #include "worker/batch_reader.h"
 #include "worker/model/model.h"
@@ -100,6 +102,12 @@ class InProcessCluster {
       }
     }
     return rows;
+  }
+
+  std::uint64_t Count(ShardEvent event) const {
+    std::uint64_t sum = 0;
+    for (const auto& shard : shards_) sum += shard->count(event);
+    return sum;
   }
 
  private:
@@ -270,6 +278,9 @@ class Predictions : public ScoreSink {
 using Rows = std::map<std::pair<TableId, Key>, std::vector<float>>;
 using Gradient = std::map<Key, std::vector<float>>;
 
+// Rows not admitted, evicted for idleness, evicted for memory.
+using Decisions = std::array<std::uint64_t, 3>;
+
 // The sum of the slices below a node, as DESIGN 2.2 words it.
 Gradient SumBelow(const std::vector<Gradient>& slices, std::size_t node) {
   if (node >= slices.size()) return slices[node - slices.size()];
@@ -284,9 +295,10 @@ Gradient SumBelow(const std::vector<Gradient>& slices, std::size_t node) {
 }
 
 // The plain loop.
-Rows TrainPlainly(const RunConfig& config, const ModelSpec& spec) {
+Rows TrainPlainly(const RunConfig& config, const ModelSpec& spec, Decisions* decisions = nullptr) {
   const std::vector<TableSpec> tables = TablesOf(spec, config);
   Rows rows;
+  PlainPolicy policy(tables[kEmbeddingTable], config.seed);
   const auto row_of = [&](TableId table, Key key) -> std::vector<float> {
     const auto found = rows.find({table, key});
     if (found != rows.end()) return found->second;
@@ -303,6 +315,7 @@ Rows TrainPlainly(const RunConfig& config, const ModelSpec& spec) {
   BatchReader reader(std::move(dataset), std::move(encoder), spec.tasks.size(), config.seed);
   const std::uint32_t slice_rows = (config.train.batch_size + config.train.slices - 1) / config.train.slices;
   Model<float> model(spec, slice_rows);
+  Clock clock = 0;
   for (std::uint32_t epoch = 0; epoch < config.train.epochs; ++epoch) {
     reader.Start(
         BspEpoch{epoch, 0, 0, 1, config.train.batch_size, config.train.slices, config.train.shuffle_rows});
@@ -319,6 +332,7 @@ Rows TrainPlainly(const RunConfig& config, const ModelSpec& spec) {
         embeddings.insert(embeddings.end(), row.begin(), row.begin() + spec.config.embedding_dim);
       }
       model.SetDense(dense.data());
+      std::map<Key, std::uint32_t> occurrences;
       std::vector<Gradient> by_slice[2] = {std::vector<Gradient>(config.train.slices),
                                            std::vector<Gradient>(config.train.slices)};
       for (std::size_t s = 0; s < batch->slice_count; ++s) {
@@ -332,6 +346,7 @@ Rows TrainPlainly(const RunConfig& config, const ModelSpec& spec) {
           const auto begin = dense_gradient.begin() + static_cast<std::ptrdiff_t>(key * kDenseRowWidth);
           by_slice[0][slice.index][key].assign(begin, begin + kDenseRowWidth);
         }
+        for (const std::uint32_t id : slice.positions) ++occurrences[(*batch->keys)[slice.distinct[id]]];
         for (std::size_t i = 0; i < slice.distinct.size(); ++i) {
           const auto begin =
               embedding_gradient.begin() + static_cast<std::ptrdiff_t>(i * spec.config.embedding_dim);
@@ -341,15 +356,25 @@ Rows TrainPlainly(const RunConfig& config, const ModelSpec& spec) {
       }
       for (const TableId table : {kDenseTable, kEmbeddingTable}) {
         const Optimizer optimizer(tables[table].optimizer, tables[table].dim);
-        for (const auto& [key, gradient] : SumBelow(by_slice[table], 1)) {
+        std::map<std::uint64_t, std::pair<Key, std::vector<float>>> in_ring_order;
+        for (const auto& [key, gradient] : SumBelow(by_slice[table], 1))
+          in_ring_order[RingPosition(tables[table], key)] = {key, gradient};
+        for (const auto& [position, update] : in_ring_order) {
+          const auto& [key, gradient] = update;
+          if (tables[table].policy.Any() && !policy.Update(key, occurrences[key], clock)) continue;
           std::vector<float> row = row_of(table, key);
           optimizer.Step(gradient.data(), row.data());
           rows[{table, key}] = row;
         }
       }
+      if (tables[kEmbeddingTable].policy.Any()) {
+        for (const Key key : policy.EndClock(clock)) rows.erase({kEmbeddingTable, key});
+      }
+      ++clock;
       reader.Recycle(std::move(batch));
     }
   }
+  if (decisions != nullptr) *decisions = {policy.not_admitted, policy.evicted_idle, policy.evicted_memory};
   return rows;
 }
 
@@ -380,6 +405,34 @@ TEST(Training, BspEqualsThePlainLoopBitForBit) {
     ASSERT_EQ(sink.values.size(), 100u * spec.prediction_columns);
     if (predictions.empty()) predictions = sink.values;
     EXPECT_EQ(sink.values, predictions) << workers << " workers";
+  }
+}
+
+TEST(Training, PoliciesDecideTheSameForAnyNumberOfWorkersAndShards) {
+  TemporaryFolder folder;
+  const DatasetInfo info = MakeDataset(folder / "d.h5", 1100);
+  RunConfig config = MakeConfig(folder / "d.h5");
+  config.train.batch_size = 24;  // many clocks
+  for (const Admission admit : {Admission::kCount, Admission::kProbability}) {
+    config.embedding.policy.admit = admit;
+    config.embedding.policy.admit_count = 4;
+    config.embedding.policy.admit_probability = 0.2f;
+    config.embedding.policy.evict_idle_clocks = 4;
+    config.embedding.policy.max_bytes = 1ull
+                                        << 40;  // what it needs is sent; the slots of 50 keys do not fill up
+    const ModelSpec spec = BuildModelSpec(config, info).value();
+    Decisions decisions{};
+    const Rows expected = TrainPlainly(config, spec, &decisions);
+    EXPECT_GT(decisions[0], 0u);
+    EXPECT_GT(decisions[1], 0u);
+    for (const auto& [shards, workers] : {std::pair(1u, 1u), std::pair(2u, 2u), std::pair(3u, 4u)}) {
+      InProcessCluster cluster(MakePlan(config, spec, shards, workers), nullptr);
+      const Status status = cluster.Run();
+      ASSERT_TRUE(status.ok()) << status.text();
+      ExpectSameBits(cluster.Rows(), expected);
+      EXPECT_EQ(cluster.Count(ShardEvent::kNotAdmitted), decisions[0]);
+      EXPECT_EQ(cluster.Count(ShardEvent::kEvictedIdle), decisions[1]);
+    }
   }
 }
 

@@ -115,6 +115,7 @@ std::vector<TableSpec> TablesOf(const ModelSpec& spec, const RunConfig& config) 
   embedding.dim = spec.config.embedding_dim;
   embedding.optimizer = config.embedding_optimizer;
   embedding.init = {{0, 0.0f, spec.config.embedding_init}};
+  embedding.policy = config.embedding.policy;
   return {dense, embedding};
 }
 

@@ -1,0 +1,48 @@
+// ShardTable: the rows of one table at one shard, and how gradients change them: with the optimizer, under the
+// table's policy (row_policy.h). One thread.
+#ifndef COHORT_SERVER_SHARD_TABLE_H_
+#define COHORT_SERVER_SHARD_TABLE_H_
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "common/gradient_tree.h"
+#include "server/embedding_table.h"
+#include "server/row_policy.h"
+
+namespace cohort {
+
+// Rows looked up before the first of them is used: what the processor has fetched by then must still be in its
+// nearest cache.
+inline constexpr std::size_t kRowsAtOnce = 64;
+
+class ShardTable {
+ public:
+  // `log` may be null and must outlive the table.
+  ShardTable(const TableSpec& spec, std::uint64_t seed, RowLog* log);
+
+  EmbeddingTable& rows() { return rows_; }
+  const EmbeddingTable& rows() const { return rows_; }
+  const TableSpec& spec() const { return rows_.spec(); }
+
+  // One step of the optimizer for every row of `gradients`, which are of `clock`. counts[i] is how often key i
+  // occurred: as many as rows if the policy needs counts, else none.
+  void Apply(const GradientView& gradients, std::span<const std::uint32_t> counts, Clock clock);
+  // All updates up to `clock` are applied.
+  void EndClock(Clock clock);
+
+  const RowPolicyCounters& policy_counters() const;
+
+ private:
+  void ApplyUnderPolicy(const GradientView& gradients, std::span<const std::uint32_t> counts, Clock clock);
+
+  EmbeddingTable rows_;
+  std::unique_ptr<RowPolicy> policy_;  // null: every key has a row, no row goes
+  std::vector<float*> found_;          // reused
+};
+
+}  // namespace cohort
+
+#endif  // COHORT_SERVER_SHARD_TABLE_H_
