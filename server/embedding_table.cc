@@ -13,10 +13,10 @@ namespace {
 
 constexpr std::size_t kSlabBytes = 2u << 20;   // a large page
 constexpr std::size_t kSlabsOfSmallPages = 4;  // small tables stay small
-constexpr std::size_t kAhead = 16;       // keys whose memory is fetched before the first of them is used
-constexpr std::size_t kLineFloats = 16;  // a cache line
-constexpr std::size_t kLinesAhead = 4;   // of a row; the processor follows by itself from there
+// Segments begin with different capacities and grow by an eighth, so that at any time as many are about to grow as at any
+// other, however evenly the keys come.
 constexpr std::uint32_t kFirstCapacity = 8;
+constexpr std::uint32_t kFirstCapacities = 8;
 constexpr std::uint32_t kFirstSlack = 4;
 
 // The inverse of x ^= x >> shift.
@@ -58,20 +58,18 @@ EmbeddingTable::EmbeddingTable(const TableSpec& spec, std::uint64_t seed)
       keeps_statistics_(spec.policy.NeedsStatistics()),
       stride_((optimizer_.row_floats() + 3u) / 4 * 4),
       rows_per_slab_(
-          static_cast<std::uint32_t>(std::max<std::size_t>(1, kSlabBytes / (stride_ * sizeof(float))))) {
+          static_cast<std::uint32_t>(std::max<std::size_t>(1, kSlabBytes / (stride_ * sizeof(float))))),
+      row_lines_(std::min(kLinesAhead, (stride_ + kLineFloats - 1) / kLineFloats)) {
   COHORT_CHECK(spec.dim > 0);
 }
 
 EmbeddingTable::~EmbeddingTable() = default;
 
+const std::array<EmbeddingTable::Entry, EmbeddingTable::kProbe> EmbeddingTable::kNowhere{Entry{~0u, ~0u, 0}};
+
 std::uint64_t EmbeddingTable::memory_bytes() const {
   const std::size_t slab = std::max(kSlabBytes, stride_ * sizeof(float));
   return index_bytes_ + slabs_.size() * slab;
-}
-
-const EmbeddingTable::Segment* EmbeddingTable::SegmentOf(std::uint64_t position) const {
-  const GroupIndex* group = groups_[static_cast<std::size_t>(GroupOf(position))].get();
-  return group == nullptr ? nullptr : &(*group)[SlotInGroup(position)];
 }
 
 EmbeddingTable::Segment& EmbeddingTable::SegmentForInsertion(std::uint64_t position) {
@@ -83,54 +81,17 @@ EmbeddingTable::Segment& EmbeddingTable::SegmentForInsertion(std::uint64_t posit
   return (*group)[SlotInGroup(position)];
 }
 
-void EmbeddingTable::Prefetch(std::uint64_t position) const {
-  const Segment* segment = SegmentOf(position);
-  if (segment != nullptr && segment->count != 0)
-    __builtin_prefetch(&segment->entries[segment->Home(position)]);
-}
-
-EmbeddingTable::Entry* EmbeddingTable::FindEntry(const Segment& segment, std::uint64_t position) const {
-  if (segment.count == 0) return nullptr;
-  Entry* entry = &segment.entries[segment.Home(position)];
-  while (entry->row != 0 && entry->position() < position) ++entry;
-  return entry->row != 0 && entry->position() == position ? entry : nullptr;
-}
-
-float* EmbeddingTable::FindOne(std::uint64_t position) const {
-  const Segment* segment = SegmentOf(position);
-  const Entry* entry = segment == nullptr ? nullptr : FindEntry(*segment, position);
-  return entry == nullptr ? nullptr : Row(entry->row - 1);
-}
-
 void EmbeddingTable::Find(std::span<const std::uint64_t> positions, std::span<float*> rows) const {
   COHORT_CHECK(positions.size() == rows.size());
-  const std::size_t lines = std::min(kLinesAhead, (stride_ + kLineFloats - 1) / kLineFloats);
-  for (std::size_t begin = 0; begin < positions.size(); begin += kAhead) {
-    const std::size_t end = std::min(begin + kAhead, positions.size());
-    for (std::size_t i = begin; i < end; ++i) Prefetch(positions[i]);
-    for (std::size_t i = begin; i < end; ++i) {
-      rows[i] = FindOne(positions[i]);
-      if (rows[i] == nullptr) continue;
-      for (std::size_t line = 0; line < lines; ++line) __builtin_prefetch(rows[i] + line * kLineFloats);
-    }
-  }
+  ForEach(positions, [&](std::size_t i, float* row) { rows[i] = row; });
 }
 
-void EmbeddingTable::FindOrCreate(std::span<const Key> keys, std::span<const std::uint64_t> positions,
-                                  std::span<float*> rows) {
-  COHORT_CHECK(keys.size() == rows.size());
-  Find(positions, rows);
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    if (rows[i] != nullptr) continue;
-    // A key that stands twice in a batch was absent at both places.
-    if (float* made = FindOne(positions[i]); made != nullptr) {
-      rows[i] = made;
-      continue;
-    }
-    rows[i] = Row(Insert(positions[i]));
-    InitialWeights(keys[i], rows[i]);
-    optimizer_.InitState(rows[i]);
-  }
+float* EmbeddingTable::FindOrCreate(Key key, std::uint64_t position) {
+  if (float* found = FindOne(position)) return found;
+  float* const row = Row(Insert(position));
+  InitialWeights(key, row);
+  optimizer_.InitState(row);
+  return row;
 }
 
 void EmbeddingTable::CreateDenseRows(const OwnedGroups& groups) {
@@ -138,8 +99,7 @@ void EmbeddingTable::CreateDenseRows(const OwnedGroups& groups) {
   for (Key key = 0; key < spec_.row_count; ++key) {
     const std::uint64_t position = RingPosition(spec_, key);
     if (!groups[static_cast<std::size_t>(GroupOf(position))]) continue;
-    float* row = nullptr;
-    FindOrCreate({&key, 1}, {&position, 1}, {&row, 1});
+    FindOrCreate(key, position);
   }
 }
 
@@ -171,6 +131,12 @@ std::uint32_t EmbeddingTable::NewRow() {
   return static_cast<std::uint32_t>(used_rows_++);
 }
 
+std::uint64_t EmbeddingTable::IndexBytes(const Segment& segment) const {
+  if (segment.physical == 0) return 0;
+  return (segment.physical + kProbe - 1) * sizeof(Entry) +
+         (keeps_statistics_ ? segment.physical * sizeof(RowStatistics) : 0);
+}
+
 void EmbeddingTable::Rebuild(Segment& segment, std::uint32_t capacity, std::uint32_t slack) {
   // Displaced entries may need more room at the end than `slack`; then again with more.
   for (;; slack = 2 * slack + kFirstSlack) {
@@ -178,7 +144,8 @@ void EmbeddingTable::Rebuild(Segment& segment, std::uint32_t capacity, std::uint
     grown.capacity = capacity;
     grown.physical = capacity + slack + 1;
     grown.count = segment.count;
-    grown.entries = std::make_unique<Entry[]>(grown.physical);
+    grown.entries = std::make_unique<Entry[]>(grown.physical + kProbe - 1);
+    grown.entries[grown.physical - 1] = {~0u, ~0u, 0};  // ends every search
     if (keeps_statistics_) grown.statistics = std::make_unique<RowStatistics[]>(grown.physical);
     std::uint32_t next = 0;
     bool fits = true;
@@ -191,8 +158,8 @@ void EmbeddingTable::Rebuild(Segment& segment, std::uint32_t capacity, std::uint
       grown.entries[next++] = segment.entries[i];
     }
     if (!fits) continue;
-    index_bytes_ -= segment.physical * EntryBytes();
-    index_bytes_ += grown.physical * EntryBytes();
+    index_bytes_ -= IndexBytes(segment);
+    index_bytes_ += IndexBytes(grown);
     segment = std::move(grown);
     return;
   }
@@ -201,9 +168,10 @@ void EmbeddingTable::Rebuild(Segment& segment, std::uint32_t capacity, std::uint
 std::uint32_t EmbeddingTable::Insert(std::uint64_t position) {
   Segment& segment = SegmentForInsertion(position);
   if (segment.capacity == 0) {
-    Rebuild(segment, kFirstCapacity, kFirstSlack);
-  } else if (segment.count + 1 > segment.capacity - segment.capacity / 8) {
-    Rebuild(segment, segment.capacity + std::max(segment.capacity / 4, 4u),
+    const auto slot = static_cast<std::uint32_t>(SlotOf(position));
+    Rebuild(segment, kFirstCapacity + slot % kFirstCapacities, kFirstSlack);
+  } else if (segment.count + 1 > segment.capacity - std::max(segment.capacity / 10, 1u)) {
+    Rebuild(segment, segment.capacity + std::max(segment.capacity / 8, 4u),
             segment.physical - segment.capacity - 1);
   }
   for (;;) {
@@ -212,7 +180,7 @@ std::uint32_t EmbeddingTable::Insert(std::uint64_t position) {
     while (entries[place].row != 0 && entries[place].position() < position) ++place;
     std::uint32_t gap = place;
     while (entries[gap].row != 0) ++gap;
-    if (gap + 1 == segment.physical) {  // the last one stays empty: it ends every search
+    if (gap + 1 == segment.physical) {  // the last one stays as it is
       Rebuild(segment, segment.capacity, 2 * (segment.physical - segment.capacity));
       continue;
     }
@@ -223,7 +191,7 @@ std::uint32_t EmbeddingTable::Insert(std::uint64_t position) {
       statistics[place] = {};
     }
     const std::uint32_t row = NewRow();
-    entries[place] = {static_cast<std::uint32_t>(position >> 32), static_cast<std::uint32_t>(position),
+    entries[place] = {static_cast<std::uint32_t>(position), static_cast<std::uint32_t>(position >> 32),
                       row + 1};
     ++segment.count;
     return row;
@@ -232,7 +200,7 @@ std::uint32_t EmbeddingTable::Insert(std::uint64_t position) {
 
 void EmbeddingTable::Erase(std::uint64_t position) {
   Segment& segment = SegmentForInsertion(position);
-  Entry* const found = FindEntry(segment, position);
+  Entry* const found = const_cast<Entry*>(FindEntry(HomeOf(position), position));
   COHORT_CHECK(found != nullptr, "table %s: erased a row that is not there", spec_.name.c_str());
   const std::uint32_t row = found->row - 1;
   std::memcpy(Row(row), &free_row_, sizeof(free_row_));
@@ -257,7 +225,7 @@ void EmbeddingTable::Erase(std::uint64_t position) {
 void EmbeddingTable::NoteUpdate(std::uint64_t position, std::uint32_t sightings, Clock clock) {
   constexpr std::uint64_t kMostCount = (1ull << 24) - 1, kMostClock = (1ull << 40) - 1;
   Segment& segment = SegmentForInsertion(position);
-  Entry* const entry = FindEntry(segment, position);
+  const Entry* const entry = FindEntry(HomeOf(position), position);
   COHORT_CHECK(entry != nullptr && keeps_statistics_);
   RowStatistics& row = segment.statistics[static_cast<std::size_t>(entry - segment.entries.get())];
   row.count = std::min(std::uint64_t{row.count} + sightings, kMostCount);

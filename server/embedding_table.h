@@ -15,8 +15,11 @@
 #ifndef COHORT_SERVER_EMBEDDING_TABLE_H_
 #define COHORT_SERVER_EMBEDDING_TABLE_H_
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <bitset>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -58,11 +61,19 @@ class EmbeddingTable {
   // What the index alone takes.
   std::uint64_t index_bytes() const { return index_bytes_; }
 
-  // rows[i] = the row at positions[i], or null. Ascending positions are the fastest.
+  // Calls visit(i, row) for every position, in order; `row` is null where there is none. Its first cache lines have been
+  // fetched by then. The larger the batch, the better; ascending positions are the fastest. `visit` may make rows, and
+  // make and erase none else.
+  template <typename Visit>
+  void ForEach(std::span<const std::uint64_t> positions, Visit visit) const;
+  // rows[i] = the row at positions[i], or null.
   void Find(std::span<const std::uint64_t> positions, std::span<float*> rows) const;
-  // The same; an absent row is made, with its initial values and state. positions[i] is keys[i]'s.
-  void FindOrCreate(std::span<const Key> keys, std::span<const std::uint64_t> positions,
-                    std::span<float*> rows);
+  // As ForEach, to change the rows: one that is absent is made, with its initial values and state. positions[i] is
+  // keys[i]'s.
+  template <typename Change>
+  void Update(std::span<const Key> keys, std::span<const std::uint64_t> positions, Change change);
+  // The row of a key, made if it is absent.
+  float* FindOrCreate(Key key, std::uint64_t position);
   // Makes every dense row of the groups. No-op for a sparse table.
   void CreateDenseRows(const OwnedGroups& groups);
   // Replaces a row, weights and state, or makes it.
@@ -85,11 +96,18 @@ class EmbeddingTable {
   void SortedRows(std::vector<RowRef>* out) const;
 
  private:
-  struct Entry {  // 12 bytes, so that an entry is one access to memory
-    std::uint32_t high = 0, low = 0;
+  struct Entry {  // 12 bytes; an empty one is all 0
+    std::uint32_t low = 0, high = 0;
     std::uint32_t row = 0;  // row number + 1; 0 is empty
     std::uint64_t position() const { return (static_cast<std::uint64_t>(high) << 32) | low; }
   };
+  // A search compares this many entries at a time, without a branch for each: that many lie behind the last one.
+  static constexpr std::uint32_t kProbe = 4;
+  static constexpr std::size_t kPiece = 1024;     // of a batch
+  static constexpr std::size_t kAhead = 24;       // entries or rows fetched before they are used
+  static constexpr std::size_t kLineFloats = 16;  // a cache line
+  static constexpr std::size_t kLinesAhead = 4;   // of a row; the processor follows by itself from there
+
   struct Segment {
     std::unique_ptr<Entry[]> entries;
     std::uint32_t capacity = 0;  // home slots
@@ -102,6 +120,8 @@ class EmbeddingTable {
       return static_cast<std::uint32_t>((bits * capacity) >> 32);
     }
   };
+  // Where a search ends at once.
+  static const std::array<Entry, kProbe> kNowhere;
   using GroupIndex = std::array<Segment, kSlotsPerGroup>;
   struct FreeSlab {
     void operator()(float* slab) const { std::free(slab); }
@@ -109,9 +129,13 @@ class EmbeddingTable {
 
   const Segment* SegmentOf(std::uint64_t position) const;
   Segment& SegmentForInsertion(std::uint64_t position);
-  void Prefetch(std::uint64_t position) const;
-  Entry* FindEntry(const Segment& segment, std::uint64_t position) const;
-  std::uint64_t EntryBytes() const { return sizeof(Entry) + (keeps_statistics_ ? sizeof(RowStatistics) : 0); }
+  // Where the search for a position begins.
+  const Entry* HomeOf(std::uint64_t position) const;
+  static void PrefetchEntries(const Entry* home);
+  void PrefetchRow(const float* row) const;
+  // The position's entry, or null.
+  static const Entry* FindEntry(const Entry* home, std::uint64_t position);
+  std::uint64_t IndexBytes(const Segment& segment) const;
   void Rebuild(Segment& segment, std::uint32_t capacity, std::uint32_t slack);
   std::uint32_t Insert(std::uint64_t position);  // the new row's number
   float* Row(std::uint32_t number) const {
@@ -127,6 +151,7 @@ class EmbeddingTable {
   const bool keeps_statistics_;
   const std::size_t stride_;  // floats from row to row: a multiple of 4
   const std::uint32_t rows_per_slab_;
+  const std::size_t row_lines_;  // to fetch
   std::array<std::unique_ptr<GroupIndex>, kSlotGroupCount> groups_;
   std::vector<std::unique_ptr<float, FreeSlab>> slabs_;
   std::uint64_t size_ = 0;
@@ -135,6 +160,79 @@ class EmbeddingTable {
   std::uint32_t free_row_ = 0;
   std::uint64_t index_bytes_ = 0;
 };
+
+// Three passes over a piece of the batch: where the index is to be searched; the search; the visits. Each fetches what it
+// will need some steps ahead. One loop that did all three would be several times slower: a wrong guess in a search would
+// stop the fetching as well.
+template <typename Visit>
+void EmbeddingTable::ForEach(std::span<const std::uint64_t> positions, Visit visit) const {
+  const Entry* homes[kPiece];
+  float* rows[kPiece];
+  for (std::size_t begin = 0; begin < positions.size(); begin += kPiece) {
+    const std::size_t count = std::min(kPiece, positions.size() - begin);
+    const std::uint64_t* const piece = positions.data() + begin;
+    for (std::size_t i = 0; i < count; ++i) homes[i] = HomeOf(piece[i]);
+    for (std::size_t i = 0; i < std::min(kAhead, count); ++i) PrefetchEntries(homes[i]);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (i + kAhead < count) PrefetchEntries(homes[i + kAhead]);
+      const Entry* const entry = FindEntry(homes[i], piece[i]);
+      rows[i] = entry == nullptr ? nullptr : Row(entry->row - 1);
+    }
+    for (std::size_t i = 0; i < std::min(kAhead, count); ++i) PrefetchRow(rows[i]);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (i + kAhead < count) PrefetchRow(rows[i + kAhead]);
+      visit(begin + i, rows[i]);
+    }
+  }
+}
+
+template <typename Change>
+void EmbeddingTable::Update(std::span<const Key> keys, std::span<const std::uint64_t> positions,
+                            Change change) {
+  ForEach(positions, [&](std::size_t i, float* row) {
+    change(i, row != nullptr ? row : FindOrCreate(keys[i], positions[i]));
+  });
+}
+
+inline const EmbeddingTable::Segment* EmbeddingTable::SegmentOf(std::uint64_t position) const {
+  const GroupIndex* group = groups_[static_cast<std::size_t>(GroupOf(position))].get();
+  return group == nullptr ? nullptr : &(*group)[static_cast<std::size_t>(SlotOf(position)) % kSlotsPerGroup];
+}
+
+inline const EmbeddingTable::Entry* EmbeddingTable::HomeOf(std::uint64_t position) const {
+  const Segment* segment = SegmentOf(position);
+  return segment == nullptr || segment->count == 0 ? kNowhere.data()
+                                                   : &segment->entries[segment->Home(position)];
+}
+
+inline void EmbeddingTable::PrefetchEntries(const Entry* home) {
+  __builtin_prefetch(home);
+  __builtin_prefetch(reinterpret_cast<const char*>(home + kProbe) - 1);
+}
+
+// Fetching nothing is allowed.
+inline void EmbeddingTable::PrefetchRow(const float* row) const {
+  for (std::size_t line = 0; line < row_lines_; ++line) __builtin_prefetch(row + line * kLineFloats);
+}
+
+// Entries stand in ascending order, with gaps; a gap's position is 0, below every one that is looked for (or equal to it:
+// then `row` tells). So the first entry that is not below it is the one, or the key is absent. The last entry of a
+// segment is never below: its position is the highest.
+inline const EmbeddingTable::Entry* EmbeddingTable::FindEntry(const Entry* home, std::uint64_t position) {
+  for (const Entry* entry = home;; entry += kProbe) {
+    std::uint32_t not_below = 0;
+    for (std::uint32_t i = 0; i < kProbe; ++i)
+      not_below |= static_cast<std::uint32_t>(entry[i].position() >= position) << i;
+    if (not_below == 0) continue;
+    entry += std::countr_zero(not_below);
+    return entry->row != 0 && entry->position() == position ? entry : nullptr;
+  }
+}
+
+inline float* EmbeddingTable::FindOne(std::uint64_t position) const {
+  const Entry* const entry = FindEntry(HomeOf(position), position);
+  return entry == nullptr ? nullptr : Row(entry->row - 1);
+}
 
 template <typename Visit>
 void EmbeddingTable::VisitSlot(int slot, Visit visit) {

@@ -184,7 +184,6 @@ class Shard : public Node {
   TreeSum tree_sum_;
   GradientRows sum_;
   std::vector<std::uint64_t> positions_;
-  std::vector<float*> rows_;
   std::vector<GroupRun> new_runs_;
   std::vector<std::uint16_t> nodes_;
   std::vector<GradientView> views_;

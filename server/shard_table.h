@@ -6,17 +6,12 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <vector>
 
 #include "common/gradient_tree.h"
 #include "server/embedding_table.h"
 #include "server/row_policy.h"
 
 namespace cohort {
-
-// Rows looked up before the first of them is used: what the processor has fetched by then must still be in its
-// nearest cache.
-inline constexpr std::size_t kRowsAtOnce = 64;
 
 class ShardTable {
  public:
@@ -40,7 +35,6 @@ class ShardTable {
 
   EmbeddingTable rows_;
   std::unique_ptr<RowPolicy> policy_;  // null: every key has a row, no row goes
-  std::vector<float*> found_;          // reused
 };
 
 }  // namespace cohort

@@ -17,8 +17,7 @@ namespace cohort::bench {
 namespace {
 
 constexpr std::uint64_t kGrowFrom = 1'000'000;
-constexpr std::size_t kRowsAtOnce = 64;  // as a shard does (server/shard_data.cc)
-constexpr double kIndexBytes = 40;       // per row, more than any index here takes
+constexpr double kIndexBytes = 40;  // per row, more than any index here takes
 
 // A shard's way with one batch, without its messages.
 class TableUser {
@@ -34,30 +33,22 @@ class TableUser {
 
   void LookUp(std::span<const Key> keys) {
     FindPositions(keys);
-    float* out = values_.data();
-    for (std::size_t begin = 0; begin < keys.size(); begin += kRowsAtOnce) {
-      const std::size_t count = std::min(kRowsAtOnce, keys.size() - begin);
-      table_.Find({positions_.data() + begin, count}, {rows_, count});
-      for (std::size_t i = 0; i < count; ++i, out += options_.dim) {
-        if (rows_[i] != nullptr) {
-          std::memcpy(out, rows_[i], options_.dim * sizeof(float));
-        } else {
-          table_.InitialWeights(keys[begin + i], out);
-        }
+    table_.ForEach(positions_, [&](std::size_t i, const float* row) {
+      float* const out = values_.data() + i * options_.dim;
+      if (row != nullptr) {
+        std::memcpy(out, row, options_.dim * sizeof(float));
+      } else {
+        table_.InitialWeights(keys[i], out);
       }
-    }
+    });
   }
 
   // Rows that are absent are made.
   void Add(std::span<const Key> keys) {
     FindPositions(keys);
-    const float* gradient = gradients_.data();
-    for (std::size_t begin = 0; begin < keys.size(); begin += kRowsAtOnce) {
-      const std::size_t count = std::min(kRowsAtOnce, keys.size() - begin);
-      table_.FindOrCreate(keys.subspan(begin, count), {positions_.data() + begin, count}, {rows_, count});
-      for (std::size_t i = 0; i < count; ++i, gradient += options_.dim)
-        table_.optimizer().Step(gradient, rows_[i]);
-    }
+    table_.Update(keys, positions_, [&](std::size_t i, float* row) {
+      table_.optimizer().Step(gradients_.data() + i * options_.dim, row);
+    });
   }
 
   const EmbeddingTable& table() const { return table_; }
@@ -73,7 +64,6 @@ class TableUser {
   EmbeddingTable table_;
   std::vector<float> values_, gradients_;
   std::vector<std::uint64_t> positions_;
-  float* rows_[kRowsAtOnce] = {};
 };
 
 // Resident memory that the table's rows have added, beyond their weights and optimizer state.

@@ -23,10 +23,7 @@ TableSpec Sparse(std::uint32_t dim, OptimizerKind kind = OptimizerKind::kAdagrad
 }
 
 float* Touch(EmbeddingTable& table, Key key) {
-  const std::uint64_t position = RingPosition(table.spec(), key);
-  float* row = nullptr;
-  table.FindOrCreate({&key, 1}, {&position, 1}, {&row, 1});
-  return row;
+  return table.FindOrCreate(key, RingPosition(table.spec(), key));
 }
 float* Look(const EmbeddingTable& table, Key key) {
   const std::uint64_t position = RingPosition(table.spec(), key);
@@ -98,7 +95,7 @@ TEST(EmbeddingTable, BatchesFindWhatSinglesFind) {
   std::vector<float*> rows(keys.size());
   table.Find(positions, rows);
   for (std::size_t i = 0; i < keys.size(); ++i) ASSERT_EQ(rows[i] == nullptr, keys[i] % 2 == 1);
-  table.FindOrCreate(keys, positions, rows);
+  table.Update(keys, positions, [&](std::size_t i, float* row) { rows[i] = row; });
   EXPECT_EQ(table.size(), 1000u);
   for (std::size_t i = 0; i < keys.size(); ++i) ASSERT_EQ(rows[i], Look(table, keys[i]));
   EXPECT_EQ(rows[7], rows[1000]);

@@ -108,8 +108,7 @@ class SnapshotTest : public testing::Test {
           for (const Key key : keys) {
             const std::uint64_t position = RingPosition(table->spec(), key);
             if (!shard.owned[static_cast<std::size_t>(GroupOf(position))]) continue;
-            float* row = nullptr;
-            table->FindOrCreate({&key, 1}, {&position, 1}, {&row, 1});
+            float* const row = table->FindOrCreate(key, position);
             const float g[] = {0.1f, -0.0f, 1e-30f, 3e10f, static_cast<float>(key % 97)};
             table->optimizer().Step(g, row);
           }
