@@ -253,6 +253,7 @@ void AddOptimizer(const std::string& section, const std::string& what, F spec, s
 
 const std::vector<std::string> kModelKinds = {"single", "shared_bottom", "mmoe"};
 const std::vector<std::string> kConsistencies = {"bsp", "ssp", "asp"};
+const std::vector<std::string> kFloatTypes = {"float32", "bfloat16", "float16"};
 const std::vector<std::string> kAdmissions = {"always", "count", "probability"};
 constexpr std::int64_t kMaxInt = std::numeric_limits<std::int64_t>::max();
 
@@ -304,6 +305,10 @@ std::vector<Option> BuildOptions() {
   o.push_back(Flag("train.evaluate_each_epoch", "metrics of the valid split after every epoch",
                    COHORT_FIELD(train.evaluate_each_epoch)));
 
+  o.push_back(Choice(
+      "embedding.dtype", kFloatTypes, "of the weights in the servers' memory; optimizer state is float32",
+      [](RunConfig& c, std::size_t i) { c.embedding.dtype = static_cast<FloatType>(i); },
+      [](const RunConfig& c) { return static_cast<std::size_t>(c.embedding.dtype); }));
   o.push_back(Choice(
       "embedding.admit", kAdmissions, "which keys get a row with their first gradient",
       [](RunConfig& c, std::size_t i) { c.embedding.policy.admit = static_cast<Admission>(i); },
@@ -572,6 +577,7 @@ Status CheckTogether(const RunConfig& c) {
     TableSpec table;
     table.dim = c.model.embedding_dim;
     table.optimizer = c.embedding_optimizer;
+    table.dtype = c.embedding.dtype;
     const std::uint64_t least = kSlotCount * BytesPerRow(table);
     if (policy.max_bytes < least) {
       return bad("embedding.max_bytes is " + std::to_string(policy.max_bytes) + "; expected at least " +

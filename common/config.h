@@ -62,6 +62,7 @@ struct ClusterConfig {
 
 // The embedding table.
 struct EmbeddingConfig {
+  FloatType dtype = FloatType::kFloat32;  // of the weights in the table
   RowPolicySpec policy;
   std::string log;  // where rows refused and evicted are listed, a file per shard; absolute after loading; empty: nowhere
 };

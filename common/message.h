@@ -161,6 +161,7 @@ struct Counters {
   std::uint64_t absent_rows = 0;          // pulled rows without an entry, in evaluation and scoring: defaulted
   std::uint64_t bad_frames = 0;           // frames refused
   std::uint64_t nan_gradients = 0;        // shard: values refused
+  std::uint64_t clipped_weights = 0;      // shard: values too large for the table's dtype
   std::uint64_t not_admitted = 0;         // shard: gradients dropped, one a row, because their keys have no row
   std::uint64_t evicted_idle = 0;         // shard: rows
   std::uint64_t evicted_memory = 0;       // shard: rows
@@ -173,7 +174,7 @@ struct Counters {
   template <class Archive>
   void serialize(Archive& archive) {
     archive(clock, samples, loss_sum, loss_weight, rows, bytes_received, bytes_sent, pushes_acknowledged,
-            pushes_duplicated, pulls_served, pulls_parked, retries, absent_rows, bad_frames, nan_gradients, not_admitted,
+            pushes_duplicated, pulls_served, pulls_parked, retries, absent_rows, bad_frames, nan_gradients, clipped_weights, not_admitted,
             evicted_idle, evicted_memory, queue_depth, memory_bytes, peak_memory_bytes, busy_seconds, step_seconds);
   }
 };

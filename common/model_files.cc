@@ -37,6 +37,7 @@ Json ToJson(const TableSpec& table) {
           {"kind", table.kind == TableKind::kDense ? "dense" : "sparse"},
           {"dim", table.dim},
           {"row_count", table.row_count},
+          {"dtype", FloatTypeName(table.dtype)},
           {"optimizer",
            {{"kind", OptimizerName(o.kind)},
             {"learning_rate", o.learning_rate},
@@ -59,6 +60,13 @@ OptimizerKind OptimizerFrom(const std::string& name) {
   throw BadManifest{"unknown optimizer '" + name + "'"};
 }
 
+FloatType FloatTypeFrom(const std::string& name) {
+  for (const auto type : {FloatType::kFloat32, FloatType::kBfloat16, FloatType::kFloat16}) {
+    if (name == FloatTypeName(type)) return type;
+  }
+  throw BadManifest{"weights of type '" + name + "'"};
+}
+
 TableSpec TableFrom(const Json& json) {
   TableSpec table;
   json.at("id").get_to(table.id);
@@ -68,6 +76,7 @@ TableSpec TableFrom(const Json& json) {
   table.kind = kind == "dense" ? TableKind::kDense : TableKind::kSparse;
   json.at("dim").get_to(table.dim);
   json.at("row_count").get_to(table.row_count);
+  table.dtype = FloatTypeFrom(json.value("dtype", "float32"));
   if (table.dim == 0 || table.dim > (1u << 20))
     throw BadManifest{"table " + table.name + " has rows of no sane size"};
   const Json& o = json.at("optimizer");

@@ -20,7 +20,7 @@ Result<ModelPartWriter> ModelPartWriter::Create(const std::string& path) {
 }
 
 Status ModelPartWriter::AppendTable(const TableSpec& table, std::uint32_t row_floats,
-                                    std::span<const RowRef> rows) {
+                                    std::span<const Key> keys, const RowFetch& fetch) {
   const std::uint32_t dim = table.dim;
   const std::uint32_t state_floats = row_floats - dim;
   const std::string group = GroupName(table.id);
@@ -28,29 +28,29 @@ Status ModelPartWriter::AppendTable(const TableSpec& table, std::uint32_t row_fl
                     state_name = group + "/state";
   // Blocks are chunks; a table smaller than a block takes no more than it needs.
   const std::size_t block = std::clamp<std::size_t>(kBlockBytes / (row_floats * sizeof(float)), 1,
-                                                    std::max<std::size_t>(rows.size(), 1));
+                                                    std::max<std::size_t>(keys.size(), 1));
   COHORT_RETURN_IF_ERROR(writer_->CreateExtendable<std::uint64_t>(keys_name, 0, block));
   COHORT_RETURN_IF_ERROR(writer_->CreateExtendable<float>(weights_name, dim, block));
   if (state_floats != 0)
     COHORT_RETURN_IF_ERROR(writer_->CreateExtendable<float>(state_name, state_floats, block));
-  std::vector<std::uint64_t> keys;
-  std::vector<float> weights, state;
-  for (std::size_t begin = 0; begin < rows.size(); begin += block) {
-    const std::span<const RowRef> part = rows.subspan(begin, std::min(block, rows.size() - begin));
-    keys.clear();
+  std::vector<float> rows, weights, state;
+  for (std::size_t begin = 0; begin < keys.size(); begin += block) {
+    const std::span<const Key> part = keys.subspan(begin, std::min(block, keys.size() - begin));
+    rows.resize(part.size() * row_floats);
+    fetch(part, rows.data());
     weights.clear();
     state.clear();
-    for (const RowRef& row : part) {
-      keys.push_back(row.key);
-      weights.insert(weights.end(), row.row, row.row + dim);
-      state.insert(state.end(), row.row + dim, row.row + row_floats);
-      summary_.hash += hasher_.Hash(table.id, row.key, {row.row, row_floats});
+    for (std::size_t i = 0; i < part.size(); ++i) {
+      const float* row = rows.data() + i * row_floats;
+      weights.insert(weights.end(), row, row + dim);
+      state.insert(state.end(), row + dim, row + row_floats);
+      summary_.hash += hasher_.Hash(table.id, part[i], {row, row_floats});
     }
-    COHORT_RETURN_IF_ERROR(writer_->Append<std::uint64_t>(keys_name, keys));
+    COHORT_RETURN_IF_ERROR(writer_->Append<std::uint64_t>(keys_name, part));
     COHORT_RETURN_IF_ERROR(writer_->Append<float>(weights_name, weights));
     if (state_floats != 0) COHORT_RETURN_IF_ERROR(writer_->Append<float>(state_name, state));
   }
-  summary_.rows += rows.size();
+  summary_.rows += keys.size();
   return {};
 }
 

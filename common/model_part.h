@@ -1,6 +1,8 @@
 // A part of a model: the rows of one shard, in one HDF5 file. A model is a manifest and any number of parts
 // (model_files.h).
 //
+// Rows are written as floats, whatever the dtype of the table: 16-bit weights are floats, exactly.
+//
 // Format 1, object times off. Root attribute: format. Per table a group "table_<id>" with
 //   keys (n) u64, ascending | weights (n, dim) f32 | state (n, s) f32: the optimizer's state; missing when s
 //   = 0
@@ -8,6 +10,7 @@
 #define COHORT_COMMON_MODEL_PART_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -25,11 +28,8 @@ namespace cohort {
 
 inline constexpr int kModelPartFormat = 1;
 
-// A row in somebody's memory: weights, then optimizer state.
-struct RowRef {
-  Key key = 0;
-  const float* row = nullptr;
-};
+// Fetches the rows of some keys, all of which exist: weights, then optimizer state, one row after the other.
+using RowFetch = std::function<void(std::span<const Key> keys, float* rows)>;
 
 struct ModelPartSummary {
   std::uint64_t bytes = 0;
@@ -42,8 +42,9 @@ struct ModelPartSummary {
 class ModelPartWriter {
  public:
   static Result<ModelPartWriter> Create(const std::string& path);
-  // REQUIRES: rows ascend by key; each has `row_floats` >= dim floats; a table once.
-  Status AppendTable(const TableSpec& table, std::uint32_t row_floats, std::span<const RowRef> rows);
+  // REQUIRES: keys ascend; a row has `row_floats` >= dim floats; a table once.
+  Status AppendTable(const TableSpec& table, std::uint32_t row_floats, std::span<const Key> keys,
+                     const RowFetch& fetch);
   Result<ModelPartSummary> Finish();
 
  private:

@@ -36,7 +36,7 @@ std::uint32_t StateFloats(OptimizerKind kind, std::uint32_t dim) {
 
 std::uint64_t BytesPerRow(const TableSpec& table) {
   constexpr std::uint64_t kIndexBytes = 16, kStatisticsBytes = 10;
-  const std::uint64_t floats = std::uint64_t{table.dim} + StateFloats(table.optimizer.kind, table.dim);
+  const std::uint64_t floats = std::uint64_t{WeightWords(table)} + StateFloats(table.optimizer.kind, table.dim);
   return (floats + 3) / 4 * 16 + kIndexBytes + kStatisticsBytes;
 }
 
@@ -60,6 +60,13 @@ void InitializeRow(const TableSpec& table, std::uint64_t seed, Key key, float* o
     }
     const float u = 2.0f * UniformFloat(RandomBits(row_seed, i)) - 1.0f;
     out[i] = segment->mean + segment->scale * u;
+  }
+  if (table.dtype != FloatType::kFloat32) {
+    for (std::uint32_t i = 0; i < table.dim; ++i) {
+      std::uint16_t half = 0;
+      NarrowToNearest(table.dtype, out + i, 1, &half);
+      Widen(table.dtype, &half, 1, out + i);
+    }
   }
 }
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "common/float16.h"
 #include "common/random.h"
 #include "common/types.h"
 
@@ -81,16 +82,22 @@ struct TableSpec {
   TableId id = 0;
   std::string name;
   TableKind kind = TableKind::kSparse;
-  std::uint32_t dim = 0;         // floats per row
+  std::uint32_t dim = 0;         // weights per row
   std::uint64_t row_count = 0;   // dense only
   OptimizerSpec optimizer;
   std::vector<InitSegment> init;
   RowPolicySpec policy;
+  // Of the weights, as the rows hold them; state is float32. Sparse tables only.
+  FloatType dtype = FloatType::kFloat32;
 
   template <class Archive>
-  void serialize(Archive& archive) { archive(id, name, kind, dim, row_count, optimizer, init, policy); }
+  void serialize(Archive& archive) { archive(id, name, kind, dim, row_count, optimizer, init, policy, dtype); }
 };
 
+// Words of 4 bytes that a row's weights take.
+inline std::uint32_t WeightWords(const TableSpec& table) {
+  return table.dtype == FloatType::kFloat32 ? table.dim : (table.dim + 1) / 2;
+}
 // Floats of optimizer state behind a row's weights (server/optimizer.h).
 std::uint32_t StateFloats(OptimizerKind kind, std::uint32_t dim);
 // What a row of a table under a policy counts against max_bytes: weights and state, and the index and the statistics at
@@ -110,7 +117,8 @@ inline std::uint64_t RingPosition(const TableSpec& table, Key key) {
 inline int SlotOf(std::uint64_t ring_position) { return static_cast<int>(ring_position >> 50); }
 inline int GroupOf(std::uint64_t ring_position) { return static_cast<int>(ring_position >> 56); }
 
-// Writes the initial values of a row to out[0 .. dim). A pure function of (seed, table, key).
+// Writes the initial values of a row to out[0 .. dim), as the table's dtype can hold them (the nearest). A pure function of
+// (seed, table, key).
 void InitializeRow(const TableSpec& table, std::uint64_t seed, Key key, float* out);
 
 }  // namespace cohort

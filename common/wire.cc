@@ -459,6 +459,10 @@ bool Check(const Source& in, const TableSpec& table) {
       policy.evict_idle_clocks > (1ull << 40) || (table.kind == TableKind::kDense && policy.Any())) {
     return in.Wrong("a policy of rows that cannot be");
   }
+  if (table.dtype > FloatType::kFloat16 ||
+      (table.kind == TableKind::kDense && table.dtype != FloatType::kFloat32)) {
+    return in.Wrong("a type of weights that cannot be");
+  }
   for (std::size_t i = 0; i < table.init.size(); ++i) {
     if (!std::isfinite(table.init[i].mean) || !std::isfinite(table.init[i].scale) ||
         (i > 0 && table.init[i].begin <= table.init[i - 1].begin)) {

@@ -69,6 +69,7 @@ std::string ToJsonLine(const MetricsSample& sample, const std::vector<std::strin
       each["pulls_served"] = c.pulls_served;
       each["pulls_parked"] = c.pulls_parked;
       each["nan_gradients"] = c.nan_gradients;
+      each["clipped_weights"] = c.clipped_weights;
       each["not_admitted"] = c.not_admitted;
       each["evicted_idle"] = c.evicted_idle;
       each["evicted_memory"] = c.evicted_memory;

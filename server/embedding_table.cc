@@ -55,11 +55,13 @@ EmbeddingTable::EmbeddingTable(const TableSpec& spec, std::uint64_t seed)
     : spec_(spec),
       seed_(seed),
       optimizer_(spec.optimizer, spec.dim),
+      layout_(spec),
       keeps_statistics_(spec.policy.NeedsStatistics()),
-      stride_((optimizer_.row_floats() + 3u) / 4 * 4),
+      stride_((layout_.weight_words + layout_.state_floats + 3u) / 4 * 4),
       rows_per_slab_(
           static_cast<std::uint32_t>(std::max<std::size_t>(1, kSlabBytes / (stride_ * sizeof(float))))),
-      row_lines_(std::min(kLinesAhead, (stride_ + kLineFloats - 1) / kLineFloats)) {
+      row_lines_(std::min(kLinesAhead, (stride_ + kLineFloats - 1) / kLineFloats)),
+      fresh_(spec.dim) {
   COHORT_CHECK(spec.dim > 0);
 }
 
@@ -89,8 +91,9 @@ void EmbeddingTable::Find(std::span<const std::uint64_t> positions, std::span<fl
 float* EmbeddingTable::FindOrCreate(Key key, std::uint64_t position) {
   if (float* found = FindOne(position)) return found;
   float* const row = Row(Insert(position));
-  InitialWeights(key, row);
-  optimizer_.InitState(row);
+  InitialWeights(key, fresh_.data());
+  layout_.StoreWeights(fresh_.data(), row);
+  optimizer_.InitState(fresh_.data(), layout_.State(row));
   return row;
 }
 
@@ -107,7 +110,7 @@ void EmbeddingTable::Put(Key key, const float* row) {
   const std::uint64_t position = RingPosition(spec_, key);
   float* place = FindOne(position);
   if (place == nullptr) place = Row(Insert(position));
-  std::memcpy(place, row, optimizer_.row_floats() * sizeof(float));
+  layout_.Store(row, place);
 }
 
 std::uint32_t EmbeddingTable::NewRow() {
@@ -237,19 +240,28 @@ std::uint64_t EmbeddingTable::RowsOfSlot(int slot) const {
   return group == nullptr ? 0 : (*group)[static_cast<std::size_t>(slot % kSlotsPerGroup)].count;
 }
 
-void EmbeddingTable::SortedRows(std::vector<RowRef>* out) const {
-  out->clear();
-  out->reserve(size_);
+std::vector<Key> EmbeddingTable::SortedKeys() const {
+  std::vector<Key> keys;
+  keys.reserve(size_);
   for (const auto& group : groups_) {
     if (group == nullptr) continue;
     for (const Segment& segment : *group) {
       for (std::uint32_t i = 0; i < segment.physical; ++i) {
-        const Entry& entry = segment.entries[i];
-        if (entry.row != 0) out->push_back({KeyAt(spec_, entry.position()), Row(entry.row - 1)});
+        if (segment.entries[i].row != 0) keys.push_back(KeyAt(spec_, segment.entries[i].position()));
       }
     }
   }
-  std::sort(out->begin(), out->end(), [](const RowRef& a, const RowRef& b) { return a.key < b.key; });
+  std::sort(keys.begin(), keys.end());
+  return keys;
+}
+
+void EmbeddingTable::CopyRows(std::span<const Key> keys, float* out) const {
+  for (const Key key : keys) {
+    const float* row = FindOne(RingPosition(spec_, key));
+    COHORT_CHECK(row != nullptr);
+    layout_.Load(row, out);
+    out += optimizer_.row_floats();
+  }
 }
 
 }  // namespace cohort

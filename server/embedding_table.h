@@ -1,5 +1,5 @@
-// EmbeddingTable: one shard's rows of one table, sparse or dense. A row is `dim` weights and then the
-// optimizer's state (optimizer.h), as floats. All 2^64 keys are legal.
+// EmbeddingTable: one shard's rows of one table, sparse or dense. A row is words of 4 bytes: `dim` weights in
+// the table's dtype, then the optimizer's state (row_layout.h). All 2^64 keys are legal.
 //
 // Rows lie in slabs of 2 MB and never move. The index is cut by the leading bits of the ring position into
 // 16,384 segments, one per slot; each is a small sorted array with gaps (ordered linear probing) that grows
@@ -26,10 +26,10 @@
 #include <span>
 #include <vector>
 
-#include "common/model_part.h"
 #include "common/table_spec.h"
 #include "common/types.h"
 #include "server/optimizer.h"
+#include "server/row_layout.h"
 
 namespace cohort {
 
@@ -55,6 +55,7 @@ class EmbeddingTable {
 
   const TableSpec& spec() const { return spec_; }
   const Optimizer& optimizer() const { return optimizer_; }
+  const RowLayout& layout() const { return layout_; }
   std::uint64_t size() const { return size_; }
   // Index and rows, as allocated.
   std::uint64_t memory_bytes() const;
@@ -76,7 +77,7 @@ class EmbeddingTable {
   float* FindOrCreate(Key key, std::uint64_t position);
   // Makes every dense row of the groups. No-op for a sparse table.
   void CreateDenseRows(const OwnedGroups& groups);
-  // Replaces a row, weights and state, or makes it.
+  // Replaces a row, or makes it: weights and state as floats. Weights that the dtype does not hold are rounded.
   void Put(Key key, const float* row);
   // What a fresh row's weights would be: for pulls of absent rows, which make none.
   void InitialWeights(Key key, float* out) const { InitializeRow(spec_, seed_, key, out); }
@@ -92,8 +93,10 @@ class EmbeddingTable {
   template <typename Visit>
   void VisitSlot(int slot, Visit visit);
 
-  // All rows, ascending by key. `out` is replaced; the pointers hold as long as the table.
-  void SortedRows(std::vector<RowRef>* out) const;
+  // The keys of all rows, ascending.
+  std::vector<Key> SortedKeys() const;
+  // The rows of some keys, weights and state as floats, one after the other. REQUIRES: they exist.
+  void CopyRows(std::span<const Key> keys, float* out) const;
 
  private:
   struct Entry {  // 12 bytes; an empty one is all 0
@@ -148,8 +151,9 @@ class EmbeddingTable {
   const TableSpec spec_;
   const std::uint64_t seed_;
   const Optimizer optimizer_;
+  const RowLayout layout_;
   const bool keeps_statistics_;
-  const std::size_t stride_;  // floats from row to row: a multiple of 4
+  const std::size_t stride_;  // words from row to row: a multiple of 4
   const std::uint32_t rows_per_slab_;
   const std::size_t row_lines_;  // to fetch
   std::array<std::unique_ptr<GroupIndex>, kSlotGroupCount> groups_;
@@ -159,6 +163,7 @@ class EmbeddingTable {
   // Erased rows: a list through their first words, each the number + 1 of the next.
   std::uint32_t free_row_ = 0;
   std::uint64_t index_bytes_ = 0;
+  std::vector<float> fresh_;  // reused: the weights of a row being made
 };
 
 // Three passes over a piece of the batch: where the index is to be searched; the search; the visits. Each fetches what it

@@ -50,8 +50,7 @@ Optimizer::Correction Optimizer::CorrectionAt(std::uint32_t step) const {
   return step <= corrections_.size() ? corrections_[step - 1] : ComputeCorrection(step);
 }
 
-void Optimizer::InitState(float* row) const {
-  float* state = row + dim_;
+void Optimizer::InitState(const float* weights, float* state) const {
   std::fill(state, state + state_floats_, 0.0f);
   switch (spec_.kind) {
     case OptimizerKind::kAdagrad:
@@ -62,7 +61,7 @@ void Optimizer::InitState(float* row) const {
       const float n = spec_.initial_accumulator;
       const float slope = (spec_.ftrl_beta + std::sqrt(n)) / spec_.learning_rate + spec_.ftrl_l2;
       for (std::uint32_t i = 0; i < dim_; ++i) {
-        const float w = row[i];
+        const float w = weights[i];
         state[i] = w == 0.0f ? 0.0f : -(w * slope + std::copysign(spec_.ftrl_l1, w));
         state[dim_ + i] = n;
       }
@@ -73,10 +72,10 @@ void Optimizer::InitState(float* row) const {
   }
 }
 
-void Optimizer::Step(const float* gradient, float* row) const {
+void Optimizer::Step(const float* gradient, float* weights, float* state) const {
   const float* __restrict g = gradient;
-  float* __restrict w = row;
-  float* __restrict s = row + dim_;
+  float* __restrict w = weights;
+  float* __restrict s = state;
   const std::uint32_t dim = dim_;
   const float rate = spec_.learning_rate;
   const float epsilon = spec_.epsilon;

@@ -1,6 +1,6 @@
 // The optimizers: arithmetic on one row and its gradient. Nothing else; where rows live is embedding_table.h.
 //
-// A row is `dim` weights followed by StateFloats(kind, dim) floats of state:
+// A row is `dim` weights and StateFloats(kind, dim) floats of state:
 //
 //   kind             state after the weights                     a step with gradient g, learning rate r (element-wise)
 //   sgd              -                                           w -= r g
@@ -43,10 +43,13 @@ class Optimizer {
   std::uint32_t state_floats() const { return state_floats_; }
   std::uint32_t row_floats() const { return dim_ + state_floats_; }
 
-  // Writes the state of a fresh row behind its weights row[0 .. dim).
-  void InitState(float* row) const;
-  // One step. `gradient` has dim values and does not overlap `row` (row_floats values).
-  void Step(const float* gradient, float* row) const;
+  // Writes the state of a fresh row with these weights (dim values).
+  void InitState(const float* weights, float* state) const;
+  // One step. `gradient` and `weights` have dim values, `state` state_floats; none overlaps another.
+  void Step(const float* gradient, float* weights, float* state) const;
+  // The same for a row whose state stands right behind its weights.
+  void InitState(float* row) const { InitState(row, row + dim_); }
+  void Step(const float* gradient, float* row) const { Step(gradient, row, row + dim_); }
 
  private:
   // Adam's r/(1-b1^t) and 1/sqrt(1-b2^t).

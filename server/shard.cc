@@ -216,6 +216,7 @@ Counters Shard::counters() const {
   counters.absent_rows = absent_rows_;
   counters.bad_frames = count(ShardEvent::kMalformed) + count(ShardEvent::kUnknownTable);
   counters.nan_gradients = non_finite_;
+  for (const auto& table : tables_) counters.clipped_weights += table->clipped_weights();
   counters.not_admitted = count(ShardEvent::kNotAdmitted);
   counters.evicted_idle = count(ShardEvent::kEvictedIdle);
   counters.evicted_memory = count(ShardEvent::kEvictedMemory);

@@ -125,10 +125,11 @@ void Shard::AnswerPull(std::uint32_t worker, const PullRequest& request, Outbox&
   auto reply = replies_.Take<float>(keys.size() * dim);
   float* const values = reply.values.data();
   std::uint32_t absent = 0;
+  const bool wide = table->spec().dtype == FloatType::kFloat32;
   table->ForEach(positions_, [&](std::size_t i, const float* row) {
     float* const copy = values + i * dim;
     if (row != nullptr) {
-      CopyRow(row, dim, copy);
+      wide ? CopyRow(row, dim, copy) : table->layout().LoadWeights(row, copy);
       return;
     }
     ++absent;

@@ -3,10 +3,12 @@
 #include <algorithm>
 
 #include "common/check.h"
+#include "common/random.h"
 
 namespace cohort {
 
-ShardTable::ShardTable(const TableSpec& spec, std::uint64_t seed, RowLog* log) : rows_(spec, seed) {
+ShardTable::ShardTable(const TableSpec& spec, std::uint64_t seed, RowLog* log)
+    : seed_(RandomBits(seed, spec.id, 0x726f756e64)), rows_(spec, seed), weights_(spec.dim) {
   if (spec.policy.Any()) policy_ = std::make_unique<RowPolicy>(spec, seed, log);
 }
 
@@ -15,12 +17,33 @@ const RowPolicyCounters& ShardTable::policy_counters() const {
   return policy_ ? policy_->counters() : kNone;
 }
 
+std::uint64_t ShardTable::ClockSeed(Clock clock) const {
+  return RandomBits(seed_, static_cast<std::uint64_t>(clock));
+}
+
+// A step for a row of 16-bit weights.
+void ShardTable::Step(const float* gradient, Key key, std::uint64_t clock_seed, float* row) {
+  const RowLayout& layout = rows_.layout();
+  layout.LoadWeights(row, weights_.data());
+  rows_.optimizer().Step(gradient, weights_.data(), layout.State(row));
+  clipped_weights_ += NarrowAtRandom(layout.dtype, weights_.data(), layout.dim, RandomBits(clock_seed, key),
+                                     RowLayout::Halves(row));
+}
+
 void ShardTable::Apply(const GradientView& gradients, std::span<const std::uint32_t> counts, Clock clock) {
   if (policy_) return ApplyUnderPolicy(gradients, counts, clock);
   const Optimizer& optimizer = rows_.optimizer();
   const std::uint32_t dim = optimizer.dim();
+  if (spec().dtype == FloatType::kFloat32) {
+    rows_.Update({gradients.keys, gradients.count}, {gradients.positions, gradients.count},
+                 [&](std::size_t i, float* row) { optimizer.Step(gradients.values + i * dim, row); });
+    return;
+  }
+  const std::uint64_t clock_seed = ClockSeed(clock);
   rows_.Update({gradients.keys, gradients.count}, {gradients.positions, gradients.count},
-               [&](std::size_t i, float* row) { optimizer.Step(gradients.values + i * dim, row); });
+               [&](std::size_t i, float* row) {
+                 Step(gradients.values + i * dim, gradients.keys[i], clock_seed, row);
+               });
 }
 
 void ShardTable::ApplyUnderPolicy(const GradientView& gradients, std::span<const std::uint32_t> counts,
@@ -28,6 +51,8 @@ void ShardTable::ApplyUnderPolicy(const GradientView& gradients, std::span<const
   COHORT_CHECK(counts.size() == (spec().policy.NeedsCounts() ? gradients.count : 0));
   const Optimizer& optimizer = rows_.optimizer();
   const std::uint32_t dim = optimizer.dim();
+  const bool wide = spec().dtype == FloatType::kFloat32;
+  const std::uint64_t clock_seed = ClockSeed(clock);
   const bool watched = spec().policy.NeedsStatistics();
   const auto occurrences = [&](std::size_t i) { return counts.empty() ? 1u : counts[i]; };
   rows_.ForEach({gradients.positions, gradients.count}, [&](std::size_t i, float* row) {
@@ -36,7 +61,11 @@ void ShardTable::ApplyUnderPolicy(const GradientView& gradients, std::span<const
       if (!policy_->Admit(gradients.keys[i], position, occurrences(i), clock)) return;
       row = rows_.FindOrCreate(gradients.keys[i], position);
     }
-    optimizer.Step(gradients.values + i * dim, row);
+    if (wide) {
+      optimizer.Step(gradients.values + i * dim, row);
+    } else {
+      Step(gradients.values + i * dim, gradients.keys[i], clock_seed, row);
+    }
     if (watched) rows_.NoteUpdate(position, occurrences(i), clock);
   });
   // Positions ascend, so a slot's rows stand side by side.

@@ -1,11 +1,13 @@
 // ShardTable: the rows of one table at one shard, and how gradients change them: with the optimizer, under the
-// table's policy (row_policy.h). One thread.
+// table's policy (row_policy.h). 16-bit weights are widened, updated as floats, and rounded at random, drawn from
+// (seed, table, clock, key, position); what does not fit is clipped and counted. One thread.
 #ifndef COHORT_SERVER_SHARD_TABLE_H_
 #define COHORT_SERVER_SHARD_TABLE_H_
 
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "common/gradient_tree.h"
 #include "server/embedding_table.h"
@@ -29,12 +31,19 @@ class ShardTable {
   void EndClock(Clock clock);
 
   const RowPolicyCounters& policy_counters() const;
+  // Weights that an update made too large for the dtype.
+  std::uint64_t clipped_weights() const { return clipped_weights_; }
 
  private:
+  void Step(const float* gradient, Key key, std::uint64_t clock_seed, float* row);
+  std::uint64_t ClockSeed(Clock clock) const;
   void ApplyUnderPolicy(const GradientView& gradients, std::span<const std::uint32_t> counts, Clock clock);
 
+  const std::uint64_t seed_;
   EmbeddingTable rows_;
   std::unique_ptr<RowPolicy> policy_;  // null: every key has a row, no row goes
+  std::vector<float> weights_;         // reused: a row's, widened
+  std::uint64_t clipped_weights_ = 0;
 };
 
 }  // namespace cohort

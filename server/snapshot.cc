@@ -13,10 +13,10 @@ namespace {
 
 Status WritePart(const std::string& path, std::span<const EmbeddingTable* const> tables, SnapshotDone* done) {
   COHORT_ASSIGN_OR_RETURN(ModelPartWriter writer, ModelPartWriter::Create(path));
-  std::vector<RowRef> rows;
   for (const EmbeddingTable* table : tables) {
-    table->SortedRows(&rows);
-    COHORT_RETURN_IF_ERROR(writer.AppendTable(table->spec(), table->optimizer().row_floats(), rows));
+    const auto fetch = [table](std::span<const Key> keys, float* rows) { table->CopyRows(keys, rows); };
+    COHORT_RETURN_IF_ERROR(
+        writer.AppendTable(table->spec(), table->optimizer().row_floats(), table->SortedKeys(), fetch));
   }
   COHORT_ASSIGN_OR_RETURN(const ModelPartSummary summary, writer.Finish());
   done->bytes = summary.bytes;
@@ -53,13 +53,14 @@ Status Hdf5SnapshotStore::Load(const std::string& model_path, const OwnedGroups&
     const TableSpec& spec = table->spec();
     const auto same = [&spec](const TableSpec& other) {
       return other.id == spec.id && other.kind == spec.kind && other.dim == spec.dim &&
-             other.row_count == spec.row_count && other.optimizer.kind == spec.optimizer.kind;
+             other.row_count == spec.row_count && other.optimizer.kind == spec.optimizer.kind &&
+             other.dtype == spec.dtype;
     };
     if (std::none_of(manifest.tables.begin(), manifest.tables.end(), same)) {
       return {ErrorCode::kInvalidInput,
               directory + ": its table " + spec.name + " is not the run's (dim " + std::to_string(spec.dim) +
-                  ", " + std::to_string(spec.row_count) + " dense rows, optimizer " +
-                  OptimizerName(spec.optimizer.kind) +
+                  ", " + std::to_string(spec.row_count) + " dense rows, " + FloatTypeName(spec.dtype) +
+                  ", optimizer " + OptimizerName(spec.optimizer.kind) +
                   "): use the configuration and the features that the model was trained with"};
     }
     by_id[spec.id] = table;

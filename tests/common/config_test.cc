@@ -189,6 +189,7 @@ TEST(Config, PoliciesOfRows) {
   const auto config = Parse(R"(
     data = "d.h5"
     [embedding]
+    dtype = "bfloat16"
     admit = "count"
     admit_count = 5
     evict_idle_clocks = 100
@@ -196,6 +197,7 @@ TEST(Config, PoliciesOfRows) {
     log = "rows.csv"
   )");
   ASSERT_TRUE(config) << config.error().text();
+  EXPECT_EQ(config->embedding.dtype, FloatType::kBfloat16);
   EXPECT_EQ(config->embedding.policy.admit, Admission::kCount);
   EXPECT_EQ(config->embedding.policy.admit_count, 5u);
   EXPECT_EQ(config->embedding.policy.evict_idle_clocks, 100u);

@@ -44,12 +44,16 @@ class ModelExportTest : public testing::Test {
       const std::string file = "part-" + std::to_string(i) + ".h5";
       auto writer = ModelPartWriter::Create(directory_ + "/" + file);
       ASSERT_TRUE(writer.has_value());
-      std::vector<RowRef> refs;
-      for (const auto& [key, row] : dense_rows[i]) refs.push_back({key, row.data()});
-      ASSERT_TRUE(writer->AppendTable(dense, 2, refs).ok());
-      refs.clear();
-      for (const auto& [key, row] : rows[i]) refs.push_back({key, row.data()});
-      ASSERT_TRUE(writer->AppendTable(sparse, 3, refs).ok());
+      const auto append = [&](const TableSpec& table, std::uint32_t row_floats,
+                              const std::map<Key, std::vector<float>>& from) {
+        std::vector<Key> keys;
+        for (const auto& [key, row] : from) keys.push_back(key);
+        return writer->AppendTable(table, row_floats, keys, [&](std::span<const Key> some, float* out) {
+          for (const Key key : some) out = std::copy(from.at(key).begin(), from.at(key).end(), out);
+        });
+      };
+      ASSERT_TRUE(append(dense, 2, dense_rows[i]).ok());
+      ASSERT_TRUE(append(sparse, 3, rows[i]).ok());
       const auto summary = writer->Finish();
       ASSERT_TRUE(summary.has_value());
       manifest.parts.push_back({file, summary->bytes, summary->checksum, summary->rows});

@@ -46,10 +46,12 @@ TableSpec Dense() {
 
 using Rows = std::map<Key, std::vector<float>>;
 
-std::vector<RowRef> Refs(const Rows& rows) {
-  std::vector<RowRef> refs;
-  for (const auto& [key, row] : rows) refs.push_back({key, row.data()});
-  return refs;
+Status Append(ModelPartWriter& writer, const TableSpec& table, std::uint32_t row_floats, const Rows& rows) {
+  std::vector<Key> keys;
+  for (const auto& [key, row] : rows) keys.push_back(key);
+  return writer.AppendTable(table, row_floats, keys, [&](std::span<const Key> some, float* out) {
+    for (const Key key : some) out = std::copy(rows.at(key).begin(), rows.at(key).end(), out);
+  });
 }
 
 class ModelFilesTest : public testing::Test {
@@ -76,8 +78,8 @@ class ModelFilesTest : public testing::Test {
       const std::string file = "part-" + std::to_string(i) + ".h5";
       auto writer = ModelPartWriter::Create(directory_ + "/" + file);
       EXPECT_TRUE(writer.has_value()) << writer.error().text();
-      EXPECT_TRUE(writer->AppendTable(Dense(), 2, Refs(dense[i])).ok());
-      EXPECT_TRUE(writer->AppendTable(Sparse(), 6, Refs(sparse[i])).ok());
+      EXPECT_TRUE(Append(*writer, Dense(), 2, dense[i]).ok());
+      EXPECT_TRUE(Append(*writer, Sparse(), 6, sparse[i]).ok());
       auto summary = writer->Finish();
       EXPECT_TRUE(summary.has_value()) << summary.error().text();
       manifest.parts.push_back({file, summary->bytes, summary->checksum, summary->rows});
@@ -186,7 +188,7 @@ TEST_F(ModelFilesTest, AnUnfinishedPartLeavesNothing) {
   {
     auto writer = ModelPartWriter::Create(directory_ + "/part-9.h5");
     ASSERT_TRUE(writer.has_value());
-    ASSERT_TRUE(writer->AppendTable(Sparse(), 6, {}).ok());
+    ASSERT_TRUE(Append(*writer, Sparse(), 6, {}).ok());
   }
   EXPECT_TRUE(fs::is_empty(directory_));
 }

@@ -73,15 +73,10 @@ TEST(EmbeddingTable, RowsAppearWithTheirInitialValuesAndNeverMove) {
     ASSERT_EQ(reinterpret_cast<std::uintptr_t>(row) % 16, 0u);
   }
   EXPECT_EQ(distinct.size(), expected.size());
-  std::vector<RowRef> rows;
-  table.SortedRows(&rows);
-  ASSERT_EQ(rows.size(), expected.size());
+  const std::vector<Key> keys = table.SortedKeys();
+  ASSERT_EQ(keys.size(), expected.size());
   auto it = expected.begin();
-  for (const RowRef& row : rows) {
-    ASSERT_EQ(row.key, it->first);
-    ASSERT_EQ(row.row, it->second);
-    ++it;
-  }
+  for (const Key key : keys) ASSERT_EQ(key, (it++)->first);
 }
 
 TEST(EmbeddingTable, BatchesFindWhatSinglesFind) {
@@ -186,12 +181,11 @@ TEST(EmbeddingTable, DenseRowsAreAllThere) {
   for (std::size_t g = 100; g < 200; ++g) owned[g] = true;
   EmbeddingTable table(spec, 1);
   table.CreateDenseRows(owned);
-  std::vector<RowRef> rows;
-  table.SortedRows(&rows);
-  ASSERT_FALSE(rows.empty());
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    EXPECT_TRUE(owned[static_cast<std::size_t>(GroupOf(RingPosition(spec, rows[i].key)))]);
-    EXPECT_EQ(rows[i].key, rows[0].key + i) << "a contiguous range";
+  const std::vector<Key> keys = table.SortedKeys();
+  ASSERT_FALSE(keys.empty());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    EXPECT_TRUE(owned[static_cast<std::size_t>(GroupOf(RingPosition(spec, keys[i])))]);
+    EXPECT_EQ(keys[i], keys[0] + i) << "a contiguous range";
   }
   EmbeddingTable all(spec, 1);
   all.CreateDenseRows(OwnedGroups().set());
@@ -207,6 +201,45 @@ TEST(EmbeddingTable, PutReplacesWeightsAndState) {
   table.Put(42, second);
   EXPECT_EQ(table.size(), 1u);
   EXPECT_EQ(std::memcmp(Look(table, 42), second, sizeof(second)), 0);
+}
+
+TEST(EmbeddingTable, NarrowRowsHoldWhatTheirDtypeCan) {
+  for (const FloatType dtype : {FloatType::kBfloat16, FloatType::kFloat16}) {
+    for (const std::uint32_t dim : {1u, 5u, 16u}) {
+      TableSpec spec = Sparse(dim);
+      spec.dtype = dtype;
+      EmbeddingTable table(spec, 17);
+      std::vector<float> initial(dim), row(2 * dim);
+      Touch(table, 9);
+      table.InitialWeights(9, initial.data());
+      const Key key = 9;
+      table.CopyRows({&key, 1}, row.data());
+      EXPECT_TRUE(std::equal(initial.begin(), initial.end(), row.begin()))
+          << "a fresh row is what a pull was told";
+      EXPECT_EQ(row[dim], spec.optimizer.initial_accumulator) << "state is float32";
+      for (std::size_t i = 0; i < row.size(); ++i) row[i] = 0.25f * static_cast<float>(i) - 1;
+      row[2 * dim - 1] = 1.0f / 3;
+      table.Put(9, row.data());
+      std::vector<float> back(2 * dim);
+      table.CopyRows({&key, 1}, back.data());
+      EXPECT_EQ(back, row);
+    }
+  }
+}
+
+TEST(EmbeddingTable, NarrowRowsTakeHalfTheMemory) {
+  TableSpec spec = Sparse(64, OptimizerKind::kSgd);
+  EmbeddingTable wide(spec, 1);
+  spec.dtype = FloatType::kBfloat16;
+  EmbeddingTable narrow(spec, 1);
+  for (Key key = 0; key < 200000; ++key) Touch(wide, key), Touch(narrow, key);
+  const auto per_row = [](const EmbeddingTable& table) {
+    return static_cast<double>(table.memory_bytes() - table.index_bytes()) /
+           static_cast<double>(table.size());
+  };
+  std::printf("bytes a row: float32 %.1f, bfloat16 %.1f, and %.1f of index\n", per_row(wide), per_row(narrow),
+              static_cast<double>(narrow.index_bytes()) / 200000);
+  EXPECT_NEAR(per_row(narrow), per_row(wide) / 2, 12);
 }
 
 // The index is promised to cost about 15 bytes a row, and growth to be local.

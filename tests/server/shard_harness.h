@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "server/shard.h"
+#include "tests/support/rows_of.h"
 
 namespace cohort {
 
@@ -147,23 +148,15 @@ class ShardHarness {
   }
   // The weights and state of a row; empty if there is none.
   std::vector<float> Row(TableId table, Key key) const {
-    std::vector<RowRef> rows;
-    shard->table(table)->SortedRows(&rows);
-    for (const RowRef& row : rows) {
-      if (row.key == key) return {row.row, row.row + shard->table(table)->optimizer().row_floats()};
-    }
-    return {};
+    const auto rows = AllRowsOf(*shard->table(table));
+    const auto row = rows.find(key);
+    return row == rows.end() ? std::vector<float>() : row->second;
   }
   // All rows of all tables.
   std::map<std::pair<TableId, Key>, std::vector<float>> Rows() const {
     std::map<std::pair<TableId, Key>, std::vector<float>> all;
-    std::vector<RowRef> rows;
     for (const TableSpec& spec : welcome.tables) {
-      const EmbeddingTable* table = shard->table(spec.id);
-      table->SortedRows(&rows);
-      for (const RowRef& row : rows) {
-        all[{spec.id, row.key}].assign(row.row, row.row + table->optimizer().row_floats());
-      }
+      for (const auto& [key, row] : AllRowsOf(*shard->table(spec.id))) all[{spec.id, key}] = row;
     }
     return all;
   }

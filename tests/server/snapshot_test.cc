@@ -14,6 +14,7 @@
 #include "common/random.h"
 #include "common/slot_map.h"
 #include "tests/server/shard_harness.h"
+#include "tests/support/rows_of.h"
 
 namespace cohort {
 namespace {
@@ -64,13 +65,9 @@ struct ShardTables {
 using State = std::map<std::pair<TableId, Key>, std::vector<float>>;
 
 void Collect(const ShardTables& shard, State* state) {
-  std::vector<RowRef> rows;
   for (const EmbeddingTable* table : shard.raw) {
-    table->SortedRows(&rows);
-    for (const RowRef& row : rows) {
-      auto [it, fresh] =
-          state->try_emplace({table->spec().id, row.key}, row.row, row.row + table->optimizer().row_floats());
-      EXPECT_TRUE(fresh) << "a row at two shards";
+    for (const auto& [key, row] : AllRowsOf(*table)) {
+      EXPECT_TRUE(state->try_emplace({table->spec().id, key}, row).second) << "a row at two shards";
     }
   }
 }
@@ -242,13 +239,8 @@ TEST_F(SnapshotTest, ShardsStartFromAModel) {
     stamp.run_id = kTestRun;
     shard.OnMessage(stamp, welcome, TimePoint{}, out);
     ASSERT_TRUE(shard.failure().ok()) << shard.failure().text();
-    std::vector<RowRef> rows;
     for (const TableSpec& spec : tables) {
-      shard.table(spec.id)->SortedRows(&rows);
-      for (const RowRef& row : rows) {
-        restored[{spec.id, row.key}].assign(row.row,
-                                            row.row + shard.table(spec.id)->optimizer().row_floats());
-      }
+      for (const auto& [key, row] : AllRowsOf(*shard.table(spec.id))) restored[{spec.id, key}] = row;
     }
   }
   EXPECT_EQ(restored, expected);

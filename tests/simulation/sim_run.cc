@@ -12,6 +12,7 @@
 #include "scheduler/coordinator.h"
 #include "server/shard.h"
 #include "tests/simulation/sim_worker.h"
+#include "tests/support/rows_of.h"
 #include "tests/support/workload.h"
 
 namespace cohort {
@@ -52,7 +53,8 @@ struct Shape {
            std::to_string(epochs) + " epochs of " + std::to_string(plan.train_rows) + " rows in batches of " +
            std::to_string(plan.batch_size) + ", credit " + std::to_string(credit_bytes) + ", request_rows " +
            std::to_string(request_rows) + ", " +
-           OptimizerName(plan.workload.Table(kEmbeddingTable).optimizer.kind) + DescribePolicy();
+           OptimizerName(plan.workload.Table(kEmbeddingTable).optimizer.kind) + ", " +
+           FloatTypeName(plan.workload.Table(kEmbeddingTable).dtype) + DescribePolicy();
   }
 };
 
@@ -122,6 +124,10 @@ Shape DrawShape(std::uint64_t seed, Scenario scenario) {
   }
   workload.tables = {dense, sparse};
   if (scenario == Scenario::kPolicies) DrawPolicies(seed, &shape);
+  if (scenario == Scenario::kNarrow) {
+    if (bsp) workload.whole = false;  // every bit tells
+    workload.tables[kEmbeddingTable].dtype = seed % 2 == 0 ? FloatType::kBfloat16 : FloatType::kFloat16;
+  }
 
   shape.credit_bytes = Pick(random, {300ull, 2000ull, 20000ull, 1ull << 20});
   shape.request_rows = Pick(random, {3u, 20u, 100u, 4096u});
@@ -215,8 +221,8 @@ std::string Difference(const PlainTables& expected, const PlainTables& found) {
   return {};
 }
 
-// What must hold of rows under a policy whatever the order of arrival. `all` is the model that keeps every row.
-std::string PolicyBroken(const SimPlan& plan, const PlainTables& all, const PlainTables& found) {
+// What must hold of rows under a policy, or of 16-bit weights, whatever the order of arrival. `all` is the model that keeps every row.
+std::string OptionBroken(const SimPlan& plan, const PlainTables& all, const PlainTables& found) {
   const TableSpec& spec = plan.workload.Table(kEmbeddingTable);
   std::map<int, std::uint64_t> rows_of_slot;
   if (found.contains(kEmbeddingTable)) {
@@ -231,17 +237,15 @@ std::string PolicyBroken(const SimPlan& plan, const PlainTables& all, const Plai
       return "slot " + std::to_string(slot) + " holds " + std::to_string(rows) +
              " rows, more than its budget";
   }
+  if (!spec.policy.Any() && found.at(kEmbeddingTable).size() != all.at(kEmbeddingTable).size())
+    return "rows are missing";
   return Difference({{kDenseTable, all.at(kDenseTable)}}, {{kDenseTable, found.at(kDenseTable)}});
 }
 
 PlainTables RowsOf(const EmbeddingTable& table) {
   PlainTables out;
-  std::vector<RowRef> rows;
-  table.SortedRows(&rows);
-  for (const RowRef& row : rows) {
-    out[table.spec().id][RingPosition(table.spec(), row.key)] = {
-        row.key, std::vector<float>(row.row, row.row + table.optimizer().row_floats())};
-  }
+  for (const auto& [key, row] : AllRowsOf(table))
+    out[table.spec().id][RingPosition(table.spec(), key)] = {key, row};
   return out;
 }
 
@@ -406,8 +410,9 @@ SimOutcome Simulate(std::uint64_t seed, PlantedBug bug, bool trace, Scenario sce
 
   Markers markers(plan);
   const TableSpec& embedding = plan.workload.Table(kEmbeddingTable);
-  // Outside bsp, which keys are admitted depends on the order in which pushes arrive.
-  const bool exact = !embedding.policy.Any() || plan.consistency == Consistency::kBsp;
+  // Outside bsp, which keys are admitted, and what is rounded, depends on the order in which pushes arrive.
+  const bool exact = (!embedding.policy.Any() && embedding.dtype == FloatType::kFloat32) ||
+                     plan.consistency == Consistency::kBsp;
   SimPlan expected_of = plan;
   if (!exact) expected_of.workload.tables[kEmbeddingTable].policy = {};  // every row that was ever pushed
   PlainModel reference(expected_of.workload);
@@ -504,7 +509,7 @@ SimOutcome Simulate(std::uint64_t seed, PlantedBug bug, bool trace, Scenario sce
       }
     }
     if (!exact) {
-      if (auto wrong = PolicyBroken(plan, expected.back(), found); !wrong.empty()) violated(wrong);
+      if (auto wrong = OptionBroken(plan, expected.back(), found); !wrong.empty()) violated(wrong);
     }
     PlainTables final_rows = expected.back();
     AddMarkers(plan, markers, &final_rows);

@@ -5,7 +5,7 @@
 //  - every acknowledged push counts exactly once: with whole-number gradients and plain SGD at rate 1 the model is the
 //    exact sum, in every consistency, after every epoch and in every snapshot;
 //  - bsp equals the single-process reference (workload.h) bit for bit, optimizer state included;
-//  - with policies, the same in bsp; else no row is kept or made that a policy rules out, and the dense table is exact;
+//  - with policies or 16-bit weights, the same in bsp; else no row is kept or made that a policy rules out, and the dense table is exact;
 //  - no pull shows less than its consistency demands, nor more than was pushed (Markers);
 //  - scoring hands over every row once, in order, with the reference's predictions;
 //  - the run ends well before its virtual deadline, and no damaged frame or ghost changes anything.
@@ -40,6 +40,7 @@ struct SimOutcome {
 enum class Scenario : std::uint8_t {
   kPlain,
   kPolicies,  // rows are admitted and evicted
+  kNarrow,    // rows of 16-bit weights
 };
 
 SimOutcome Simulate(std::uint64_t seed, PlantedBug bug = PlantedBug::kNone, bool trace = false,

@@ -26,7 +26,8 @@ GradientRows ToRows(const PlainRows& plain) {
 }  // namespace
 
 Markers::Markers(const SimPlan& plan) : plan_(plan) {
-  if (!plan.workload.whole || plan.workload.Table(kEmbeddingTable).policy.Any()) return;
+  const TableSpec& spec = plan.workload.Table(kEmbeddingTable);
+  if (!plan.workload.whole || spec.policy.Any() || spec.dtype != FloatType::kFloat32) return;
   owners_.resize(plan.consistency == Consistency::kBsp ? plan.slices : plan.workers);
   for (std::uint32_t owner = 0; owner < owners_.size(); ++owner) {
     for (Key key : KeysOfOwner(owner)) all_.push_back(key);

@@ -118,6 +118,12 @@ TEST(Simulation, PoliciesOfRowsDecideTheSameUnderEveryFault) {
   ExpectInvariants(Scenario::kPolicies, FromEnvironment("COHORT_SIM_SEEDS", 500) / 3, 150, kDecided);
 }
 
+TEST(Simulation, NarrowRowsRoundTheSameUnderEveryFault) {
+  constexpr const char* kMet[] = {"fault: lost",        "fault: repeated",      "shard: push_duplicate",
+                                  "shard: pull_parked", "shard: clock_applied", "shard: push_applied"};
+  ExpectInvariants(Scenario::kNarrow, FromEnvironment("COHORT_SIM_SEEDS", 500) / 3, 150, kMet);
+}
+
 // A bug of ours must not get past the invariants.
 void ExpectFound(PlantedBug bug, const char* name) {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {

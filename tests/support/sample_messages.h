@@ -36,6 +36,7 @@ inline std::vector<Message> SampleMessages() {
   sparse.name = "embeddings";
   sparse.dim = 2;
   sparse.init = {{0, 0.0f, 0.05f}};
+  sparse.dtype = FloatType::kFloat16;
   sparse.policy.admit = Admission::kCount;
   sparse.policy.evict_idle_clocks = 100;
   Welcome welcome{.request_id = 11,

@@ -16,6 +16,7 @@
 #include "common/types.h"
 #include "server/optimizer.h"
 #include "tests/support/plain_policy.h"
+#include "tests/support/plain_rounding.h"
 
 namespace cohort {
 
@@ -147,7 +148,9 @@ class PlainModel {
       const bool policy = workload_.tables[table].policy.Any();
       for (const auto& [position, row] : rows) {
         if (policy && !policies_[table].Update(row.key, row.count, clock)) continue;
-        optimizers_[table].Step(row.values.data(), RowOf(table, row.key).data());
+        std::vector<float>& weights = RowOf(table, row.key);
+        optimizers_[table].Step(row.values.data(), weights.data());
+        RoundPlainly(workload_.tables[table], workload_.seed, clock, row.key, weights.data());
       }
       if (!policy) continue;
       for (Key key : policies_[table].EndClock(clock))

@@ -17,6 +17,8 @@
 #include "server/optimizer.h"
 #include "server/shard.h"
 #include "tests/support/plain_policy.h"
+#include "tests/support/plain_rounding.h"
+#include "tests/support/rows_of.h"
 #include "tests/support/subprocess.h"
 #include "worker/batch_reader.h"
 #include "worker/model/model.h"
@@ -90,14 +92,8 @@ class InProcessCluster {
     for (const auto& shard : shards_) {
       for (const TableSpec& spec : plan_.tables) {
         const EmbeddingTable* table = shard->table(spec.id);
-        std::vector<RowRef> refs;
-        table->SortedRows(&refs);
-        for (const RowRef& ref : refs) {
-          const bool fresh =
-              rows.emplace(std::pair(spec.id, ref.key),
-                           std::vector<float>(ref.row, ref.row + table->optimizer().row_floats()))
-                  .second;
-          EXPECT_TRUE(fresh) << "two shards hold key " << ref.key;
+        for (const auto& [key, row] : AllRowsOf(*table)) {
+          EXPECT_TRUE(rows.emplace(std::pair(spec.id, key), row).second) << "two shards hold key " << key;
         }
       }
     }
@@ -364,6 +360,7 @@ Rows TrainPlainly(const RunConfig& config, const ModelSpec& spec, Decisions* dec
           if (tables[table].policy.Any() && !policy.Update(key, occurrences[key], clock)) continue;
           std::vector<float> row = row_of(table, key);
           optimizer.Step(gradient.data(), row.data());
+          RoundPlainly(tables[table], config.seed, clock, key, row.data());
           rows[{table, key}] = row;
         }
       }
@@ -432,6 +429,26 @@ TEST(Training, PoliciesDecideTheSameForAnyNumberOfWorkersAndShards) {
       ExpectSameBits(cluster.Rows(), expected);
       EXPECT_EQ(cluster.Count(ShardEvent::kNotAdmitted), decisions[0]);
       EXPECT_EQ(cluster.Count(ShardEvent::kEvictedIdle), decisions[1]);
+    }
+  }
+}
+
+TEST(Training, NarrowRowsRoundTheSameForAnyNumberOfWorkersAndShards) {
+  TemporaryFolder folder;
+  const DatasetInfo info = MakeDataset(folder / "d.h5", 1100);
+  RunConfig config = MakeConfig(folder / "d.h5");
+  const ModelSpec wide_spec = BuildModelSpec(config, info).value();
+  const Rows wide = TrainPlainly(config, wide_spec);
+  for (const FloatType dtype : {FloatType::kBfloat16, FloatType::kFloat16}) {
+    config.embedding.dtype = dtype;
+    const ModelSpec spec = BuildModelSpec(config, info).value();
+    const Rows expected = TrainPlainly(config, spec);
+    EXPECT_NE(expected, wide);
+    for (const auto& [shards, workers] : {std::pair(1u, 1u), std::pair(2u, 3u), std::pair(3u, 8u)}) {
+      InProcessCluster cluster(MakePlan(config, spec, shards, workers), nullptr);
+      const Status status = cluster.Run();
+      ASSERT_TRUE(status.ok()) << status.text();
+      ExpectSameBits(cluster.Rows(), expected);
     }
   }
 }

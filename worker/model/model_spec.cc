@@ -116,6 +116,7 @@ std::vector<TableSpec> TablesOf(const ModelSpec& spec, const RunConfig& config) 
   embedding.optimizer = config.embedding_optimizer;
   embedding.init = {{0, 0.0f, spec.config.embedding_init}};
   embedding.policy = config.embedding.policy;
+  embedding.dtype = config.embedding.dtype;
   return {dense, embedding};
 }
 
