@@ -246,5 +246,52 @@ TEST_F(SnapshotTest, ShardsStartFromAModel) {
   EXPECT_EQ(restored, expected);
 }
 
+// 16-bit weights are floats in a model, exactly, and come back as they were; into another dtype they do not.
+TEST_F(SnapshotTest, NarrowRowsComeBackAsTheyWere) {
+  for (const FloatType dtype : {FloatType::kBfloat16, FloatType::kFloat16}) {
+    TableSpec spec;
+    spec.id = 1;
+    spec.name = "narrow";
+    spec.dim = 5;
+    spec.dtype = dtype;
+    spec.optimizer.kind = OptimizerKind::kAdagrad;
+    spec.init = {{0, 0.0f, 0.5f}};
+    EmbeddingTable table(spec, 5);
+    for (Key key = 0; key < 3000; ++key) {
+      const std::uint64_t position = RingPosition(spec, key);
+      float* row = nullptr;
+      table.FindOrCreate({&key, 1}, {&position, 1}, {&row, 1});
+    }
+    Hdf5SnapshotStore store;
+    const std::string directory = directory_ + "/" + FloatTypeName(dtype);
+    fs::create_directories(directory);
+    const EmbeddingTable* view[] = {&table};
+    const SnapshotDone done = store.Write(directory, 0, view);
+    ASSERT_EQ(done.error, "");
+    ModelManifest manifest;
+    manifest.tables = {spec};
+    manifest.parts = {{done.file, done.bytes, done.checksum, done.rows}};
+    manifest.hash = Hash128{done.hash_low, done.hash_high};
+    manifest.dataset_info = "{}";
+    ASSERT_TRUE(WriteModelManifest(directory, manifest).ok());
+    const auto verified = VerifyModel(directory);
+    ASSERT_TRUE(verified) << verified.error().text();
+    EXPECT_EQ(verified->tables[0].dtype, dtype);
+
+    EmbeddingTable loaded(spec, 5);
+    EmbeddingTable* into[] = {&loaded};
+    const Status status = store.Load(directory, OwnedGroups().set(), into);
+    ASSERT_TRUE(status.ok()) << status.text();
+    EXPECT_EQ(AllRowsOf(loaded), AllRowsOf(table));
+    TableSpec wide_spec = spec;
+    wide_spec.dtype = FloatType::kFloat32;
+    EmbeddingTable wide(wide_spec, 5);
+    into[0] = &wide;
+    const Status refused = store.Load(directory, OwnedGroups().set(), into);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_NE(refused.text().find("float32"), std::string::npos) << refused.text();
+  }
+}
+
 }  // namespace
 }  // namespace cohort
