@@ -257,11 +257,7 @@ TEST_F(SnapshotTest, NarrowRowsComeBackAsTheyWere) {
     spec.optimizer.kind = OptimizerKind::kAdagrad;
     spec.init = {{0, 0.0f, 0.5f}};
     EmbeddingTable table(spec, 5);
-    for (Key key = 0; key < 3000; ++key) {
-      const std::uint64_t position = RingPosition(spec, key);
-      float* row = nullptr;
-      table.FindOrCreate({&key, 1}, {&position, 1}, {&row, 1});
-    }
+    for (Key key = 0; key < 3000; ++key) table.FindOrCreate(key, RingPosition(spec, key));
     Hdf5SnapshotStore store;
     const std::string directory = directory_ + "/" + FloatTypeName(dtype);
     fs::create_directories(directory);
