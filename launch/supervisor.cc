@@ -30,6 +30,7 @@ namespace {
 
 constexpr int kPollMilliseconds = 50;
 constexpr Duration kProgressInterval = std::chrono::milliseconds(500);
+constexpr int kUnseen = 4;  // times as long as for a child that was seen to go, for one that never was
 constexpr std::size_t kTailLines = 15;
 constexpr std::size_t kMaxLineBytes = 1u << 16;
 constexpr std::size_t kMaxMetricsTail = 1u << 20;
@@ -194,9 +195,14 @@ class Run {
       return {ErrorCode::kTimeout,
               options_.command[0] + " did not start the scheduler within " + Seconds(options_.startup)};
     }
-    if (lost_at_ != kNever && now >= lost_at_ + options_.bereaved) {
+    if (lost_at_ != kNever && lost_.pid != 0 && now >= lost_at_ + options_.bereaved) {
       return {ErrorCode::kUnavailable,
               lost_.name + " (pid " + std::to_string(lost_.pid) + ") died during start-up"};
+    }
+    if (lost_at_ != kNever && now >= lost_at_ + kUnseen * options_.bereaved) {
+      return {ErrorCode::kUnavailable, options_.command[0] + " runs " + std::to_string(children_.size()) +
+                                           " of " + std::to_string(expected_) +
+                                           " processes: the others died at once, or were never started"};
     }
     if (metrics_bytes_ > 0 && now >= changed_ + options_.silence) {
       return {ErrorCode::kTimeout, "the scheduler has been silent for " + Seconds(now - changed_)};
@@ -217,7 +223,9 @@ class Run {
     }
     if (alive.size() >= expected_) {
       lost_at_ = kNever;
-    } else if (lost_at_ == kNever) {
+      lost_ = {};
+    } else if (lost_at_ == kNever ||
+               alive.size() > children_.size()) {  // on a busy machine they come one by one
       lost_at_ = now;
     }
     if (!alive.empty()) children_ = std::move(alive);

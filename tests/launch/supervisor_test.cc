@@ -108,6 +108,16 @@ TEST_F(SupervisorTest, AProcessThatDiesDuringStartUpIsNamed) {
   EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(5));
 }
 
+TEST_F(SupervisorTest, ProcessesThatNeverWereSeenAreWaitedForLonger) {
+  SupervisorOptions options = Options(Killed() + "sleep 60 & sleep 60 & wait");
+  options.bereaved = milliseconds(500);
+  options.startup = std::chrono::seconds(30);
+  options.children = 3;
+  const auto before = std::chrono::steady_clock::now();
+  EXPECT_THAT(Supervise(options).text(), HasSubstr("sh runs 2 of 3 processes"));
+  EXPECT_GT(std::chrono::steady_clock::now() - before, milliseconds(4 * 500));
+}
+
 TEST_F(SupervisorTest, ASilentSchedulerEndsAtItsLimitEvenIfNobodyListensToSigterm) {
   const std::string line =
       R"({"kind":"train","split":"train","epoch":0,"phase_rows":10,"phase_samples":5,"samples_per_second":1000,"loss":{}})";
