@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "tests/end_to_end/shop_run.h"
+#include "tests/support/slowdown.h"
 
 namespace cohort::testing {
 namespace {
@@ -16,6 +17,9 @@ std::string DataDir(const std::string& name) {
   return folder == nullptr ? "" : std::string(folder) + "/" + name;
 }
 
+// Under a sanitizer a step takes longer, and a worker is silent for longer.
+std::string Patience() { return "cluster.dead_after_seconds=" + std::to_string(5 * kSlowdown); }
+
 // Prepares an example's data and trains its run file with `settings`; the result.
 json RunExample(const TemporaryFolder& folder, const std::string& example, const std::string& data,
                 std::vector<std::string> settings) {
@@ -24,8 +28,9 @@ json RunExample(const TemporaryFolder& folder, const std::string& example, const
       {Program(), "prepare", source + "/schema.toml", "--data-dir", data, "--out", folder / "data.h5"},
       std::chrono::seconds(120));
   EXPECT_EQ(prepared.exit_code, 0) << prepared.all();
-  std::vector<std::string> command = {Program(),      "train", source + "/run.toml",          "--out",
-                                      folder / "run", "--set", "data=" + (folder / "data.h5")};
+  std::vector<std::string> command = {Program(),      "train", source + "/run.toml",           "--out",
+                                      folder / "run", "--set", "data=" + (folder / "data.h5"), "--set",
+                                      Patience()};
   for (const std::string& setting : settings) command.insert(command.end(), {"--set", setting});
   const Outcome trained = RunProgram(command, std::chrono::seconds(300));
   EXPECT_EQ(trained.exit_code, 0) << trained.all();
@@ -44,7 +49,7 @@ TEST(RealData, CensusLearnsBothTasksInOneEpoch) {
   EXPECT_GT(result["tasks"]["never_married"]["test"]["auc"].get<double>(), 0.990);
   // Scoring gives what evaluation judged.
   const Outcome scored = RunProgram({Program(), "score", folder / "run", "--data", folder / "data.h5",
-                                     "--split", "test", "--out", folder / "scores.csv"});
+                                     "--split", "test", "--out", folder / "scores.csv", "--set", Patience()});
   ASSERT_EQ(scored.exit_code, 0) << scored.all();
   const std::string csv = ReadFile(folder / "scores.csv");
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 49881 + 1);
