@@ -215,8 +215,8 @@ inline void EmbeddingTable::PrefetchEntries(const Entry* home) {
   __builtin_prefetch(reinterpret_cast<const char*>(home + kProbe) - 1);
 }
 
-// Fetching nothing is allowed.
 inline void EmbeddingTable::PrefetchRow(const float* row) const {
+  if (row == nullptr) return;
   for (std::size_t line = 0; line < row_lines_; ++line) __builtin_prefetch(row + line * kLineFloats);
 }
 
