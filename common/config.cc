@@ -371,6 +371,15 @@ std::vector<Option> BuildOptions() {
                     COHORT_FIELD(cluster.slow_worker)));
   o.push_back(Real("cluster.slow_factor", 1, 1000, false, "", "times the slow worker takes for its computing",
                    COHORT_FIELD(cluster.slow_factor)));
+
+  o.push_back(Choice(
+      "wire.push_rows", {"keys", "positions"},
+      "how a push names its rows: by keys, or by their positions in its own pull",
+      [](RunConfig& c, std::size_t i) { c.wire.push_rows = static_cast<PushRowNames>(i); },
+      [](const RunConfig& c) { return static_cast<std::size_t>(c.wire.push_rows); }));
+  o.push_back(Whole("wire.kept_pull_bytes", 0, std::int64_t{1} << 40, "bytes",
+                    "positions: of a shard, for the row lists of pulls; beyond it the oldest pushes go by keys",
+                    COHORT_FIELD(wire.kept_pull_bytes)));
   return o;
 }
 
@@ -441,8 +450,8 @@ class Reader {
  private:
   static bool IsSection(const std::string& name) {
     static const std::set<std::string> sections = {
-        "model",           "train", "embedding", "optimizer", "optimizer.embedding",
-        "optimizer.dense", "task",  "cluster"};
+          "model",           "train", "embedding", "optimizer", "optimizer.embedding",
+          "optimizer.dense", "task",  "cluster",   "wire"};
     return sections.contains(name);
   }
   static const Option* Find(const std::vector<Option>& options, const std::string& name) {
@@ -482,7 +491,8 @@ class Reader {
     std::vector<std::string> names;
     for (const Option& option : options) names.push_back(option.name);
     for (const char* section :
-         {"model", "train", "embedding", "optimizer", "optimizer.embedding", "optimizer.dense", "cluster"}) {
+         {"model", "train", "embedding", "optimizer", "optimizer.embedding", "optimizer.dense", "cluster",
+          "wire"}) {
       names.push_back(section);
     }
     std::string nearest = NearestOf(name, names);

@@ -18,9 +18,10 @@ namespace cohort {
 struct ModelConfig {
   std::string kind = "mmoe";  // single | shared_bottom | mmoe
   std::uint32_t embedding_dim = 16;
-  float embedding_init = 0.05f;                  // rows start uniform in [-x, x)
-  std::uint32_t experts = 4;                     // mmoe
-  std::vector<std::uint32_t> expert_layers = {128, 64};  // also the shared bottom, and the bottom of each single network
+  float embedding_init = 0.05f;  // rows start uniform in [-x, x)
+  std::uint32_t experts = 4;     // mmoe
+  std::vector<std::uint32_t> expert_layers = {
+      128, 64};  // also the shared bottom, and the bottom of each single network
   std::vector<std::uint32_t> tower_layers = {64, 32};
 };
 
@@ -29,15 +30,15 @@ struct TrainConfig {
   std::uint32_t batch_size = 1024;  // global, divided among the workers
   std::uint32_t slices = 8;         // power of two, <= 64 (DESIGN 2.2)
   Consistency consistency = Consistency::kBsp;
-  std::uint32_t staleness = 4;      // ssp only, clocks
+  std::uint32_t staleness = 4;         // ssp only, clocks
   std::uint32_t shuffle_rows = 65536;  // rows shuffled together; bounds a worker's memory
-  bool evaluate_train = true;       // metrics of the train split at the end
-  bool evaluate_each_epoch = true;  // metrics of the valid split after every epoch
+  bool evaluate_train = true;          // metrics of the train split at the end
+  bool evaluate_each_epoch = true;     // metrics of the valid split after every epoch
 };
 
 struct TaskConfig {
   float weight = 1.0f;
-  float l2 = 0.0f;   // lambda of the task's own weights (DESIGN 5)
+  float l2 = 0.0f;      // lambda of the task's own weights (DESIGN 5)
   bool enabled = true;  // false: the task is left out of the model
 };
 
@@ -45,14 +46,14 @@ struct ClusterConfig {
   std::uint32_t servers = 2;
   std::uint32_t shards_per_server = 1;
   std::uint32_t workers = 2;
-  std::uint32_t replicas = 0;       // only 0 is accepted until replication lands
+  std::uint32_t replicas = 0;  // only 0 is accepted until replication lands
   // Deadlines and limits, in seconds and bytes. Every wait of the system is one of these.
-  double startup_seconds = 60;      // until every process has registered
-  double heartbeat_seconds = 0.5;   // between two heartbeats
-  double dead_after_seconds = 3;    // without a heartbeat
-  double retry_seconds = 1;         // until a request without reply is sent again
-  double request_seconds = 60;      // until a request without any sign of life from its receiver fails the run
-  double wait_seconds = 600;        // until a pull that is parked behind another worker fails the run
+  double startup_seconds = 60;     // until every process has registered
+  double heartbeat_seconds = 0.5;  // between two heartbeats
+  double dead_after_seconds = 3;   // without a heartbeat
+  double retry_seconds = 1;        // until a request without reply is sent again
+  double request_seconds = 60;     // until a request without any sign of life from its receiver fails the run
+  double wait_seconds = 600;       // until a pull that is parked behind another worker fails the run
   std::uint64_t credit_bytes = 16u << 20;  // outstanding per worker and shard; pulls and pushes have one each
   std::uint32_t request_rows = 4096;       // rows per pull or push message, about
   // An experiment's handicap: worker `slow_worker` takes slow_factor times as long for its computing.
@@ -67,17 +68,27 @@ struct EmbeddingConfig {
   std::string log;  // where rows refused and evicted are listed, a file per shard; absolute after loading; empty: nowhere
 };
 
+// How pushes name their rows.
+enum class PushRowNames : std::uint8_t { kKeys = 0, kPositions = 1 };
+
+// What travels between workers and shards, and how (docs/protocol.md).
+struct WireConfig {
+  PushRowNames push_rows = PushRowNames::kPositions;
+  std::uint64_t kept_pull_bytes = 64u << 20;  // a shard's memory for pulls that pushes may name
+};
+
 struct RunConfig {
-  std::string data;         // DATASET.h5, relative to the file that names it; absolute after loading
+  std::string data;  // DATASET.h5, relative to the file that names it; absolute after loading
   std::uint64_t seed = 1;
-  bool strict = false;      // any dropped, defaulted, clipped or NaN value is an error
+  bool strict = false;  // any dropped, defaulted, clipped or NaN value is an error
   ModelConfig model;
   TrainConfig train;
   EmbeddingConfig embedding;
-  OptimizerSpec embedding_optimizer;   // default: adagrad 0.05
-  OptimizerSpec dense_optimizer;       // default: adam 0.001
-  std::map<std::string, TaskConfig> tasks;   // by name; a task without an entry has the defaults
+  OptimizerSpec embedding_optimizer;        // default: adagrad 0.05
+  OptimizerSpec dense_optimizer;            // default: adam 0.001
+  std::map<std::string, TaskConfig> tasks;  // by name; a task without an entry has the defaults
   ClusterConfig cluster;
+  WireConfig wire;
 
   RunConfig();
 };
@@ -86,7 +97,8 @@ struct RunConfig {
 // and column (or the override), the nearest known key, the range expected.
 Result<RunConfig> LoadRunConfig(const std::string& path, const std::vector<std::string>& overrides = {});
 // The same from a text; `origin` names it in errors, `directory` is what relative paths are relative to.
-Result<RunConfig> ParseRunConfig(const std::string& text, const std::string& origin, const std::string& directory,
+Result<RunConfig> ParseRunConfig(const std::string& text, const std::string& origin,
+                                 const std::string& directory,
                                  const std::vector<std::string>& overrides = {});
 // A TOML text from which ParseRunConfig gives the same configuration.
 std::string ToToml(const RunConfig& config);

@@ -24,38 +24,48 @@ std::size_t CountUnion(const GradientView& left, const GradientView& right) {
 // Writes rows one after the other.
 struct RowWriter {
   std::uint32_t dim;
-  Key* keys;
+  Key* keys;  // null: none are wanted
   std::uint64_t* positions;
   float* values;
 
+  RowWriter(std::uint32_t d, bool with_keys, std::size_t rows, GradientRows* out) : dim(d) {
+    out->keys.resize(with_keys ? rows : 0);
+    out->positions.resize(rows);
+    out->values.resize(rows * d);
+    keys = with_keys ? out->keys.data() : nullptr;
+    positions = out->positions.data();
+    values = out->values.data();
+  }
   void Copy(const GradientView& from, std::size_t begin, std::size_t n) {
     if (n == 0) return;
-    std::memcpy(keys, from.keys + begin, n * sizeof(Key));
-    std::memcpy(positions, from.positions + begin, n * sizeof(std::uint64_t));
+    Name(from, begin, n);
     std::memcpy(values, from.values + begin * dim, n * dim * sizeof(float));
-    keys += n;
-    positions += n;
     values += n * dim;
   }
 
   void Add(const GradientView& left, std::size_t l, const GradientView& right, std::size_t r, std::size_t n) {
-    std::memcpy(keys, left.keys + l, n * sizeof(Key));
-    std::memcpy(positions, left.positions + l, n * sizeof(std::uint64_t));
+    Name(left, l, n);
     const float* __restrict a = left.values + l * dim;
     const float* __restrict b = right.values + r * dim;
     float* __restrict c = values;
     const std::size_t count = n * dim;
     for (std::size_t i = 0; i < count; ++i) c[i] = a[i] + b[i];
-    keys += n;
-    positions += n;
     values += count;
+  }
+
+ private:
+  void Name(const GradientView& from, std::size_t begin, std::size_t n) {
+    if (keys != nullptr) {
+      std::memcpy(keys, from.keys + begin, n * sizeof(Key));
+      keys += n;
+    }
+    std::memcpy(positions, from.positions + begin, n * sizeof(std::uint64_t));
+    positions += n;
   }
 };
 
 void CopyRows(std::uint32_t dim, const GradientView& from, GradientRows* out) {
-  out->keys.assign(from.keys, from.keys + from.count);
-  out->positions.assign(from.positions, from.positions + from.count);
-  out->values.assign(from.values, from.values + from.count * dim);
+  RowWriter(dim, from.keys != nullptr, from.count, out).Copy(from, 0, from.count);
 }
 
 }  // namespace
@@ -88,11 +98,7 @@ SliceRange SlicesOfNode(std::uint32_t slices, std::uint16_t node) {
 }
 
 void AddRows(std::uint32_t dim, const GradientView& left, const GradientView& right, GradientRows* out) {
-  const std::size_t total = CountUnion(left, right);
-  out->keys.resize(total);
-  out->positions.resize(total);
-  out->values.resize(total * dim);
-  RowWriter writer{dim, out->keys.data(), out->positions.data(), out->values.data()};
+  RowWriter writer(dim, left.keys != nullptr || right.keys != nullptr, CountUnion(left, right), out);
   // Runs of rows, not single rows: dense blocks share all keys, and one loop then adds them all.
   std::size_t l = 0, r = 0;
   while (l < left.count && r < right.count) {

@@ -28,10 +28,11 @@ std::vector<std::uint16_t> MaximalNodes(std::uint32_t slices, std::uint32_t begi
 // The slices below a node.
 SliceRange SlicesOfNode(std::uint32_t slices, std::uint16_t node);
 
-// Rows of gradients: keys ascending by ring position and distinct, values row-major (keys.size() x dim).
+// Rows of gradients, ascending by position and distinct, values row-major (positions.size() x dim). A row is known by its
+// position: on the ring, with its key beside it; or, at a worker, in the batch's list of keys, and then `keys` is empty.
 struct GradientRows {
   std::vector<Key> keys;
-  std::vector<std::uint64_t> positions;  // ring position of each key
+  std::vector<std::uint64_t> positions;
   std::vector<float> values;
   void Clear() { keys.clear(), positions.clear(), values.clear(); }
 };
@@ -40,20 +41,20 @@ struct GradientRows {
 struct GradientView {
   GradientView() = default;
   GradientView(const GradientRows& rows)  // NOLINT: a view is what functions take
-      : count(rows.keys.size()),
-        keys(rows.keys.data()),
+      : count(rows.positions.size()),
+        keys(rows.keys.empty() ? nullptr : rows.keys.data()),
         positions(rows.positions.data()),
         values(rows.values.data()) {}
   GradientView(std::size_t n, const Key* k, const std::uint64_t* p, const float* v)
       : count(n), keys(k), positions(p), values(v) {}
 
   std::size_t count = 0;
-  const Key* keys = nullptr;
+  const Key* keys = nullptr;  // null: rows are known by position alone
   const std::uint64_t* positions = nullptr;
   const float* values = nullptr;  // count x dim
 };
 
-// out = left + right by key; a key on one side only is copied. `out` is replaced; its memory is reused. It
+// out = left + right by position; a row on one side only is copied. Both sides have keys, or neither. `out` is replaced; its memory is reused. It
 // must not be what a view looks at.
 void AddRows(std::uint32_t dim, const GradientView& left, const GradientView& right, GradientRows* out);
 

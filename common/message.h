@@ -44,6 +44,8 @@ struct PullRequest {
   TableId table = 0;
   AbsentRow absent = AbsentRow::kInitial;
   Buffer keys;  // Key[n], ascending by ring position, all of the receiving shard
+  // A push will name its rows by their places in `keys`: remember them. The keys are distinct then.
+  bool keep = false;
 };
 struct PullReply {
   RequestId request_id = 0;
@@ -66,6 +68,9 @@ struct GroupRun {
 };
 // Gradients of one sub-tree of slices (gradient_tree.h) of the worker's batch at `clock`. The push's parts, each
 // counted once, are (worker, clock, table, node, group) for every run.
+//
+// Rows are named by their keys, or by their places in a pull of the same worker, table and clock that was asked to be
+// kept. A shard that has forgotten the pull says so (kUnknownPull); the same push then comes again with keys.
 struct PushRequest {
   RequestId request_id = 0;
   std::uint32_t phase = 0;
@@ -73,10 +78,12 @@ struct PushRequest {
   TableId table = 0;
   std::uint16_t node = 1;  // 1 is the root: the whole batch
   std::uint32_t dim = 0;
-  Buffer runs;    // GroupRun[], ascending group; rows sum to n
-  Buffer keys;    // Key[n], ascending by ring position, distinct
-  Buffer values;  // float[n * dim]
-  Buffer counts;  // uint32[n], how often each key occurred; empty unless the table's policy asks (RowPolicySpec)
+  Buffer runs;         // GroupRun[], ascending group; rows sum to n
+  Buffer keys;         // Key[n], ascending by ring position, distinct; empty when `pull` names the rows
+  Buffer values;       // float[n * dim]
+  Buffer counts;       // uint32[n], how often each key occurred; empty unless the table's policy asks (RowPolicySpec)
+  RequestId pull = 0;  // a PullRequest's id; 0: `keys` names the rows
+  Buffer rows;         // uint32[n], ascending, distinct, of that pull's keys; empty: all of them. Only with `pull`
 };
 struct PushReply {
   RequestId request_id = 0;
@@ -96,15 +103,16 @@ struct CloseReply {
 };
 
 enum class ErrorReason : std::uint8_t {
-  kMalformed = 0,    // sizes or values that cannot be; sending it again is useless
+  kMalformed = 0,  // sizes or values that cannot be; sending it again is useless
   kUnknownTable,
-  kWrongShard,       // a key of a slot that is not mine: refresh the slot map, then send again
+  kWrongShard,  // a key of a slot that is not mine: refresh the slot map, then send again
   kStaleGeneration,
   kStaleIncarnation,
-  kStalePhase,       // of an earlier phase: drop it
-  kFuturePhase,      // of a phase that I have not heard of yet: send again later
-  kNotReady,         // not registered or still loading: send again later
+  kStalePhase,   // of an earlier phase: drop it
+  kFuturePhase,  // of a phase that I have not heard of yet: send again later
+  kNotReady,     // not registered or still loading: send again later
   kWrongRun,
+  kUnknownPull,  // a push names rows by a pull that I do not know: send it again with keys
 };
 struct ErrorReply {
   RequestId request_id = 0;
@@ -116,16 +124,16 @@ struct ErrorReply {
 
 struct Register {
   RequestId request_id = 0;
-  std::uint32_t server = 0;     // a shard's server process
-  std::string endpoint;         // where a shard listens; empty for workers
+  std::uint32_t server = 0;  // a shard's server process
+  std::string endpoint;      // where a shard listens; empty for workers
   std::string host;
   std::uint64_t pid = 0;
-  std::string kernels;          // "avx2" | "avx512": what this host can run
+  std::string kernels;  // "avx2" | "avx512": what this host can run
 };
 // Not everyone is here yet.
 struct RegisterPending {
   RequestId request_id = 0;
-  std::string waiting_for;      // "shard 1, worker 0"
+  std::string waiting_for;  // "shard 1, worker 0"
 };
 // What a node must know to take part. Sent when all have registered (and again to whoever asks again).
 struct Welcome {
@@ -139,9 +147,9 @@ struct Welcome {
   SlotMap slot_map;
   std::vector<std::string> shard_endpoints;  // by shard index
   std::vector<TableSpec> tables;
-  std::string run_config;     // the resolved run configuration, so that all roles work from one text (config.h)
-  std::string model_path;     // a model to load before taking part; empty: start from initial values
-  std::string kernels;        // the lowest common path, to be used by all
+  std::string run_config;  // the resolved run configuration, so that all roles work from one text (config.h)
+  std::string model_path;  // a model to load before taking part; empty: start from initial values
+  std::string kernels;     // the lowest common path, to be used by all
 };
 
 // Cumulative since the process started, so that a lost heartbeat loses nothing.
@@ -158,24 +166,26 @@ struct Counters {
   std::uint64_t pulls_served = 0;         // shard: rows
   std::uint64_t pulls_parked = 0;         // shard: requests
   std::uint64_t retries = 0;              // requests sent again
-  std::uint64_t absent_rows = 0;          // pulled rows without an entry, in evaluation and scoring: defaulted
-  std::uint64_t bad_frames = 0;           // frames refused
-  std::uint64_t nan_gradients = 0;        // shard: values refused
-  std::uint64_t clipped_weights = 0;      // shard: values too large for the table's dtype
-  std::uint64_t not_admitted = 0;         // shard: gradients dropped, one a row, because their keys have no row
-  std::uint64_t evicted_idle = 0;         // shard: rows
-  std::uint64_t evicted_memory = 0;       // shard: rows
-  std::uint64_t queue_depth = 0;          // shard: parked pulls and pushes; worker: outstanding requests
-  std::uint64_t memory_bytes = 0;         // resident
+  std::uint64_t absent_rows = 0;      // pulled rows without an entry, in evaluation and scoring: defaulted
+  std::uint64_t bad_frames = 0;       // frames refused
+  std::uint64_t nan_gradients = 0;    // shard: values refused
+  std::uint64_t clipped_weights = 0;  // shard: values too large for the table's dtype
+  std::uint64_t not_admitted = 0;     // shard: gradients dropped, one a row, because their keys have no row
+  std::uint64_t evicted_idle = 0;     // shard: rows
+  std::uint64_t evicted_memory = 0;   // shard: rows
+  std::uint64_t pulls_forgotten = 0;  // shard: kept pulls let go for want of room
+  std::uint64_t queue_depth = 0;      // shard: parked pulls and pushes; worker: outstanding requests
+  std::uint64_t memory_bytes = 0;     // resident
   std::uint64_t peak_memory_bytes = 0;
-  double busy_seconds = 0;                // CPU time
-  std::vector<double> step_seconds;       // worker: see worker/trainer.h, StepPart
+  double busy_seconds = 0;           // CPU time
+  std::vector<double> step_seconds;  // worker: see worker/trainer.h, StepPart
 
   template <class Archive>
   void serialize(Archive& archive) {
     archive(clock, samples, loss_sum, loss_weight, rows, bytes_received, bytes_sent, pushes_acknowledged,
-            pushes_duplicated, pulls_served, pulls_parked, retries, absent_rows, bad_frames, nan_gradients, clipped_weights, not_admitted,
-            evicted_idle, evicted_memory, queue_depth, memory_bytes, peak_memory_bytes, busy_seconds, step_seconds);
+            pushes_duplicated, pulls_served, pulls_parked, retries, absent_rows, bad_frames, nan_gradients,
+            clipped_weights, not_admitted, evicted_idle, evicted_memory, pulls_forgotten, queue_depth,
+            memory_bytes, peak_memory_bytes, busy_seconds, step_seconds);
   }
 };
 struct Heartbeat {
@@ -198,7 +208,7 @@ struct PhaseOrder {
   std::uint32_t epoch = 0;
   Split split = Split::kTrain;
   Clock first_clock = 0;
-  std::string reason;       // kStop: empty when all is well, else why the run ends
+  std::string reason;  // kStop: empty when all is well, else why the run ends
 };
 struct PhaseReply {
   RequestId request_id = 0;
@@ -207,8 +217,8 @@ struct PhaseReply {
 struct PhaseDone {
   RequestId request_id = 0;
   std::uint32_t phase = 0;
-  Clock next_clock = 0;     // the first clock it has not used
-  Counters counters;        // final for the phase
+  Clock next_clock = 0;  // the first clock it has not used
+  Counters counters;     // final for the phase
 };
 
 // A lease of blocks of a split (dataset.h), in the order of the phase's epoch: batches of `batch_rows` from
@@ -220,7 +230,7 @@ struct LeaseRequest {
 };
 struct LeaseReply {
   RequestId request_id = 0;
-  bool granted = false;     // false: the phase has no more data
+  bool granted = false;  // false: the phase has no more data
   std::uint64_t lease = 0;
   std::uint64_t first_block = 0;
   std::uint64_t block_count = 0;
@@ -245,16 +255,16 @@ struct ScoreBlock {
 
 struct SnapshotOrder {
   RequestId request_id = 0;
-  std::string directory;    // exists
+  std::string directory;  // exists
 };
 struct SnapshotDone {
   RequestId request_id = 0;
-  std::string error;        // empty when written
-  std::string file;         // name within the directory
+  std::string error;  // empty when written
+  std::string file;   // name within the directory
   std::uint64_t bytes = 0;
-  std::uint64_t checksum = 0;      // XXH3-64 of the file
+  std::uint64_t checksum = 0;  // XXH3-64 of the file
   std::uint64_t rows = 0;
-  std::uint64_t hash_low = 0;      // sum of row hashes mod 2^128 (server/snapshot.h)
+  std::uint64_t hash_low = 0;  // sum of row hashes mod 2^128 (server/snapshot.h)
   std::uint64_t hash_high = 0;
 };
 
@@ -267,9 +277,10 @@ struct Ack {
   RequestId request_id = 0;
 };
 
-using Message = std::variant<PullRequest, PullReply, PullParked, PushRequest, PushReply, CloseRequest, CloseReply, ErrorReply,
-                             Register, RegisterPending, Welcome, Heartbeat, HeartbeatReply, PhaseOrder, PhaseReply,
-                             PhaseDone, LeaseRequest, LeaseReply, ScoreBlock, SnapshotOrder, SnapshotDone, Failure, Ack>;
+using Message = std::variant<PullRequest, PullReply, PullParked, PushRequest, PushReply, CloseRequest,
+                             CloseReply, ErrorReply, Register, RegisterPending, Welcome, Heartbeat,
+                             HeartbeatReply, PhaseOrder, PhaseReply, PhaseDone, LeaseRequest, LeaseReply,
+                             ScoreBlock, SnapshotOrder, SnapshotDone, Failure, Ack>;
 
 }  // namespace cohort
 

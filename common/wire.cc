@@ -49,7 +49,7 @@ struct PullRequestBody {
   Clock clock;
   std::uint32_t phase;
   std::uint16_t table;
-  std::uint8_t absent, reserved;
+  std::uint8_t absent, keep;
 };
 struct PullReplyBody {
   RequestId request_id;
@@ -66,6 +66,7 @@ struct PushRequestBody {
   Clock clock;
   std::uint32_t phase, dim;
   std::uint16_t table, node, reserved[2];
+  RequestId pull;
 };
 struct PushReplyBody {
   RequestId request_id;
@@ -85,7 +86,7 @@ struct ScoreBlockBody {
   std::uint32_t phase, rows, prediction_columns, label_columns;
   std::uint8_t last_of_lease, reserved[7];
 };
-static_assert(sizeof(GroupRun) == 8 && sizeof(PushRequestBody) == 32 && sizeof(ScoreBlockBody) == 48);
+static_assert(sizeof(GroupRun) == 8 && sizeof(PushRequestBody) == 40 && sizeof(ScoreBlockBody) == 48);
 
 // ---------------------------------------------------------------- Cereal, bounded
 
@@ -281,17 +282,19 @@ bool Fills(const Buffer& bulk, std::uint64_t rows, std::uint64_t width, std::uin
 // ---------------------------------------------------------------- one Put and one Get per message
 
 void Put(const PullRequest& m, Parts parts) {
-  PutBody(PullRequestBody{m.request_id, m.clock, m.phase, m.table, static_cast<std::uint8_t>(m.absent), 0},
+  PutBody(PullRequestBody{m.request_id, m.clock, m.phase, m.table, static_cast<std::uint8_t>(m.absent),
+                          static_cast<std::uint8_t>(m.keep)},
           parts);
   parts.bulk[0] = m.keys;
 }
 bool Get(const Source& in, PullRequest* m) {
   PullRequestBody body;
   if (!GetBody(in, &body)) return false;
-  if (body.absent > 1 || body.reserved != 0) return in.Wrong("a value out of range");
+  if (body.absent > 1 || body.keep > 1) return in.Wrong("a value out of range");
   if (body.clock < 0) return in.Wrong("a negative clock");
   if (in.bulk[0].size() % sizeof(Key) != 0) return in.Wrong("keys that are not a multiple of 8 bytes");
-  *m = {body.request_id, body.phase, body.clock, body.table, static_cast<AbsentRow>(body.absent), in.bulk[0]};
+  *m = {body.request_id, body.phase,    body.clock, body.table, static_cast<AbsentRow>(body.absent),
+        in.bulk[0],      body.keep != 0};
   return true;
 }
 
@@ -324,9 +327,9 @@ bool Get(const Source& in, PullParked* m) {
 }
 
 void Put(const PushRequest& m, Parts parts) {
-  PutBody(PushRequestBody{m.request_id, m.clock, m.phase, m.dim, m.table, m.node, {}}, parts);
+  PutBody(PushRequestBody{m.request_id, m.clock, m.phase, m.dim, m.table, m.node, {}, m.pull}, parts);
   parts.bulk[0] = m.runs;
-  parts.bulk[1] = m.keys;
+  parts.bulk[1] = m.pull == 0 ? m.keys : m.rows;
   parts.bulk[2] = m.values;
   parts.bulk[3] = m.counts;
 }
@@ -336,9 +339,14 @@ bool Get(const Source& in, PushRequest* m) {
   if ((body.reserved[0] | body.reserved[1]) != 0 || body.node < 1) return in.Wrong("a value out of range");
   if (body.clock < 0) return in.Wrong("a negative clock");
   if (body.dim < 1 || body.dim > kMaxDim) return in.Wrong("rows of " + std::to_string(body.dim) + " values");
-  const Buffer &runs = in.bulk[0], &keys = in.bulk[1], &values = in.bulk[2];
-  const std::uint64_t rows = keys.size() / sizeof(Key);
-  if (!Fills(keys, rows, 1, sizeof(Key))) return in.Wrong("keys that are not a multiple of 8 bytes");
+  const Buffer &runs = in.bulk[0], &names = in.bulk[1], &values = in.bulk[2];
+  const std::size_t name_bytes = body.pull == 0 ? sizeof(Key) : sizeof(std::uint32_t);
+  std::uint64_t rows = names.size() / name_bytes;
+  if (!Fills(names, rows, 1, name_bytes)) {
+    return in.Wrong("keys or rows that are not a multiple of " + std::to_string(name_bytes) + " bytes");
+  }
+  // Without names: all rows of the pull.
+  if (body.pull != 0 && names.empty()) rows = values.size() / (sizeof(float) * body.dim);
   if (!Fills(values, rows, body.dim, sizeof(float))) return in.Wrong("values that do not match the keys");
   if (!in.bulk[3].empty() && !Fills(in.bulk[3], rows, 1, sizeof(std::uint32_t))) {
     return in.Wrong("counts that do not match the keys");
@@ -356,8 +364,9 @@ bool Get(const Source& in, PushRequest* m) {
     covered += run.rows;
   }
   if (covered != rows) return in.Wrong("slot groups that do not cover the keys");
-  *m = {body.request_id, body.phase, body.clock, body.table, body.node,
-        body.dim,        runs,       keys,       values,     in.bulk[3]};
+  *m = {body.request_id, body.phase, body.clock, body.table,    body.node, body.dim,
+        runs,            {},         values,     in.bulk[3], body.pull, {}};
+  (body.pull == 0 ? m->keys : m->rows) = names;
   return true;
 }
 
@@ -438,7 +447,7 @@ bool Get(const Source& in, ScoreBlock* m) {
 
 // What a receiver relies on without looking again: ranges of enumerations, counts that index or divide.
 bool Check(const Source& in, const ErrorReply& m) {
-  return m.reason <= ErrorReason::kWrongRun || in.Wrong("an unknown reason");
+  return m.reason <= ErrorReason::kUnknownPull || in.Wrong("an unknown reason");
 }
 bool Check(const Source& in, const TableSpec& table) {
   const OptimizerSpec& o = table.optimizer;

@@ -33,6 +33,7 @@ Status Run(const RoleArguments& arguments) {
     options.listen_host = address;
     options.scheduler_endpoint = bootstrap.scheduler_endpoint;
     options.scheduler = ClientOptions(config, bootstrap.run_id);
+    options.kept_pull_bytes = config.wire.kept_pull_bytes;
     if (config.embedding.policy.Any()) options.row_log = config.embedding.log;
     COHORT_ASSIGN_OR_RETURN(auto runner, ShardRunner::Create(context, options));
     runners.push_back(std::move(runner));

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "common/config.h"
 #include "common/node_loop.h"
 #include "common/scheduler_client.h"
 #include "common/status.h"
@@ -25,6 +26,7 @@ class ShardRunner {
     std::string listen_host;   // as ZmqTransport's
     std::string scheduler_endpoint;
     SchedulerClient::Options scheduler;
+    std::uint64_t kept_pull_bytes = WireConfig().kept_pull_bytes;
     std::string row_log;  // where rows refused and evicted are listed; empty: nowhere
   };
   static Result<std::unique_ptr<ShardRunner>> Create(ZmqContext& context, const Options& options);

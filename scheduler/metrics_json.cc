@@ -73,6 +73,7 @@ std::string ToJsonLine(const MetricsSample& sample, const std::vector<std::strin
       each["not_admitted"] = c.not_admitted;
       each["evicted_idle"] = c.evicted_idle;
       each["evicted_memory"] = c.evicted_memory;
+      each["pulls_forgotten"] = c.pulls_forgotten;
     } else {
       each["samples"] = c.samples;
       each["absent_rows"] = c.absent_rows;

@@ -78,7 +78,7 @@ void AddCounters(const MetricsSample& last, RunResult* result) {
   result->traffic_bytes = last.bytes_sent;
   result->pushes_acknowledged = result->pushes_duplicated = 0;
   std::uint64_t defaulted = 0, refused = 0, nan = 0, clipped = 0, not_admitted = 0, evicted = 0, retries = 0,
-                parked = 0, unapplied = 0;
+                parked = 0, unapplied = 0, forgotten = 0;
   for (const MemberSample& member : last.members) {
     const Counters& counters = member.counters;
     const bool shard = member.node.role == Role::kShard;
@@ -90,6 +90,7 @@ void AddCounters(const MetricsSample& last, RunResult* result) {
       not_admitted += counters.not_admitted;
       evicted += counters.evicted_idle + counters.evicted_memory;
       parked += counters.pulls_parked;
+      forgotten += counters.pulls_forgotten;
       unapplied += counters.queue_depth;
     } else {
       defaulted += counters.absent_rows;
@@ -112,6 +113,7 @@ void AddCounters(const MetricsSample& last, RunResult* result) {
   result->counts["evicted"] = evicted;
   result->counts["requests_sent_again"] = retries;
   result->counts["parked_pulls"] = parked;
+  result->counts["forgotten_pulls"] = forgotten;
 }
 
 Status Verdict::status() const {

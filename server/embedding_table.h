@@ -70,9 +70,11 @@ class EmbeddingTable {
   // rows[i] = the row at positions[i], or null.
   void Find(std::span<const std::uint64_t> positions, std::span<float*> rows) const;
   // As ForEach, to change the rows: one that is absent is made, with its initial values and state. positions[i] is
-  // keys[i]'s.
+  // keys[i]'s. `known`: what ForEach gave for the same positions before; then nothing is looked up again, but for rows
+  // that were absent. Empty: nothing is known.
   template <typename Change>
-  void Update(std::span<const Key> keys, std::span<const std::uint64_t> positions, Change change);
+  void Update(std::span<const Key> keys, std::span<const std::uint64_t> positions,
+              std::span<float* const> known, Change change);
   // The row of a key, made if it is absent.
   float* FindOrCreate(Key key, std::uint64_t position);
   // Makes every dense row of the groups. No-op for a sparse table.
@@ -193,10 +195,16 @@ void EmbeddingTable::ForEach(std::span<const std::uint64_t> positions, Visit vis
 
 template <typename Change>
 void EmbeddingTable::Update(std::span<const Key> keys, std::span<const std::uint64_t> positions,
-                            Change change) {
-  ForEach(positions, [&](std::size_t i, float* row) {
+                            std::span<float* const> known, Change change) {
+  const auto update = [&](std::size_t i, float* row) {
     change(i, row != nullptr ? row : FindOrCreate(keys[i], positions[i]));
-  });
+  };
+  if (known.empty()) return ForEach(positions, update);
+  for (std::size_t i = 0; i < std::min(kAhead, known.size()); ++i) PrefetchRow(known[i]);
+  for (std::size_t i = 0; i < known.size(); ++i) {
+    if (i + kAhead < known.size()) PrefetchRow(known[i + kAhead]);
+    update(i, known[i]);
+  }
 }
 
 inline const EmbeddingTable::Segment* EmbeddingTable::SegmentOf(std::uint64_t position) const {

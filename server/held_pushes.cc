@@ -4,7 +4,8 @@
 
 namespace cohort {
 
-void HeldPushes::Hold(PushRequest push, std::span<const GroupRun> accepted) {
+void HeldPushes::Hold(PushRequest push, std::shared_ptr<const KeptPull> pull,
+                      std::span<const GroupRun> accepted) {
   auto [it, fresh] = clocks_.try_emplace(push.clock);
   if (fresh && !spare_.empty()) {
     it->second = std::move(spare_.back());
@@ -22,7 +23,7 @@ void HeldPushes::Hold(PushRequest push, std::span<const GroupRun> accepted) {
     }
     first += run.rows;
   }
-  one.messages.push_back(std::move(push));
+  one.messages.push_back({std::move(push), std::move(pull)});
 }
 
 bool HeldPushes::TakeUpTo(Clock closed, OneClock* out) {

@@ -6,11 +6,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "common/message.h"
 #include "common/types.h"
+#include "server/kept_pulls.h"
 
 namespace cohort {
 
@@ -25,15 +27,19 @@ class HeldPushes {
     std::uint32_t first_row = 0;
     std::uint32_t rows = 0;
   };
+  struct Message {
+    PushRequest push;
+    std::shared_ptr<const KeptPull> pull;  // that the push names; null: it has keys
+  };
   struct OneClock {
-    std::vector<PushRequest> messages;
+    std::vector<Message> messages;
     std::vector<Part> parts;  // in order of arrival
-    Clock clock() const { return messages.front().clock; }
+    Clock clock() const { return messages.front().push.clock; }
     void Clear() { messages.clear(), parts.clear(); }
   };
 
   // Holds the parts of `push` whose groups `accepted` names (a subset of its runs, ascending).
-  void Hold(PushRequest push, std::span<const GroupRun> accepted);
+  void Hold(PushRequest push, std::shared_ptr<const KeptPull> pull, std::span<const GroupRun> accepted);
   // Takes the lowest clock out if it is at most `closed`. `out` is replaced; its memory comes back to serve
   // again.
   bool TakeUpTo(Clock closed, OneClock* out);

@@ -51,6 +51,26 @@ std::optional<RequestFault> CheckKeys(const TableSpec& table, const OwnedGroups&
   return std::nullopt;
 }
 
+// The owned groups need no look: the pull was answered here.
+std::optional<RequestFault> CheckRowsOfPull(const PushRequest& request, const KeptPull& pull) {
+  if (pull.table != request.table || pull.clock != request.clock) {
+    return Malformed("it names a pull of table " + std::to_string(pull.table) + " at clock " +
+                     std::to_string(pull.clock));
+  }
+  if (!request.keys.empty()) return Malformed("both keys and a pull name its rows");
+  if (!Holds<std::uint32_t>(request.rows)) {
+    return Malformed("rows of " + std::to_string(request.rows.size()) + " bytes");
+  }
+  const std::span<const std::uint32_t> rows = request.rows.As<std::uint32_t>();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i] >= pull.size() || (i > 0 && rows[i - 1] >= rows[i])) {
+      return Malformed("row " + std::to_string(rows[i]) + " of a pull of " + std::to_string(pull.size()) +
+                       " rows, named as number " + std::to_string(i));
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<RequestFault> CheckPull(const PullRequest& request, const TableSpec& table,
@@ -58,21 +78,34 @@ std::optional<RequestFault> CheckPull(const PullRequest& request, const TableSpe
   if (request.absent != AbsentRow::kInitial && request.absent != AbsentRow::kZero) {
     return Malformed("absent = " + std::to_string(static_cast<int>(request.absent)));
   }
-  return CheckKeys(table, owned, /*distinct=*/false, request.keys, positions);
+  return CheckKeys(table, owned, /*distinct=*/request.keep, request.keys, positions);
 }
 
 std::optional<RequestFault> CheckPush(const PushRequest& request, const TableSpec& table,
-                                      const OwnedGroups& owned, std::vector<std::uint64_t>* positions) {
+                                      const OwnedGroups& owned, const KeptPull* pull,
+                                      std::vector<std::uint64_t>* positions) {
   if (request.dim != table.dim) {
     return Malformed("dim " + std::to_string(request.dim) + " for table " + table.name + " of dim " +
                      std::to_string(table.dim));
   }
-  if (auto fault = CheckKeys(table, owned, /*distinct=*/true, request.keys, positions)) return fault;
+  if (pull == nullptr) {
+    if (auto fault = CheckKeys(table, owned, /*distinct=*/true, request.keys, positions)) return fault;
+  } else if (auto fault = CheckRowsOfPull(request, *pull)) {
+    return fault;
+  }
   if (!Holds<GroupRun>(request.runs) || !Holds<float>(request.values)) {
     return Malformed("runs of " + std::to_string(request.runs.size()) + " bytes, values of " +
                      std::to_string(request.values.size()));
   }
-  const std::size_t rows = positions->size();
+  // Where the i-th row of the push lies on the ring.
+  const std::uint32_t* const named = request.rows.empty() ? nullptr : request.rows.As<std::uint32_t>().data();
+  const auto position_of = [&](std::size_t i) {
+    if (pull == nullptr) return (*positions)[i];
+    return pull->positions[named == nullptr ? i : named[i]];
+  };
+  const std::size_t rows = pull == nullptr    ? positions->size()
+                           : named == nullptr ? pull->size()
+                                              : request.rows.size() / sizeof(std::uint32_t);
   if (request.values.size() != rows * table.dim * sizeof(float)) {
     return Malformed(std::to_string(request.values.size()) + " bytes of values for " + std::to_string(rows) +
                      " rows of dim " + std::to_string(table.dim));
@@ -98,7 +131,7 @@ std::optional<RequestFault> CheckPush(const PushRequest& request, const TableSpe
     }
     const int expected = static_cast<int>(run.group);
     // Positions ascend: the ends tell for all between.
-    if (GroupOf((*positions)[first]) != expected || GroupOf((*positions)[first + run.rows - 1]) != expected) {
+    if (GroupOf(position_of(first)) != expected || GroupOf(position_of(first + run.rows - 1)) != expected) {
       return Malformed("keys of another slot group in the run of " + std::to_string(run.group));
     }
     last_group = run.group;

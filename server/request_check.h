@@ -13,6 +13,7 @@
 #include "common/message.h"
 #include "common/table_spec.h"
 #include "server/embedding_table.h"
+#include "server/kept_pulls.h"
 
 namespace cohort {
 
@@ -28,15 +29,17 @@ struct RequestFault {
   std::string text;
 };
 
-// Keys ascend by ring position, exist in the table, and lie in owned groups. Their positions are left in
-// `positions`.
+// Keys ascend by ring position, exist in the table, and lie in owned groups; those of a pull to be kept are
+// distinct. Their positions are left in `positions`.
 std::optional<RequestFault> CheckPull(const PullRequest& request, const TableSpec& table,
                                       const OwnedGroups& owned, std::vector<std::uint64_t>* positions);
 // Also: keys are distinct; dim, sizes and runs agree; counts are there if and only if the table's policy needs
-// them, and none is 0; groups ascend and are those of their keys. Gradients
+// them, and none is 0; groups ascend and are those of their keys. A push that names a pull is checked against
+// `pull`, which is that one (null otherwise), and leaves `positions` as they are. Gradients
 // are not looked at (CountNonFinite).
 std::optional<RequestFault> CheckPush(const PushRequest& request, const TableSpec& table,
-                                      const OwnedGroups& owned, std::vector<std::uint64_t>* positions);
+                                      const OwnedGroups& owned, const KeptPull* pull,
+                                      std::vector<std::uint64_t>* positions);
 // Whether worker `worker` of `workers` may push the sum of `node`: in bsp one of the maximal sub-trees of its
 // slices, else the root, its whole batch.
 bool NodeIsOfWorker(Consistency consistency, std::uint32_t slices, std::uint32_t workers,

@@ -23,6 +23,8 @@ const char* ShardEventName(ShardEvent event) {
       return "push_held";
     case ShardEvent::kPushDuplicate:
       return "push_duplicate";
+    case ShardEvent::kPushByRows:
+      return "push_by_rows";
     case ShardEvent::kClockApplied:
       return "clock_applied";
     case ShardEvent::kClose:
@@ -45,6 +47,8 @@ const char* ShardEventName(ShardEvent event) {
       return "malformed";
     case ShardEvent::kUnknownTable:
       return "unknown_table";
+    case ShardEvent::kUnknownPull:
+      return "unknown_pull";
     case ShardEvent::kNonFinite:
       return "non_finite";
     case ShardEvent::kWrongShard:
@@ -160,6 +164,7 @@ void Shard::Join(const Welcome& welcome, TimePoint now, Outbox& out) {
   incarnations_.assign(worker_count_, 0);
   clocks_ = Clocks(worker_count_, consistency_, welcome.staleness);
   applied_ = AppliedPushes(worker_count_);
+  kept_ = KeptPulls(worker_count_, options_.kept_pull_bytes);
   std::vector<EmbeddingTable*> tables;
   for (const TableSpec& spec : welcome.tables) {
     tables_.push_back(std::make_unique<ShardTable>(spec, welcome.seed, options_.row_log));
@@ -185,6 +190,7 @@ void Shard::BeginPhaseIfReady(TimePoint now, Outbox& out) {
   } else {
     clocks_.BeginPhase(phase_.first_clock);
     applied_.Clear();
+    kept_.Clear();
   }
   client_.ConfirmPhase(phase_, now, out);
 }
@@ -220,6 +226,7 @@ Counters Shard::counters() const {
   counters.not_admitted = count(ShardEvent::kNotAdmitted);
   counters.evicted_idle = count(ShardEvent::kEvictedIdle);
   counters.evicted_memory = count(ShardEvent::kEvictedMemory);
+  counters.pulls_forgotten = kept_.forgotten();
   counters.queue_depth = parked_pulls_.size() + held_.parts();
   if (options_.add_process_counters) options_.add_process_counters(&counters);
   return counters;

@@ -4,7 +4,8 @@
 // The life of a training step here (DESIGN 2.1):
 //   PullRequest   checked (request_check.h); answered at once if the clocks allow it (clocks.h), else parked:
 //                 the puller is told for whom, and answered when that worker has closed.
-//   PushRequest   checked whole; parts seen before are counted and dropped (applied_pushes.h).
+//   PushRequest   checked whole; parts seen before are counted and dropped (applied_pushes.h). Its rows are named
+//                 by keys, or by their places in the worker's own pull (kept_pulls.h).
 //                 ssp, asp: applied on arrival. bsp: held (held_pushes.h) until all members have closed the
 //                 clock, then summed in tree order and applied: the same bits for any number of workers.
 //   CloseRequest  moves the clocks; applies what may be applied, in clock order; answers pulls that waited.
@@ -33,6 +34,8 @@
 #include "server/applied_pushes.h"
 #include "server/clocks.h"
 #include "server/held_pushes.h"
+#include "server/kept_pulls.h"
+#include "server/pushed_rows.h"
 #include "server/shard_table.h"
 #include "server/snapshot_store.h"
 
@@ -47,6 +50,7 @@ enum class ShardEvent : std::uint8_t {
   kPushApplied,      // messages with at least one new part, applied on arrival (ssp, asp)
   kPushHeld,         // messages with at least one new part, held until all have closed (bsp)
   kPushDuplicate,    // messages with at least one part that came again
+  kPushByRows,       // messages that named their rows by a pull
   kClockApplied,     // bsp: clocks summed and applied
   kClose,
   kCloseRepeated,  // changed nothing
@@ -58,7 +62,8 @@ enum class ShardEvent : std::uint8_t {
   kEvictedMemory,  // rows
   kMalformed,
   kUnknownTable,
-  kNonFinite,  // pushes refused for NaN or infinite gradients
+  kUnknownPull,  // pushes that named a pull which is not kept, or no longer
+  kNonFinite,    // pushes refused for NaN or infinite gradients
   kWrongShard,
   kStaleGeneration,
   kFutureGeneration,
@@ -80,6 +85,7 @@ struct ShardOptions {
   std::function<void(Counters*)> add_process_counters;
   // Takes down keys refused and rows evicted. Null: nobody wants to know. Must outlive the shard.
   RowLog* row_log = nullptr;
+  std::uint64_t kept_pull_bytes = 64u << 20;  // of row lists for pushes by position (kept_pulls.h)
 };
 
 class Shard : public Node {
@@ -141,7 +147,7 @@ class Shard : public Node {
   void SendParked(std::uint32_t worker, RequestId id, Outbox& out);
   void ApplyClosedClocks();
   void ApplyHeld(HeldPushes::OneClock& held);
-  void ApplyNow(ShardTable& table, const PushRequest& push);
+  void ApplyNow(ShardTable& table, const PushRequest& push, const PushedRows& rows);
   void EndClock(Clock clock);
   void ReleasePulls(Outbox& out);
   void Refuse(NodeId to, RequestId id, ErrorReason reason, ShardEvent event, std::string text, Outbox& out);
@@ -171,6 +177,7 @@ class Shard : public Node {
   Clocks clocks_;
   AppliedPushes applied_;
   HeldPushes held_;
+  KeptPulls kept_;
   std::vector<ParkedPull> parked_pulls_;
   TimePoint parked_since_{};  // when parked_pulls_ was last empty
 
@@ -184,6 +191,7 @@ class Shard : public Node {
   TreeSum tree_sum_;
   GradientRows sum_;
   std::vector<std::uint64_t> positions_;
+  PushedRowsFinder finder_;
   std::vector<GroupRun> new_runs_;
   std::vector<std::uint16_t> nodes_;
   std::vector<GradientView> views_;

@@ -125,9 +125,23 @@ void Shard::AnswerPull(std::uint32_t worker, const PullRequest& request, Outbox&
   auto reply = replies_.Take<float>(keys.size() * dim);
   float* const values = reply.values.data();
   std::uint32_t absent = 0;
+  // A pull that comes again after its clock is closed will not be named any more.
+  std::shared_ptr<KeptPull> kept;
+  if (request.keep && phase_.kind == PhaseKind::kTrain && request.clock > clocks_.closed(worker)) {
+    kept = kept_.NewList();
+    kept->id = request.request_id;
+    kept->table = request.table;
+    kept->clock = request.clock;
+    kept->keys = request.keys;
+    kept->positions.swap(positions_);
+    // Rows that a policy may evict do not stay where they are.
+    kept->rows.resize(table->spec().policy.Any() ? 0 : keys.size());
+  }
+  float** const rows = kept && !kept->rows.empty() ? kept->rows.data() : nullptr;
   const bool wide = table->spec().dtype == FloatType::kFloat32;
-  table->ForEach(positions_, [&](std::size_t i, const float* row) {
+  table->ForEach(kept ? kept->positions : positions_, [&](std::size_t i, float* row) {
     float* const copy = values + i * dim;
+    if (rows != nullptr) rows[i] = row;
     if (row != nullptr) {
       wide ? CopyRow(row, dim, copy) : table->layout().LoadWeights(row, copy);
       return;
@@ -139,6 +153,7 @@ void Shard::AnswerPull(std::uint32_t worker, const PullRequest& request, Outbox&
       std::fill(copy, copy + dim, 0.0f);
     }
   });
+  if (kept) kept_.Keep(worker, std::move(kept));
   Count(ShardEvent::kPullAnswered);
   rows_pulled_ += keys.size();
   if (phase_.kind != PhaseKind::kTrain) absent_rows_ += absent;
@@ -188,7 +203,16 @@ void Shard::OnPush(std::uint32_t worker, PushRequest request, Outbox& out) {
     return;
   }
   if (phase_.kind != PhaseKind::kTrain) return malformed("this phase does not train");
-  if (auto fault = CheckPush(request, table->spec(), owned_, &positions_)) {
+  std::shared_ptr<const KeptPull> pull;
+  if (request.pull != 0) {
+    pull = kept_.Find(worker, request.pull);
+    if (pull == nullptr) {
+      Refuse(sender, id, ErrorReason::kUnknownPull, ShardEvent::kUnknownPull,
+             "push: pull " + std::to_string(request.pull) + " is not kept", out);
+      return;
+    }
+  }
+  if (auto fault = CheckPush(request, table->spec(), owned_, pull.get(), &positions_)) {
     Refuse(sender, id, fault->reason, EventOf(fault->reason), "push: " + fault->text, out);
     return;
   }
@@ -227,33 +251,40 @@ void Shard::OnPush(std::uint32_t worker, PushRequest request, Outbox& out) {
   parts_acknowledged_ += reply.applied_parts;
   parts_duplicated_ += reply.duplicate_parts;
   if (reply.duplicate_parts != 0) Count(ShardEvent::kPushDuplicate);
+  if (pull != nullptr) Count(ShardEvent::kPushByRows);
   if (reply.applied_parts != 0) {
     if (consistency_ == Consistency::kBsp) {
       Count(ShardEvent::kPushHeld);
-      held_.Hold(std::move(request), new_runs_);
+      held_.Hold(std::move(request), std::move(pull), new_runs_);
     } else {
       Count(ShardEvent::kPushApplied);
-      ApplyNow(*table, request);
+      if (pull == nullptr) {
+        ApplyNow(*table, request,
+                 {positions_.size(), request.keys.As<Key>().data(), positions_.data(), nullptr});
+      } else {
+        const std::size_t rows = request.values.size() / sizeof(float) / request.dim;
+        finder_.Start(rows);
+        ApplyNow(*table, request, finder_.Find(request, pull.get(), table->spec(), 0, rows));
+      }
     }
   }
   out.Send(sender, reply);
 }
 
-// `positions_` holds the ring positions of the push's keys, `new_runs_` what of it counts.
-void Shard::ApplyNow(ShardTable& table, const PushRequest& push) {
+// `rows` are all rows of the push, `new_runs_` what of it counts.
+void Shard::ApplyNow(ShardTable& table, const PushRequest& push, const PushedRows& rows) {
   const std::span<const GroupRun> runs = push.runs.As<GroupRun>();
-  const Key* keys = push.keys.As<Key>().data();
   const float* values = push.values.As<float>().data();
   const std::span<const std::uint32_t> counts = push.counts.As<std::uint32_t>();
   if (new_runs_.size() == runs.size()) {
-    table.Apply({positions_.size(), keys, positions_.data(), values}, counts, push.clock);
+    table.Apply(rows, values, counts, push.clock);
     return;
   }
   std::size_t first = 0;
   auto next = new_runs_.begin();
   for (const GroupRun& run : runs) {
     if (next != new_runs_.end() && next->group == run.group) {
-      table.Apply({run.rows, keys + first, positions_.data() + first, values + first * push.dim},
+      table.Apply(rows.Part(first, run.rows), values + first * push.dim,
                   counts.empty() ? counts : counts.subspan(first, run.rows), push.clock);
       ++next;
     }
@@ -279,6 +310,7 @@ void Shard::OnClose(std::uint32_t worker, const CloseRequest& request, Outbox& o
   Count(ShardEvent::kClose);
   clocks_.Close(worker, clock);
   applied_.Forget(worker, clock);
+  kept_.Forget(worker, clock);
   ApplyClosedClocks();
   ReleasePulls(out);
 }
@@ -311,40 +343,39 @@ void Shard::ApplyHeld(HeldPushes::OneClock& held) {
     const std::uint32_t dim = table.spec().dim;
     std::size_t rows = 0;
     for (auto part = begin; part != end; ++part) rows += part->rows;
-    positions_.resize(rows);
+    finder_.Start(rows);
     nodes_.clear();
     views_.clear();
-    std::uint64_t* positions = positions_.data();
+    PushedRows pushed;
     for (auto part = begin; part != end; ++part) {
-      const PushRequest& push = held.messages[part->message];
-      const Key* keys = push.keys.As<Key>().data() + part->first_row;
-      for (std::uint32_t i = 0; i < part->rows; ++i) positions[i] = RingPosition(table.spec(), keys[i]);
+      const auto& [push, pull] = held.messages[part->message];
+      pushed = finder_.Find(push, pull.get(), table.spec(), part->first_row, part->rows);
       nodes_.push_back(part->node);
-      views_.emplace_back(part->rows, keys, positions,
+      views_.emplace_back(part->rows, pushed.keys, pushed.positions,
                           push.values.As<float>().data() + std::size_t{part->first_row} * dim);
-      positions += part->rows;
     }
-    GradientView total = views_.front();
+    const float* values = views_.front().values;
     if (views_.size() > 1) {
       Sum(dim, nodes_, views_, &sum_);
-      total = sum_;
+      pushed = {sum_.keys.size(), sum_.keys.data(), sum_.positions.data(), nullptr};
+      values = sum_.values.data();
     }
     counts_.clear();
     if (table.spec().policy.NeedsCounts()) {
       // The order of whole numbers does not matter: part by part, through the rows of the sum.
-      counts_.resize(total.count);
+      counts_.resize(pushed.count);
       auto view = views_.begin();
       for (auto part = begin; part != end; ++part, ++view) {
         const std::uint32_t* counts =
-            held.messages[part->message].counts.As<std::uint32_t>().data() + part->first_row;
+            held.messages[part->message].push.counts.As<std::uint32_t>().data() + part->first_row;
         std::size_t at = 0;
         for (std::size_t i = 0; i < view->count; ++i) {
-          while (total.positions[at] < view->positions[i]) ++at;
+          while (pushed.positions[at] < view->positions[i]) ++at;
           counts_[at] += counts[i];
         }
       }
     }
-    table.Apply(total, counts_, held.clock());
+    table.Apply(pushed, values, counts_, held.clock());
     begin = end;
   }
 }

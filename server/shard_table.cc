@@ -30,49 +30,50 @@ void ShardTable::Step(const float* gradient, Key key, std::uint64_t clock_seed, 
                                      RowLayout::Halves(row));
 }
 
-void ShardTable::Apply(const GradientView& gradients, std::span<const std::uint32_t> counts, Clock clock) {
-  if (policy_) return ApplyUnderPolicy(gradients, counts, clock);
+void ShardTable::Apply(const PushedRows& pushed, const float* gradients,
+                       std::span<const std::uint32_t> counts, Clock clock) {
+  if (policy_) return ApplyUnderPolicy(pushed, gradients, counts, clock);
   const Optimizer& optimizer = rows_.optimizer();
   const std::uint32_t dim = optimizer.dim();
-  if (spec().dtype == FloatType::kFloat32) {
-    rows_.Update({gradients.keys, gradients.count}, {gradients.positions, gradients.count},
-                 [&](std::size_t i, float* row) { optimizer.Step(gradients.values + i * dim, row); });
-    return;
-  }
-  const std::uint64_t clock_seed = ClockSeed(clock);
-  rows_.Update({gradients.keys, gradients.count}, {gradients.positions, gradients.count},
-               [&](std::size_t i, float* row) {
-                 Step(gradients.values + i * dim, gradients.keys[i], clock_seed, row);
-               });
+  const bool wide = spec().dtype == FloatType::kFloat32;
+  const std::uint64_t clock_seed = wide ? 0 : ClockSeed(clock);
+  const auto step = [&](std::size_t i, float* row) {
+    if (wide) {
+      optimizer.Step(gradients + i * dim, row);
+    } else {
+      Step(gradients + i * dim, pushed.keys[i], clock_seed, row);
+    }
+  };
+  rows_.Update(pushed.key_span(), pushed.position_span(), pushed.row_span(), step);
 }
 
-void ShardTable::ApplyUnderPolicy(const GradientView& gradients, std::span<const std::uint32_t> counts,
-                                  Clock clock) {
-  COHORT_CHECK(counts.size() == (spec().policy.NeedsCounts() ? gradients.count : 0));
+void ShardTable::ApplyUnderPolicy(const PushedRows& pushed, const float* gradients,
+                                  std::span<const std::uint32_t> counts, Clock clock) {
+  COHORT_CHECK(counts.size() == (spec().policy.NeedsCounts() ? pushed.count : 0));
   const Optimizer& optimizer = rows_.optimizer();
   const std::uint32_t dim = optimizer.dim();
   const bool wide = spec().dtype == FloatType::kFloat32;
   const std::uint64_t clock_seed = ClockSeed(clock);
   const bool watched = spec().policy.NeedsStatistics();
   const auto occurrences = [&](std::size_t i) { return counts.empty() ? 1u : counts[i]; };
-  rows_.ForEach({gradients.positions, gradients.count}, [&](std::size_t i, float* row) {
-    const std::uint64_t position = gradients.positions[i];
+  rows_.ForEach(pushed.position_span(), [&](std::size_t i, float* row) {
+    const std::uint64_t position = pushed.positions[i];
     if (row == nullptr) {
-      if (!policy_->Admit(gradients.keys[i], position, occurrences(i), clock)) return;
-      row = rows_.FindOrCreate(gradients.keys[i], position);
+      if (!policy_->Admit(pushed.keys[i], position, occurrences(i), clock)) return;
+      row = rows_.FindOrCreate(pushed.keys[i], position);
     }
     if (wide) {
-      optimizer.Step(gradients.values + i * dim, row);
+      optimizer.Step(gradients + i * dim, row);
     } else {
-      Step(gradients.values + i * dim, gradients.keys[i], clock_seed, row);
+      Step(gradients + i * dim, pushed.keys[i], clock_seed, row);
     }
     if (watched) rows_.NoteUpdate(position, occurrences(i), clock);
   });
   // Positions ascend, so a slot's rows stand side by side.
-  for (std::size_t begin = 0; begin < gradients.count;) {
-    const int slot = SlotOf(gradients.positions[begin]);
+  for (std::size_t begin = 0; begin < pushed.count;) {
+    const int slot = SlotOf(pushed.positions[begin]);
     std::uint64_t sightings = 0;
-    for (; begin < gradients.count && SlotOf(gradients.positions[begin]) == slot; ++begin)
+    for (; begin < pushed.count && SlotOf(pushed.positions[begin]) == slot; ++begin)
       sightings += occurrences(begin);
     policy_->AfterUpdate(rows_, slot, sightings, clock);
   }

@@ -9,8 +9,8 @@
 #include <span>
 #include <vector>
 
-#include "common/gradient_tree.h"
 #include "server/embedding_table.h"
+#include "server/pushed_rows.h"
 #include "server/row_policy.h"
 
 namespace cohort {
@@ -24,9 +24,10 @@ class ShardTable {
   const EmbeddingTable& rows() const { return rows_; }
   const TableSpec& spec() const { return rows_.spec(); }
 
-  // One step of the optimizer for every row of `gradients`, which are of `clock`. counts[i] is how often key i
-  // occurred: as many as rows if the policy needs counts, else none.
-  void Apply(const GradientView& gradients, std::span<const std::uint32_t> counts, Clock clock);
+  // One step of the optimizer for every row, with gradients float[count x dim] of `clock`. counts[i] is how often
+  // key i occurred: as many as rows if the policy needs counts, else none.
+  void Apply(const PushedRows& pushed, const float* gradients, std::span<const std::uint32_t> counts,
+             Clock clock);
   // All updates up to `clock` are applied.
   void EndClock(Clock clock);
 
@@ -37,7 +38,8 @@ class ShardTable {
  private:
   void Step(const float* gradient, Key key, std::uint64_t clock_seed, float* row);
   std::uint64_t ClockSeed(Clock clock) const;
-  void ApplyUnderPolicy(const GradientView& gradients, std::span<const std::uint32_t> counts, Clock clock);
+  void ApplyUnderPolicy(const PushedRows& pushed, const float* gradients,
+                        std::span<const std::uint32_t> counts, Clock clock);
 
   const std::uint64_t seed_;
   EmbeddingTable rows_;

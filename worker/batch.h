@@ -48,7 +48,6 @@ struct Batch {
   std::vector<Slice> slices;  // the first slice_count are in use
   std::size_t slice_count = 0;
   std::shared_ptr<std::vector<Key>> keys;  // distinct, ascending by ring position
-  std::vector<std::uint64_t> positions;    // ring positions of `keys`
   std::vector<double> total_weight;  // by model task: summed weight of the labelled rows of the global batch
 };
 

@@ -125,7 +125,6 @@ void BatchReader::FinishBatch(Batch* batch) {
   distinct_.Sort();
   batch->keys = key_pool_.Take();
   batch->keys->assign(distinct_.keys().begin(), distinct_.keys().end());
-  batch->positions.assign(distinct_.positions().begin(), distinct_.positions().end());
   constexpr std::uint32_t kAbsent = ~0u;
   if (local_.size() < distinct_.size()) local_.resize(distinct_.size(), kAbsent);
   for (std::size_t s = 0; s < batch->slice_count; ++s) {

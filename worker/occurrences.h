@@ -15,7 +15,7 @@ namespace cohort {
 // One thread. Memory is reused from batch to batch.
 class Occurrences {
  public:
-  // uint32[rows.keys.size()]: for each key of `rows`, which is the sum of `batch`'s slices within `slices`.
+  // uint32[rows.positions.size()]: for each of `rows`, which are by place in the batch's keys and the sum of `batch`'s slices within `slices`.
   Buffer Count(const Batch& batch, SliceRange slices, const GradientRows& rows);
 
  private:

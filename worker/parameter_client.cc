@@ -49,8 +49,41 @@ const char* ReasonText(ErrorReason reason) {
       return "it is not ready";
     case ErrorReason::kWrongRun:
       return "it belongs to another run";
+    case ErrorReason::kUnknownPull:
+      return "it does not know the pull";
   }
   return "unknown reason";
+}
+
+// The runs of keys of one slot group. REQUIRES: keys are in ring order.
+std::vector<GroupRun> RunsOf(const TableSpec& table, std::span<const Key> keys) {
+  std::vector<GroupRun> runs;
+  std::array<std::uint32_t, 256> groups;
+  for (std::size_t base = 0; base < keys.size(); base += groups.size()) {
+    const std::size_t n = std::min(groups.size(), keys.size() - base);
+    for (std::size_t i = 0; i < n; ++i) {
+      groups[i] = static_cast<std::uint32_t>(GroupOf(RingPosition(table, keys[base + i])));
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+      if (runs.empty() || groups[i] != runs.back().group) {
+        COHORT_CHECK(runs.empty() || groups[i] > runs.back().group,
+                     "keys of table %u are not in ring order at %zu", table.id, base + i);
+        runs.push_back({groups[i], 0});
+      }
+      ++runs.back().rows;
+    }
+  }
+  return runs;
+}
+
+// Occurrence counts go with rows: uint32[rows], or none.
+void CheckCounts(const TableSpec& table, std::size_t rows, const Buffer& counts) {
+  COHORT_CHECK(counts.size() == (table.policy.NeedsCounts() ? rows * sizeof(std::uint32_t) : 0),
+               "%zu bytes of counts for %zu rows", counts.size(), rows);
+}
+Buffer PartOfCounts(const Buffer& counts, std::size_t first, std::size_t rows) {
+  if (counts.empty()) return {};
+  return counts.Slice(first * sizeof(std::uint32_t), rows * sizeof(std::uint32_t));
 }
 
 }  // namespace
@@ -75,6 +108,7 @@ void ParameterClient::BeginPhase(std::uint32_t phase) {
   phase_ = phase;
   pushes_.clear();
   closes_.clear();
+  kept_.clear();
   for (Shard& shard : shards_) shard.closed = -1;
 }
 
@@ -90,27 +124,7 @@ ParameterClient::Lane& ParameterClient::LaneOf(const Request& request) {
   return request.kind == Kind::kPull ? shard.pulls : shard.pushes;
 }
 
-template <typename Visit>
-void ParameterClient::ForEachGroup(const TableSpec& table, const Buffer& keys, Visit visit) {
-  const auto all = keys.As<Key>();
-  std::array<int, 256> groups;
-  int current = -1;
-  std::size_t first = 0;
-  for (std::size_t base = 0; base < all.size(); base += groups.size()) {
-    const std::size_t n = std::min(groups.size(), all.size() - base);
-    for (std::size_t i = 0; i < n; ++i) groups[i] = GroupOf(RingPosition(table, all[base + i]));
-    for (std::size_t i = 0; i < n; ++i) {
-      if (groups[i] == current) continue;
-      COHORT_CHECK(groups[i] > current, "keys of table %u are not in ring order at %zu", table.id, base + i);
-      if (current >= 0) visit(current, first, base + i - first);
-      current = groups[i];
-      first = base + i;
-    }
-  }
-  if (current >= 0) visit(current, first, all.size() - first);
-}
-
-ParameterClient::Ticket ParameterClient::NewTicket(std::uint32_t requests) {
+ParameterClient::Ticket ParameterClient::NewTicket() {
   std::uint32_t slot;
   if (free_tickets_.empty()) {
     slot = static_cast<std::uint32_t>(tickets_.size());
@@ -120,8 +134,15 @@ ParameterClient::Ticket ParameterClient::NewTicket(std::uint32_t requests) {
     slot = free_tickets_.back();
     free_tickets_.pop_back();
   }
-  tickets_[slot] = {next_sequence_++ << kSlotBits | slot, requests};
+  tickets_[slot] = {next_sequence_++ << kSlotBits | slot, 0};
   return tickets_[slot].id;
+}
+
+void ParameterClient::FreeIfDone(Ticket ticket) {
+  const auto slot = static_cast<std::uint32_t>(ticket & kSlotMask);
+  if (tickets_[slot].remaining > 0) return;
+  tickets_[slot].id = 0;
+  free_tickets_.push_back(slot);
 }
 
 bool ParameterClient::Done(Ticket ticket) const {
@@ -152,104 +173,161 @@ ParameterClient::Request* ParameterClient::Find(RequestId id) {
   return slot < requests_.size() && requests_[slot].id == id ? &requests_[slot] : nullptr;
 }
 
+void ParameterClient::Cut(std::span<const GroupRun> runs, std::vector<Piece>* pieces) const {
+  pieces->clear();
+  std::size_t row = 0;
+  for (std::size_t begin = 0; begin < runs.size();) {
+    const std::uint32_t shard = slot_map_.ShardOfGroup(static_cast<int>(runs[begin].group));
+    std::size_t end = begin, rows = 0;
+    // Groups of one shard, until the next one would exceed request_rows.
+    while (end < runs.size() && slot_map_.ShardOfGroup(static_cast<int>(runs[end].group)) == shard &&
+           (rows == 0 || rows + runs[end].rows <= options_.request_rows)) {
+      rows += runs[end++].rows;
+    }
+    pieces->push_back({0, shard, begin, end - begin, row, rows});
+    begin = end;
+    row += rows;
+  }
+}
+
 ParameterClient::Ticket ParameterClient::Pull(TableId table, Clock clock, AbsentRow absent, Buffer keys,
-                                              float* values, TimePoint now, Outbox& out) {
+                                              float* values, TimePoint now, Outbox& out, bool keep) {
   const TableSpec& spec = Table(table);
-  const Ticket ticket = NewTicket(0);
+  const Ticket ticket = NewTicket();
   const auto slot = static_cast<std::uint32_t>(ticket & kSlotMask);
-  const auto send = [&](std::uint32_t shard, std::size_t first, std::size_t rows) {
-    Request& request = NewRequest(Kind::kPull, shard, now);
+  std::vector<GroupRun> runs = RunsOf(spec, keys.As<Key>());
+  Cut(runs, &pieces_);
+  for (Piece& piece : pieces_) {
+    Request& request = NewRequest(Kind::kPull, piece.shard, now);
+    piece.id = request.id;
     request.ticket_slot = slot;
     request.table = table;
     request.clock = clock;
     request.absent = absent;
+    request.keep = keep;
     request.dim = spec.dim;
-    request.keys = keys.Slice(first * sizeof(Key), rows * sizeof(Key));
-    request.target = values + first * spec.dim;
-    request.bytes = rows * (sizeof(Key) + spec.dim * sizeof(float)) + kMessageBytes;
+    request.keys = keys.Slice(piece.first_row * sizeof(Key), piece.rows * sizeof(Key));
+    request.target = values + piece.first_row * spec.dim;
+    request.bytes = piece.rows * (sizeof(Key) + spec.dim * sizeof(float)) + kMessageBytes;
     ++tickets_[slot].remaining;
     Enqueue(request, now, out);
-  };
-  // Neighbouring groups of one shard go together, cut at request_rows.
-  std::uint32_t shard = 0;
-  std::size_t first = 0, rows = 0;
-  ForEachGroup(spec, keys, [&](int group, std::size_t group_first, std::size_t group_rows) {
-    const std::uint32_t owner = slot_map_.ShardOfGroup(group);
-    if (rows > 0 && owner != shard) {
-      send(shard, first, rows);
-      rows = 0;
-    }
-    if (rows == 0) first = group_first;
-    shard = owner;
-    rows += group_rows;
-    for (; rows >= options_.request_rows; first += options_.request_rows, rows -= options_.request_rows) {
-      send(shard, first, options_.request_rows);
-    }
-  });
-  if (rows > 0) send(shard, first, rows);
-  if (tickets_[slot].remaining == 0) {
-    tickets_[slot].id = 0;
-    free_tickets_.push_back(slot);
   }
+  if (keep) kept_.push_back({ticket, table, clock, std::move(keys), Buffer::Own(std::move(runs)), pieces_});
+  FreeIfDone(ticket);
   return ticket;
+}
+
+ParameterClient::Request& ParameterClient::NewPush(Ticket ticket, TableId table, Clock clock,
+                                                   std::uint16_t node, std::uint32_t shard, TimePoint now) {
+  Request& request = NewRequest(Kind::kPush, shard, now);
+  request.ticket_slot = static_cast<std::uint32_t>(ticket & kSlotMask);
+  request.table = table;
+  request.clock = clock;
+  request.node = node;
+  request.dim = Table(table).dim;
+  ++tickets_[request.ticket_slot].remaining;
+  auto count = std::lower_bound(pushes_.begin(), pushes_.end(), clock,
+                                [](const PushCount& p, Clock c) { return p.clock < c; });
+  if (count == pushes_.end() || count->clock != clock) count = pushes_.insert(count, {clock, 0});
+  ++count->unacknowledged;
+  return request;
 }
 
 ParameterClient::Ticket ParameterClient::Push(TableId table, Clock clock, std::uint16_t node, Buffer keys,
                                               Buffer values, TimePoint now, Outbox& out, Buffer counts) {
   const TableSpec& spec = Table(table);
-  COHORT_CHECK(values.size() == keys.size() / sizeof(Key) * spec.dim * sizeof(float), "%zu bytes of values",
-               values.size());
-  COHORT_CHECK(counts.size() == (spec.policy.NeedsCounts() ? keys.size() / 2 : 0), "%zu bytes of counts",
-               counts.size());
-  const Ticket ticket = NewTicket(0);
-  const auto slot = static_cast<std::uint32_t>(ticket & kSlotMask);
-  std::vector<GroupRun> all_runs;
-  ForEachGroup(spec, keys, [&](int group, std::size_t, std::size_t rows) {
-    all_runs.push_back({static_cast<std::uint32_t>(group), static_cast<std::uint32_t>(rows)});
-  });
-  const Buffer runs = Buffer::Own(std::move(all_runs));
-  const auto list = runs.As<GroupRun>();
-  // Whole groups of one shard, until the next one would exceed request_rows.
-  std::size_t row = 0;
-  for (std::size_t begin = 0; begin < list.size();) {
-    const std::uint32_t shard = slot_map_.ShardOfGroup(static_cast<int>(list[begin].group));
-    std::size_t end = begin, rows = 0;
-    while (end < list.size() && slot_map_.ShardOfGroup(static_cast<int>(list[end].group)) == shard &&
-           (rows == 0 || rows + list[end].rows <= options_.request_rows)) {
-      rows += list[end++].rows;
-    }
-    Request& request = NewRequest(Kind::kPush, shard, now);
-    request.ticket_slot = slot;
-    request.table = table;
-    request.clock = clock;
-    request.node = node;
-    request.dim = spec.dim;
-    request.runs = runs.Slice(begin * sizeof(GroupRun), (end - begin) * sizeof(GroupRun));
-    request.keys = keys.Slice(row * sizeof(Key), rows * sizeof(Key));
-    request.values = values.Slice(row * spec.dim * sizeof(float), rows * spec.dim * sizeof(float));
-    if (!counts.empty())
-      request.counts = counts.Slice(row * sizeof(std::uint32_t), rows * sizeof(std::uint32_t));
+  const std::size_t width = spec.dim * sizeof(float);
+  COHORT_CHECK(values.size() == keys.size() / sizeof(Key) * width, "%zu bytes of values", values.size());
+  CheckCounts(spec, keys.size() / sizeof(Key), counts);
+  const Ticket ticket = NewTicket();
+  const Buffer runs = Buffer::Own(RunsOf(spec, keys.As<Key>()));
+  Cut(runs.As<GroupRun>(), &pieces_);
+  for (const Piece& piece : pieces_) {
+    Request& request = NewPush(ticket, table, clock, node, piece.shard, now);
+    request.runs = runs.Slice(piece.first_run * sizeof(GroupRun), piece.runs * sizeof(GroupRun));
+    request.keys = keys.Slice(piece.first_row * sizeof(Key), piece.rows * sizeof(Key));
+    request.values = values.Slice(piece.first_row * width, piece.rows * width);
+    request.counts = PartOfCounts(counts, piece.first_row, piece.rows);
     request.bytes = request.runs.size() + request.keys.size() + request.values.size() +
                     request.counts.size() + kMessageBytes;
-    ++tickets_[slot].remaining;
-    auto count = std::lower_bound(pushes_.begin(), pushes_.end(), clock,
-                                  [](const PushCount& p, Clock c) { return p.clock < c; });
-    if (count == pushes_.end() || count->clock != clock) count = pushes_.insert(count, {clock, 0});
-    ++count->unacknowledged;
     Enqueue(request, now, out);
-    begin = end;
-    row += rows;
   }
-  if (tickets_[slot].remaining == 0) {
-    tickets_[slot].id = 0;
-    free_tickets_.push_back(slot);
+  FreeIfDone(ticket);
+  return ticket;
+}
+
+ParameterClient::Ticket ParameterClient::PushRows(Ticket pull, std::uint16_t node, Buffer rows, Buffer values,
+                                                  TimePoint now, Outbox& out, Buffer counts) {
+  const auto kept =
+      std::find_if(kept_.begin(), kept_.end(), [&](const KeptPull& k) { return k.ticket == pull; });
+  COHORT_CHECK(kept != kept_.end() && Done(pull), "a push by rows of a pull that is not kept, or not done");
+  const std::size_t width = Table(kept->table).dim * sizeof(float);
+  const std::span<const GroupRun> all_runs = kept->runs.As<GroupRun>();
+  const std::span<const std::uint32_t> named = rows.As<std::uint32_t>();
+  const bool all = named.empty();
+  const std::size_t count = all ? kept->keys.size() / sizeof(Key) : named.size();
+  COHORT_CHECK(values.size() == count * width, "%zu bytes of values", values.size());
+  CheckCounts(Table(kept->table), count, counts);
+  const Ticket ticket = NewTicket();
+  // The rows as places in their requests' keys, and their slot groups.
+  std::vector<std::uint32_t> places(named.size());
+  std::vector<GroupRun> some_runs;
+  if (!all) some_runs.reserve(all_runs.size());
+  struct Range {
+    std::size_t first_row = 0, rows = 0, first_run = 0, runs = 0;
+  };
+  std::vector<Range> ranges;
+  std::size_t next = 0;
+  for (const Piece& piece : kept->pieces) {
+    Range range{next, 0, some_runs.size(), 0};
+    if (all) {
+      range = {piece.first_row, piece.rows, piece.first_run, piece.runs};
+    } else {
+      std::size_t group_end = piece.first_row;
+      for (const GroupRun& run : all_runs.subspan(piece.first_run, piece.runs)) {
+        group_end += run.rows;
+        const std::size_t begin = next;
+        for (; next < named.size() && named[next] < group_end; ++next) {
+          places[next] = named[next] - static_cast<std::uint32_t>(piece.first_row);
+        }
+        if (next > begin) some_runs.push_back({run.group, static_cast<std::uint32_t>(next - begin)});
+      }
+      range.rows = next - range.first_row;
+      range.runs = some_runs.size() - range.first_run;
+    }
+    ranges.push_back(range);
   }
+  COHORT_CHECK(next == named.size(), "row %u of a pull of %zu rows", named[next],
+               kept->keys.size() / sizeof(Key));
+  const Buffer runs = all ? kept->runs : Buffer::Own(std::move(some_runs));
+  const Buffer all_places = Buffer::Own(std::move(places));
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    const Range& range = ranges[i];
+    const Piece& piece = kept->pieces[i];
+    if (range.rows == 0) continue;
+    Request& request = NewPush(ticket, kept->table, kept->clock, node, piece.shard, now);
+    request.pull = piece.id;
+    request.keys = kept->keys.Slice(piece.first_row * sizeof(Key), piece.rows * sizeof(Key));
+    if (range.rows < piece.rows) {
+      request.rows =
+          all_places.Slice(range.first_row * sizeof(std::uint32_t), range.rows * sizeof(std::uint32_t));
+    }
+    request.runs = runs.Slice(range.first_run * sizeof(GroupRun), range.runs * sizeof(GroupRun));
+    request.values = values.Slice(range.first_row * width, range.rows * width);
+    request.counts = PartOfCounts(counts, range.first_row, range.rows);
+    // It may have to go with keys, so it takes credit for them.
+    request.bytes = request.runs.size() + range.rows * sizeof(Key) + request.values.size() +
+                    request.counts.size() + kMessageBytes;
+    Enqueue(request, now, out);
+  }
+  FreeIfDone(ticket);
   return ticket;
 }
 
 void ParameterClient::Close(Clock clock, TimePoint now, Outbox& out) {
   COHORT_CHECK(closes_.empty() || closes_.back() < clock, "clock %lld", static_cast<long long>(clock));
   closes_.push_back(clock);
+  std::erase_if(kept_, [clock](const KeptPull& pull) { return pull.clock <= clock; });
   if (!faults_.close_before_acknowledgements && !pushes_.empty() && pushes_.front().clock <= clock) {
     ++counters_.held_closes;
   }
@@ -312,21 +390,26 @@ void ParameterClient::SendQueued(std::uint32_t shard, Lane& lane, TimePoint now,
 }
 
 void ParameterClient::Transmit(const Request& request, TimePoint now, Outbox& out) {
+  Send(request, out);
+  retries_.push_back({now + options_.retry, request.id});
+}
+
+void ParameterClient::Send(const Request& request, Outbox& out) {
   const NodeId to = ShardNode(request.shard);
   switch (request.kind) {
     case Kind::kPull:
-      out.Send(to,
-               PullRequest{request.id, phase_, request.clock, request.table, request.absent, request.keys});
+      out.Send(to, PullRequest{request.id, phase_, request.clock, request.table, request.absent, request.keys,
+                               request.keep});
       break;
     case Kind::kPush:
       out.Send(to, PushRequest{request.id, phase_, request.clock, request.table, request.node, request.dim,
-                               request.runs, request.keys, request.values, request.counts});
+                               request.runs, request.pull == 0 ? request.keys : Buffer(), request.values,
+                               request.counts, request.pull, request.rows});
       break;
     case Kind::kClose:
       out.Send(to, CloseRequest{request.id, phase_, request.clock});
       break;
   }
-  retries_.push_back({now + options_.retry, request.id});
 }
 
 bool ParameterClient::OnMessage(const Stamp& from, Message& message, TimePoint now, Outbox& out) {
@@ -373,14 +456,15 @@ bool ParameterClient::OnMessage(const Stamp& from, Message& message, TimePoint n
   } else if (auto* pushed = std::get_if<PushReply>(&message); pushed && kind == Kind::kPush) {
     counters_.parts_applied += pushed->applied_parts;
     counters_.parts_duplicated += pushed->duplicate_parts;
-    counters_.bytes_pushed += request->keys.size() + request->values.size();
+    counters_.bytes_pushed +=
+        (request->pull == 0 ? request->keys : request->rows).size() + request->values.size();
     Finish(*request, now, out);
   } else if (std::holds_alternative<CloseReply>(message) && kind == Kind::kClose) {
     Shard& shard = shards_[request->shard];
     shard.closed = std::max(shard.closed, request->clock);
     Finish(*request, now, out);
   } else if (auto* error = std::get_if<ErrorReply>(&message)) {
-    OnError(*error, *request);
+    OnError(*error, *request, out);
   } else {
     ++counters_.stale_replies;
   }
@@ -401,9 +485,26 @@ void ParameterClient::OnReply(const PullReply& reply, Request& request) {
   counters_.absent_rows += reply.absent_rows;
 }
 
-void ParameterClient::OnError(const ErrorReply& error, Request& request) {
+void ParameterClient::OnError(const ErrorReply& error, Request& request, Outbox& out) {
   if (error.reason == ErrorReason::kNotReady || error.reason == ErrorReason::kFuturePhase) {
     ++counters_.refused;  // its retry is due anyway
+    return;
+  }
+  if (error.reason == ErrorReason::kUnknownPull && request.kind == Kind::kPush) {
+    if (request.pull == 0) {  // it has been sent with keys since
+      ++counters_.stale_replies;
+      return;
+    }
+    ++counters_.unknown_pulls;
+    if (!request.rows.empty()) {
+      std::vector<Key> keys;
+      for (const std::uint32_t row : request.rows.As<std::uint32_t>())
+        keys.push_back(request.keys.As<Key>()[row]);
+      request.keys = Buffer::Own(std::move(keys));
+    }
+    request.pull = 0;
+    request.rows = Buffer();
+    Send(request, out);  // its retry is due as before
     return;
   }
   const bool stale = error.reason == ErrorReason::kStaleIncarnation ||
@@ -424,10 +525,8 @@ void ParameterClient::Finish(Request& request, TimePoint now, Outbox& out) {
   lane.outstanding_bytes -= request.bytes;
   if (request.kind != Kind::kClose) {
     TicketState& ticket = tickets_[request.ticket_slot];
-    if (--ticket.remaining == 0) {
-      ticket.id = 0;
-      free_tickets_.push_back(request.ticket_slot);
-    }
+    --ticket.remaining;
+    FreeIfDone(ticket.id);
   }
   bool clock_done = false;
   if (request.kind == Kind::kPush) {

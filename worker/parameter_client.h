@@ -8,6 +8,9 @@
 //                                             ▼           └──┘ every `retry`: sent again with the same id
 //                                        lane's queue
 //
+// A push by rows refers to the requests of its pull, so both are cut at the same places: whole slot groups of one shard,
+// about request_rows rows.
+//
 // Each shard has two lanes with a credit each: pulls, and pushes with closes; a pull that is parked at the
 // shard never delays a push.
 //
@@ -21,6 +24,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -37,14 +41,15 @@ struct ParameterClientCounters {
   std::uint64_t pulls = 0;  // requests sent (each counted once, however often it was sent again)
   std::uint64_t pushes = 0;
   std::uint64_t closes = 0;
-  std::uint64_t retries = 0;  // requests sent again
-  std::uint64_t parked = 0;   // PullParked notices that belonged to an outstanding pull
+  std::uint64_t retries = 0;        // requests sent again
+  std::uint64_t parked = 0;         // PullParked notices that belonged to an outstanding pull
+  std::uint64_t unknown_pulls = 0;  // pushes by rows whose pull the shard had forgotten: sent again with keys
   std::uint64_t refused = 0;  // ErrorReplies after which the request is sent again (not ready, future phase)
   std::uint64_t stale_replies = 0;  // late or repeated replies, ignored
   std::uint64_t credit_waits = 0;   // requests that had to wait for credit
   std::uint64_t held_closes = 0;    // closes that had to wait for acknowledgements
   std::uint64_t bytes_pulled = 0;   // values received
-  std::uint64_t bytes_pushed = 0;   // keys and values acknowledged
+  std::uint64_t bytes_pushed = 0;   // keys or rows, and values, acknowledged
   std::uint64_t absent_rows = 0;    // pulled rows that no shard had
   std::uint64_t parts_applied = 0;  // as the shards acknowledged them
   std::uint64_t parts_duplicated = 0;
@@ -78,14 +83,20 @@ class ParameterClient {
   void BeginPhase(std::uint32_t phase);
 
   // Asks for rows. `keys` is Key[n], ascending by ring position, distinct. Row i is written to values[i *
-  // dim], as replies arrive; `values` belongs to the caller and must stay until Done.
+  // dim], as replies arrive; `values` belongs to the caller and must stay until Done. `keep`: the clock's pushes
+  // will be by PushRows.
   Ticket Pull(TableId table, Clock clock, AbsentRow absent, Buffer keys, float* values, TimePoint now,
-              Outbox& out);
+              Outbox& out, bool keep = false);
   // Sends the gradients of one sub-tree of slices (gradient_tree.h): `keys` as above, `values` float[n *
   // dim]. `counts`, how often each key occurred, is uint32[n] if the table's policy needs counts, else empty.
   // Requests hold whole slot groups and refer to parts of the buffers. REQUIRES: clock is not closed.
   Ticket Push(TableId table, Clock clock, std::uint16_t node, Buffer keys, Buffer values, TimePoint now,
               Outbox& out, Buffer counts = {});
+  // The same for rows of a pull, at its clock: their keys do not travel a second time. `rows` is uint32[n], the
+  // places of the rows in the pull's keys, ascending, distinct; empty: all of them. REQUIRES: the pull was asked to be
+  // kept and is done; its clock is not closed.
+  Ticket PushRows(Ticket pull, std::uint16_t node, Buffer rows, Buffer values, TimePoint now, Outbox& out,
+                  Buffer counts = {});
   // Tells every shard that all clocks up to this one are closed, as soon as all pushes up to it are
   // acknowledged. REQUIRES: higher than every clock closed before in this phase; no push up to it comes
   // after.
@@ -123,7 +134,11 @@ class ParameterClient {
     std::uint32_t dim = 0;
     Clock clock = 0;
     std::uint64_t bytes = 0;  // of credit
+    bool keep = false;        // pull
     Buffer keys, values, runs, counts;
+    RequestId pull =
+        0;        // push by rows: the request that pulled them; `keys` are its keys, in case it is forgotten
+    Buffer rows;  // of that pull, as in PushRequest
     float* target = nullptr;  // where a pull's values go
     TimePoint first_sent{};
     bool parked = false;
@@ -144,6 +159,22 @@ class ParameterClient {
     Ticket id = 0;  // incarnation, sequence, index in tickets_; 0: free
     std::uint32_t remaining = 0;
   };
+  // Whole slot groups that one request asks for or pushes.
+  struct Piece {
+    RequestId id = 0;  // of the request
+    std::uint32_t shard = 0;
+    std::size_t first_run = 0, runs = 0;
+    std::size_t first_row = 0, rows = 0;
+  };
+  // A pull whose rows may be pushed by their places.
+  struct KeptPull {
+    Ticket ticket = 0;
+    TableId table = 0;
+    Clock clock = 0;
+    Buffer keys;
+    Buffer runs;  // GroupRun[] of `keys`
+    std::vector<Piece> pieces;
+  };
   struct PushCount {
     Clock clock = 0;
     std::uint32_t unacknowledged = 0;
@@ -155,7 +186,8 @@ class ParameterClient {
 
   const TableSpec& Table(TableId table) const;
   Lane& LaneOf(const Request& request);
-  Ticket NewTicket(std::uint32_t requests);
+  Ticket NewTicket();
+  void FreeIfDone(Ticket ticket);
   Request& NewRequest(Kind kind, std::uint32_t shard, TimePoint now);
   Request* Find(RequestId id);
   void Enqueue(Request& request, TimePoint now, Outbox& out);
@@ -163,15 +195,16 @@ class ParameterClient {
   void Transmit(const Request& request, TimePoint now, Outbox& out);
   void Finish(Request& request, TimePoint now, Outbox& out);
   void SendReadyCloses(TimePoint now, Outbox& out);
+  // Cuts slot groups into requests.
+  void Cut(std::span<const GroupRun> runs, std::vector<Piece>* pieces) const;
+  Request& NewPush(Ticket ticket, TableId table, Clock clock, std::uint16_t node, std::uint32_t shard,
+                   TimePoint now);
+  void Send(const Request& request, Outbox& out);
   void OnReply(const PullReply& reply, Request& request);
-  void OnError(const ErrorReply& error, Request& request);
+  void OnError(const ErrorReply& error, Request& request, Outbox& out);
   void NoticeTime(TimePoint now);
   void Fail(ErrorCode code, std::string text);
   std::string Describe(const Request& request, TimePoint now) const;
-  // Calls visit(group, first row, rows) for each run of keys of one slot group.
-  template <typename Visit>
-  void ForEachGroup(const TableSpec& table, const Buffer& keys, Visit visit);
-
   const NodeId self_;
   const Options options_;
   const ParameterClientFaults faults_;
@@ -183,6 +216,8 @@ class ParameterClient {
   std::vector<std::uint32_t> free_;  // of requests_
   std::vector<TicketState> tickets_;
   std::vector<std::uint32_t> free_tickets_;
+  std::vector<KeptPull> kept_;  // until their clocks are closed
+  std::vector<Piece> pieces_;   // memory for Cut
   std::vector<Shard> shards_;
   std::deque<Retry> retries_;      // ascending: the interval is the same for all
   std::vector<PushCount> pushes_;  // clocks with unacknowledged pushes, ascending

@@ -14,17 +14,17 @@ Buffer DenseKeys(const ModelSpec& spec) {
 }
 
 void PulledBatch::Start(std::unique_ptr<Batch> next, const ModelSpec& spec, const Buffer& dense_keys,
-                        Clock clock, AbsentRow absent, WorkerLoop& loop) {
+                        Clock clock, AbsentRow absent, bool keep, WorkerLoop& loop) {
   batch = std::move(next);
   with_dense = !dense_keys.empty();
   if (with_dense) {
     dense.resize(spec.DenseRows() * kDenseRowWidth);
-    dense_ticket =
-        loop.parameters().Pull(kDenseTable, clock, absent, dense_keys, dense.data(), loop.Now(), loop.out());
+    dense_ticket = loop.parameters().Pull(kDenseTable, clock, absent, dense_keys, dense.data(), loop.Now(),
+                                          loop.out(), keep);
   }
   embeddings.resize(batch->keys->size() * spec.config.embedding_dim);
   embedding_ticket = loop.parameters().Pull(kEmbeddingTable, clock, absent, AsBuffer(batch->keys),
-                                            embeddings.data(), loop.Now(), loop.out());
+                                            embeddings.data(), loop.Now(), loop.out(), keep);
 }
 
 Status PulledBatch::Wait(WorkerLoop& loop) const {

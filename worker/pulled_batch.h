@@ -22,9 +22,10 @@ struct PulledBatch {
   ParameterClient::Ticket dense_ticket = 0, embedding_ticket = 0;
   bool with_dense = false;
 
-  // Begins the pulls for `next` at `clock`. `dense_keys` empty: the dense weights are not pulled.
+  // Begins the pulls for `next` at `clock`. `dense_keys` empty: the dense weights are not pulled. `keep`: their rows
+  // will be pushed by ParameterClient::PushRows.
   void Start(std::unique_ptr<Batch> next, const ModelSpec& spec, const Buffer& dense_keys, Clock clock,
-             AbsentRow absent, WorkerLoop& loop);
+             AbsentRow absent, bool keep, WorkerLoop& loop);
   Status Wait(WorkerLoop& loop) const;
 };
 

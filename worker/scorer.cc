@@ -32,7 +32,7 @@ Status Scorer::Score(const PhaseOrder& order, WorkerLoop& loop, BatchReader& rea
       return Status();
     }
     into->Start(std::move(batch), spec_, have_dense ? Buffer() : dense_keys_, order.first_clock,
-                AbsentRow::kZero, loop);
+                AbsentRow::kZero, /*keep=*/false, loop);
     have_dense = true;
     return Status();
   };

@@ -22,18 +22,13 @@ void SliceSum::Prepare(std::size_t rows) {
   next_.dense->resize((dense_count_ + kDenseRowWidth - 1) / kDenseRowWidth * kDenseRowWidth);
   std::fill(next_.dense->begin() + static_cast<std::ptrdiff_t>(dense_count_), next_.dense->end(), 0.0f);
   next_.embedding = rows_pool_.Take();
-  next_.embedding->keys.resize(rows);
   next_.embedding->positions.resize(rows);
   next_.embedding->values.resize(rows * dim_);
 }
 
-void SliceSum::Add(const Slice& slice, const std::vector<Key>& keys,
-                   const std::vector<std::uint64_t>& positions) {
-  COHORT_CHECK(slice.distinct.size() == next_.embedding->keys.size());
-  for (std::size_t i = 0; i < slice.distinct.size(); ++i) {
-    next_.embedding->keys[i] = keys[slice.distinct[i]];
-    next_.embedding->positions[i] = positions[slice.distinct[i]];
-  }
+void SliceSum::Add(const Slice& slice) {
+  COHORT_CHECK(slice.distinct.size() == next_.embedding->positions.size());
+  std::copy(slice.distinct.begin(), slice.distinct.end(), next_.embedding->positions.begin());
   next_.node = static_cast<std::uint16_t>(slices_ + slice.index);
   parts_.push_back(std::exchange(next_, {}));
   // The right child has just come: its sibling on the left is complete.
@@ -56,6 +51,10 @@ void SliceSum::Finish() {
   while (parts_.size() >= 2 && SlicesOfNode(slices_, parts_[parts_.size() - 2].node).begin >= first)
     AddLastTwo(*holder);
   parts_.back().node = *holder;
+  for (Part& part : parts_) {
+    part.rows = places_pool_.Take();
+    part.rows->assign(part.embedding->positions.begin(), part.embedding->positions.end());
+  }
 }
 
 void SliceSum::AddLastTwo(std::uint16_t node) {

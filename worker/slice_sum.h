@@ -18,8 +18,9 @@ class SliceSum {
   // One sub-tree's sum, ready to push. The memory may be kept as Buffers until the push is acknowledged.
   struct Part {
     std::uint16_t node = 0;
-    std::shared_ptr<std::vector<float>> dense;  // dense_rows * kDenseRowWidth; zero beyond dense_count
-    std::shared_ptr<GradientRows> embedding;
+    std::shared_ptr<std::vector<float>> dense;         // dense_rows * kDenseRowWidth; zero beyond dense_count
+    std::shared_ptr<GradientRows> embedding;           // by place in the batch's keys
+    std::shared_ptr<std::vector<std::uint32_t>> rows;  // these places, after Finish
   };
 
   SliceSum(std::uint64_t dense_count, std::uint32_t embedding_dim);
@@ -32,7 +33,7 @@ class SliceSum {
   float* dense() { return next_.dense->data(); }
   float* embedding() { return next_.embedding->values.data(); }
   // Adds the prepared gradients. Slices come in ascending order, without gaps.
-  void Add(const Slice& slice, const std::vector<Key>& keys, const std::vector<std::uint64_t>& positions);
+  void Add(const Slice& slice);
   // No more slices: those that did not come hold no rows. Leaves one part for each maximal sub-tree of the own slices that
   // has any.
   void Finish();
@@ -51,6 +52,7 @@ class SliceSum {
   std::vector<Part> parts_;  // a stack: neighbours that are siblings are added at once
   ObjectPool<std::vector<float>> dense_pool_;
   ObjectPool<GradientRows> rows_pool_;
+  ObjectPool<std::vector<std::uint32_t>> places_pool_;
 };
 
 }  // namespace cohort

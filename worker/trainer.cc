@@ -75,8 +75,7 @@ Result<Clock> Trainer::TrainBsp(const PhaseOrder& order, WorkerLoop& loop, Batch
     }
     {
       Stopwatch watch(StepPart::kPullWait, &progress_);
-      const Clock clock = batch->clock;
-      pulled.Start(std::move(batch), spec_, dense_keys_, clock, AbsentRow::kInitial, loop);
+      StartPull(&pulled, std::move(batch), loop);
       COHORT_RETURN_IF_ERROR(pulled.Wait(loop));
     }
     COHORT_RETURN_IF_ERROR(Step(pulled, train.slices, loop));
@@ -124,8 +123,7 @@ Result<Clock> Trainer::TrainLeased(const PhaseOrder& order, WorkerLoop& loop, Ba
       into->batch.reset();
       return Status();
     }
-    const Clock clock = batch->clock;
-    into->Start(std::move(batch), spec_, dense_keys_, clock, AbsentRow::kInitial, loop);
+    StartPull(into, std::move(batch), loop);
     return Status();
   };
 
@@ -163,7 +161,7 @@ Status Trainer::Step(const PulledBatch& pulled, std::uint32_t slices, WorkerLoop
       // The batch's first row is in slice 0 on whichever worker: it carries the once-per-batch L2.
       model_.Step(slice.Input(pulled.embeddings.data()), batch.total_weight.data(),
                   /*with_l2=*/slice.index == 0, {sum_.dense(), sum_.embedding(), slice_loss_.data()});
-      sum_.Add(slice, *batch.keys, batch.positions);
+      sum_.Add(slice);
       for (std::size_t task = 0; task < slice_loss_.size(); ++task)
         progress_.loss_sum[task] += slice_loss_[task];
       COHORT_RETURN_IF_ERROR(loop.Breathe());
@@ -181,20 +179,42 @@ Status Trainer::Step(const PulledBatch& pulled, std::uint32_t slices, WorkerLoop
     progress_.loss_weight[task] += batch.total_weight[task] * share;
   }
   progress_.samples += batch.rows;
-  for (const SliceSum::Part& part : sum_.parts()) {
-    loop.parameters().Push(kDenseTable, batch.clock, part.node, dense_keys_, AsBuffer(part.dense), loop.Now(),
-                           loop.out());
-    const GradientRows& rows = *part.embedding;
-    Buffer counts;
-    if (config_.embedding.policy.NeedsCounts())
-      counts = occurrences_.Count(batch, SlicesOfNode(slices, part.node), rows);
-    loop.parameters().Push(kEmbeddingTable, batch.clock, part.node,
-                           Buffer(part.embedding, rows.keys.data(), rows.keys.size() * sizeof(Key)),
-                           Buffer(part.embedding, rows.values.data(), rows.values.size() * sizeof(float)),
-                           loop.Now(), loop.out(), std::move(counts));
-  }
+  for (const SliceSum::Part& part : sum_.parts()) Push(pulled, part, loop);
   loop.parameters().Close(batch.clock, loop.Now(), loop.out());
   return loop.Breathe();
+}
+
+void Trainer::StartPull(PulledBatch* pulled, std::unique_ptr<Batch> batch, WorkerLoop& loop) {
+  const Clock clock = batch->clock;
+  pulled->Start(std::move(batch), spec_, dense_keys_, clock, AbsentRow::kInitial,
+                /*keep=*/config_.wire.push_rows == PushRowNames::kPositions, loop);
+}
+
+void Trainer::Push(const PulledBatch& pulled, const SliceSum::Part& part, WorkerLoop& loop) {
+  ParameterClient& client = loop.parameters();
+  const std::vector<float>& values = part.embedding->values;
+  const Buffer dense = AsBuffer(part.dense);
+  const Buffer embedding(part.embedding, values.data(), values.size() * sizeof(float));
+  const std::vector<std::uint32_t>& rows = *part.rows;
+  const std::vector<Key>& keys = *pulled.batch->keys;
+  Buffer counts;
+  if (config_.embedding.policy.NeedsCounts()) {
+    counts = occurrences_.Count(*pulled.batch, SlicesOfNode(config_.train.slices, part.node), *part.embedding);
+  }
+  if (config_.wire.push_rows == PushRowNames::kPositions) {
+    client.PushRows(pulled.dense_ticket, part.node, {}, dense, loop.Now(), loop.out());
+    client.PushRows(pulled.embedding_ticket, part.node,
+                    rows.size() == keys.size() ? Buffer() : AsBuffer(part.rows), embedding, loop.Now(),
+                    loop.out(), std::move(counts));
+    return;
+  }
+  auto named = keys_pool_.Take();
+  named->resize(rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) (*named)[i] = keys[rows[i]];
+  const Clock clock = pulled.batch->clock;
+  client.Push(kDenseTable, clock, part.node, dense_keys_, dense, loop.Now(), loop.out());
+  client.Push(kEmbeddingTable, clock, part.node, AsBuffer(named), embedding, loop.Now(), loop.out(),
+              std::move(counts));
 }
 
 Status Trainer::SlowDown(Duration computed, WorkerLoop& loop) {

@@ -14,6 +14,7 @@
 #include "worker/batch_reader.h"
 #include "worker/model/model.h"
 #include "worker/occurrences.h"
+#include "worker/object_pool.h"
 #include "worker/pulled_batch.h"
 #include "worker/slice_sum.h"
 #include "worker/worker_loop.h"
@@ -47,8 +48,11 @@ class Trainer {
  private:
   Result<Clock> TrainBsp(const PhaseOrder& order, WorkerLoop& loop, BatchReader& reader);
   Result<Clock> TrainLeased(const PhaseOrder& order, WorkerLoop& loop, BatchReader& reader);
+  // Begins the pull of a batch's rows.
+  void StartPull(PulledBatch* pulled, std::unique_ptr<Batch> batch, WorkerLoop& loop);
   // Computes the gradients of a pulled batch, pushes them and closes its clock.
   Status Step(const PulledBatch& pulled, std::uint32_t slices, WorkerLoop& loop);
+  void Push(const PulledBatch& pulled, const SliceSum::Part& part, WorkerLoop& loop);
   // An experiment's handicap (cluster.slow_worker): waits as if computing had taken slow_factor times as
   // long.
   Status SlowDown(Duration computed, WorkerLoop& loop);
@@ -60,6 +64,7 @@ class Trainer {
   SliceSum sum_;
   Occurrences occurrences_;
   Buffer dense_keys_;
+  ObjectPool<std::vector<Key>> keys_pool_;  // of pushes by keys
   std::vector<double> slice_loss_;
   TrainProgress progress_;
 };

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <deque>
 #include <functional>
 #include <utility>
 #include <vector>
@@ -70,6 +71,7 @@ class Rounds {
     report->end_ns = loop_.Now().time_since_epoch() / std::chrono::nanoseconds(1);
     const LoopCounters& after = network_.counters();
     report->bytes = after.bytes_received - before.bytes_received + after.bytes_sent - before.bytes_sent;
+    if (order.work == Work::kKeep) return {};
     // The next round finds nothing under way.
     return loop_.WaitUntil([&] { return loop_.parameters().ClosedEverywhere(next_clock_ - 1); });
   }
@@ -80,26 +82,46 @@ class Rounds {
   ParameterClient& client() { return loop_.parameters(); }
   Slot& SlotOf(std::uint64_t batch) { return slots_[batch % slots_.size()]; }
 
+  bool ByPosition() const { return options_.push_rows == PushRowNames::kPositions; }
+
   void Issue(Work work, std::uint64_t batch) {
     Slot& slot = SlotOf(batch);
-    slot.keys = work == Work::kFill ? FillBatch(options_, index_, batch) : keys_[next_batch_++];
-    slot.clock = next_clock_++;
     slot.asked = loop_.Now();
     slot.pushed = false;
-    if (work == Work::kFill || work == Work::kPush) {
-      Push(slot, work == Work::kFill ? zeros_ : slot.gradients);
-    } else {
-      slot.ticket = client().Pull(kEmbeddingTable, slot.clock, AbsentRow::kInitial, slot.keys,
-                                  slot.values.data(), loop_.Now(), loop_.out());
+    if (work == Work::kPush && ByPosition()) {
+      const Slot& pulled = kept_.front();
+      slot.keys = pulled.keys;
+      slot.clock = pulled.clock;
+      slot.ticket = pulled.ticket;
+      kept_.pop_front();
+      return Push(slot);
     }
+    slot.keys = work == Work::kFill ? FillBatch(options_, index_, batch) : keys_[next_batch_++];
+    slot.clock = next_clock_++;
+    if (work == Work::kFill) return PushKeys(slot, zeros_);
+    if (work == Work::kPush) return Push(slot);
+    const bool keep = work != Work::kPull && ByPosition();
+    slot.ticket = client().Pull(kEmbeddingTable, slot.clock, AbsentRow::kInitial, slot.keys,
+                                slot.values.data(), loop_.Now(), loop_.out(), keep);
+    if (work == Work::kKeep) kept_.push_back({slot.keys, slot.clock, slot.ticket, false, {}, {}, {}});
   }
 
+  Buffer ValuesOf(const Slot& slot, const Buffer& values) const {
+    return values.Slice(0, slot.keys.size() / sizeof(Key) * options_.dim * sizeof(float));
+  }
+  void Push(Slot& slot) {
+    if (!ByPosition()) return PushKeys(slot, slot.gradients);
+    slot.ticket = client().PushRows(slot.ticket, node_, {}, ValuesOf(slot, slot.gradients), loop_.Now(),
+                                    loop_.out());
+    Close(slot);
+  }
+  void PushKeys(Slot& slot, const Buffer& values) {
+    slot.ticket = client().Push(kEmbeddingTable, slot.clock, node_, slot.keys, ValuesOf(slot, values),
+                                loop_.Now(), loop_.out());
+    Close(slot);
+  }
   // As the trainer does: the close waits in the client for the push's acknowledgements.
-  void Push(Slot& slot, const Buffer& values) {
-    const std::size_t rows = slot.keys.size() / sizeof(Key);
-    slot.ticket =
-        client().Push(kEmbeddingTable, slot.clock, node_, slot.keys,
-                      values.Slice(0, rows * options_.dim * sizeof(float)), loop_.Now(), loop_.out());
+  void Close(Slot& slot) {
     client().Close(slot.clock, loop_.Now(), loop_.out());
     slot.pushed = true;
   }
@@ -111,7 +133,7 @@ class Rounds {
       Slot& slot = SlotOf(batch);
       if (!client().Done(slot.ticket)) break;
       if (work == Work::kPullPush && !slot.pushed) {
-        Push(slot, slot.gradients);
+        Push(slot);
         continue;
       }
       if (batch != *done) continue;
@@ -133,6 +155,7 @@ class Rounds {
   std::uint64_t next_batch_ = 0;
   Clock next_clock_;
   std::vector<Slot> slots_;
+  std::deque<Slot> kept_;  // pulled, to be pushed; without memory
   Buffer zeros_;
 };
 

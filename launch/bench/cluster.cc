@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <thread>
@@ -20,6 +21,8 @@
 namespace cohort::bench {
 namespace {
 
+constexpr std::uint64_t kMostKept = 64;                    // batches pulled ahead of their pushes
+constexpr std::uint64_t kKeptBytes = std::uint64_t{1} << 40;  // none is forgotten
 constexpr Duration kStartLimit = std::chrono::seconds(120);  // a worker draws its keys first
 
 std::uint64_t RunId() { return static_cast<std::uint64_t>(getppid()); }
@@ -72,6 +75,7 @@ Status RunServer(const Options& options, std::uint32_t server, const std::string
     shard.listen_host = ListenHost(options, "shard-" + std::to_string(shard.shard));
     shard.scheduler_endpoint = scheduler;
     shard.scheduler = ClientOptions();
+    shard.kept_pull_bytes = kKeptBytes;
     COHORT_ASSIGN_OR_RETURN(auto runner, ShardRunner::Create(context, shard));
     runners.push_back(std::move(runner));
   }
@@ -114,6 +118,25 @@ Result<Cluster> Cluster::Start(ChildProcesses& all, const Options& options) {
     if (!ready) return tl::unexpected(all.Explain(*worker, ready.error()));
   }
   return cluster;
+}
+
+Result<Round> Cluster::Run(Operation operation, std::uint64_t batches) {
+  if (operation != Operation::kPush || options_.push_rows == PushRowNames::kKeys) {
+    return RunRound(*all_, processes_, WorkOf(operation), batches);
+  }
+  // As many clocks may be open.
+  std::uint64_t most = kMostKept;
+  if (options_.consistency == Consistency::kBsp) most = 1;
+  if (options_.consistency == Consistency::kSsp) most = std::min(most, std::uint64_t{options_.staleness} + 1);
+  Round total;
+  for (std::uint64_t done = 0; done < batches;) {
+    const std::uint64_t part = std::min(most, batches - done);
+    if (auto kept = RunRound(*all_, processes_, Work::kKeep, part); !kept) return kept;
+    COHORT_ASSIGN_OR_RETURN(const Round round, RunRound(*all_, processes_, Work::kPush, part));
+    total.Append(round);
+    done += part;
+  }
+  return total;
 }
 
 Status Cluster::Fill() {

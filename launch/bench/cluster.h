@@ -20,9 +20,8 @@ class Cluster {
   // Makes every row of the table, by ordinary pushes of zeros. Once.
   Status Fill();
   // Each worker has options.window batches outstanding, `batches` in all; closes every clock.
-  Result<Round> Run(Operation operation, std::uint64_t batches) {
-    return RunRound(*all_, processes_, WorkOf(operation), batches);
-  }
+  // Pushes by position are of batches pulled beforehand, which is not measured.
+  Result<Round> Run(Operation operation, std::uint64_t batches);
   // Ends the run as training ends it; ChildProcesses::Join waits for the processes.
   Status Stop() { return SendStop(processes_); }
 

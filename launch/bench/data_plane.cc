@@ -69,6 +69,7 @@ Settings DataPlaneSettings(const Options& options) {
                                    {"rows", options.rows},
                                    {"zipf", options.zipf},
                                    {"optimizer", OptimizerName(options.optimizer)},
+                                   {"push_rows", options.push_rows == PushRowNames::kKeys ? "keys" : "positions"},
                                    {"window", options.window},
                                    {"request_rows", options.request_rows},
                                    {"seconds", options.seconds}});

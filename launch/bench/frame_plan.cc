@@ -28,13 +28,16 @@ Message ReplyTo(const Message& request, std::uint32_t dim) {
   return PushReply{push->request_id, 1, 0};
 }
 
-std::vector<PlannedExchange> Exchanges(Outbox& out, std::uint32_t dim) {
+// What is in `out`, answered.
+std::vector<PlannedExchange> Exchanges(ParameterClient& client, Outbox& out, std::uint32_t dim) {
   const Stamp stamp{WorkerNode(0)};
   std::vector<PlannedExchange> exchanges;
+  Outbox none;
   for (const Outgoing& outgoing : out.Take()) {
-    const Message reply = ReplyTo(outgoing.message, dim);
+    Message reply = ReplyTo(outgoing.message, dim);
     exchanges.push_back({outgoing.to.index, SizesOf(Encode(stamp, outgoing.to, outgoing.message)),
                          SizesOf(Encode(Stamp{outgoing.to}, WorkerNode(0), reply))});
+    client.OnMessage(Stamp{outgoing.to}, reply, TimePoint{}, none);
   }
   return exchanges;
 }
@@ -65,10 +68,17 @@ FramePlan PlanFrames(const Options& options, const Buffer& keys) {
   plan.rows = keys.size() / sizeof(Key);
   std::vector<float> values(plan.rows * options.dim);
   Outbox out;
-  client.Pull(kEmbeddingTable, 0, AbsentRow::kInitial, keys, values.data(), TimePoint{}, out);
-  plan.pulls = Exchanges(out, options.dim);
-  client.Push(kEmbeddingTable, 0, 1, keys, Buffer::Own(values), TimePoint{}, out);
-  plan.pushes = Exchanges(out, options.dim);
+  const bool by_position = options.push_rows == PushRowNames::kPositions;
+  const auto pull = client.Pull(kEmbeddingTable, 0, AbsentRow::kInitial, keys, values.data(), TimePoint{}, out,
+                                by_position);
+  plan.pulls = Exchanges(client, out, options.dim);
+  const Buffer gradients = Buffer::Own(std::move(values));
+  if (by_position) {
+    client.PushRows(pull, 1, {}, gradients, TimePoint{}, out);
+  } else {
+    client.Push(kEmbeddingTable, 0, 1, keys, gradients, TimePoint{}, out);
+  }
+  plan.pushes = Exchanges(client, out, options.dim);
   return plan;
 }
 

@@ -34,6 +34,7 @@ struct Options {
   std::uint32_t batch = 16384;  // keys of a batch; with zipf, draws, of which the distinct ones travel
   std::uint64_t rows = 4'000'000;
   double zipf = 0;           // 0: uniform
+  PushRowNames push_rows = WireConfig().push_rows;
   std::uint32_t window = 4;  // batches outstanding per worker
   OptimizerKind optimizer = OptimizerKind::kSgd;
   std::uint64_t grow_to = 50'000'000;           // `table`: rows at the end of growth; 0: no growth

@@ -14,7 +14,14 @@
 
 namespace cohort::bench {
 
-enum class Work : std::uint32_t { kFill = 0, kPull, kPush, kPullPush, kStop };
+enum class Work : std::uint32_t {
+  kFill = 0,
+  kPull,
+  kKeep,  // pulls whose rows the next kPush names; clocks stay open
+  kPush,
+  kPullPush,
+  kStop
+};
 Work WorkOf(Operation operation);
 
 struct RoundOrder {

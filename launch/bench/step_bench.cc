@@ -62,7 +62,6 @@ Batch DrawBatch(const Options& options) {
   Batch batch;
   batch.rows = batch.global_rows = options.batch;
   batch.keys = std::make_shared<std::vector<Key>>(distinct.keys());
-  batch.positions = distinct.positions();
   batch.total_weight.assign(kTasks, options.batch);
   std::uint32_t row = 0;
   for (std::uint32_t s = 0; s < options.slices; ++s) {
@@ -185,7 +184,7 @@ Result<Report> RunStep(const Options& options, const Progress& progress) {
       sum.Prepare(slice.distinct.size());
       model.Step(slice.Input(embeddings.data()), batch.total_weight.data(), slice.index == 0,
                  {sum.dense(), sum.embedding(), loss.data()});
-      sum.Add(slice, *batch.keys, batch.positions);
+      sum.Add(slice);
     }
     sum.Finish();
   };

@@ -46,7 +46,7 @@ class TableUser {
   // Rows that are absent are made.
   void Add(std::span<const Key> keys) {
     FindPositions(keys);
-    table_.Update(keys, positions_, [&](std::size_t i, float* row) {
+    table_.Update(keys, positions_, {}, [&](std::size_t i, float* row) {
       table_.optimizer().Step(gradients_.data() + i * options_.dim, row);
     });
   }

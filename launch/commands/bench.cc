@@ -27,6 +27,8 @@ const std::map<std::string, OptimizerKind> kOptimizers = {
     {"sgd", OptimizerKind::kSgd},         {"momentum", OptimizerKind::kMomentum},
     {"adagrad", OptimizerKind::kAdagrad}, {"rowwise_adagrad", OptimizerKind::kRowwiseAdagrad},
     {"adam", OptimizerKind::kAdam},       {"ftrl", OptimizerKind::kFtrl}};
+const std::map<std::string, PushRowNames> kPushRowNames = {{"keys", PushRowNames::kKeys},
+                                                           {"positions", PushRowNames::kPositions}};
 const std::map<std::string, Consistency> kConsistencies = {
     {"bsp", Consistency::kBsp}, {"ssp", Consistency::kSsp}, {"asp", Consistency::kAsp}};
 
@@ -102,6 +104,8 @@ void AddCluster(CLI::App& command, Options& options) {
       ->check(CLI::Range(0, 1000))
       ->capture_default_str();
   AddRequestRows(command, options);
+  AddChoice(command, "--push-rows", kPushRowNames, &options.push_rows, "positions",
+            "how pushes name their rows: wire.push_rows of a run");
   command.add_option("--credit-bytes", options.credit_bytes, "cluster.credit_bytes of a run")
       ->check(CLI::Range(1.0, 1e12))
       ->capture_default_str();

@@ -37,6 +37,8 @@ TEST(Config, DefaultsAndValues) {
     enabled = false
     [cluster]
     credit_bytes = 1_000_000
+    [wire]
+    push_rows = "keys"
   )");
   ASSERT_TRUE(config) << config.error().text();
   EXPECT_EQ(config->data, "/data/d.h5");
@@ -51,6 +53,7 @@ TEST(Config, DefaultsAndValues) {
   EXPECT_EQ(config->tasks.at("income").weight, 0.5f);
   EXPECT_FALSE(config->tasks.at("never married").enabled);
   EXPECT_EQ(config->cluster.credit_bytes, 1000000u);
+  EXPECT_EQ(config->wire.push_rows, PushRowNames::kKeys);
 }
 
 TEST(Config, OverridesComeOnTop) {

@@ -96,7 +96,7 @@ TEST(Wire, BulkArraysAreNotCopied) {
   const std::vector<Key> keys(1000, 1);
   const Buffer buffer = Buffer::Copy<Key>(keys);
   const Frames frames =
-      Encode(SampleStamp(), ShardNode(0), PullRequest{1, 1, 1, 1, AbsentRow::kInitial, buffer});
+      Encode(SampleStamp(), ShardNode(0), PullRequest{1, 1, 1, 1, AbsentRow::kInitial, buffer, false});
   ASSERT_EQ(frames.size(), 2u);
   EXPECT_EQ(frames[1].data(), buffer.data());
   EXPECT_EQ(std::get<PullRequest>(Decode(frames)->message).keys.data(), buffer.data());
@@ -115,7 +115,11 @@ TEST(Wire, UnalignedBulkArraysAreAligned) {
     ASSERT_TRUE(decoded.has_value()) << MessageName(message);
     if (auto* push = std::get_if<PushRequest>(&decoded->message)) {
       EXPECT_EQ(reinterpret_cast<std::uintptr_t>(push->values.data()) % 8, 0u);
-      EXPECT_EQ(push->keys.As<Key>()[1], 9u);
+      if (push->pull == 0) {
+        EXPECT_EQ(push->keys.As<Key>()[1], 9u);
+      } else if (!push->rows.empty()) {
+        EXPECT_EQ(push->rows.As<std::uint32_t>()[1], 4u);
+      }
     }
   }
 }
@@ -183,7 +187,7 @@ TEST(Wire, WrongContentIsRefusedAndItsSenderIsKnown) {
       {"body short", 0, Resize(0, -1), "body of 23"},
       {"body long", 4, Resize(0, 8), "body of 24"},
       {"unknown absent rule", 0, SetBody<std::uint8_t>(22, 2), "range"},
-      {"reserved byte", 0, SetBody<std::uint8_t>(23, 1), "range"},
+      {"neither kept nor not", 0, SetBody<std::uint8_t>(23, 2), "range"},
       {"negative clock", 0, SetBody<std::int64_t>(8, -1), "clock"},
       {"half a key", 0, Resize(1, -4), "multiple of 8"},
       {"dim 0", 1, SetBody<std::uint32_t>(8, 0), "rows of 0"},
@@ -194,6 +198,12 @@ TEST(Wire, WrongContentIsRefusedAndItsSenderIsKnown) {
       {"push dim", 3, SetBody<std::uint32_t>(20, 3), "match the keys"},
       {"push dim huge", 3, SetBody<std::uint32_t>(20, 0x40000000), "rows of"},
       {"one key less", 3, Resize(2, -8), "match the keys"},
+      {"keys taken for rows", 3, SetBody<std::uint64_t>(32, 1), "match the keys"},
+      {"half a row's name", 23, Resize(2, -2), "multiple of 4"},
+      {"one row less", 23, Resize(2, -4), "match the keys"},
+      {"rows taken for keys", 23, SetBody<std::uint64_t>(32, 0), "match the keys"},
+      {"half a row of all", 24, Resize(3, -4), "match the keys"},
+      {"one row of all less", 24, Resize(3, -8), "cover"},
       {"half a run", 3, Resize(1, -4), "slot groups"},
       {"one run less", 3, Resize(1, -8), "cover"},
       {"empty run", 3, Resize(1, 8), "ascend"},
@@ -202,7 +212,7 @@ TEST(Wire, WrongContentIsRefusedAndItsSenderIsKnown) {
       {"rows of a run", 3, [](auto* f) { (*f)[1][4] = 2; }, "cover"},
       {"rows of a run overflow", 3, [](auto* f) { (*f)[1][7] = 0x80; }, "cover"},
       {"close of the past", 5, SetBody<std::int64_t>(8, std::int64_t{1} << 63), "clock"},
-      {"unknown reason", 7, SetBody<std::uint8_t>(8, 9), "reason"},
+      {"unknown reason", 7, SetBody<std::uint8_t>(8, 10), "reason"},
       {"text longer than the body", 7, SetBody<std::uint32_t>(9, 0x7fffffff), "longer"},
       {"text of 4 GiB", 7, SetBody<std::uint32_t>(9, 0xffffffff), "longer"},
       {"bytes behind the body", 7, Resize(0, 1), "behind"},
@@ -316,9 +326,9 @@ TEST(Wire, TheDocumentShowsTheBytesThatAreSent) {
   const auto blocks = BlocksOfTheDocument();
   ASSERT_EQ(blocks.size(), 4u);
   const RequestId id = 0x2000000001;
-  const auto pull =
-      BytesOf(Encode({WorkerNode(1), 0x1234, 0, 2, 1, 1}, ShardNode(0),
-                     PullRequest{id, 1, 3, 1, AbsentRow::kInitial, Buffer::Own(std::vector<Key>{7, ~0ULL})}));
+  const auto pull = BytesOf(
+      Encode({WorkerNode(1), 0x1234, 0, 2, 1, 1}, ShardNode(0),
+             PullRequest{id, 1, 3, 1, AbsentRow::kInitial, Buffer::Own(std::vector<Key>{7, ~0ULL}), true}));
   EXPECT_EQ(pull[0], blocks[0]);
   EXPECT_EQ(pull[1], blocks[1]);
   const auto reply =

@@ -90,7 +90,7 @@ TEST(EmbeddingTable, BatchesFindWhatSinglesFind) {
   std::vector<float*> rows(keys.size());
   table.Find(positions, rows);
   for (std::size_t i = 0; i < keys.size(); ++i) ASSERT_EQ(rows[i] == nullptr, keys[i] % 2 == 1);
-  table.Update(keys, positions, [&](std::size_t i, float* row) { rows[i] = row; });
+  table.Update(keys, positions, {}, [&](std::size_t i, float* row) { rows[i] = row; });
   EXPECT_EQ(table.size(), 1000u);
   for (std::size_t i = 0; i < keys.size(); ++i) ASSERT_EQ(rows[i], Look(table, keys[i]));
   EXPECT_EQ(rows[7], rows[1000]);

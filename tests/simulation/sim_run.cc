@@ -33,6 +33,7 @@ struct Shape {
   std::uint32_t shards = 1, epochs = 1;
   std::uint64_t credit_bytes = 0;
   std::uint32_t request_rows = 0;
+  std::uint64_t kept_pull_bytes = 0;
   Duration max_compute{};
   NetworkFaults faults;
   Duration max_start{};  // processes start within
@@ -54,7 +55,8 @@ struct Shape {
            std::to_string(plan.batch_size) + ", credit " + std::to_string(credit_bytes) + ", request_rows " +
            std::to_string(request_rows) + ", " +
            OptimizerName(plan.workload.Table(kEmbeddingTable).optimizer.kind) + ", " +
-           FloatTypeName(plan.workload.Table(kEmbeddingTable).dtype) + DescribePolicy();
+           FloatTypeName(plan.workload.Table(kEmbeddingTable).dtype) + DescribePolicy() +
+           (plan.positions ? ", positions in " + std::to_string(kept_pull_bytes) + " bytes" : "");
   }
 };
 
@@ -72,6 +74,14 @@ void DrawPolicies(std::uint64_t seed, Shape* shape) {
   if (random.Below(2) == 0) sparse.policy.evict_idle_clocks = 1 + random.Below(6);
   if (random.Below(2) == 0)
     sparse.policy.max_bytes = kSlotCount * BytesPerRow(sparse) * (1 + random.Below(2));
+}
+
+// Whether pushes name rows by their places in pulls, and how much room the shards have for these.
+void DrawPositions(std::uint64_t seed, Scenario scenario, Shape* shape) {
+  RandomStream random(seed, 0x77697265);
+  shape->plan.positions =
+      scenario == Scenario::kPositions || (scenario != Scenario::kPlain && random.Below(2) == 0);
+  shape->kept_pull_bytes = Pick(random, {0ull, 1000ull, 5000ull, 1ull << 20});
 }
 
 Shape DrawShape(std::uint64_t seed, Scenario scenario) {
@@ -124,6 +134,7 @@ Shape DrawShape(std::uint64_t seed, Scenario scenario) {
   }
   workload.tables = {dense, sparse};
   if (scenario == Scenario::kPolicies) DrawPolicies(seed, &shape);
+  DrawPositions(seed, scenario, &shape);
   if (scenario == Scenario::kNarrow) {
     if (bsp) workload.whole = false;  // every bit tells
     workload.tables[kEmbeddingTable].dtype = seed % 2 == 0 ? FloatType::kBfloat16 : FloatType::kFloat16;
@@ -398,7 +409,7 @@ RunPlan PlanOf(const Shape& shape, std::uint64_t run_id) {
 
 }  // namespace
 
-SimOutcome Simulate(std::uint64_t seed, PlantedBug bug, bool trace, Scenario scenario) {
+SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool trace) {
   const Shape shape = DrawShape(seed, scenario);
   const SimPlan& plan = shape.plan;
   SimOutcome outcome;
@@ -436,8 +447,11 @@ SimOutcome Simulate(std::uint64_t seed, PlantedBug bug, bool trace, Scenario sce
 
   std::vector<std::unique_ptr<Shard>> shards;
   for (std::uint32_t index = 0; index < shape.shards; ++index) {
-    ShardOptions options{
-        Register{0, index, "sim:" + std::to_string(index), "sim", index, "avx2"}, follow, {}};
+    ShardOptions options{Register{0, index, "sim:" + std::to_string(index), "sim", index, "avx2"},
+                         follow,
+                         {},
+                         nullptr,
+                         shape.kept_pull_bytes};
     const NodeId self = ShardNode(index);
     shards.push_back(
         bug == PlantedBug::kNoDuplicateCheck    ? std::make_unique<ForgetfulShard>(self, options, store)
@@ -557,11 +571,13 @@ SimOutcome Simulate(std::uint64_t seed, PlantedBug bug, bool trace, Scenario sce
       counts[std::string("shard: ") + ShardEventName(static_cast<ShardEvent>(event))] +=
           shard->count(static_cast<ShardEvent>(event));
     }
+    counts["shard: pull forgotten for want of room"] += shard->counters().pulls_forgotten;
   }
   for (const auto& worker : workers) {
     const ParameterClientCounters& c = worker->parameters().counters();
     counts["worker: request sent again"] += c.retries;
     counts["worker: parked notice"] += c.parked;
+    counts["worker: push by rows sent again with keys"] += c.unknown_pulls;
     counts["worker: refused for now, asked again"] += c.refused;
     counts["worker: late or repeated reply ignored"] += c.stale_replies;
     counts["worker: waited for credit"] += c.credit_waits;

@@ -39,12 +39,13 @@ struct SimOutcome {
 // What the run is about beside the protocol itself; each has its own draws, so that no seed of another changes.
 enum class Scenario : std::uint8_t {
   kPlain,
-  kPolicies,  // rows are admitted and evicted
-  kNarrow,    // rows of 16-bit weights
+  kPolicies,   // rows are admitted and evicted
+  kNarrow,     // rows of 16-bit weights
+  kPositions,  // pushes name the rows of their pull by their places in it
 };
 
-SimOutcome Simulate(std::uint64_t seed, PlantedBug bug = PlantedBug::kNone, bool trace = false,
-                    Scenario scenario = Scenario::kPlain);
+SimOutcome Simulate(std::uint64_t seed, Scenario scenario = Scenario::kPlain,
+                    PlantedBug bug = PlantedBug::kNone, bool trace = false);
 
 }  // namespace cohort
 

@@ -205,13 +205,14 @@ bool SimWorker::Fetch(AbsentRow absent, TimePoint now, Outbox& out) {
     const std::uint64_t offset = scoring ? kTestRows : 0;
     batch->keys = plan_.workload.KeysOf(offset + first, offset + last,
                                         scoring ? std::span<const Key>() : markers_->all());
+    const bool keep = plan_.positions && !scoring;
     const std::vector<Key> dense_keys = plan_.workload.DenseKeys();
     batch->rows.resize(batch->keys.size() * plan_.workload.Table(kEmbeddingTable).dim);
     batch->dense.resize(dense_keys.size() * plan_.workload.Table(kDenseTable).dim);
     batch->tickets[0] = client_.Pull(kDenseTable, batch->clock, absent, Buffer::Own(dense_keys),
-                                     batch->dense.data(), now, out);
+                                     batch->dense.data(), now, out, keep);
     batch->tickets[1] = client_.Pull(kEmbeddingTable, batch->clock, absent, Buffer::Copy<Key>(batch->keys),
-                                     batch->rows.data(), now, out);
+                                     batch->rows.data(), now, out, keep);
   } else {
     ++clocks_without_data_;
   }
@@ -306,7 +307,7 @@ void SimWorker::PushGradients(const Batch& batch, TimePoint now, Outbox& out) {
     const PlainTables gradients =
         workload.Gradients(phase_.epoch, batch.begin, batch.end, markers_->KeysOfOwner(index_), weights);
     for (const auto& [table, rows] : gradients)
-      PushOne(batch.clock, 1, table, ToRows(rows), std::vector{&rows}, now, out);
+      PushOne(batch, 1, table, ToRows(rows), std::vector{&rows}, now, out);
     return;
   }
   // The slices that are not empty, summed into the maximal sub-trees that are ours.
@@ -338,24 +339,36 @@ void SimWorker::PushGradients(const Batch& batch, TimePoint now, Outbox& out) {
       for (const GradientRows& one : rows) pointers.push_back(&one);
       GradientRows sum;
       tree.Sum(workload.Table(table).dim, leaves, pointers, &sum);
-      PushOne(batch.clock, node, table, sum, summed, now, out);
+      PushOne(batch, node, table, sum, summed, now, out);
     }
   }
 }
 
-void SimWorker::PushOne(Clock clock, std::uint16_t node, TableId table, const GradientRows& rows,
+void SimWorker::PushOne(const Batch& batch, std::uint16_t node, TableId table, const GradientRows& rows,
                         std::span<const PlainRows* const> summed, TimePoint now, Outbox& out) {
-  std::vector<std::uint32_t> counts;
+  std::vector<std::uint32_t> occurrences;
   if (plan_.workload.Table(table).policy.NeedsCounts()) {
     for (const std::uint64_t position : rows.positions) {
-      counts.push_back(0);
+      occurrences.push_back(0);
       for (const PlainRows* one : summed) {
-        if (auto row = one->find(position); row != one->end()) counts.back() += row->second.count;
+        if (auto row = one->find(position); row != one->end()) occurrences.back() += row->second.count;
       }
     }
   }
-  client_.Push(table, clock, node, Buffer::Copy<Key>(rows.keys), Buffer::Copy<float>(rows.values), now, out,
-               Buffer::Own(std::move(counts)));
+  const Buffer values = Buffer::Copy<float>(rows.values);
+  const Buffer counts = Buffer::Own(std::move(occurrences));
+  if (!plan_.positions) {
+    client_.Push(table, batch.clock, node, Buffer::Copy<Key>(rows.keys), values, now, out, counts);
+    return;
+  }
+  const std::vector<Key> pulled = table == kDenseTable ? plan_.workload.DenseKeys() : batch.keys;
+  std::vector<std::uint32_t> places;
+  for (std::uint32_t i = 0; i < pulled.size() && places.size() < rows.keys.size(); ++i) {
+    if (pulled[i] == rows.keys[places.size()]) places.push_back(i);
+  }
+  // All rows have a shorter name.
+  if (places.size() == pulled.size() && random_.Below(2) == 0) places.clear();
+  client_.PushRows(batch.tickets[table], node, Buffer::Own(std::move(places)), values, now, out, counts);
 }
 
 void SimWorker::SendPredictions(const Batch& batch, TimePoint now, Outbox& out) {

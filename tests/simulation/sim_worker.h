@@ -27,6 +27,7 @@ struct SimPlan {
   Consistency consistency = Consistency::kBsp;
   std::uint32_t staleness = 0;
   std::uint64_t train_rows = 0, test_rows = 0;
+  bool positions = false;  // pushes name their rows by positions of the batch's pulls
 
   std::uint64_t BatchesPerEpoch() const { return (train_rows + batch_size - 1) / batch_size; }
 };
@@ -99,7 +100,7 @@ class SimWorker : public Node {
   bool AskForData(TimePoint now, Outbox& out);
   bool Fetch(AbsentRow absent, TimePoint now, Outbox& out);
   void PushGradients(const Batch& batch, TimePoint now, Outbox& out);
-  void PushOne(Clock clock, std::uint16_t node, TableId table, const GradientRows& rows,
+  void PushOne(const Batch& batch, std::uint16_t node, TableId table, const GradientRows& rows,
                std::span<const PlainRows* const> summed, TimePoint now, Outbox& out);
   void CheckMarkers(const Batch& batch);
   void SendPredictions(const Batch& batch, TimePoint now, Outbox& out);

@@ -1,4 +1,5 @@
-// One message of every type with every field set, for tests of whatever carries messages.
+// One message of every type, in the order of the types, with every field set, for tests of whatever carries messages;
+// then those that have another form as well.
 #ifndef COHORT_TESTS_SUPPORT_SAMPLE_MESSAGES_H_
 #define COHORT_TESTS_SUPPORT_SAMPLE_MESSAGES_H_
 
@@ -53,7 +54,7 @@ inline std::vector<Message> SampleMessages() {
                   .model_path = "",
                   .kernels = "avx2"};
   return {
-      PullRequest{1, 2, 3, 1, AbsentRow::kZero, keys({0, ~0ULL, 7})},
+      PullRequest{1, 2, 3, 1, AbsentRow::kZero, keys({0, ~0ULL, 7}), true},
       PullReply{2, 1, 2, 1, floats({1.0f, 2.0f, 3.0f, -4.0f})},
       PullParked{3, 1, -1},
       PushRequest{4, 2, 3, 1, 5, 2, Buffer::Own(std::vector<GroupRun>{{3, 1}, {255, 1}}), keys({8, 9}),
@@ -77,6 +78,30 @@ inline std::vector<Message> SampleMessages() {
       SnapshotDone{21, "", "shard-0.h5", 1000, 2, 3, 4, 5},
       Failure{22, "no such file"},
       Ack{23},
+      PushRequest{24,
+                  2,
+                  3,
+                  1,
+                  5,
+                  2,
+                  Buffer::Own(std::vector<GroupRun>{{3, 1}, {255, 1}}),
+                  {},
+                  floats({1, 2, 3, 4}),
+                  {},
+                  7,
+                  Buffer::Own(std::vector<std::uint32_t>{0, 4})},
+      PushRequest{25,
+                  2,
+                  3,
+                  1,
+                  5,
+                  2,
+                  Buffer::Own(std::vector<GroupRun>{{3, 1}, {255, 1}}),
+                  {},
+                  floats({1, 2, 3, 4}),
+                  {},
+                  7,
+                  {}},
   };
 }
 

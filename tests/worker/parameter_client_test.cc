@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -118,10 +119,15 @@ TEST_F(ParameterClientTest, PullsAreCutByShardAndRowsAndComeTogether) {
       auto sent = out_.Take();
       std::reverse(sent.begin(), sent.end());
       std::size_t rows = 0;
+      std::set<int> groups;
       for (const Outgoing& o : sent) {
         const auto& pull = std::get<PullRequest>(o.message);
         EXPECT_FALSE(client_->Done(ticket));
-        EXPECT_LE(pull.keys.size() / sizeof(Key), 10u);
+        const auto first = GroupOf(Position(table, pull.keys.As<Key>().front()));
+        const auto last = GroupOf(Position(table, pull.keys.As<Key>().back()));
+        EXPECT_TRUE(pull.keys.size() / sizeof(Key) <= 10 || first == last);
+        for (int group = first; group <= last; ++group)
+          EXPECT_TRUE(groups.insert(group).second) << "whole groups";
         EXPECT_EQ(pull.clock, 5);
         EXPECT_EQ(pull.phase, 1u);
         EXPECT_EQ(pull.absent, AbsentRow::kZero);
@@ -178,6 +184,107 @@ TEST_F(ParameterClientTest, PushesHoldWholeGroupsWithoutCopies) {
   EXPECT_EQ(client_->counters().bytes_pushed, key_buffer.size() + value_buffer.size());
 }
 
+TEST_F(ParameterClientTest, PushesByRowsNameTheRequestsOfTheirPull) {
+  for (const bool all : {true, false}) {
+    Make(3, 1 << 20, 20);
+    const auto keys = Keys(2000);
+    std::vector<float> pulled(keys.size() * kDim);
+    const auto pull = client_->Pull(kSparse, 7, AbsentRow::kInitial, Buffer::Copy<Key>(keys), pulled.data(),
+                                    now_, out_, /*keep=*/true);
+    std::map<RequestId, PullRequest> pulls;
+    for (const Outgoing& o : out_.Take()) {
+      const auto& request = std::get<PullRequest>(o.message);
+      EXPECT_TRUE(request.keep);
+      pulls[request.request_id] = request;
+      Deliver(o.to.index, Answer(request));
+    }
+    std::vector<std::uint32_t> rows;
+    std::vector<float> gradients;
+    for (std::uint32_t row = 0; row < keys.size(); ++row) {
+      if (!all && (row < 300 || row % 7 == 0)) continue;
+      rows.push_back(row);
+      for (std::uint32_t i = 0; i < kDim; ++i) gradients.push_back(static_cast<float>(row));
+    }
+    const std::size_t count = rows.size();
+    const auto ticket = client_->PushRows(pull, 3, all ? Buffer() : Buffer::Own(rows),
+                                          Buffer::Copy<float>(gradients), now_, out_);
+    std::size_t next = 0;
+    std::map<std::uint32_t, int> messages_of_group;
+    for (const Outgoing& o : out_.Take()) {
+      const auto& push = std::get<PushRequest>(o.message);
+      ASSERT_TRUE(pulls.contains(push.pull));
+      EXPECT_TRUE(push.keys.empty());
+      const auto pull_keys = pulls[push.pull].keys.As<Key>();
+      const auto named = push.rows.As<std::uint32_t>();
+      const auto values = push.values.As<float>();
+      std::size_t row = 0;
+      for (const GroupRun& run : push.runs.As<GroupRun>()) {
+        ++messages_of_group[run.group];
+        for (std::uint32_t i = 0; i < run.rows; ++i, ++row, ++next) {
+          const Key key = pull_keys[named.empty() ? row : named[row]];
+          EXPECT_EQ(key, keys[rows[next]]);
+          EXPECT_EQ(GroupOf(Position(kSparse, key)), static_cast<int>(run.group));
+          EXPECT_EQ(values[row * kDim], static_cast<float>(rows[next]));
+        }
+      }
+      EXPECT_EQ(values.size(), row * kDim);
+      if (named.empty()) {
+        EXPECT_EQ(row, pull_keys.size());
+      }
+      Deliver(o.to.index, PushReply{push.request_id, 1, 0});
+    }
+    EXPECT_EQ(next, count);
+    for (const auto& [group, messages] : messages_of_group) EXPECT_EQ(messages, 1) << group;
+    EXPECT_TRUE(client_->Done(ticket));
+  }
+}
+
+TEST_F(ParameterClientTest, APushWhosePullIsForgottenGoesAgainWithKeysAndTheSameId) {
+  Make(1, 1 << 20, 4096);
+  const auto keys = Keys(10);
+  std::vector<float> values(keys.size() * kDim);
+  const auto pull = client_->Pull(kSparse, 0, AbsentRow::kInitial, Buffer::Copy<Key>(keys), values.data(),
+                                  now_, out_, /*keep=*/true);
+  AnswerAll();
+  const Buffer all = Buffer::Copy<float>(values), some = all.Slice(0, 2 * kDim * sizeof(float));
+  client_->PushRows(pull, 2, {}, all, now_, out_);
+  client_->PushRows(pull, 3, Buffer::Own(std::vector<std::uint32_t>{4, 9}), some, now_, out_);
+  client_->Close(0, now_, out_);
+  std::vector<PushRequest> sent;
+  for (const Outgoing& o : out_.Take()) sent.push_back(std::get<PushRequest>(o.message));
+  ASSERT_EQ(sent.size(), 2u);
+  for (const PushRequest& push : sent) {
+    const ErrorReply unknown{push.request_id, ErrorReason::kUnknownPull, "forgotten"};
+    Deliver(0, unknown);
+    const auto again = out_.Take();
+    ASSERT_EQ(again.size(), 1u);
+    const auto& with_keys = std::get<PushRequest>(again[0].message);
+    EXPECT_EQ(with_keys.request_id, push.request_id);
+    EXPECT_EQ(with_keys.pull, 0u);
+    EXPECT_TRUE(with_keys.rows.empty());
+    const auto named = with_keys.keys.As<Key>();
+    EXPECT_EQ(std::vector<Key>(named.begin(), named.end()),
+              push.rows.empty() ? keys : (std::vector<Key>{keys[4], keys[9]}));
+    EXPECT_EQ(with_keys.values.data(), push.values.data());
+    EXPECT_EQ(with_keys.runs.data(), push.runs.data());
+    Deliver(0, unknown);  // a repetition changes nothing
+    EXPECT_TRUE(out_.empty());
+  }
+  Advance(milliseconds(100));
+  const auto retried = out_.Take();
+  ASSERT_EQ(retried.size(), 2u);  // one retry each, with keys
+  for (const Outgoing& o : retried) {
+    const auto& push = std::get<PushRequest>(o.message);
+    EXPECT_EQ(push.pull, 0u);
+    Deliver(0, PushReply{push.request_id, 1, 0});
+  }
+  AnswerAll();
+  EXPECT_TRUE(client_->ClosedEverywhere(0));
+  EXPECT_TRUE(client_->failure().ok());
+  EXPECT_EQ(client_->counters().unknown_pulls, 2u);
+  EXPECT_EQ(client_->counters().stale_replies, 2u);
+}
+
 TEST_F(ParameterClientTest, NothingToAskForIsDoneAtOnce) {
   Make(2);
   EXPECT_TRUE(client_->Done(client_->Pull(kSparse, 0, AbsentRow::kInitial, {}, nullptr, now_, out_)));
@@ -194,7 +301,7 @@ TEST_F(ParameterClientTest, CreditsBoundWhatIsOutstandingPerLane) {
   const auto pull =
       client_->Pull(kSparse, 0, AbsentRow::kInitial, Buffer::Copy<Key>(keys), values.data(), now_, out_);
   EXPECT_EQ(client_->counters().pulls, 2u);
-  EXPECT_EQ(client_->counters().credit_waits, 8u);
+  EXPECT_EQ(client_->counters().credit_waits, client_->outstanding() - 2);
   // Pulls that do not move never hold back a push.
   client_->Push(kSparse, 0, 1, Buffer::Copy<Key>(keys), gradients, now_, out_);
   EXPECT_GE(client_->counters().pushes, 1u);
