@@ -13,11 +13,6 @@ namespace {
 
 constexpr std::size_t kSlabBytes = 2u << 20;   // a large page
 constexpr std::size_t kSlabsOfSmallPages = 4;  // small tables stay small
-// Segments begin with different capacities and grow by an eighth, so that at any time as many are about to grow as at any
-// other, however evenly the keys come.
-constexpr std::uint32_t kFirstCapacity = 8;
-constexpr std::uint32_t kFirstCapacities = 8;
-constexpr std::uint32_t kFirstSlack = 4;
 
 // The inverse of x ^= x >> shift.
 constexpr std::uint64_t UndoXorShift(std::uint64_t x, int shift) {
@@ -38,10 +33,6 @@ constexpr std::uint64_t UnMix64(std::uint64_t x) {
 }
 static_assert(UnMix64(Mix64(0x0123456789abcdefULL)) == 0x0123456789abcdefULL);
 
-std::size_t SlotInGroup(std::uint64_t position) {
-  return static_cast<std::size_t>(SlotOf(position)) % kSlotsPerGroup;
-}
-
 }  // namespace
 
 Key KeyAt(const TableSpec& table, std::uint64_t position) {
@@ -56,32 +47,18 @@ EmbeddingTable::EmbeddingTable(const TableSpec& spec, std::uint64_t seed)
       seed_(seed),
       optimizer_(spec.optimizer, spec.dim),
       layout_(spec),
-      keeps_statistics_(spec.policy.NeedsStatistics()),
       stride_((layout_.weight_words + layout_.state_floats + 3u) / 4 * 4),
-      rows_per_slab_(
-          static_cast<std::uint32_t>(std::max<std::size_t>(1, kSlabBytes / (stride_ * sizeof(float))))),
+      rows_per_slab_(static_cast<std::uint32_t>(kSlabBytes / (stride_ * sizeof(float)))),
+      inverse_rows_per_slab_(~std::uint64_t{0} / rows_per_slab_ + 1),
       row_lines_(std::min(kLinesAhead, (stride_ + kLineFloats - 1) / kLineFloats)),
+      index_(spec.policy.NeedsStatistics()),
       fresh_(spec.dim) {
-  COHORT_CHECK(spec.dim > 0);
+  COHORT_CHECK(spec.dim > 0 && rows_per_slab_ > 1);
 }
 
 EmbeddingTable::~EmbeddingTable() = default;
 
-const std::array<EmbeddingTable::Entry, EmbeddingTable::kProbe> EmbeddingTable::kNowhere{Entry{~0u, ~0u, 0}};
-
-std::uint64_t EmbeddingTable::memory_bytes() const {
-  const std::size_t slab = std::max(kSlabBytes, stride_ * sizeof(float));
-  return index_bytes_ + slabs_.size() * slab;
-}
-
-EmbeddingTable::Segment& EmbeddingTable::SegmentForInsertion(std::uint64_t position) {
-  std::unique_ptr<GroupIndex>& group = groups_[static_cast<std::size_t>(GroupOf(position))];
-  if (group == nullptr) {
-    group = std::make_unique<GroupIndex>();
-    index_bytes_ += sizeof(GroupIndex);
-  }
-  return (*group)[SlotInGroup(position)];
-}
+std::uint64_t EmbeddingTable::memory_bytes() const { return index_.bytes() + slabs_.size() * kSlabBytes; }
 
 void EmbeddingTable::Find(std::span<const std::uint64_t> positions, std::span<float*> rows) const {
   COHORT_CHECK(positions.size() == rows.size());
@@ -89,8 +66,8 @@ void EmbeddingTable::Find(std::span<const std::uint64_t> positions, std::span<fl
 }
 
 float* EmbeddingTable::FindOrCreate(Key key, std::uint64_t position) {
-  if (float* found = FindOne(position)) return found;
-  float* const row = Row(Insert(position));
+  if (float* found = RowOrNull(index_.Find(position))) return found;
+  float* const row = NewRow(position);
   InitialWeights(key, fresh_.data());
   layout_.StoreWeights(fresh_.data(), row);
   optimizer_.InitState(fresh_.data(), layout_.State(row));
@@ -108,158 +85,58 @@ void EmbeddingTable::CreateDenseRows(const OwnedGroups& groups) {
 
 void EmbeddingTable::Put(Key key, const float* row) {
   const std::uint64_t position = RingPosition(spec_, key);
-  float* place = FindOne(position);
-  if (place == nullptr) place = Row(Insert(position));
+  float* place = RowOrNull(index_.Find(position));
+  if (place == nullptr) place = NewRow(position);
   layout_.Store(row, place);
 }
 
-std::uint32_t EmbeddingTable::NewRow() {
-  ++size_;
-  if (free_row_ != 0) {
-    const std::uint32_t row = free_row_ - 1;
-    std::memcpy(&free_row_, Row(row), sizeof(free_row_));
-    return row;
-  }
-  COHORT_CHECK(used_rows_ < 0xffffffffu, "table %s: 2^32 rows in one shard; use more shards",
-               spec_.name.c_str());
-  if (used_rows_ == static_cast<std::uint64_t>(slabs_.size()) * rows_per_slab_) {
-    const std::size_t bytes =
-        (std::max(kSlabBytes, stride_ * sizeof(float)) + kSlabBytes - 1) / kSlabBytes * kSlabBytes;
-    auto* slab = static_cast<float*>(std::aligned_alloc(kSlabBytes, bytes));
-    if (slab == nullptr) throw std::bad_alloc();
-    // Advice only: the kernel may say no. Large pages are worth 1.4x for rows of 256 bytes and more.
-    if (slabs_.size() >= kSlabsOfSmallPages) madvise(slab, bytes, MADV_HUGEPAGE);
-    slabs_.emplace_back(slab);
-  }
-  return static_cast<std::uint32_t>(used_rows_++);
-}
-
-std::uint64_t EmbeddingTable::IndexBytes(const Segment& segment) const {
-  if (segment.physical == 0) return 0;
-  return (segment.physical + kProbe - 1) * sizeof(Entry) +
-         (keeps_statistics_ ? segment.physical * sizeof(RowStatistics) : 0);
-}
-
-void EmbeddingTable::Rebuild(Segment& segment, std::uint32_t capacity, std::uint32_t slack) {
-  // Displaced entries may need more room at the end than `slack`; then again with more.
-  for (;; slack = 2 * slack + kFirstSlack) {
-    Segment grown;
-    grown.capacity = capacity;
-    grown.physical = capacity + slack + 1;
-    grown.count = segment.count;
-    grown.entries = std::make_unique<Entry[]>(grown.physical + kProbe - 1);
-    grown.entries[grown.physical - 1] = {~0u, ~0u, 0};  // ends every search
-    if (keeps_statistics_) grown.statistics = std::make_unique<RowStatistics[]>(grown.physical);
-    std::uint32_t next = 0;
-    bool fits = true;
-    for (std::uint32_t i = 0; i < segment.physical && fits; ++i) {
-      if (segment.entries[i].row == 0) continue;
-      next = std::max(next, grown.Home(segment.entries[i].position()));
-      fits = next + 1 < grown.physical;
-      if (!fits) continue;
-      if (keeps_statistics_) grown.statistics[next] = segment.statistics[i];
-      grown.entries[next++] = segment.entries[i];
+float* EmbeddingTable::NewRow(std::uint64_t position) {
+  std::uint32_t number = free_row_;
+  if (number != RowIndex::kNoRow) {
+    std::memcpy(&free_row_, Row(number), sizeof(free_row_));
+  } else {
+    COHORT_CHECK(used_rows_ < RowIndex::kMostRows, "table %s: %u rows in one shard; use more shards",
+                 spec_.name.c_str(), RowIndex::kMostRows);
+    if (used_rows_ == slabs_.size() * rows_per_slab_) {
+      auto* slab = static_cast<float*>(std::aligned_alloc(kSlabBytes, kSlabBytes));
+      if (slab == nullptr) throw std::bad_alloc();
+      // Advice only: the kernel may say no. Large pages are worth 1.4x for rows of 256 bytes and more.
+      if (slabs_.size() >= kSlabsOfSmallPages) madvise(slab, kSlabBytes, MADV_HUGEPAGE);
+      slabs_.emplace_back(slab);
     }
-    if (!fits) continue;
-    index_bytes_ -= IndexBytes(segment);
-    index_bytes_ += IndexBytes(grown);
-    segment = std::move(grown);
-    return;
+    number = used_rows_++;
   }
-}
-
-std::uint32_t EmbeddingTable::Insert(std::uint64_t position) {
-  Segment& segment = SegmentForInsertion(position);
-  if (segment.capacity == 0) {
-    const auto slot = static_cast<std::uint32_t>(SlotOf(position));
-    Rebuild(segment, kFirstCapacity + slot % kFirstCapacities, kFirstSlack);
-  } else if (segment.count + 1 > segment.capacity - std::max(segment.capacity / 10, 1u)) {
-    Rebuild(segment, segment.capacity + std::max(segment.capacity / 8, 4u),
-            segment.physical - segment.capacity - 1);
-  }
-  for (;;) {
-    Entry* const entries = segment.entries.get();
-    std::uint32_t place = segment.Home(position);
-    while (entries[place].row != 0 && entries[place].position() < position) ++place;
-    std::uint32_t gap = place;
-    while (entries[gap].row != 0) ++gap;
-    if (gap + 1 == segment.physical) {  // the last one stays as it is
-      Rebuild(segment, segment.capacity, 2 * (segment.physical - segment.capacity));
-      continue;
-    }
-    std::move_backward(entries + place, entries + gap, entries + gap + 1);
-    if (keeps_statistics_) {
-      RowStatistics* const statistics = segment.statistics.get();
-      std::move_backward(statistics + place, statistics + gap, statistics + gap + 1);
-      statistics[place] = {};
-    }
-    const std::uint32_t row = NewRow();
-    entries[place] = {static_cast<std::uint32_t>(position), static_cast<std::uint32_t>(position >> 32),
-                      row + 1};
-    ++segment.count;
-    return row;
-  }
+  index_.Insert(position, number);
+  return Row(number);
 }
 
 void EmbeddingTable::Erase(std::uint64_t position) {
-  Segment& segment = SegmentForInsertion(position);
-  Entry* const found = const_cast<Entry*>(FindEntry(HomeOf(position), position));
-  COHORT_CHECK(found != nullptr, "table %s: erased a row that is not there", spec_.name.c_str());
-  const std::uint32_t row = found->row - 1;
-  std::memcpy(Row(row), &free_row_, sizeof(free_row_));
-  free_row_ = row + 1;
-  --size_;
-  // Those behind it that do not stand at their home move one place back. The last one is always empty.
-  Entry* const entries = segment.entries.get();
-  const auto place = static_cast<std::uint32_t>(found - entries);
-  std::uint32_t end = place + 1;
-  while (entries[end].row != 0 && segment.Home(entries[end].position()) < end) ++end;
-  std::move(entries + place + 1, entries + end, entries + place);
-  entries[end - 1] = {};
-  if (keeps_statistics_) {
-    RowStatistics* const statistics = segment.statistics.get();
-    std::move(statistics + place + 1, statistics + end, statistics + place);
-  }
-  --segment.count;
-  if (segment.capacity > kFirstCapacity && segment.count < segment.capacity / 4)
-    Rebuild(segment, std::max(kFirstCapacity, segment.capacity / 2), kFirstSlack);
+  const std::uint32_t number = index_.Erase(position);
+  std::memcpy(Row(number), &free_row_, sizeof(free_row_));
+  free_row_ = number;
 }
 
 void EmbeddingTable::NoteUpdate(std::uint64_t position, std::uint32_t sightings, Clock clock) {
   constexpr std::uint64_t kMostCount = (1ull << 24) - 1, kMostClock = (1ull << 40) - 1;
-  Segment& segment = SegmentForInsertion(position);
-  const Entry* const entry = FindEntry(HomeOf(position), position);
-  COHORT_CHECK(entry != nullptr && keeps_statistics_);
-  RowStatistics& row = segment.statistics[static_cast<std::size_t>(entry - segment.entries.get())];
+  RowStatistics& row = index_.Statistics(position);
   row.count = std::min(std::uint64_t{row.count} + sightings, kMostCount);
   row.last = std::max<std::uint64_t>(row.last, std::min(static_cast<std::uint64_t>(clock), kMostClock));
 }
 
-std::uint64_t EmbeddingTable::RowsOfSlot(int slot) const {
-  const GroupIndex* group = groups_[static_cast<std::size_t>(slot / kSlotsPerGroup)].get();
-  return group == nullptr ? 0 : (*group)[static_cast<std::size_t>(slot % kSlotsPerGroup)].count;
-}
-
 std::vector<Key> EmbeddingTable::SortedKeys() const {
   std::vector<Key> keys;
-  keys.reserve(size_);
-  for (const auto& group : groups_) {
-    if (group == nullptr) continue;
-    for (const Segment& segment : *group) {
-      for (std::uint32_t i = 0; i < segment.physical; ++i) {
-        if (segment.entries[i].row != 0) keys.push_back(KeyAt(spec_, segment.entries[i].position()));
-      }
-    }
-  }
+  keys.reserve(size());
+  for (int slot = 0; slot < kSlotCount; ++slot)
+    index_.VisitPositions(slot, [&](std::uint64_t position) { keys.push_back(KeyAt(spec_, position)); });
   std::sort(keys.begin(), keys.end());
   return keys;
 }
 
 void EmbeddingTable::CopyRows(std::span<const Key> keys, float* out) const {
   for (const Key key : keys) {
-    const float* row = FindOne(RingPosition(spec_, key));
-    COHORT_CHECK(row != nullptr);
-    layout_.Load(row, out);
+    const std::uint32_t number = index_.Find(RingPosition(spec_, key));
+    COHORT_CHECK(number != RowIndex::kNoRow);
+    layout_.Load(Row(number), out);
     out += optimizer_.row_floats();
   }
 }
