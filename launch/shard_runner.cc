@@ -28,6 +28,7 @@ Result<std::unique_ptr<ShardRunner>> ShardRunner::Create(ZmqContext& context, co
   shard.registration.pid = static_cast<std::uint64_t>(getpid());
   shard.registration.kernels = BestKernelPath();
   shard.scheduler = options.scheduler;
+  shard.slabs = &runner->slabs_;
   shard.kept_pull_bytes = options.kept_pull_bytes;
   shard.add_process_counters = [self = runner.get()](Counters* counters) {
     AddProcessCounters(counters);

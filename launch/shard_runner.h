@@ -12,6 +12,7 @@
 #include "common/status.h"
 #include "common/zmq_transport.h"
 #include "launch/row_log_file.h"
+#include "launch/prefaulted_slabs.h"
 #include "server/shard.h"
 #include "server/snapshot.h"
 
@@ -38,6 +39,7 @@ class ShardRunner {
  private:
   ShardRunner() = default;
   Hdf5SnapshotStore store_;
+  PrefaultedSlabs slabs_;
   std::unique_ptr<RowLogFile> row_log_;  // null: nobody asked
   std::unique_ptr<ZmqTransport> transport_;
   std::unique_ptr<Shard> shard_;

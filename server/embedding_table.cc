@@ -1,17 +1,13 @@
 #include "server/embedding_table.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstring>
-#include <new>
 
 #include "common/check.h"
 
 namespace cohort {
 namespace {
 
-constexpr std::size_t kSlabBytes = 2u << 20;   // a large page
 constexpr std::size_t kSlabsOfSmallPages = 4;  // small tables stay small
 
 // The inverse of x ^= x >> shift.
@@ -42,7 +38,7 @@ Key KeyAt(const TableSpec& table, std::uint64_t position) {
   return static_cast<Key>((product + ~0ULL) >> 64);
 }
 
-EmbeddingTable::EmbeddingTable(const TableSpec& spec, std::uint64_t seed)
+EmbeddingTable::EmbeddingTable(const TableSpec& spec, std::uint64_t seed, SlabSource* slabs)
     : spec_(spec),
       seed_(seed),
       optimizer_(spec.optimizer, spec.dim),
@@ -52,6 +48,7 @@ EmbeddingTable::EmbeddingTable(const TableSpec& spec, std::uint64_t seed)
       inverse_rows_per_slab_(~std::uint64_t{0} / rows_per_slab_ + 1),
       row_lines_(std::min(kLinesAhead, (stride_ + kLineFloats - 1) / kLineFloats)),
       index_(spec.policy.NeedsStatistics()),
+      source_(slabs),
       fresh_(spec.dim) {
   COHORT_CHECK(spec.dim > 0 && rows_per_slab_ > 1);
 }
@@ -98,11 +95,8 @@ float* EmbeddingTable::NewRow(std::uint64_t position) {
     COHORT_CHECK(used_rows_ < RowIndex::kMostRows, "table %s: %u rows in one shard; use more shards",
                  spec_.name.c_str(), RowIndex::kMostRows);
     if (used_rows_ == slabs_.size() * rows_per_slab_) {
-      auto* slab = static_cast<float*>(std::aligned_alloc(kSlabBytes, kSlabBytes));
-      if (slab == nullptr) throw std::bad_alloc();
-      // Advice only: the kernel may say no. Large pages are worth 1.4x for rows of 256 bytes and more.
-      if (slabs_.size() >= kSlabsOfSmallPages) madvise(slab, kSlabBytes, MADV_HUGEPAGE);
-      slabs_.emplace_back(slab);
+      const bool small = slabs_.size() < kSlabsOfSmallPages;
+      slabs_.push_back(small || source_ == nullptr ? NewSlab(!small) : source_->Take());
     }
     number = used_rows_++;
   }

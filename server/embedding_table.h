@@ -13,7 +13,6 @@
 #include <bitset>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <span>
 #include <vector>
@@ -23,6 +22,7 @@
 #include "server/optimizer.h"
 #include "server/row_index.h"
 #include "server/row_layout.h"
+#include "server/slab_source.h"
 
 namespace cohort {
 
@@ -34,8 +34,9 @@ Key KeyAt(const TableSpec& table, std::uint64_t position);
 
 class EmbeddingTable {
  public:
-  // `seed` is the run's; it decides the initial values of rows. REQUIRES: spec.dim > 0.
-  EmbeddingTable(const TableSpec& spec, std::uint64_t seed);
+  // `seed` is the run's; it decides the initial values of rows. `slabs`, where memory comes from once the table is no
+  // longer small, may be null and must outlive the table. REQUIRES: spec.dim > 0.
+  EmbeddingTable(const TableSpec& spec, std::uint64_t seed, SlabSource* slabs = nullptr);
   ~EmbeddingTable();
   EmbeddingTable(const EmbeddingTable&) = delete;
   EmbeddingTable& operator=(const EmbeddingTable&) = delete;
@@ -93,10 +94,6 @@ class EmbeddingTable {
   static constexpr std::size_t kAhead = 24;       // rows fetched before they are used
   static constexpr std::size_t kLineFloats = 16;  // a cache line
   static constexpr std::size_t kLinesAhead = 4;   // of a row; the processor follows by itself from there
-  struct FreeSlab {
-    void operator()(float* slab) const { std::free(slab); }
-  };
-
   void PrefetchRow(const float* row) const;
   float* Row(std::uint32_t number) const {
     const auto slab = static_cast<std::uint32_t>(
@@ -116,7 +113,8 @@ class EmbeddingTable {
       inverse_rows_per_slab_;    // 2^64 / rows_per_slab_, rounded up: exact for numbers of 32 bits
   const std::size_t row_lines_;  // to fetch
   RowIndex index_;
-  std::vector<std::unique_ptr<float, FreeSlab>> slabs_;
+  SlabSource* const source_;  // null: none
+  std::vector<Slab> slabs_;
   std::uint32_t used_rows_ = 0;  // of the slabs, from the front; some of them may be free again
   // Erased rows: a list through their first words, each the number of the next.
   std::uint32_t free_row_ = RowIndex::kNoRow;

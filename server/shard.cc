@@ -167,7 +167,7 @@ void Shard::Join(const Welcome& welcome, TimePoint now, Outbox& out) {
   kept_ = KeptPulls(worker_count_, options_.kept_pull_bytes);
   std::vector<EmbeddingTable*> tables;
   for (const TableSpec& spec : welcome.tables) {
-    tables_.push_back(std::make_unique<ShardTable>(spec, welcome.seed, options_.row_log));
+    tables_.push_back(std::make_unique<ShardTable>(spec, welcome.seed, options_.row_log, options_.slabs));
     EmbeddingTable& rows = tables_.back()->rows();
     rows.CreateDenseRows(owned_);
     tables.push_back(&rows);

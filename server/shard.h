@@ -85,6 +85,8 @@ struct ShardOptions {
   std::function<void(Counters*)> add_process_counters;
   // Takes down keys refused and rows evicted. Null: nobody wants to know. Must outlive the shard.
   RowLog* row_log = nullptr;
+  // Memory for rows. Null: from the kernel when it is needed. Must outlive the shard.
+  SlabSource* slabs = nullptr;
   std::uint64_t kept_pull_bytes = 64u << 20;  // of row lists for pushes by position (kept_pulls.h)
 };
 

@@ -7,8 +7,8 @@
 
 namespace cohort {
 
-ShardTable::ShardTable(const TableSpec& spec, std::uint64_t seed, RowLog* log)
-    : seed_(RandomBits(seed, spec.id, 0x726f756e64)), rows_(spec, seed), weights_(spec.dim) {
+ShardTable::ShardTable(const TableSpec& spec, std::uint64_t seed, RowLog* log, SlabSource* slabs)
+    : seed_(RandomBits(seed, spec.id, 0x726f756e64)), rows_(spec, seed, slabs), weights_(spec.dim) {
   if (spec.policy.Any()) policy_ = std::make_unique<RowPolicy>(spec, seed, log);
 }
 

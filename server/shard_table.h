@@ -17,8 +17,8 @@ namespace cohort {
 
 class ShardTable {
  public:
-  // `log` may be null and must outlive the table.
-  ShardTable(const TableSpec& spec, std::uint64_t seed, RowLog* log);
+  // `log` and `slabs` may be null and must outlive the table.
+  ShardTable(const TableSpec& spec, std::uint64_t seed, RowLog* log, SlabSource* slabs = nullptr);
 
   EmbeddingTable& rows() { return rows_; }
   const EmbeddingTable& rows() const { return rows_; }

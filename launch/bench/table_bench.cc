@@ -11,6 +11,8 @@
 #include "launch/bench/keys.h"
 #include "launch/bench/row_array.h"
 #include "launch/bench/stopwatch.h"
+#include "launch/prefaulted_slabs.h"
+#include "launch/role.h"
 #include "server/embedding_table.h"
 
 namespace cohort::bench {
@@ -24,7 +26,7 @@ class TableUser {
  public:
   TableUser(const Options& options)
       : options_(options),
-        table_(TableOf(options), options.seed),
+        table_(TableOf(options), options.seed, &slabs_),
         values_(std::size_t{std::max(options.batch, options.request_rows)} * options.dim) {
     RandomStream random(options.seed, 11);
     gradients_.resize(values_.size());
@@ -61,6 +63,7 @@ class TableUser {
   }
 
   const Options options_;
+  PrefaultedSlabs slabs_;
   EmbeddingTable table_;
   std::vector<float> values_, gradients_;
   std::vector<std::uint64_t> positions_;
@@ -127,6 +130,7 @@ Result<Report> RunTable(const Options& options, const Progress& progress) {
   COHORT_RETURN_IF_ERROR(CheckMemory(
       std::max(TableBytes(options, options.rows) + gather_bytes, TableBytes(options, options.grow_to)),
       "bench table"));
+  KeepFreedMemory();  // as servers do
   Report report("table", {{"dim", options.dim},
                           {"rows", options.rows},
                           {"batch", options.batch},

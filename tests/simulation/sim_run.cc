@@ -451,6 +451,7 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
                          follow,
                          {},
                          nullptr,
+                         nullptr,
                          shape.kept_pull_bytes};
     const NodeId self = ShardNode(index);
     shards.push_back(
