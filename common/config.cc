@@ -364,7 +364,8 @@ std::vector<Option> BuildOptions() {
   o.push_back(Whole("cluster.credit_bytes", 1 << 16, std::int64_t{1} << 36, "bytes",
                     "outstanding per worker and shard; pulls and pushes have one each",
                     COHORT_FIELD(cluster.credit_bytes)));
-  o.push_back(Whole("cluster.request_rows", 1, 1 << 20, "rows", "of a pull or push message, about",
+  o.push_back(Whole("cluster.request_rows", 1, 1 << 20, "rows",
+                    "of a pull or push message, about; of rows wider than 16 as many bytes",
                     COHORT_FIELD(cluster.request_rows)));
   o.push_back(Whole("cluster.slow_worker", -1, 1023, "",
                     "an experiment's handicap: this worker is slowed; -1: none",

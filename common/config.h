@@ -55,7 +55,7 @@ struct ClusterConfig {
   double request_seconds = 60;     // until a request without any sign of life from its receiver fails the run
   double wait_seconds = 600;       // until a pull that is parked behind another worker fails the run
   std::uint64_t credit_bytes = 16u << 20;  // outstanding per worker and shard; pulls and pushes have one each
-  std::uint32_t request_rows = 4096;       // rows per pull or push message, about
+  std::uint32_t request_rows = 4096;       // per pull or push message, about; of more than 16 floats: fewer, as many bytes
   // An experiment's handicap: worker `slow_worker` takes slow_factor times as long for its computing.
   std::int64_t slow_worker = -1;
   double slow_factor = 1;

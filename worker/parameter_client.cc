@@ -16,6 +16,9 @@ namespace {
 constexpr int kSequenceBits = 32;
 constexpr int kSlotBits = 20;
 constexpr std::uint64_t kSlotMask = (1u << kSlotBits) - 1;
+// Options::request_rows is of rows of this many floats: wider ones make messages of as many bytes. Larger messages would
+// leave the processor's nearer caches between the passes over them (copying, checksum, sending).
+constexpr std::uint32_t kRequestDim = 16;
 // What a message costs besides its arrays, for credits.
 constexpr std::uint64_t kMessageBytes = 128;
 
@@ -173,15 +176,18 @@ ParameterClient::Request* ParameterClient::Find(RequestId id) {
   return slot < requests_.size() && requests_[slot].id == id ? &requests_[slot] : nullptr;
 }
 
-void ParameterClient::Cut(std::span<const GroupRun> runs, std::vector<Piece>* pieces) const {
+void ParameterClient::Cut(std::span<const GroupRun> runs, std::uint32_t dim,
+                          std::vector<Piece>* pieces) const {
+  const std::size_t most = std::max<std::size_t>(
+      1, std::uint64_t{options_.request_rows} * kRequestDim / std::max(dim, kRequestDim));
   pieces->clear();
   std::size_t row = 0;
   for (std::size_t begin = 0; begin < runs.size();) {
     const std::uint32_t shard = slot_map_.ShardOfGroup(static_cast<int>(runs[begin].group));
     std::size_t end = begin, rows = 0;
-    // Groups of one shard, until the next one would exceed request_rows.
+    // Groups of one shard, until the next one would exceed the limit.
     while (end < runs.size() && slot_map_.ShardOfGroup(static_cast<int>(runs[end].group)) == shard &&
-           (rows == 0 || rows + runs[end].rows <= options_.request_rows)) {
+           (rows == 0 || rows + runs[end].rows <= most)) {
       rows += runs[end++].rows;
     }
     pieces->push_back({0, shard, begin, end - begin, row, rows});
@@ -196,7 +202,7 @@ ParameterClient::Ticket ParameterClient::Pull(TableId table, Clock clock, Absent
   const Ticket ticket = NewTicket();
   const auto slot = static_cast<std::uint32_t>(ticket & kSlotMask);
   std::vector<GroupRun> runs = RunsOf(spec, keys.As<Key>());
-  Cut(runs, &pieces_);
+  Cut(runs, spec.dim, &pieces_);
   for (Piece& piece : pieces_) {
     Request& request = NewRequest(Kind::kPull, piece.shard, now);
     piece.id = request.id;
@@ -241,7 +247,7 @@ ParameterClient::Ticket ParameterClient::Push(TableId table, Clock clock, std::u
   CheckCounts(spec, keys.size() / sizeof(Key), counts);
   const Ticket ticket = NewTicket();
   const Buffer runs = Buffer::Own(RunsOf(spec, keys.As<Key>()));
-  Cut(runs.As<GroupRun>(), &pieces_);
+  Cut(runs.As<GroupRun>(), spec.dim, &pieces_);
   for (const Piece& piece : pieces_) {
     Request& request = NewPush(ticket, table, clock, node, piece.shard, now);
     request.runs = runs.Slice(piece.first_run * sizeof(GroupRun), piece.runs * sizeof(GroupRun));

@@ -67,7 +67,7 @@ class ParameterClient {
     Duration request_deadline = std::chrono::seconds(60);  // of silence of a shard that owes a reply
     Duration wait_deadline = std::chrono::seconds(600);    // from first sent to answered, parked or not
     std::uint64_t credit_bytes = 16u << 20;  // outstanding per shard and lane; one request may exceed it
-    std::uint32_t request_rows = 4096;       // rows per pull or push message, about
+    std::uint32_t request_rows = 4096;       // per pull or push message, about; of more than 16 floats: fewer, as many bytes
     // Part of request ids, so that an answer to a predecessor's request is never taken for one to ours.
     std::uint32_t incarnation = 0;
   };
@@ -196,7 +196,7 @@ class ParameterClient {
   void Finish(Request& request, TimePoint now, Outbox& out);
   void SendReadyCloses(TimePoint now, Outbox& out);
   // Cuts slot groups into requests.
-  void Cut(std::span<const GroupRun> runs, std::vector<Piece>* pieces) const;
+  void Cut(std::span<const GroupRun> runs, std::uint32_t dim, std::vector<Piece>* pieces) const;
   Request& NewPush(Ticket ticket, TableId table, Clock clock, std::uint16_t node, std::uint32_t shard,
                    TimePoint now);
   void Send(const Request& request, Outbox& out);

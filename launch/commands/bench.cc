@@ -61,8 +61,9 @@ void AddSeed(CLI::App& command, Options& options) {
 }
 void AddRequestRows(CLI::App& command, Options& options) {
   command
-      .add_option("--request-rows", options.request_rows,
-                  "cluster.request_rows of a run: rows per message, about")
+      .add_option(
+          "--request-rows", options.request_rows,
+          "cluster.request_rows of a run: rows per message, about; of rows wider than 16 as many bytes")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
 }

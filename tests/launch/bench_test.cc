@@ -127,6 +127,19 @@ TEST(BenchFramePlan, HoldsABatchsKeysAndValues) {
   EXPECT_GE(PlanFrames(options, batch).PushBytes(), plan.PushBytes() + keys);
 }
 
+TEST(BenchFramePlan, WideRowsTravelInMessagesOfAsManyBytes) {
+  Options options = Small();
+  options.request_rows = 100;
+  options.dim = 16;
+  const Buffer batch = KeyBatches(options, 0)[0];
+  const std::size_t narrow = PlanFrames(options, batch).pulls.size();
+  options.dim = 64;
+  const FramePlan wide = PlanFrames(options, batch);
+  EXPECT_GE(wide.pulls.size(), 3 * narrow);
+  EXPECT_LE(wide.pulls.size(), 6 * narrow);
+  EXPECT_EQ(wide.pushes.size(), wide.pulls.size());
+}
+
 TEST(BenchReport, TellsMediansAndSingleValues) {
   Report report("example", {{"dim", std::uint32_t{16}}, {"transport", "tcp"}, {"zipf", 1.1}});
   for (const double value : {5.0, 1.0, 2.0})
