@@ -373,14 +373,25 @@ std::vector<Option> BuildOptions() {
   o.push_back(Real("cluster.slow_factor", 1, 1000, false, "", "times the slow worker takes for its computing",
                    COHORT_FIELD(cluster.slow_factor)));
 
+  const auto value_type = [&o](const char* name, const char* help, auto field) {
+    o.push_back(Choice(
+        name, kFloatTypes, help,
+        [field](RunConfig& c, std::size_t i) { field(c) = static_cast<FloatType>(i); },
+        [field](const RunConfig& c) { return static_cast<std::size_t>(FieldOf(c, field)); }));
+  };
+  value_type("wire.pull_values", "embedding rows on their way to workers in training; scoring is float32",
+             COHORT_FIELD(wire.pull_values));
+  value_type("wire.push_values", "gradients of embedding rows on their way to servers",
+             COHORT_FIELD(wire.push_values));
   o.push_back(Choice(
       "wire.push_rows", {"keys", "positions"},
       "how a push names its rows: by keys, or by their positions in its own pull",
       [](RunConfig& c, std::size_t i) { c.wire.push_rows = static_cast<PushRowNames>(i); },
       [](const RunConfig& c) { return static_cast<std::size_t>(c.wire.push_rows); }));
-  o.push_back(Whole("wire.kept_pull_bytes", 0, std::int64_t{1} << 40, "bytes",
-                    "positions: of a shard, for the row lists of pulls; beyond it the oldest pushes go by keys",
-                    COHORT_FIELD(wire.kept_pull_bytes)));
+  o.push_back(
+      Whole("wire.kept_pull_bytes", 0, std::int64_t{1} << 40, "bytes",
+            "positions: of a shard, for the row lists of pulls; beyond it the oldest pushes go by keys",
+            COHORT_FIELD(wire.kept_pull_bytes)));
   return o;
 }
 
@@ -451,8 +462,8 @@ class Reader {
  private:
   static bool IsSection(const std::string& name) {
     static const std::set<std::string> sections = {
-          "model",           "train", "embedding", "optimizer", "optimizer.embedding",
-          "optimizer.dense", "task",  "cluster",   "wire"};
+        "model",           "train", "embedding", "optimizer", "optimizer.embedding",
+        "optimizer.dense", "task",  "cluster",   "wire"};
     return sections.contains(name);
   }
   static const Option* Find(const std::vector<Option>& options, const std::string& name) {
@@ -491,9 +502,8 @@ class Reader {
     }
     std::vector<std::string> names;
     for (const Option& option : options) names.push_back(option.name);
-    for (const char* section :
-         {"model", "train", "embedding", "optimizer", "optimizer.embedding", "optimizer.dense", "cluster",
-          "wire"}) {
+    for (const char* section : {"model", "train", "embedding", "optimizer", "optimizer.embedding",
+                                "optimizer.dense", "cluster", "wire"}) {
       names.push_back(section);
     }
     std::string nearest = NearestOf(name, names);

@@ -73,6 +73,8 @@ enum class PushRowNames : std::uint8_t { kKeys = 0, kPositions = 1 };
 
 // What travels between workers and shards, and how (docs/protocol.md).
 struct WireConfig {
+  FloatType pull_values = FloatType::kFloat32;  // of embedding rows in training
+  FloatType push_values = FloatType::kFloat32;  // of their gradients
   PushRowNames push_rows = PushRowNames::kPositions;
   std::uint64_t kept_pull_bytes = 64u << 20;  // a shard's memory for pulls that pushes may name
 };

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "common/check.h"
+#include "common/float16.h"
 
 namespace cohort {
 namespace {
@@ -23,12 +24,16 @@ std::size_t CountUnion(const GradientView& left, const GradientView& right) {
 
 // Writes rows one after the other.
 struct RowWriter {
+  static constexpr std::size_t kAtOnce = 1024;
   std::uint32_t dim;
+  FloatType type;
+  std::size_t clipped = 0;
   Key* keys;  // null: none are wanted
   std::uint64_t* positions;
   float* values;
 
-  RowWriter(std::uint32_t d, bool with_keys, std::size_t rows, GradientRows* out) : dim(d) {
+  RowWriter(std::uint32_t d, FloatType t, bool with_keys, std::size_t rows, GradientRows* out)
+      : dim(d), type(t) {
     out->keys.resize(with_keys ? rows : 0);
     out->positions.resize(rows);
     out->values.resize(rows * d);
@@ -49,8 +54,17 @@ struct RowWriter {
     const float* __restrict b = right.values + r * dim;
     float* __restrict c = values;
     const std::size_t count = n * dim;
-    for (std::size_t i = 0; i < count; ++i) c[i] = a[i] + b[i];
     values += count;
+    if (type == FloatType::kFloat32) {
+      for (std::size_t i = 0; i < count; ++i) c[i] = a[i] + b[i];
+      return;
+    }
+    // In pieces that are still in the nearest cache when they are rounded.
+    for (std::size_t begin = 0; begin < count; begin += kAtOnce) {
+      const std::size_t end = std::min(begin + kAtOnce, count);
+      for (std::size_t i = begin; i < end; ++i) c[i] = a[i] + b[i];
+      clipped += RoundValues(type, c + begin, end - begin);
+    }
   }
 
  private:
@@ -65,7 +79,7 @@ struct RowWriter {
 };
 
 void CopyRows(std::uint32_t dim, const GradientView& from, GradientRows* out) {
-  RowWriter(dim, from.keys != nullptr, from.count, out).Copy(from, 0, from.count);
+  RowWriter(dim, FloatType::kFloat32, from.keys != nullptr, from.count, out).Copy(from, 0, from.count);
 }
 
 }  // namespace
@@ -97,8 +111,9 @@ SliceRange SlicesOfNode(std::uint32_t slices, std::uint16_t node) {
   return {(node - level) * width, (node - level + 1) * width};
 }
 
-void AddRows(std::uint32_t dim, const GradientView& left, const GradientView& right, GradientRows* out) {
-  RowWriter writer(dim, left.keys != nullptr || right.keys != nullptr, CountUnion(left, right), out);
+std::size_t AddRows(std::uint32_t dim, const GradientView& left, const GradientView& right, GradientRows* out,
+                    FloatType type) {
+  RowWriter writer(dim, type, left.keys != nullptr || right.keys != nullptr, CountUnion(left, right), out);
   // Runs of rows, not single rows: dense blocks share all keys, and one loop then adds them all.
   std::size_t l = 0, r = 0;
   while (l < left.count && r < right.count) {
@@ -116,6 +131,7 @@ void AddRows(std::uint32_t dim, const GradientView& left, const GradientView& ri
   }
   writer.Copy(left, l, left.count - l);
   writer.Copy(right, r, right.count - r);
+  return writer.clipped;
 }
 
 int TreeSum::TakeScratch() {
@@ -128,20 +144,21 @@ int TreeSum::TakeScratch() {
   return index;
 }
 
-void TreeSum::Sum(std::uint32_t dim, std::span<const std::uint16_t> nodes,
-                  std::span<const GradientRows* const> rows, GradientRows* out) {
+std::size_t TreeSum::Sum(std::uint32_t dim, std::span<const std::uint16_t> nodes,
+                         std::span<const GradientRows* const> rows, GradientRows* out, FloatType type) {
   views_.clear();
   for (const GradientRows* one : rows) views_.push_back(*one);
-  Sum(dim, nodes, views_, out);
+  return Sum(dim, nodes, views_, out, type);
 }
 
-void TreeSum::Sum(std::uint32_t dim, std::span<const std::uint16_t> nodes, std::span<const GradientView> rows,
-                  GradientRows* out) {
+std::size_t TreeSum::Sum(std::uint32_t dim, std::span<const std::uint16_t> nodes,
+                         std::span<const GradientView> rows, GradientRows* out, FloatType type) {
   COHORT_CHECK(nodes.size() == rows.size(), "%zu nodes, %zu row sets", nodes.size(), rows.size());
   out->Clear();
   items_.clear();
   for (std::size_t i = 0; i < nodes.size(); ++i) items_.push_back({nodes[i], rows[i], -1});
-  if (items_.empty()) return;
+  std::size_t clipped = 0;
+  if (items_.empty()) return clipped;
   free_scratch_.clear();
   for (std::size_t i = scratch_.size(); i-- > 0;) free_scratch_.push_back(static_cast<int>(i));
 
@@ -169,16 +186,17 @@ void TreeSum::Sum(std::uint32_t dim, std::span<const std::uint16_t> nodes, std::
     const Item left = items_.back();
     items_.pop_back();
     if (items_.empty()) {
-      AddRows(dim, left.rows, right.rows, out);
-      return;
+      clipped += AddRows(dim, left.rows, right.rows, out, type);
+      return clipped;
     }
     const int target = TakeScratch();  // may move scratch_, not what its vectors hold
-    AddRows(dim, left.rows, right.rows, &scratch_[static_cast<std::size_t>(target)]);
+    clipped += AddRows(dim, left.rows, right.rows, &scratch_[static_cast<std::size_t>(target)], type);
     if (left.scratch >= 0) free_scratch_.push_back(left.scratch);
     if (right.scratch >= 0) free_scratch_.push_back(right.scratch);
     insert({parent, scratch_[static_cast<std::size_t>(target)], target});
   }
   CopyRows(dim, items_.front().rows, out);
+  return clipped;
 }
 
 }  // namespace cohort

@@ -54,20 +54,25 @@ struct GradientView {
   const float* values = nullptr;  // count x dim
 };
 
-// out = left + right by position; a row on one side only is copied. Both sides have keys, or neither. `out` is replaced; its memory is reused. It
-// must not be what a view looks at.
-void AddRows(std::uint32_t dim, const GradientView& left, const GradientView& right, GradientRows* out);
+// out = left + right by position; a row on one side only is copied. Both sides have keys, or neither. `out` is
+// replaced; its memory is reused. It must not be what a view looks at. Sums are rounded to `type`, in which the sides
+// are already; returns how many were clipped (float16.h).
+std::size_t AddRows(std::uint32_t dim, const GradientView& left, const GradientView& right, GradientRows* out,
+                    FloatType type = FloatType::kFloat32);
 
 // Sums a set of sub-trees to the root in tree order. `nodes[i]` is the node of `rows[i]`; no node lies below
 // another. Any order of the arguments gives the same bits. `out` is replaced; no view may look at it. Summing
-// the leaves below one node gives that node's sum: what a worker pushes. Reuses its memory between calls; one
+// the leaves below one node gives that node's sum: what a worker pushes. With a 16-bit `type` every node's sum is
+// rounded to it, as the leaves are: the bits then do not depend on which nodes have travelled. Returns how many values
+// were clipped. Reuses its memory between calls; one
 // thread at a time.
 class TreeSum {
  public:
-  void Sum(std::uint32_t dim, std::span<const std::uint16_t> nodes, std::span<const GradientView> rows,
-           GradientRows* out);
-  void Sum(std::uint32_t dim, std::span<const std::uint16_t> nodes, std::span<const GradientRows* const> rows,
-           GradientRows* out);
+  std::size_t Sum(std::uint32_t dim, std::span<const std::uint16_t> nodes, std::span<const GradientView> rows,
+                  GradientRows* out, FloatType type = FloatType::kFloat32);
+  std::size_t Sum(std::uint32_t dim, std::span<const std::uint16_t> nodes,
+                  std::span<const GradientRows* const> rows, GradientRows* out,
+                  FloatType type = FloatType::kFloat32);
 
  private:
   struct Item {

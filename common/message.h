@@ -46,13 +46,16 @@ struct PullRequest {
   Buffer keys;  // Key[n], ascending by ring position, all of the receiving shard
   // A push will name its rows by their places in `keys`: remember them. The keys are distinct then.
   bool keep = false;
+  FloatType type =
+      FloatType::kFloat32;  // of the answer's values: the table's pull_values for kInitial, else float32
 };
 struct PullReply {
   RequestId request_id = 0;
   TableId table = 0;
   std::uint32_t dim = 0;
   std::uint32_t absent_rows = 0;  // how many of the keys had no row
-  Buffer values;                  // float[n * dim], row i belongs to keys[i]
+  Buffer values;                  // n * dim of `type`, row i belongs to keys[i]
+  FloatType type = FloatType::kFloat32;
 };
 // A pull waits for a slower worker: the shard says for whom, so that the puller's deadline and hang report can name it.
 struct PullParked {
@@ -80,10 +83,11 @@ struct PushRequest {
   std::uint32_t dim = 0;
   Buffer runs;         // GroupRun[], ascending group; rows sum to n
   Buffer keys;         // Key[n], ascending by ring position, distinct; empty when `pull` names the rows
-  Buffer values;       // float[n * dim]
+  Buffer values;       // n * dim of `type`
   Buffer counts;       // uint32[n], how often each key occurred; empty unless the table's policy asks (RowPolicySpec)
   RequestId pull = 0;  // a PullRequest's id; 0: `keys` names the rows
   Buffer rows;         // uint32[n], ascending, distinct, of that pull's keys; empty: all of them. Only with `pull`
+  FloatType type = FloatType::kFloat32;  // of the values: the table's push_values
 };
 struct PushReply {
   RequestId request_id = 0;
@@ -174,6 +178,7 @@ struct Counters {
   std::uint64_t evicted_idle = 0;     // shard: rows
   std::uint64_t evicted_memory = 0;   // shard: rows
   std::uint64_t pulls_forgotten = 0;  // shard: kept pulls let go for want of room
+  std::uint64_t clipped_values = 0;   // beyond what a 16-bit value can say, made the largest one (float16.h)
   std::uint64_t queue_depth = 0;      // shard: parked pulls and pushes; worker: outstanding requests
   std::uint64_t memory_bytes = 0;     // resident
   std::uint64_t peak_memory_bytes = 0;
@@ -184,8 +189,8 @@ struct Counters {
   void serialize(Archive& archive) {
     archive(clock, samples, loss_sum, loss_weight, rows, bytes_received, bytes_sent, pushes_acknowledged,
             pushes_duplicated, pulls_served, pulls_parked, retries, absent_rows, bad_frames, nan_gradients,
-            clipped_weights, not_admitted, evicted_idle, evicted_memory, pulls_forgotten, queue_depth,
-            memory_bytes, peak_memory_bytes, busy_seconds, step_seconds);
+            clipped_weights, not_admitted, evicted_idle, evicted_memory, pulls_forgotten, clipped_values,
+            queue_depth, memory_bytes, peak_memory_bytes, busy_seconds, step_seconds);
   }
 };
 struct Heartbeat {

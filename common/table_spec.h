@@ -29,18 +29,19 @@ const char* OptimizerName(OptimizerKind kind);  // as in the run file: "rowwise_
 struct OptimizerSpec {
   OptimizerKind kind = OptimizerKind::kSgd;
   float learning_rate = 0.01f;
-  float momentum = 0.9f;           // momentum
+  float momentum = 0.9f;             // momentum
   float initial_accumulator = 0.1f;  // adagrad, rowwise_adagrad, ftrl
-  float beta1 = 0.9f;              // adam
-  float beta2 = 0.999f;            // adam
-  float epsilon = 1e-8f;           // adam, adagrad, rowwise_adagrad
-  float ftrl_l1 = 0.0f;            // ftrl
-  float ftrl_l2 = 0.0f;            // ftrl
-  float ftrl_beta = 1.0f;          // ftrl
+  float beta1 = 0.9f;                // adam
+  float beta2 = 0.999f;              // adam
+  float epsilon = 1e-8f;             // adam, adagrad, rowwise_adagrad
+  float ftrl_l1 = 0.0f;              // ftrl
+  float ftrl_l2 = 0.0f;              // ftrl
+  float ftrl_beta = 1.0f;            // ftrl
 
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(kind, learning_rate, momentum, initial_accumulator, beta1, beta2, epsilon, ftrl_l1, ftrl_l2, ftrl_beta);
+    archive(kind, learning_rate, momentum, initial_accumulator, beta1, beta2, epsilon, ftrl_l1, ftrl_l2,
+            ftrl_beta);
   }
 };
 
@@ -53,7 +54,9 @@ struct InitSegment {
   float scale = 0.0f;
 
   template <class Archive>
-  void serialize(Archive& archive) { archive(begin, mean, scale); }
+  void serialize(Archive& archive) {
+    archive(begin, mean, scale);
+  }
 };
 
 // Which keys get a row, and which rows go (server/row_policy.h has the rules). Sparse tables only.
@@ -89,9 +92,14 @@ struct TableSpec {
   RowPolicySpec policy;
   // Of the weights, as the rows hold them; state is float32. Sparse tables only.
   FloatType dtype = FloatType::kFloat32;
+  // How values travel in training, to workers and to servers; scoring pulls float32, so that scores are the model's own.
+  FloatType pull_values = FloatType::kFloat32;
+  FloatType push_values = FloatType::kFloat32;
 
   template <class Archive>
-  void serialize(Archive& archive) { archive(id, name, kind, dim, row_count, optimizer, init, policy, dtype); }
+  void serialize(Archive& archive) {
+    archive(id, name, kind, dim, row_count, optimizer, init, policy, dtype, pull_values, push_values);
+  }
 };
 
 // Words of 4 bytes that a row's weights take.
@@ -109,7 +117,8 @@ std::uint64_t BytesPerRow(const TableSpec& table);
 // Sparse: a mixed key. Dense: proportional to the key, so that each shard holds a contiguous range of the vector.
 inline std::uint64_t RingPosition(TableKind kind, std::uint64_t row_count, Key key) {
   if (kind == TableKind::kSparse) return Mix64(key);
-  return static_cast<std::uint64_t>((static_cast<unsigned __int128>(key) << 64) / row_count);  // key < row_count
+  return static_cast<std::uint64_t>((static_cast<unsigned __int128>(key) << 64) /
+                                    row_count);  // key < row_count
 }
 inline std::uint64_t RingPosition(const TableSpec& table, Key key) {
   return RingPosition(table.kind, table.row_count, key);

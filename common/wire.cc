@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "common/check.h"
+#include "common/float16.h"
 
 static_assert(std::endian::native == std::endian::little, "the wire is little-endian");
 
@@ -50,11 +51,13 @@ struct PullRequestBody {
   std::uint32_t phase;
   std::uint16_t table;
   std::uint8_t absent, keep;
+  std::uint8_t type, reserved[7];
 };
 struct PullReplyBody {
   RequestId request_id;
   std::uint32_t dim, absent_rows;
-  std::uint16_t table, reserved[3];
+  std::uint16_t table;
+  std::uint8_t type, reserved[5];
 };
 struct PullParkedBody {
   RequestId request_id;
@@ -65,7 +68,8 @@ struct PushRequestBody {
   RequestId request_id;
   Clock clock;
   std::uint32_t phase, dim;
-  std::uint16_t table, node, reserved[2];
+  std::uint16_t table, node;
+  std::uint8_t type, reserved[3];
   RequestId pull;
 };
 struct PushReplyBody {
@@ -279,39 +283,62 @@ bool Fills(const Buffer& bulk, std::uint64_t rows, std::uint64_t width, std::uin
   return static_cast<unsigned __int128>(rows) * width * element == bulk.size();
 }
 
+template <std::size_t N>
+bool AllZero(const std::uint8_t (&bytes)[N]) {
+  std::uint8_t any = 0;
+  for (const std::uint8_t byte : bytes) any |= byte;
+  return any == 0;
+}
+bool KnownType(std::uint8_t type) { return type <= static_cast<std::uint8_t>(FloatType::kFloat16); }
+
 // ---------------------------------------------------------------- one Put and one Get per message
 
 void Put(const PullRequest& m, Parts parts) {
-  PutBody(PullRequestBody{m.request_id, m.clock, m.phase, m.table, static_cast<std::uint8_t>(m.absent),
-                          static_cast<std::uint8_t>(m.keep)},
+  PutBody(PullRequestBody{m.request_id,
+                          m.clock,
+                          m.phase,
+                          m.table,
+                          static_cast<std::uint8_t>(m.absent),
+                          static_cast<std::uint8_t>(m.keep),
+                          static_cast<std::uint8_t>(m.type),
+                          {}},
           parts);
   parts.bulk[0] = m.keys;
 }
 bool Get(const Source& in, PullRequest* m) {
   PullRequestBody body;
   if (!GetBody(in, &body)) return false;
-  if (body.absent > 1 || body.keep > 1) return in.Wrong("a value out of range");
+  if (body.absent > 1 || body.keep > 1 || !AllZero(body.reserved) || !KnownType(body.type)) {
+    return in.Wrong("a value out of range");
+  }
   if (body.clock < 0) return in.Wrong("a negative clock");
   if (in.bulk[0].size() % sizeof(Key) != 0) return in.Wrong("keys that are not a multiple of 8 bytes");
-  *m = {body.request_id, body.phase,    body.clock, body.table, static_cast<AbsentRow>(body.absent),
-        in.bulk[0],      body.keep != 0};
+  *m = {body.request_id,
+        body.phase,
+        body.clock,
+        body.table,
+        static_cast<AbsentRow>(body.absent),
+        in.bulk[0],
+        body.keep != 0,
+        static_cast<FloatType>(body.type)};
   return true;
 }
 
 void Put(const PullReply& m, Parts parts) {
-  PutBody(PullReplyBody{m.request_id, m.dim, m.absent_rows, m.table, {}}, parts);
+  PutBody(PullReplyBody{m.request_id, m.dim, m.absent_rows, m.table, static_cast<std::uint8_t>(m.type), {}},
+          parts);
   parts.bulk[0] = m.values;
 }
 bool Get(const Source& in, PullReply* m) {
   PullReplyBody body;
   if (!GetBody(in, &body)) return false;
-  if ((body.reserved[0] | body.reserved[1] | body.reserved[2]) != 0) return in.Wrong("a value out of range");
+  if (!AllZero(body.reserved) || !KnownType(body.type)) return in.Wrong("a value out of range");
   if (body.dim < 1 || body.dim > kMaxDim) return in.Wrong("rows of " + std::to_string(body.dim) + " values");
-  const std::uint64_t rows = in.bulk[0].size() / (sizeof(float) * body.dim);
-  if (!Fills(in.bulk[0], rows, body.dim, sizeof(float)))
-    return in.Wrong("values that do not fill whole rows");
+  const auto type = static_cast<FloatType>(body.type);
+  const std::uint64_t rows = in.bulk[0].size() / (SizeOf(type) * body.dim);
+  if (!Fills(in.bulk[0], rows, body.dim, SizeOf(type))) return in.Wrong("values that do not fill whole rows");
   if (body.absent_rows > rows) return in.Wrong("more absent rows than rows");
-  *m = {body.request_id, body.table, body.dim, body.absent_rows, in.bulk[0]};
+  *m = {body.request_id, body.table, body.dim, body.absent_rows, in.bulk[0], type};
   return true;
 }
 
@@ -327,7 +354,16 @@ bool Get(const Source& in, PullParked* m) {
 }
 
 void Put(const PushRequest& m, Parts parts) {
-  PutBody(PushRequestBody{m.request_id, m.clock, m.phase, m.dim, m.table, m.node, {}, m.pull}, parts);
+  PutBody(PushRequestBody{m.request_id,
+                          m.clock,
+                          m.phase,
+                          m.dim,
+                          m.table,
+                          m.node,
+                          static_cast<std::uint8_t>(m.type),
+                          {},
+                          m.pull},
+          parts);
   parts.bulk[0] = m.runs;
   parts.bulk[1] = m.pull == 0 ? m.keys : m.rows;
   parts.bulk[2] = m.values;
@@ -336,18 +372,20 @@ void Put(const PushRequest& m, Parts parts) {
 bool Get(const Source& in, PushRequest* m) {
   PushRequestBody body;
   if (!GetBody(in, &body)) return false;
-  if ((body.reserved[0] | body.reserved[1]) != 0 || body.node < 1) return in.Wrong("a value out of range");
+  if (!AllZero(body.reserved) || !KnownType(body.type) || body.node < 1)
+    return in.Wrong("a value out of range");
   if (body.clock < 0) return in.Wrong("a negative clock");
   if (body.dim < 1 || body.dim > kMaxDim) return in.Wrong("rows of " + std::to_string(body.dim) + " values");
   const Buffer &runs = in.bulk[0], &names = in.bulk[1], &values = in.bulk[2];
+  const std::size_t value_bytes = SizeOf(static_cast<FloatType>(body.type));
   const std::size_t name_bytes = body.pull == 0 ? sizeof(Key) : sizeof(std::uint32_t);
   std::uint64_t rows = names.size() / name_bytes;
   if (!Fills(names, rows, 1, name_bytes)) {
     return in.Wrong("keys or rows that are not a multiple of " + std::to_string(name_bytes) + " bytes");
   }
   // Without names: all rows of the pull.
-  if (body.pull != 0 && names.empty()) rows = values.size() / (sizeof(float) * body.dim);
-  if (!Fills(values, rows, body.dim, sizeof(float))) return in.Wrong("values that do not match the keys");
+  if (body.pull != 0 && names.empty()) rows = values.size() / (value_bytes * body.dim);
+  if (!Fills(values, rows, body.dim, value_bytes)) return in.Wrong("values that do not match the keys");
   if (!in.bulk[3].empty() && !Fills(in.bulk[3], rows, 1, sizeof(std::uint32_t))) {
     return in.Wrong("counts that do not match the keys");
   }
@@ -364,8 +402,19 @@ bool Get(const Source& in, PushRequest* m) {
     covered += run.rows;
   }
   if (covered != rows) return in.Wrong("slot groups that do not cover the keys");
-  *m = {body.request_id, body.phase, body.clock, body.table,    body.node, body.dim,
-        runs,            {},         values,     in.bulk[3], body.pull, {}};
+  *m = {body.request_id,
+        body.phase,
+        body.clock,
+        body.table,
+        body.node,
+        body.dim,
+        runs,
+        {},
+        values,
+        in.bulk[3],
+        body.pull,
+        {},
+        static_cast<FloatType>(body.type)};
   (body.pull == 0 ? m->keys : m->rows) = names;
   return true;
 }
@@ -418,10 +467,7 @@ void Put(const ScoreBlock& m, Parts parts) {
 bool Get(const Source& in, ScoreBlock* m) {
   ScoreBlockBody body;
   if (!GetBody(in, &body)) return false;
-  for (std::uint8_t byte : body.reserved) {
-    if (byte != 0) return in.Wrong("a value out of range");
-  }
-  if (body.last_of_lease > 1) return in.Wrong("a value out of range");
+  if (!AllZero(body.reserved) || body.last_of_lease > 1) return in.Wrong("a value out of range");
   if (!Fills(in.bulk[0], body.rows, body.prediction_columns, sizeof(float))) {
     return in.Wrong("predictions that do not match the rows");
   }
@@ -451,7 +497,8 @@ bool Check(const Source& in, const ErrorReply& m) {
 }
 bool Check(const Source& in, const TableSpec& table) {
   const OptimizerSpec& o = table.optimizer;
-  if (table.kind > TableKind::kDense || o.kind > OptimizerKind::kFtrl)
+  if (table.kind > TableKind::kDense || o.kind > OptimizerKind::kFtrl ||
+      table.pull_values > FloatType::kFloat16 || table.push_values > FloatType::kFloat16)
     return in.Wrong("a table of unknown kind");
   if (table.dim < 1 || table.dim > kMaxDim)
     return in.Wrong("rows of " + std::to_string(table.dim) + " values");

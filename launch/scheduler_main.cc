@@ -215,7 +215,7 @@ class SchedulerJob {
 
   static Status CheckStrict(const RunResult& result) {
     for (const char* count : {"defaulted_rows", "refused_frames", "nan_gradients", "clipped_weights",
-                              "not_admitted", "evicted"}) {
+                              "clipped_values", "not_admitted", "evicted"}) {
       const auto found = result.counts.find(count);
       if (found == result.counts.end() || found->second == 0) continue;
       return {ErrorCode::kCorrupt,

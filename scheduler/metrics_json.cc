@@ -58,6 +58,7 @@ std::string ToJsonLine(const MetricsSample& sample, const std::vector<std::strin
                  {"bytes_sent", c.bytes_sent},
                  {"bad_frames", c.bad_frames},
                  {"retries", c.retries},
+                 {"clipped_values", c.clipped_values},
                  {"memory_bytes", c.memory_bytes},
                  {"peak_memory_bytes", c.peak_memory_bytes},
                  {"busy_seconds", Number(c.busy_seconds)}};

@@ -77,8 +77,8 @@ Status KilledStatus() {
 void AddCounters(const MetricsSample& last, RunResult* result) {
   result->traffic_bytes = last.bytes_sent;
   result->pushes_acknowledged = result->pushes_duplicated = 0;
-  std::uint64_t defaulted = 0, refused = 0, nan = 0, clipped = 0, not_admitted = 0, evicted = 0, retries = 0,
-                parked = 0, unapplied = 0, forgotten = 0;
+  std::uint64_t defaulted = 0, refused = 0, nan = 0, clipped_weights = 0, clipped_values = 0,
+                not_admitted = 0, evicted = 0, retries = 0, parked = 0, unapplied = 0, forgotten = 0;
   for (const MemberSample& member : last.members) {
     const Counters& counters = member.counters;
     const bool shard = member.node.role == Role::kShard;
@@ -86,7 +86,7 @@ void AddCounters(const MetricsSample& last, RunResult* result) {
       result->pushes_acknowledged += counters.pushes_acknowledged;
       result->pushes_duplicated += counters.pushes_duplicated;
       nan += counters.nan_gradients;
-      clipped += counters.clipped_weights;
+      clipped_weights += counters.clipped_weights;
       not_admitted += counters.not_admitted;
       evicted += counters.evicted_idle + counters.evicted_memory;
       parked += counters.pulls_parked;
@@ -97,6 +97,7 @@ void AddCounters(const MetricsSample& last, RunResult* result) {
       retries += counters.retries;
     }
     refused += counters.bad_frames;
+    clipped_values += counters.clipped_values;
     const std::string process = shard ? "server " + std::to_string(member.server) : ToString(member.node);
     std::uint64_t& peak = result->peak_memory_bytes[process];
     peak = std::max(peak, counters.peak_memory_bytes);
@@ -108,7 +109,8 @@ void AddCounters(const MetricsSample& last, RunResult* result) {
   result->counts["defaulted_rows"] = defaulted;
   result->counts["refused_frames"] = refused;
   result->counts["nan_gradients"] = nan;
-  result->counts["clipped_weights"] = clipped;
+  result->counts["clipped_weights"] = clipped_weights;
+  result->counts["clipped_values"] = clipped_values;
   result->counts["not_admitted"] = not_admitted;
   result->counts["evicted"] = evicted;
   result->counts["requests_sent_again"] = retries;

@@ -4,12 +4,18 @@
 #include <cstring>
 #include <utility>
 
+#include "common/float16.h"
 #include "common/gradient_tree.h"
 
 namespace cohort {
 namespace {
 
 RequestFault Malformed(std::string text) { return {ErrorReason::kMalformed, std::move(text)}; }
+
+RequestFault WrongType(FloatType found, FloatType agreed, const TableSpec& table) {
+  return Malformed(std::string("values in ") + FloatTypeName(found) + " for table " + table.name +
+                   ", which has " + FloatTypeName(agreed) + " here");
+}
 
 // Whether an array's bytes are whole elements, aligned for them.
 template <typename T>
@@ -78,6 +84,8 @@ std::optional<RequestFault> CheckPull(const PullRequest& request, const TableSpe
   if (request.absent != AbsentRow::kInitial && request.absent != AbsentRow::kZero) {
     return Malformed("absent = " + std::to_string(static_cast<int>(request.absent)));
   }
+  const FloatType agreed = request.absent == AbsentRow::kInitial ? table.pull_values : FloatType::kFloat32;
+  if (request.type != agreed) return WrongType(request.type, agreed, table);
   return CheckKeys(table, owned, /*distinct=*/request.keep, request.keys, positions);
 }
 
@@ -88,12 +96,15 @@ std::optional<RequestFault> CheckPush(const PushRequest& request, const TableSpe
     return Malformed("dim " + std::to_string(request.dim) + " for table " + table.name + " of dim " +
                      std::to_string(table.dim));
   }
+  if (request.type != table.push_values) return WrongType(request.type, table.push_values, table);
   if (pull == nullptr) {
     if (auto fault = CheckKeys(table, owned, /*distinct=*/true, request.keys, positions)) return fault;
   } else if (auto fault = CheckRowsOfPull(request, *pull)) {
     return fault;
   }
-  if (!Holds<GroupRun>(request.runs) || !Holds<float>(request.values)) {
+  const std::size_t value_bytes = SizeOf(request.type);
+  if (!Holds<GroupRun>(request.runs) || !Holds<std::uint16_t>(request.values) ||
+      reinterpret_cast<std::uintptr_t>(request.values.data()) % value_bytes != 0) {
     return Malformed("runs of " + std::to_string(request.runs.size()) + " bytes, values of " +
                      std::to_string(request.values.size()));
   }
@@ -106,7 +117,7 @@ std::optional<RequestFault> CheckPush(const PushRequest& request, const TableSpe
   const std::size_t rows = pull == nullptr    ? positions->size()
                            : named == nullptr ? pull->size()
                                               : request.rows.size() / sizeof(std::uint32_t);
-  if (request.values.size() != rows * table.dim * sizeof(float)) {
+  if (request.values.size() != rows * table.dim * value_bytes) {
     return Malformed(std::to_string(request.values.size()) + " bytes of values for " + std::to_string(rows) +
                      " rows of dim " + std::to_string(table.dim));
   }
@@ -151,19 +162,6 @@ bool NodeIsOfWorker(Consistency consistency, std::uint32_t slices, std::uint32_t
   const auto inside = [&](SliceRange range) { return mine.begin <= range.begin && range.end <= mine.end; };
   return inside(SlicesOfNode(slices, node)) &&
          (node == 1 || !inside(SlicesOfNode(slices, static_cast<std::uint16_t>(node / 2))));
-}
-
-std::size_t CountNonFinite(std::span<const float> values) {
-  // An exponent of all ones is NaN or infinity. One vector loop over the bits.
-  constexpr std::uint32_t kExponent = 0x7f800000u;
-  const auto* bytes = reinterpret_cast<const std::byte*>(values.data());
-  std::uint32_t count = 0;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    std::uint32_t bits;
-    std::memcpy(&bits, bytes + i * sizeof(bits), sizeof(bits));
-    count += (bits & kExponent) == kExponent;
-  }
-  return count;
 }
 
 }  // namespace cohort

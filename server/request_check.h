@@ -33,10 +33,10 @@ struct RequestFault {
 // distinct. Their positions are left in `positions`.
 std::optional<RequestFault> CheckPull(const PullRequest& request, const TableSpec& table,
                                       const OwnedGroups& owned, std::vector<std::uint64_t>* positions);
-// Also: keys are distinct; dim, sizes and runs agree; counts are there if and only if the table's policy needs
+// Also: keys are distinct; dim, types, sizes and runs agree; counts are there if and only if the table's policy needs
 // them, and none is 0; groups ascend and are those of their keys. A push that names a pull is checked against
 // `pull`, which is that one (null otherwise), and leaves `positions` as they are. Gradients
-// are not looked at (CountNonFinite).
+// are not looked at (CountNonFinite, common/float16.h).
 std::optional<RequestFault> CheckPush(const PushRequest& request, const TableSpec& table,
                                       const OwnedGroups& owned, const KeptPull* pull,
                                       std::vector<std::uint64_t>* positions);
@@ -44,8 +44,6 @@ std::optional<RequestFault> CheckPush(const PushRequest& request, const TableSpe
 // slices, else the root, its whole batch.
 bool NodeIsOfWorker(Consistency consistency, std::uint32_t slices, std::uint32_t workers,
                     std::uint32_t worker, std::uint16_t node);
-
-std::size_t CountNonFinite(std::span<const float> values);
 
 }  // namespace cohort
 

@@ -227,6 +227,7 @@ Counters Shard::counters() const {
   counters.evicted_idle = count(ShardEvent::kEvictedIdle);
   counters.evicted_memory = count(ShardEvent::kEvictedMemory);
   counters.pulls_forgotten = kept_.forgotten();
+  counters.clipped_values = clipped_;
   counters.queue_depth = parked_pulls_.size() + held_.parts();
   if (options_.add_process_counters) options_.add_process_counters(&counters);
   return counters;

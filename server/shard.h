@@ -121,9 +121,10 @@ class Shard : public Node {
   // Seams at which tests plant bugs, to show that the simulation finds them.
   // Whether a part is new: notes it. In bsp, a shard that lets parts in twice needs its own Sum as well.
   virtual bool CountOnce(std::uint32_t worker, const PushName& push, int group);
-  // Sums the parts of one slot group, in tree order. `nodes` and `parts` are in order of arrival.
-  virtual void Sum(std::uint32_t dim, std::span<const std::uint16_t> nodes,
-                   std::span<const GradientView> parts, GradientRows* out);
+  // Sums the parts of one slot group, in tree order, each node rounded to `type`; returns how many values were
+  // clipped. `nodes` and `parts` are in order of arrival.
+  virtual std::size_t Sum(FloatType type, std::uint32_t dim, std::span<const std::uint16_t> nodes,
+                          std::span<const GradientView> parts, GradientRows* out);
 
  private:
   struct ParkedPull {
@@ -150,6 +151,9 @@ class Shard : public Node {
   void ApplyClosedClocks();
   void ApplyHeld(HeldPushes::OneClock& held);
   void ApplyNow(ShardTable& table, const PushRequest& push, const PushedRows& rows);
+  // `gradients`: of `type`, the rows' one after the other. `counts`: the rows', or none.
+  void Apply(ShardTable& table, const PushedRows& rows, FloatType type, const std::byte* gradients,
+             std::span<const std::uint32_t> counts, Clock clock);
   void EndClock(Clock clock);
   void ReleasePulls(Outbox& out);
   void Refuse(NodeId to, RequestId id, ErrorReason reason, ShardEvent event, std::string text, Outbox& out);
@@ -185,7 +189,7 @@ class Shard : public Node {
 
   std::array<std::uint64_t, static_cast<std::size_t>(ShardEvent::kCount)> events_{};
   std::uint64_t parts_acknowledged_ = 0, parts_duplicated_ = 0, rows_pulled_ = 0;
-  std::uint64_t absent_rows_ = 0, non_finite_ = 0;
+  std::uint64_t absent_rows_ = 0, non_finite_ = 0, clipped_ = 0;
 
   // Memory reused from step to step.
   BufferPool replies_;
@@ -193,6 +197,7 @@ class Shard : public Node {
   TreeSum tree_sum_;
   GradientRows sum_;
   std::vector<std::uint64_t> positions_;
+  std::vector<float> floats_;  // what travels as 16 bits, widened
   PushedRowsFinder finder_;
   std::vector<GroupRun> new_runs_;
   std::vector<std::uint16_t> nodes_;

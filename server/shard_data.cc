@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/check.h"
+#include "common/float16.h"
 #include "server/request_check.h"
 #include "server/shard.h"
 
@@ -14,12 +15,15 @@ ShardEvent EventOf(ErrorReason reason) {
   return reason == ErrorReason::kWrongShard ? ShardEvent::kWrongShard : ShardEvent::kMalformed;
 }
 
-// In pieces of one cache line, which need no call.
-void CopyRow(const float* row, std::uint32_t dim, float* out) {
-  constexpr std::uint32_t kPiece = 16;
-  for (; dim >= kPiece; dim -= kPiece, row += kPiece, out += kPiece)
-    std::memcpy(out, row, kPiece * sizeof(float));
-  if (dim != 0) std::memcpy(out, row, dim * sizeof(float));
+// Of a push of 16-bit gradients, to be widened and applied: 32 KB.
+constexpr std::size_t kFloatsAtOnce = 8192;
+
+// The first bytes of a row, in pieces of one cache line, which need no call.
+void CopyWeights(const float* row, std::size_t bytes, std::byte* out) {
+  constexpr std::size_t kPiece = 64;
+  const auto* in = reinterpret_cast<const std::byte*>(row);
+  for (; bytes >= kPiece; bytes -= kPiece, in += kPiece, out += kPiece) std::memcpy(out, in, kPiece);
+  if (bytes != 0) std::memcpy(out, in, bytes);
 }
 
 }  // namespace
@@ -122,8 +126,10 @@ void Shard::AnswerPull(std::uint32_t worker, const PullRequest& request, Outbox&
   const EmbeddingTable* table = &FindTable(request.table)->rows();
   const std::span<const Key> keys = request.keys.As<Key>();
   const std::uint32_t dim = table->spec().dim;
-  auto reply = replies_.Take<float>(keys.size() * dim);
-  float* const values = reply.values.data();
+  const FloatType type = request.type;
+  const std::size_t row_bytes = dim * SizeOf(type);
+  auto reply = replies_.Take<std::byte>(keys.size() * row_bytes);
+  std::byte* const values = reply.values.data();
   std::uint32_t absent = 0;
   // A pull that comes again after its clock is closed will not be named any more.
   std::shared_ptr<KeptPull> kept;
@@ -138,19 +144,25 @@ void Shard::AnswerPull(std::uint32_t worker, const PullRequest& request, Outbox&
     kept->rows.resize(table->spec().policy.Any() ? 0 : keys.size());
   }
   float** const rows = kept && !kept->rows.empty() ? kept->rows.data() : nullptr;
-  const bool wide = table->spec().dtype == FloatType::kFloat32;
+  const RowLayout& layout = table->layout();
+  const bool wide = layout.dtype == FloatType::kFloat32, as_it_is = layout.dtype == type;
+  if (floats_.size() < dim) floats_.resize(dim);
+  float* const floats = floats_.data();
   table->ForEach(kept ? kept->positions : positions_, [&](std::size_t i, float* row) {
-    float* const copy = values + i * dim;
+    std::byte* const copy = values + i * row_bytes;
     if (rows != nullptr) rows[i] = row;
     if (row != nullptr) {
-      wide ? CopyRow(row, dim, copy) : table->layout().LoadWeights(row, copy);
+      if (as_it_is) return CopyWeights(row, row_bytes, copy);  // both begin with the weights
+      if (!wide) layout.LoadWeights(row, floats);
+      clipped_ += EncodeValues(type, wide ? row : floats, dim, copy);
       return;
     }
     ++absent;
     if (request.absent == AbsentRow::kInitial) {
-      table->InitialWeights(keys[i], copy);
+      table->InitialWeights(keys[i], floats);
+      clipped_ += EncodeValues(type, floats, dim, copy);
     } else {
-      std::fill(copy, copy + dim, 0.0f);
+      std::fill_n(copy, row_bytes, std::byte{0});
     }
   });
   if (kept) kept_.Keep(worker, std::move(kept));
@@ -158,7 +170,7 @@ void Shard::AnswerPull(std::uint32_t worker, const PullRequest& request, Outbox&
   rows_pulled_ += keys.size();
   if (phase_.kind != PhaseKind::kTrain) absent_rows_ += absent;
   out.Send(WorkerNode(worker),
-           PullReply{request.request_id, request.table, dim, absent, std::move(reply.buffer)});
+           PullReply{request.request_id, request.table, dim, absent, std::move(reply.buffer), type});
 }
 
 void Shard::ReleasePulls(Outbox& out) {
@@ -185,9 +197,9 @@ bool Shard::CountOnce(std::uint32_t worker, const PushName& push, int group) {
   return push.clock > clocks_.closed(worker) && applied_.Mark(worker, push, group);
 }
 
-void Shard::Sum(std::uint32_t dim, std::span<const std::uint16_t> nodes, std::span<const GradientView> parts,
-                GradientRows* out) {
-  tree_sum_.Sum(dim, nodes, parts, out);
+std::size_t Shard::Sum(FloatType type, std::uint32_t dim, std::span<const std::uint16_t> nodes,
+                       std::span<const GradientView> parts, GradientRows* out) {
+  return tree_sum_.Sum(dim, nodes, parts, out, type);
 }
 
 void Shard::OnPush(std::uint32_t worker, PushRequest request, Outbox& out) {
@@ -225,7 +237,8 @@ void Shard::OnPush(std::uint32_t worker, PushRequest request, Outbox& out) {
     return malformed("clock " + std::to_string(request.clock) + ", with " + std::to_string(closed) +
                      " closed");
   }
-  if (const std::size_t bad = CountNonFinite(request.values.As<float>()); bad != 0) {
+  const std::size_t value_count = request.values.size() / SizeOf(request.type);
+  if (const std::size_t bad = CountNonFinite(request.type, request.values.data(), value_count); bad != 0) {
     non_finite_ += bad;
     Refuse(sender, id, ErrorReason::kMalformed, ShardEvent::kNonFinite,
            std::to_string(bad) + " gradients of table " + table->spec().name + " at clock " +
@@ -262,7 +275,7 @@ void Shard::OnPush(std::uint32_t worker, PushRequest request, Outbox& out) {
         ApplyNow(*table, request,
                  {positions_.size(), request.keys.As<Key>().data(), positions_.data(), nullptr});
       } else {
-        const std::size_t rows = request.values.size() / sizeof(float) / request.dim;
+        const std::size_t rows = value_count / request.dim;
         finder_.Start(rows);
         ApplyNow(*table, request, finder_.Find(request, pull.get(), table->spec(), 0, rows));
       }
@@ -274,21 +287,42 @@ void Shard::OnPush(std::uint32_t worker, PushRequest request, Outbox& out) {
 // `rows` are all rows of the push, `new_runs_` what of it counts.
 void Shard::ApplyNow(ShardTable& table, const PushRequest& push, const PushedRows& rows) {
   const std::span<const GroupRun> runs = push.runs.As<GroupRun>();
-  const float* values = push.values.As<float>().data();
+  const FloatType type = push.type;
+  const std::byte* const gradients = push.values.data();
+  const std::size_t row_bytes = push.dim * SizeOf(type);
   const std::span<const std::uint32_t> counts = push.counts.As<std::uint32_t>();
   if (new_runs_.size() == runs.size()) {
-    table.Apply(rows, values, counts, push.clock);
+    Apply(table, rows, type, gradients, counts, push.clock);
     return;
   }
   std::size_t first = 0;
   auto next = new_runs_.begin();
   for (const GroupRun& run : runs) {
     if (next != new_runs_.end() && next->group == run.group) {
-      table.Apply(rows.Part(first, run.rows), values + first * push.dim,
-                  counts.empty() ? counts : counts.subspan(first, run.rows), push.clock);
+      Apply(table, rows.Part(first, run.rows), type, gradients + first * row_bytes,
+            counts.empty() ? counts : counts.subspan(first, run.rows), push.clock);
       ++next;
     }
     first += run.rows;
+  }
+}
+
+void Shard::Apply(ShardTable& table, const PushedRows& rows, FloatType type, const std::byte* gradients,
+                  std::span<const std::uint32_t> counts, Clock clock) {
+  if (type == FloatType::kFloat32) {
+    table.Apply(rows, reinterpret_cast<const float*>(gradients), counts, clock);
+    return;
+  }
+  // In pieces whose floats stay in the nearest caches; a policy decides by slot and sees all of them at once.
+  const std::uint32_t dim = table.spec().dim;
+  const std::size_t piece =
+      table.spec().policy.Any() ? rows.count : std::max<std::size_t>(kFloatsAtOnce / dim, 1);
+  for (std::size_t begin = 0; begin < rows.count; begin += piece) {
+    const std::size_t count = std::min(piece, rows.count - begin);
+    if (floats_.size() < count * dim) floats_.resize(count * dim);
+    DecodeValues(type, gradients + begin * dim * SizeOf(type), count * dim, floats_.data());
+    table.Apply(rows.Part(begin, count), floats_.data(),
+                counts.empty() ? counts : counts.subspan(begin, count), clock);
   }
 }
 
@@ -346,17 +380,28 @@ void Shard::ApplyHeld(HeldPushes::OneClock& held) {
     finder_.Start(rows);
     nodes_.clear();
     views_.clear();
+    const FloatType type = table.spec().push_values;
+    if (type != FloatType::kFloat32 && floats_.size() < rows * dim) floats_.resize(rows * dim);
+    float* widened = floats_.data();
     PushedRows pushed;
     for (auto part = begin; part != end; ++part) {
       const auto& [push, pull] = held.messages[part->message];
       pushed = finder_.Find(push, pull.get(), table.spec(), part->first_row, part->rows);
+      const std::size_t first = std::size_t{part->first_row} * dim, count = std::size_t{part->rows} * dim;
+      const float* values = nullptr;
+      if (type == FloatType::kFloat32) {
+        values = push.values.As<float>().data() + first;
+      } else {
+        Widen(type, push.values.As<std::uint16_t>().data() + first, count, widened);
+        values = widened;
+        widened += count;
+      }
       nodes_.push_back(part->node);
-      views_.emplace_back(part->rows, pushed.keys, pushed.positions,
-                          push.values.As<float>().data() + std::size_t{part->first_row} * dim);
+      views_.emplace_back(pushed.count, pushed.keys, pushed.positions, values);
     }
     const float* values = views_.front().values;
     if (views_.size() > 1) {
-      Sum(dim, nodes_, views_, &sum_);
+      clipped_ += Sum(type, dim, nodes_, views_, &sum_);
       pushed = {sum_.keys.size(), sum_.keys.data(), sum_.positions.data(), nullptr};
       values = sum_.values.data();
     }

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <cstring>
 #include <utility>
 
 #include "common/check.h"
+#include "common/float16.h"
 
 namespace cohort {
 namespace {
@@ -199,6 +199,7 @@ void ParameterClient::Cut(std::span<const GroupRun> runs, std::uint32_t dim,
 ParameterClient::Ticket ParameterClient::Pull(TableId table, Clock clock, AbsentRow absent, Buffer keys,
                                               float* values, TimePoint now, Outbox& out, bool keep) {
   const TableSpec& spec = Table(table);
+  const FloatType type = absent == AbsentRow::kInitial ? spec.pull_values : FloatType::kFloat32;
   const Ticket ticket = NewTicket();
   const auto slot = static_cast<std::uint32_t>(ticket & kSlotMask);
   std::vector<GroupRun> runs = RunsOf(spec, keys.As<Key>());
@@ -211,16 +212,26 @@ ParameterClient::Ticket ParameterClient::Pull(TableId table, Clock clock, Absent
     request.clock = clock;
     request.absent = absent;
     request.keep = keep;
+    request.type = type;
     request.dim = spec.dim;
     request.keys = keys.Slice(piece.first_row * sizeof(Key), piece.rows * sizeof(Key));
     request.target = values + piece.first_row * spec.dim;
-    request.bytes = piece.rows * (sizeof(Key) + spec.dim * sizeof(float)) + kMessageBytes;
+    request.bytes = piece.rows * (sizeof(Key) + spec.dim * SizeOf(type)) + kMessageBytes;
     ++tickets_[slot].remaining;
     Enqueue(request, now, out);
   }
   if (keep) kept_.push_back({ticket, table, clock, std::move(keys), Buffer::Own(std::move(runs)), pieces_});
   FreeIfDone(ticket);
   return ticket;
+}
+
+Buffer ParameterClient::EncodeGradients(const TableSpec& table, Buffer values) {
+  if (table.push_values == FloatType::kFloat32) return values;
+  const std::span<const float> floats = values.As<float>();
+  auto halves = halves_.Take<std::uint16_t>(floats.size());
+  counters_.clipped_values +=
+      EncodeValues(table.push_values, floats.data(), floats.size(), halves.values.data());
+  return std::move(halves.buffer);
 }
 
 ParameterClient::Request& ParameterClient::NewPush(Ticket ticket, TableId table, Clock clock,
@@ -230,7 +241,9 @@ ParameterClient::Request& ParameterClient::NewPush(Ticket ticket, TableId table,
   request.table = table;
   request.clock = clock;
   request.node = node;
-  request.dim = Table(table).dim;
+  const TableSpec& spec = Table(table);
+  request.dim = spec.dim;
+  request.type = spec.push_values;
   ++tickets_[request.ticket_slot].remaining;
   auto count = std::lower_bound(pushes_.begin(), pushes_.end(), clock,
                                 [](const PushCount& p, Clock c) { return p.clock < c; });
@@ -242,9 +255,11 @@ ParameterClient::Request& ParameterClient::NewPush(Ticket ticket, TableId table,
 ParameterClient::Ticket ParameterClient::Push(TableId table, Clock clock, std::uint16_t node, Buffer keys,
                                               Buffer values, TimePoint now, Outbox& out, Buffer counts) {
   const TableSpec& spec = Table(table);
-  const std::size_t width = spec.dim * sizeof(float);
-  COHORT_CHECK(values.size() == keys.size() / sizeof(Key) * width, "%zu bytes of values", values.size());
+  COHORT_CHECK(values.size() == keys.size() / sizeof(Key) * spec.dim * sizeof(float), "%zu bytes of values",
+               values.size());
   CheckCounts(spec, keys.size() / sizeof(Key), counts);
+  values = EncodeGradients(spec, std::move(values));
+  const std::size_t width = spec.dim * SizeOf(spec.push_values);
   const Ticket ticket = NewTicket();
   const Buffer runs = Buffer::Own(RunsOf(spec, keys.As<Key>()));
   Cut(runs.As<GroupRun>(), spec.dim, &pieces_);
@@ -267,13 +282,15 @@ ParameterClient::Ticket ParameterClient::PushRows(Ticket pull, std::uint16_t nod
   const auto kept =
       std::find_if(kept_.begin(), kept_.end(), [&](const KeptPull& k) { return k.ticket == pull; });
   COHORT_CHECK(kept != kept_.end() && Done(pull), "a push by rows of a pull that is not kept, or not done");
-  const std::size_t width = Table(kept->table).dim * sizeof(float);
+  const TableSpec& spec = Table(kept->table);
+  const std::size_t width = spec.dim * SizeOf(spec.push_values);
   const std::span<const GroupRun> all_runs = kept->runs.As<GroupRun>();
   const std::span<const std::uint32_t> named = rows.As<std::uint32_t>();
   const bool all = named.empty();
   const std::size_t count = all ? kept->keys.size() / sizeof(Key) : named.size();
-  COHORT_CHECK(values.size() == count * width, "%zu bytes of values", values.size());
-  CheckCounts(Table(kept->table), count, counts);
+  COHORT_CHECK(values.size() == count * spec.dim * sizeof(float), "%zu bytes of values", values.size());
+  CheckCounts(spec, count, counts);
+  values = EncodeGradients(spec, std::move(values));
   const Ticket ticket = NewTicket();
   // The rows as places in their requests' keys, and their slot groups.
   std::vector<std::uint32_t> places(named.size());
@@ -405,12 +422,12 @@ void ParameterClient::Send(const Request& request, Outbox& out) {
   switch (request.kind) {
     case Kind::kPull:
       out.Send(to, PullRequest{request.id, phase_, request.clock, request.table, request.absent, request.keys,
-                               request.keep});
+                               request.keep, request.type});
       break;
     case Kind::kPush:
       out.Send(to, PushRequest{request.id, phase_, request.clock, request.table, request.node, request.dim,
                                request.runs, request.pull == 0 ? request.keys : Buffer(), request.values,
-                               request.counts, request.pull, request.rows});
+                               request.counts, request.pull, request.rows, request.type});
       break;
     case Kind::kClose:
       out.Send(to, CloseRequest{request.id, phase_, request.clock});
@@ -478,15 +495,17 @@ bool ParameterClient::OnMessage(const Stamp& from, Message& message, TimePoint n
 }
 
 void ParameterClient::OnReply(const PullReply& reply, Request& request) {
-  const std::size_t expected = request.keys.size() / sizeof(Key) * request.dim * sizeof(float);
-  if (reply.table != request.table || reply.dim != request.dim || reply.values.size() != expected) {
+  const std::size_t count = request.keys.size() / sizeof(Key) * request.dim;
+  const std::size_t expected = count * SizeOf(request.type);
+  if (reply.table != request.table || reply.dim != request.dim || reply.type != request.type ||
+      reply.values.size() != expected) {
     Fail(ErrorCode::kCorrupt, ToString(ShardNode(request.shard)) + " answered a pull of table " +
                                   std::to_string(request.table) + " with " +
                                   std::to_string(reply.values.size()) + " bytes, expected " +
                                   std::to_string(expected) + ": the programs do not fit together");
     return;
   }
-  if (expected > 0) std::memcpy(request.target, reply.values.data(), expected);
+  DecodeValues(request.type, reply.values.data(), count, request.target);
   counters_.bytes_pulled += expected;
   counters_.absent_rows += reply.absent_rows;
 }

@@ -14,6 +14,8 @@
 // Each shard has two lanes with a credit each: pulls, and pushes with closes; a pull that is parked at the
 // shard never delays a push.
 //
+// Values are floats here; on the wire they are what their table says (TableSpec::pull_values, push_values).
+//
 // No wait is without end: failure() tells when a shard has been silent for `request_deadline`, when a request
 // has not been answered within `wait_deadline` although its shard lives (a pull parked behind a slow worker),
 // or when a shard refused a request for good. It never becomes ok again. Deadlines are looked at when a
@@ -28,6 +30,7 @@
 #include <string>
 #include <vector>
 
+#include "common/buffer_pool.h"
 #include "common/message.h"
 #include "common/node.h"
 #include "common/status.h"
@@ -53,6 +56,7 @@ struct ParameterClientCounters {
   std::uint64_t absent_rows = 0;    // pulled rows that no shard had
   std::uint64_t parts_applied = 0;  // as the shards acknowledged them
   std::uint64_t parts_duplicated = 0;
+  std::uint64_t clipped_values = 0;  // of pushes, beyond what a 16-bit value can say (float16.h)
 };
 
 // Bugs that the simulation plants to show that it would find them (tests/simulation). Never set elsewhere.
@@ -133,8 +137,9 @@ class ParameterClient {
     std::uint16_t node = 0;
     std::uint32_t dim = 0;
     Clock clock = 0;
-    std::uint64_t bytes = 0;  // of credit
-    bool keep = false;        // pull
+    std::uint64_t bytes = 0;               // of credit
+    bool keep = false;                     // pull
+    FloatType type = FloatType::kFloat32;  // of the values, as they travel
     Buffer keys, values, runs, counts;
     RequestId pull =
         0;        // push by rows: the request that pulled them; `keys` are its keys, in case it is forgotten
@@ -197,6 +202,8 @@ class ParameterClient {
   void SendReadyCloses(TimePoint now, Outbox& out);
   // Cuts slot groups into requests.
   void Cut(std::span<const GroupRun> runs, std::uint32_t dim, std::vector<Piece>* pieces) const;
+  // Gradients as the table's pushes carry them.
+  Buffer EncodeGradients(const TableSpec& table, Buffer values);
   Request& NewPush(Ticket ticket, TableId table, Clock clock, std::uint16_t node, std::uint32_t shard,
                    TimePoint now);
   void Send(const Request& request, Outbox& out);
@@ -218,6 +225,7 @@ class ParameterClient {
   std::vector<std::uint32_t> free_tickets_;
   std::vector<KeptPull> kept_;  // until their clocks are closed
   std::vector<Piece> pieces_;   // memory for Cut
+  BufferPool halves_;           // values that travel as 16 bits
   std::vector<Shard> shards_;
   std::deque<Retry> retries_;      // ascending: the interval is the same for all
   std::vector<PushCount> pushes_;  // clocks with unacknowledged pushes, ascending

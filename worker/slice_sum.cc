@@ -4,12 +4,13 @@
 #include <utility>
 
 #include "common/check.h"
+#include "common/float16.h"
 #include "common/table_spec.h"
 
 namespace cohort {
 
-SliceSum::SliceSum(std::uint64_t dense_count, std::uint32_t embedding_dim)
-    : dense_count_(dense_count), dim_(embedding_dim) {}
+SliceSum::SliceSum(std::uint64_t dense_count, std::uint32_t embedding_dim, FloatType type)
+    : dense_count_(dense_count), dim_(embedding_dim), type_(type) {}
 
 void SliceSum::Start(std::uint32_t slices, SliceRange own) {
   slices_ = slices;
@@ -29,6 +30,9 @@ void SliceSum::Prepare(std::size_t rows) {
 void SliceSum::Add(const Slice& slice) {
   COHORT_CHECK(slice.distinct.size() == next_.embedding->positions.size());
   std::copy(slice.distinct.begin(), slice.distinct.end(), next_.embedding->positions.begin());
+  // A batch of one slice is rounded when it is pushed.
+  std::vector<float>& values = next_.embedding->values;
+  if (slices_ > 1) clipped_ += RoundValues(type_, values.data(), values.size());
   next_.node = static_cast<std::uint16_t>(slices_ + slice.index);
   parts_.push_back(std::exchange(next_, {}));
   // The right child has just come: its sibling on the left is complete.
@@ -65,7 +69,7 @@ void SliceSum::AddLastTwo(std::uint16_t node) {
   const float* b = right.dense->data();
   for (std::size_t i = 0; i < left.dense->size(); ++i) a[i] += b[i];
   std::shared_ptr<GradientRows> sum = rows_pool_.Take();
-  AddRows(dim_, *left.embedding, *right.embedding, sum.get());
+  clipped_ += AddRows(dim_, *left.embedding, *right.embedding, sum.get(), type_);
   left.embedding = std::move(sum);
   left.node = node;
 }

@@ -23,7 +23,8 @@ class SliceSum {
     std::shared_ptr<std::vector<std::uint32_t>> rows;  // these places, after Finish
   };
 
-  SliceSum(std::uint64_t dense_count, std::uint32_t embedding_dim);
+  // `type`: how embedding gradients will travel; every sum is rounded to it (gradient_tree.h).
+  SliceSum(std::uint64_t dense_count, std::uint32_t embedding_dim, FloatType type = FloatType::kFloat32);
 
   // Begins a batch of `slices` slices, of which `own` are this worker's.
   void Start(std::uint32_t slices, SliceRange own);
@@ -39,6 +40,8 @@ class SliceSum {
   void Finish();
   // After Finish: the sums by ascending first slice. Valid until Start.
   const std::vector<Part>& parts() const { return parts_; }
+  // Values clipped by rounding so far.
+  std::uint64_t clipped() const { return clipped_; }
 
  private:
   // Replaces the last two parts by their sum, which becomes the part of `node`.
@@ -46,6 +49,8 @@ class SliceSum {
 
   const std::uint64_t dense_count_;
   const std::uint32_t dim_;
+  const FloatType type_;
+  std::uint64_t clipped_ = 0;
   std::uint32_t slices_ = 1;
   std::vector<std::uint16_t> own_nodes_;
   Part next_;

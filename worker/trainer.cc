@@ -39,7 +39,7 @@ Trainer::Trainer(const ModelSpec& spec, const RunConfig& config, std::uint32_t w
       worker_(worker),
       workers_(workers),
       model_(spec, SliceRows(config, workers)),
-      sum_(spec.dense_count, spec.config.embedding_dim),
+      sum_(spec.dense_count, spec.config.embedding_dim, config.wire.push_values),
       dense_keys_(DenseKeys(spec)),
       slice_loss_(spec.tasks.size()) {}
 
@@ -199,7 +199,8 @@ void Trainer::Push(const PulledBatch& pulled, const SliceSum::Part& part, Worker
   const std::vector<Key>& keys = *pulled.batch->keys;
   Buffer counts;
   if (config_.embedding.policy.NeedsCounts()) {
-    counts = occurrences_.Count(*pulled.batch, SlicesOfNode(config_.train.slices, part.node), *part.embedding);
+    counts =
+        occurrences_.Count(*pulled.batch, SlicesOfNode(config_.train.slices, part.node), *part.embedding);
   }
   if (config_.wire.push_rows == PushRowNames::kPositions) {
     client.PushRows(pulled.dense_ticket, part.node, {}, dense, loop.Now(), loop.out());

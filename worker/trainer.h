@@ -13,8 +13,8 @@
 #include "common/status.h"
 #include "worker/batch_reader.h"
 #include "worker/model/model.h"
-#include "worker/occurrences.h"
 #include "worker/object_pool.h"
+#include "worker/occurrences.h"
 #include "worker/pulled_batch.h"
 #include "worker/slice_sum.h"
 #include "worker/worker_loop.h"
@@ -44,6 +44,7 @@ class Trainer {
   Result<Clock> Train(const PhaseOrder& order, WorkerLoop& loop, BatchReader& reader);
 
   const TrainProgress& progress() const { return progress_; }
+  std::uint64_t clipped_values() const { return sum_.clipped(); }
 
  private:
   Result<Clock> TrainBsp(const PhaseOrder& order, WorkerLoop& loop, BatchReader& reader);

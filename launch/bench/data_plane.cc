@@ -64,15 +64,18 @@ Settings DataPlaneSettings(const Options& options) {
                        {"transport", options.transport},
                        {"consistency", ConsistencyName(options.consistency)}};
   if (options.consistency == Consistency::kSsp) settings.emplace_back("staleness", options.staleness);
-  settings.insert(settings.end(), {{"dim", options.dim},
-                                   {"batch", options.batch},
-                                   {"rows", options.rows},
-                                   {"zipf", options.zipf},
-                                   {"optimizer", OptimizerName(options.optimizer)},
-                                   {"push_rows", options.push_rows == PushRowNames::kKeys ? "keys" : "positions"},
-                                   {"window", options.window},
-                                   {"request_rows", options.request_rows},
-                                   {"seconds", options.seconds}});
+  settings.insert(settings.end(),
+                  {{"dim", options.dim},
+                   {"batch", options.batch},
+                   {"rows", options.rows},
+                   {"zipf", options.zipf},
+                   {"optimizer", OptimizerName(options.optimizer)},
+                   {"push_rows", options.push_rows == PushRowNames::kKeys ? "keys" : "positions"},
+                   {"pull_values", FloatTypeName(options.pull_values)},
+                   {"push_values", FloatTypeName(options.push_values)},
+                   {"window", options.window},
+                   {"request_rows", options.request_rows},
+                   {"seconds", options.seconds}});
   return settings;
 }
 

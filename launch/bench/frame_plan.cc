@@ -21,7 +21,12 @@ std::vector<std::size_t> SizesOf(const Frames& frames) {
 Message ReplyTo(const Message& request, std::uint32_t dim) {
   if (const auto* pull = std::get_if<PullRequest>(&request)) {
     const std::size_t rows = pull->keys.size() / sizeof(Key);
-    return PullReply{pull->request_id, pull->table, dim, 0, Buffer::Own(std::vector<float>(rows * dim))};
+    return PullReply{pull->request_id,
+                     pull->table,
+                     dim,
+                     0,
+                     Buffer::Own(std::vector<std::byte>(rows * dim * SizeOf(pull->type))),
+                     pull->type};
   }
   const auto* push = std::get_if<PushRequest>(&request);
   COHORT_CHECK(push != nullptr);
@@ -69,8 +74,8 @@ FramePlan PlanFrames(const Options& options, const Buffer& keys) {
   std::vector<float> values(plan.rows * options.dim);
   Outbox out;
   const bool by_position = options.push_rows == PushRowNames::kPositions;
-  const auto pull = client.Pull(kEmbeddingTable, 0, AbsentRow::kInitial, keys, values.data(), TimePoint{}, out,
-                                by_position);
+  const auto pull = client.Pull(kEmbeddingTable, 0, AbsentRow::kInitial, keys, values.data(), TimePoint{},
+                                out, by_position);
   plan.pulls = Exchanges(client, out, options.dim);
   const Buffer gradients = Buffer::Own(std::move(values));
   if (by_position) {

@@ -39,6 +39,8 @@ TableSpec TableOf(const Options& options) {
   table.optimizer = RunConfig().embedding_optimizer;
   table.optimizer.kind = options.optimizer;
   table.init = {{0, 0.0f, ModelConfig().embedding_init}};
+  table.pull_values = options.pull_values;
+  table.push_values = options.push_values;
   return table;
 }
 

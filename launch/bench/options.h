@@ -33,8 +33,10 @@ struct Options {
   std::uint32_t dim = 16;
   std::uint32_t batch = 16384;  // keys of a batch; with zipf, draws, of which the distinct ones travel
   std::uint64_t rows = 4'000'000;
-  double zipf = 0;           // 0: uniform
+  double zipf = 0;  // 0: uniform
   PushRowNames push_rows = WireConfig().push_rows;
+  FloatType pull_values = WireConfig().pull_values;
+  FloatType push_values = WireConfig().push_values;
   std::uint32_t window = 4;  // batches outstanding per worker
   OptimizerKind optimizer = OptimizerKind::kSgd;
   std::uint64_t grow_to = 50'000'000;           // `table`: rows at the end of growth; 0: no growth

@@ -29,6 +29,8 @@ const std::map<std::string, OptimizerKind> kOptimizers = {
     {"adam", OptimizerKind::kAdam},       {"ftrl", OptimizerKind::kFtrl}};
 const std::map<std::string, PushRowNames> kPushRowNames = {{"keys", PushRowNames::kKeys},
                                                            {"positions", PushRowNames::kPositions}};
+const std::map<std::string, FloatType> kFloatTypes = {
+    {"float32", FloatType::kFloat32}, {"bfloat16", FloatType::kBfloat16}, {"float16", FloatType::kFloat16}};
 const std::map<std::string, Consistency> kConsistencies = {
     {"bsp", Consistency::kBsp}, {"ssp", Consistency::kSsp}, {"asp", Consistency::kAsp}};
 
@@ -107,6 +109,10 @@ void AddCluster(CLI::App& command, Options& options) {
   AddRequestRows(command, options);
   AddChoice(command, "--push-rows", kPushRowNames, &options.push_rows, "positions",
             "how pushes name their rows: wire.push_rows of a run");
+  AddChoice(command, "--pull-values", kFloatTypes, &options.pull_values, "float32",
+            "as what pulled rows travel: wire.pull_values of a run");
+  AddChoice(command, "--push-values", kFloatTypes, &options.push_values, "float32",
+            "as what gradients travel: wire.push_values of a run");
   command.add_option("--credit-bytes", options.credit_bytes, "cluster.credit_bytes of a run")
       ->check(CLI::Range(1.0, 1e12))
       ->capture_default_str();

@@ -39,6 +39,7 @@ TEST(Config, DefaultsAndValues) {
     credit_bytes = 1_000_000
     [wire]
     push_rows = "keys"
+    push_values = "bfloat16"
   )");
   ASSERT_TRUE(config) << config.error().text();
   EXPECT_EQ(config->data, "/data/d.h5");
@@ -54,6 +55,8 @@ TEST(Config, DefaultsAndValues) {
   EXPECT_FALSE(config->tasks.at("never married").enabled);
   EXPECT_EQ(config->cluster.credit_bytes, 1000000u);
   EXPECT_EQ(config->wire.push_rows, PushRowNames::kKeys);
+  EXPECT_EQ(config->wire.push_values, FloatType::kBfloat16);
+  EXPECT_EQ(config->wire.pull_values, FloatType::kFloat32);
 }
 
 TEST(Config, OverridesComeOnTop) {

@@ -96,7 +96,7 @@ TEST(Wire, BulkArraysAreNotCopied) {
   const std::vector<Key> keys(1000, 1);
   const Buffer buffer = Buffer::Copy<Key>(keys);
   const Frames frames =
-      Encode(SampleStamp(), ShardNode(0), PullRequest{1, 1, 1, 1, AbsentRow::kInitial, buffer, false});
+      Encode(SampleStamp(), ShardNode(0), PullRequest{1, 1, 1, 1, AbsentRow::kInitial, buffer});
   ASSERT_EQ(frames.size(), 2u);
   EXPECT_EQ(frames[1].data(), buffer.data());
   EXPECT_EQ(std::get<PullRequest>(Decode(frames)->message).keys.data(), buffer.data());
@@ -184,9 +184,19 @@ std::function<void(std::vector<Bytes>*)> Resize(std::size_t frame, std::ptrdiff_
 
 TEST(Wire, WrongContentIsRefusedAndItsSenderIsKnown) {
   const std::vector<Damage> table = {
-      {"body short", 0, Resize(0, -1), "body of 23"},
+      {"body short", 0, Resize(0, -1), "body of 31"},
       {"body long", 4, Resize(0, 8), "body of 24"},
       {"unknown absent rule", 0, SetBody<std::uint8_t>(22, 2), "range"},
+      {"pull of an unknown type", 0, SetBody<std::uint8_t>(24, 3), "range"},
+      {"reserved byte of a pull", 0, SetBody<std::uint8_t>(31, 1), "range"},
+      {"reply of an unknown type", 1, SetBody<std::uint8_t>(18, 3), "range"},
+      {"reserved byte of a reply", 1, SetBody<std::uint8_t>(23, 1), "range"},
+      {"floats taken for halves", 1, SetBody<std::uint32_t>(8, 3), "whole rows"},
+      {"halves taken for floats", 25, SetBody<std::uint32_t>(8, 3), "whole rows"},
+      {"push of an unknown type", 3, SetBody<std::uint8_t>(28, 3), "range"},
+      {"reserved byte of a push", 3, SetBody<std::uint8_t>(31, 1), "range"},
+      {"pushed floats taken for halves", 3, SetBody<std::uint8_t>(28, 1), "match the keys"},
+      {"pushed halves taken for floats", 26, SetBody<std::uint8_t>(28, 0), "match the keys"},
       {"neither kept nor not", 0, SetBody<std::uint8_t>(23, 2), "range"},
       {"negative clock", 0, SetBody<std::int64_t>(8, -1), "clock"},
       {"half a key", 0, Resize(1, -4), "multiple of 8"},

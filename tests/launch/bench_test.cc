@@ -125,6 +125,12 @@ TEST(BenchFramePlan, HoldsABatchsKeysAndValues) {
   EXPECT_GT(plan.PushBytes(), pushed);
   options.push_rows = PushRowNames::kKeys;
   EXPECT_GE(PlanFrames(options, batch).PushBytes(), plan.PushBytes() + keys);
+  const FramePlan wide = PlanFrames(options, batch);
+  options.pull_values = FloatType::kBfloat16;
+  options.push_values = FloatType::kFloat16;
+  const FramePlan narrow = PlanFrames(options, batch);
+  EXPECT_EQ(narrow.PullBytes(), wide.PullBytes() - values / 2);
+  EXPECT_EQ(narrow.PushBytes(), wide.PushBytes() - values / 2);
 }
 
 TEST(BenchFramePlan, WideRowsTravelInMessagesOfAsManyBytes) {

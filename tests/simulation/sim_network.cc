@@ -6,6 +6,7 @@
 #include <utility>
 #include <variant>
 
+#include "common/float16.h"
 #include "common/wire.h"
 
 namespace cohort {
@@ -167,6 +168,12 @@ void SimNetwork::SendOne(NodeId from, const Stamp& stamp, Outgoing outgoing) {
       !requests_.emplace(from, outgoing.message.index(), RequestIdOf(outgoing.message)).second) {
     ++counts_[std::string("path: sent again: ") + MessageName(outgoing.message)];
   }
+  const auto count_type = [&](const auto* message) {
+    if (message == nullptr || message->type == FloatType::kFloat32) return;
+    ++counts_[std::string("path: ") + MessageName(outgoing.message) + " in " + FloatTypeName(message->type)];
+  };
+  count_type(std::get_if<PullReply>(&outgoing.message));
+  count_type(std::get_if<PushRequest>(&outgoing.message));
   MaybeGhost(stamp, outgoing.to, outgoing.message);
   Event event{
       EventKind::kDeliver, from, outgoing.to, Encode(stamp, outgoing.to, outgoing.message), 0, false, false};
@@ -220,7 +227,8 @@ void SimNetwork::MaybeGhost(const Stamp& stamp, NodeId to, const Message& messag
       if (request) other_id();
       if (auto* reply =
               std::get_if<PullReply>(&copy)) {  // with the id of a request that may be waiting, and nonsense
-        reply->values = Buffer::Own(std::vector<float>(reply->values.size() / sizeof(float), 1e9f));
+        reply->values =
+            Buffer::Own(std::vector<std::uint16_t>(reply->values.size() / sizeof(std::uint16_t), 0x4e4e));
       }
       break;
     case 1:

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/float16.h"
 #include "scheduler/coordinator.h"
 #include "server/shard.h"
 #include "tests/simulation/sim_worker.h"
@@ -55,7 +56,9 @@ struct Shape {
            std::to_string(plan.batch_size) + ", credit " + std::to_string(credit_bytes) + ", request_rows " +
            std::to_string(request_rows) + ", " +
            OptimizerName(plan.workload.Table(kEmbeddingTable).optimizer.kind) + ", " +
-           FloatTypeName(plan.workload.Table(kEmbeddingTable).dtype) + DescribePolicy() +
+           FloatTypeName(plan.workload.Table(kEmbeddingTable).dtype) + " rows, " +
+           FloatTypeName(plan.workload.Table(kEmbeddingTable).pull_values) + " pulls, " +
+           FloatTypeName(plan.workload.Table(kEmbeddingTable).push_values) + " pushes" + DescribePolicy() +
            (plan.positions ? ", positions in " + std::to_string(kept_pull_bytes) + " bytes" : "");
   }
 };
@@ -82,6 +85,21 @@ void DrawPositions(std::uint64_t seed, Scenario scenario, Shape* shape) {
   shape->plan.positions =
       scenario == Scenario::kPositions || (scenario != Scenario::kPlain && random.Below(2) == 0);
   shape->kept_pull_bytes = Pick(random, {0ull, 1000ull, 5000ull, 1ull << 20});
+}
+
+// As what the embeddings' values travel, sometimes from and to rows of 16-bit weights.
+void DrawHalfValues(std::uint64_t seed, Shape* shape) {
+  RandomStream random(seed, 0x68616c66);
+  const Workload& workload = shape->plan.workload;
+  const bool bsp = shape->plan.consistency == Consistency::kBsp;
+  TableSpec& sparse = shape->plan.workload.tables[kEmbeddingTable];
+  sparse.pull_values = Pick(random, {FloatType::kFloat32, FloatType::kBfloat16, FloatType::kFloat16});
+  sparse.push_values = Pick(random, {FloatType::kBfloat16, FloatType::kFloat16});
+  // Whole numbers must stay exact, up to 256 in bfloat16 and 2,048 in float16: a push of ssp or asp has the sum of a
+  // thousand rows, perhaps all of one key.
+  if (!bsp && workload.key_pool < 300) sparse.push_values = FloatType::kFloat16;
+  if (bsp && !workload.whole && random.Below(2) == 0)
+    sparse.dtype = Pick(random, {FloatType::kBfloat16, FloatType::kFloat16});
 }
 
 Shape DrawShape(std::uint64_t seed, Scenario scenario) {
@@ -135,6 +153,7 @@ Shape DrawShape(std::uint64_t seed, Scenario scenario) {
   workload.tables = {dense, sparse};
   if (scenario == Scenario::kPolicies) DrawPolicies(seed, &shape);
   DrawPositions(seed, scenario, &shape);
+  if (scenario == Scenario::kHalfValues) DrawHalfValues(seed, &shape);
   if (scenario == Scenario::kNarrow) {
     if (bsp) workload.whole = false;  // every bit tells
     workload.tables[kEmbeddingTable].dtype = seed % 2 == 0 ? FloatType::kBfloat16 : FloatType::kFloat16;
@@ -167,7 +186,14 @@ std::vector<PlainTables> ExpectedAfterEpochs(const SimPlan& plan, std::uint32_t 
   const Workload& workload = plan.workload;
   std::vector<PlainTables> after;
   for (std::uint32_t epoch = 0; epoch < epochs; ++epoch) {
-    const Lookup weights = [&](TableId table, Key key) { return model.Weights(table, key, false); };
+    std::vector<float> pulled;
+    const Lookup weights = [&](TableId table, Key key) -> const float* {
+      const TableSpec& spec = workload.Table(table);
+      const float* row = model.Weights(table, key, false);
+      pulled.assign(row, row + spec.dim);
+      RoundValues(spec.pull_values, pulled.data(), pulled.size());
+      return pulled.data();
+    };
     if (workload.whole) {
       // Sums of whole numbers at rate 1: the order does not matter.
       model.Apply(workload.Gradients(epoch, 0, plan.train_rows, {}, weights), 0);
@@ -179,9 +205,9 @@ std::vector<PlainTables> ExpectedAfterEpochs(const SimPlan& plan, std::uint32_t 
       for (std::uint32_t slice = 0; slice < plan.slices; ++slice) {
         const RowRange rows = RowsOfSlice(plan.train_rows, plan.batch_size, plan.slices, batch, slice);
         if (rows.begin < rows.end)
-          slices[slice] = workload.Gradients(epoch, rows.begin, rows.end, {}, weights);
+          slices[slice] = workload.Rounded(workload.Gradients(epoch, rows.begin, rows.end, {}, weights));
       }
-      model.Apply(*PlainTreeSum(slices, 0, plan.slices),
+      model.Apply(*PlainTreeSum(workload, slices, 0, plan.slices),
                   static_cast<Clock>(epoch * plan.BatchesPerEpoch() + batch));
     }
     after.push_back(model.tables());
@@ -358,9 +384,10 @@ class ForgetfulShard : public Shard {
 
  protected:
   bool CountOnce(std::uint32_t, const PushName&, int) override { return true; }
-  void Sum(std::uint32_t dim, std::span<const std::uint16_t>, std::span<const GradientView> parts,
-           GradientRows* out) override {
+  std::size_t Sum(FloatType, std::uint32_t dim, std::span<const std::uint16_t>,
+                  std::span<const GradientView> parts, GradientRows* out) override {
     SumInOrder(dim, parts, out);
+    return 0;
   }
 };
 
@@ -369,9 +396,10 @@ class ImpatientShard : public Shard {
   using Shard::Shard;
 
  protected:
-  void Sum(std::uint32_t dim, std::span<const std::uint16_t>, std::span<const GradientView> parts,
-           GradientRows* out) override {
+  std::size_t Sum(FloatType, std::uint32_t dim, std::span<const std::uint16_t>,
+                  std::span<const GradientView> parts, GradientRows* out) override {
     SumInOrder(dim, parts, out);
+    return 0;
   }
 };
 

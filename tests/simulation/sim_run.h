@@ -39,9 +39,10 @@ struct SimOutcome {
 // What the run is about beside the protocol itself; each has its own draws, so that no seed of another changes.
 enum class Scenario : std::uint8_t {
   kPlain,
-  kPolicies,   // rows are admitted and evicted
-  kNarrow,     // rows of 16-bit weights
-  kPositions,  // pushes name the rows of their pull by their places in it
+  kPolicies,    // rows are admitted and evicted
+  kNarrow,      // rows of 16-bit weights
+  kPositions,   // pushes name the rows of their pull by their places in it
+  kHalfValues,  // embeddings and their gradients travel as bfloat16 or float16
 };
 
 SimOutcome Simulate(std::uint64_t seed, Scenario scenario = Scenario::kPlain,

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/dataset.h"
+#include "common/float16.h"
 #include "common/gradient_tree.h"
 
 namespace cohort {
@@ -325,6 +326,7 @@ void SimWorker::PushGradients(const Batch& batch, TimePoint now, Outbox& out) {
   for (std::uint16_t node : MaximalNodes(plan_.slices, mine.begin, mine.end)) {
     const SliceRange below = SlicesOfNode(plan_.slices, node);
     for (TableId table : {kDenseTable, kEmbeddingTable}) {
+      const FloatType type = workload.Table(table).push_values;
       std::vector<std::uint16_t> leaves;
       std::vector<GradientRows> rows;
       std::vector<const PlainRows*> summed;
@@ -332,13 +334,14 @@ void SimWorker::PushGradients(const Batch& batch, TimePoint now, Outbox& out) {
            ++slice) {
         leaves.push_back(static_cast<std::uint16_t>(plan_.slices + slice->first));
         rows.push_back(ToRows(slice->second[table]));
+        RoundValues(type, rows.back().values.data(), rows.back().values.size());
         summed.push_back(&slice->second[table]);
       }
       if (leaves.empty()) continue;
       std::vector<const GradientRows*> pointers;
       for (const GradientRows& one : rows) pointers.push_back(&one);
       GradientRows sum;
-      tree.Sum(workload.Table(table).dim, leaves, pointers, &sum);
+      tree.Sum(workload.Table(table).dim, leaves, pointers, &sum, type);
       PushOne(batch, node, table, sum, summed, now, out);
     }
   }

@@ -113,17 +113,33 @@ TEST(Simulation, InvariantsHoldUnderEveryFault) {
 
 TEST(Simulation, PoliciesOfRowsDecideTheSameUnderEveryFault) {
   constexpr const char* kDecided[] = {
-      "fault: lost",         "fault: repeated",     "shard: push_duplicate", "shard: pull_parked",
-      "shard: not_admitted", "shard: evicted_idle", "shard: evicted_memory", "worker: absent row pulled",
-      "shard: push_by_rows"};
+      "fault: lost",           "fault: repeated",           "shard: push_duplicate",
+      "shard: pull_parked",    "shard: not_admitted",       "shard: evicted_idle",
+      "shard: evicted_memory", "worker: absent row pulled", "shard: push_by_rows"};
   ExpectInvariants(Scenario::kPolicies, FromEnvironment("COHORT_SIM_SEEDS", 500) / 3, 150, kDecided);
 }
 
 TEST(Simulation, NarrowRowsRoundTheSameUnderEveryFault) {
-  constexpr const char* kMet[] = {"fault: lost",          "fault: repeated",      "shard: push_duplicate",
-                                  "shard: pull_parked",   "shard: clock_applied", "shard: push_applied",
+  constexpr const char* kMet[] = {"fault: lost",        "fault: repeated",      "shard: push_duplicate",
+                                  "shard: pull_parked", "shard: clock_applied", "shard: push_applied",
                                   "shard: push_by_rows"};
   ExpectInvariants(Scenario::kNarrow, FromEnvironment("COHORT_SIM_SEEDS", 500) / 3, 150, kMet);
+}
+
+// The reference rounds at every node of the tree, as workers and shards must wherever the batch is cut.
+TEST(Simulation, HalfValuesRoundTheSameUnderEveryFault) {
+  constexpr const char* kMet[] = {"fault: lost",
+                                  "fault: repeated",
+                                  "shard: push_duplicate",
+                                  "shard: pull_parked",
+                                  "shard: push_held",
+                                  "shard: push_applied",
+                                  "shard: push_by_rows",
+                                  "path: PullReply in bfloat16",
+                                  "path: PullReply in float16",
+                                  "path: PushRequest in bfloat16",
+                                  "path: PushRequest in float16"};
+  ExpectInvariants(Scenario::kHalfValues, FromEnvironment("COHORT_SIM_SEEDS", 500) / 3, 150, kMet);
 }
 
 // A pull asked to be kept is named by a push, is forgotten for want of room, and comes too late to be kept.

@@ -38,6 +38,8 @@ inline std::vector<Message> SampleMessages() {
   sparse.dim = 2;
   sparse.init = {{0, 0.0f, 0.05f}};
   sparse.dtype = FloatType::kFloat16;
+  sparse.pull_values = FloatType::kBfloat16;
+  sparse.push_values = FloatType::kFloat16;
   sparse.policy.admit = Admission::kCount;
   sparse.policy.evict_idle_clocks = 100;
   Welcome welcome{.request_id = 11,
@@ -54,7 +56,7 @@ inline std::vector<Message> SampleMessages() {
                   .model_path = "",
                   .kernels = "avx2"};
   return {
-      PullRequest{1, 2, 3, 1, AbsentRow::kZero, keys({0, ~0ULL, 7}), true},
+      PullRequest{1, 2, 3, 1, AbsentRow::kZero, keys({0, ~0ULL, 7}), true, FloatType::kBfloat16},
       PullReply{2, 1, 2, 1, floats({1.0f, 2.0f, 3.0f, -4.0f})},
       PullParked{3, 1, -1},
       PushRequest{4, 2, 3, 1, 5, 2, Buffer::Own(std::vector<GroupRun>{{3, 1}, {255, 1}}), keys({8, 9}),
@@ -102,6 +104,20 @@ inline std::vector<Message> SampleMessages() {
                   {},
                   7,
                   {}},
+      PullReply{26, 1, 2, 1, Buffer::Own(std::vector<std::uint16_t>{1, 2, 3, 4}), FloatType::kFloat16},
+      PushRequest{27,
+                  2,
+                  3,
+                  1,
+                  5,
+                  2,
+                  Buffer::Own(std::vector<GroupRun>{{3, 1}, {255, 1}}),
+                  keys({8, 9}),
+                  Buffer::Own(std::vector<std::uint16_t>{1, 2, 3, 4}),
+                  {},
+                  0,
+                  {},
+                  FloatType::kBfloat16},
   };
 }
 

@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "common/float16.h"
 #include "common/random.h"
 #include "common/table_spec.h"
 #include "common/types.h"
@@ -115,6 +116,15 @@ struct Workload {
     return out;
   }
 
+  // Gradients as they travel: each table's rounded to its push_values.
+  PlainTables Rounded(PlainTables gradients) const {
+    for (auto& [table, rows] : gradients) {
+      for (auto& [position, row] : rows)
+        RoundValues(tables[table].push_values, row.values.data(), row.values.size());
+    }
+    return gradients;
+  }
+
   float PredictionOf(std::uint64_t row, const Lookup& weights) const {
     float sum = weights(kDenseTable, DenseRowOf(row))[0];
     for (std::uint32_t j = 0; j < keys_per_row; ++j) sum += weights(kEmbeddingTable, KeyOf(row, j))[0];
@@ -194,15 +204,18 @@ inline PlainTables PlainSum(const PlainTables& left, const PlainTables& right) {
   return out;
 }
 
-// The sum of slices [begin, end) of a binary tree; a slice that is not there is skipped.
-inline std::optional<PlainTables> PlainTreeSum(const std::vector<std::optional<PlainTables>>& slices,
+// The sum of slices [begin, end) of a binary tree, every node rounded as it would travel; a slice that is not there is
+// skipped.
+inline std::optional<PlainTables> PlainTreeSum(const Workload& workload,
+                                               const std::vector<std::optional<PlainTables>>& slices,
                                                std::size_t begin, std::size_t end) {
   if (end - begin == 1) return slices[begin];
   const std::size_t middle = begin + (end - begin) / 2;
-  auto left = PlainTreeSum(slices, begin, middle), right = PlainTreeSum(slices, middle, end);
+  auto left = PlainTreeSum(workload, slices, begin, middle),
+       right = PlainTreeSum(workload, slices, middle, end);
   if (!left) return right;
   if (!right) return left;
-  return PlainSum(*left, *right);
+  return workload.Rounded(PlainSum(*left, *right));
 }
 
 // The rows of slice `slice` of the global batch at `batch` (0, 1, …) of an epoch over `rows` rows; perhaps none.

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "common/float16.h"
 #include "common/random.h"
 
 namespace cohort {
@@ -283,6 +284,61 @@ TEST_F(ParameterClientTest, APushWhosePullIsForgottenGoesAgainWithKeysAndTheSame
   EXPECT_TRUE(client_->failure().ok());
   EXPECT_EQ(client_->counters().unknown_pulls, 2u);
   EXPECT_EQ(client_->counters().stale_replies, 2u);
+}
+
+TEST_F(ParameterClientTest, ValuesTravelAsTheTableSays) {
+  Make(2);
+  view_.tables[1].pull_values = FloatType::kFloat16;
+  view_.tables[1].push_values = FloatType::kBfloat16;
+  client_->SetView(view_);
+  const auto keys = Keys(100);
+  std::vector<float> values(keys.size() * kDim);
+  for (const AbsentRow absent : {AbsentRow::kInitial, AbsentRow::kZero}) {
+    const FloatType type = absent == AbsentRow::kInitial ? FloatType::kFloat16 : FloatType::kFloat32;
+    const auto ticket =
+        client_->Pull(kSparse, 0, absent, Buffer::Copy<Key>(keys), values.data(), now_, out_, true);
+    for (const Outgoing& o : out_.Take()) {
+      const auto& pull = std::get<PullRequest>(o.message);
+      EXPECT_EQ(pull.type, type);
+      PullReply reply = Answer(pull);
+      reply.type = type;
+      const auto floats = reply.values.As<float>();
+      std::vector<std::byte> bytes(floats.size() * SizeOf(type));
+      EncodeValues(type, floats.data(), floats.size(), bytes.data());
+      reply.values = Buffer::Own(std::move(bytes));
+      Deliver(o.to.index, reply);
+    }
+    EXPECT_TRUE(client_->Done(ticket));
+    for (std::size_t i = 0; i < keys.size(); ++i) ASSERT_EQ(values[i * kDim + 2], ValueOf(keys[i], 2));
+    if (absent == AbsentRow::kZero) continue;
+    // Pushed by keys and by rows.
+    std::vector<float> gradients(keys.size() * kDim, 1.0f / 3);
+    gradients[5] = 3.4e38f;
+    const Buffer buffer = Buffer::Copy<float>(gradients);
+    client_->Push(kSparse, 0, 2, Buffer::Copy<Key>(keys), buffer, now_, out_);
+    client_->PushRows(ticket, 3, {}, buffer, now_, out_);
+    std::size_t rows = 0;
+    for (const Outgoing& o : out_.Take()) {
+      const auto& push = std::get<PushRequest>(o.message);
+      EXPECT_EQ(push.type, FloatType::kBfloat16);
+      std::vector<float> sent(push.values.size() / sizeof(std::uint16_t));
+      DecodeValues(push.type, push.values.data(), sent.size(), sent.data());
+      for (std::size_t i = 0; i < sent.size(); ++i) {
+        float expected = gradients[rows % keys.size() * kDim + i];
+        RoundValues(push.type, &expected, 1);
+        ASSERT_EQ(sent[i], expected);
+      }
+      rows += sent.size() / kDim;
+      Deliver(o.to.index, PushReply{push.request_id, 1, 0});
+    }
+    EXPECT_EQ(rows, 2 * keys.size());
+    EXPECT_EQ(client_->counters().clipped_values, 2u);
+  }
+  // An answer of another type is no answer.
+  client_->Pull(kSparse, 0, AbsentRow::kInitial, Buffer::Copy<Key>(keys), values.data(), now_, out_);
+  const Outgoing sent = out_.Take().at(0);
+  Deliver(sent.to.index, Answer(std::get<PullRequest>(sent.message)));
+  EXPECT_EQ(client_->failure().code(), ErrorCode::kCorrupt);
 }
 
 TEST_F(ParameterClientTest, NothingToAskForIsDoneAtOnce) {

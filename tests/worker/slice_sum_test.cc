@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <vector>
 
+#include "common/float16.h"
 #include "common/random.h"
 
 namespace cohort {
@@ -62,28 +64,52 @@ TEST(SliceSum, AShortBatchKeepsTheNames) {
 
 // What a shard makes of the parts has the same bits wherever the batch was cut.
 TEST(SliceSum, AnyCutGivesTheSameBits) {
-  SliceSum sum(kDense, kDim);
   for (const std::uint32_t present : {8u, 5u, 1u}) {  // a short batch: the last slices are absent
-    GradientRows whole;
-    for (std::uint32_t workers = 1; workers <= 8; ++workers) {
-      std::vector<SliceSum::Part> parts;
-      for (std::uint32_t worker = 0; worker < workers; ++worker) {
-        const SliceRange own = SlicesOfWorker(8, workers, worker);
-        SliceSum mine(kDense, kDim);
-        for (auto& part : SumOf(mine, 8, own, present)) parts.push_back(part);
+    for (const FloatType type : {FloatType::kFloat32, FloatType::kBfloat16, FloatType::kFloat16}) {
+      GradientRows whole;
+      for (std::uint32_t workers = 1; workers <= 8; ++workers) {
+        std::vector<SliceSum::Part> parts;
+        for (std::uint32_t worker = 0; worker < workers; ++worker) {
+          const SliceRange own = SlicesOfWorker(8, workers, worker);
+          SliceSum mine(kDense, kDim, type);
+          for (auto& part : SumOf(mine, 8, own, present)) parts.push_back(part);
+        }
+        std::vector<std::uint16_t> nodes;
+        std::vector<const GradientRows*> rows;
+        for (const auto& part : parts) nodes.push_back(part.node), rows.push_back(part.embedding.get());
+        GradientRows total;
+        TreeSum().Sum(kDim, nodes, rows, &total, type);
+        if (workers == 1) whole = total;
+        EXPECT_EQ(total.positions, whole.positions);
+        ASSERT_EQ(total.values.size(), whole.values.size());
+        EXPECT_EQ(0,
+                  std::memcmp(total.values.data(), whole.values.data(), whole.values.size() * sizeof(float)))
+            << workers;
       }
-      std::vector<std::uint16_t> nodes;
-      std::vector<const GradientRows*> rows;
-      for (const auto& part : parts) nodes.push_back(part.node), rows.push_back(part.embedding.get());
-      GradientRows total;
-      TreeSum().Sum(kDim, nodes, rows, &total);
-      if (workers == 1) whole = total;
-      EXPECT_EQ(total.positions, whole.positions);
-      ASSERT_EQ(total.values.size(), whole.values.size());
-      EXPECT_EQ(0, std::memcmp(total.values.data(), whole.values.data(), whole.values.size() * sizeof(float)))
-          << workers;
+      std::vector<float> rounded = whole.values;
+      RoundValues(type, rounded.data(), rounded.size());
+      EXPECT_EQ(rounded, whole.values) << "a sum that is not of its type";
     }
   }
+}
+
+TEST(SliceSum, WhatIsTooLargeIsClippedAndCounted) {
+  SliceSum sum(kDense, kDim, FloatType::kFloat16);
+  sum.Start(2, {0, 2});
+  for (std::uint32_t s = 0; s < 2; ++s) {
+    Slice slice;
+    slice.index = s;
+    slice.distinct = {3};
+    sum.Prepare(1);
+    std::fill(sum.dense(), sum.dense() + kDense, 0.0f);
+    const float values[kDim] = {40000.0f, -1e9f, 1.0f};
+    std::copy(values, values + kDim, sum.embedding());
+    sum.Add(slice);
+  }
+  sum.Finish();
+  EXPECT_EQ(sum.parts()[0].embedding->values, (std::vector<float>{65504.0f, -65504.0f, 2.0f}));
+  EXPECT_EQ(*sum.parts()[0].rows, std::vector<std::uint32_t>{3});
+  EXPECT_EQ(sum.clipped(), 4u);  // each leaf's second value, and both of the sum's
 }
 
 TEST(SliceSum, DensePaddingIsZero) {

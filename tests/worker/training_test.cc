@@ -6,12 +6,14 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "common/config.h"
+#include "common/float16.h"
 #include "common/random.h"
 #include "scheduler/coordinator.h"
 #include "server/optimizer.h"
@@ -277,16 +279,18 @@ using Gradient = std::map<Key, std::vector<float>>;
 // Rows not admitted, evicted for idleness, evicted for memory.
 using Decisions = std::array<std::uint64_t, 3>;
 
-// The sum of the slices below a node, as DESIGN 2.2 words it.
-Gradient SumBelow(const std::vector<Gradient>& slices, std::size_t node) {
-  if (node >= slices.size()) return slices[node - slices.size()];
-  Gradient left = SumBelow(slices, 2 * node);
-  for (auto& [key, right] : SumBelow(slices, 2 * node + 1)) {
-    auto [at, fresh] = left.emplace(key, right);
-    if (!fresh) {
-      for (std::size_t i = 0; i < right.size(); ++i) at->second[i] = at->second[i] + right[i];
+// The sum of the slices below a node, as DESIGN 2.2 words it, each node's as it would travel.
+Gradient SumBelow(const std::vector<Gradient>& slices, std::size_t node, FloatType type) {
+  Gradient left = node < slices.size() ? SumBelow(slices, 2 * node, type) : slices[node - slices.size()];
+  if (node < slices.size()) {
+    for (auto& [key, right] : SumBelow(slices, 2 * node + 1, type)) {
+      auto [at, fresh] = left.emplace(key, right);
+      if (!fresh) {
+        for (std::size_t i = 0; i < right.size(); ++i) at->second[i] = at->second[i] + right[i];
+      }
     }
   }
+  for (auto& [key, values] : left) RoundValues(type, values.data(), values.size());
   return left;
 }
 
@@ -327,6 +331,7 @@ Rows TrainPlainly(const RunConfig& config, const ModelSpec& spec, Decisions* dec
         const auto row = row_of(kEmbeddingTable, key);
         embeddings.insert(embeddings.end(), row.begin(), row.begin() + spec.config.embedding_dim);
       }
+      RoundValues(tables[kEmbeddingTable].pull_values, embeddings.data(), embeddings.size());
       model.SetDense(dense.data());
       std::map<Key, std::uint32_t> occurrences;
       std::vector<Gradient> by_slice[2] = {std::vector<Gradient>(config.train.slices),
@@ -353,7 +358,7 @@ Rows TrainPlainly(const RunConfig& config, const ModelSpec& spec, Decisions* dec
       for (const TableId table : {kDenseTable, kEmbeddingTable}) {
         const Optimizer optimizer(tables[table].optimizer, tables[table].dim);
         std::map<std::uint64_t, std::pair<Key, std::vector<float>>> in_ring_order;
-        for (const auto& [key, gradient] : SumBelow(by_slice[table], 1))
+        for (const auto& [key, gradient] : SumBelow(by_slice[table], 1, tables[table].push_values))
           in_ring_order[RingPosition(tables[table], key)] = {key, gradient};
         for (const auto& [position, update] : in_ring_order) {
           const auto& [key, gradient] = update;
@@ -384,10 +389,11 @@ void ExpectSameBits(const Rows& a, const Rows& b) {
   }
 }
 
-TEST(Training, BspEqualsThePlainLoopBitForBit) {
+void ExpectThePlainLoop(const std::function<void(RunConfig*)>& change) {
   TemporaryFolder folder;
   const DatasetInfo info = MakeDataset(folder / "d.h5", 1100);
-  const RunConfig config = MakeConfig(folder / "d.h5");
+  RunConfig config = MakeConfig(folder / "d.h5");
+  change(&config);
   const ModelSpec spec = BuildModelSpec(config, info).value();
   const Rows expected = TrainPlainly(config, spec);
   EXPECT_GT(expected.size(), 50u);
@@ -403,6 +409,23 @@ TEST(Training, BspEqualsThePlainLoopBitForBit) {
     if (predictions.empty()) predictions = sink.values;
     EXPECT_EQ(sink.values, predictions) << workers << " workers";
   }
+}
+
+TEST(Training, BspEqualsThePlainLoopBitForBit) {
+  ExpectThePlainLoop([](RunConfig*) {});
+}
+TEST(Training, BspEqualsThePlainLoopWithPushesByKeys) {
+  ExpectThePlainLoop([](RunConfig* config) { config->wire.push_rows = PushRowNames::kKeys; });
+}
+TEST(Training, BspEqualsThePlainLoopWithHalfValues) {
+  ExpectThePlainLoop([](RunConfig* config) {
+    config->wire.pull_values = FloatType::kFloat16;
+    config->wire.push_values = FloatType::kBfloat16;
+  });
+  ExpectThePlainLoop([](RunConfig* config) {
+    config->wire.pull_values = FloatType::kBfloat16;
+    config->wire.push_values = FloatType::kFloat16;
+  });
 }
 
 TEST(Training, PoliciesDecideTheSameForAnyNumberOfWorkersAndShards) {

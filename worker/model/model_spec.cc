@@ -117,6 +117,10 @@ std::vector<TableSpec> TablesOf(const ModelSpec& spec, const RunConfig& config) 
   embedding.init = {{0, 0.0f, spec.config.embedding_init}};
   embedding.policy = config.embedding.policy;
   embedding.dtype = config.embedding.dtype;
+  // The dense weights stay float32: every sample's gradient and Adam's small steps go through each of them, and they
+  // are few beside the rows of a batch.
+  embedding.pull_values = config.wire.pull_values;
+  embedding.push_values = config.wire.push_values;
   return {dense, embedding};
 }
 
