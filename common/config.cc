@@ -735,6 +735,16 @@ std::vector<std::string> WarningsOf(const RunConfig& config) {
     warnings.push_back(
         "strict = true makes the first row that [embedding] does not admit, or evicts, fail the run");
   }
+  const RowPolicySpec &policy = config.embedding.policy, usual;
+  const auto idle = [&](const char* option, bool changed, Admission needs, const char* value) {
+    if (!changed || policy.admit == needs) return;
+    warnings.push_back("embedding." + std::string(option) +
+                       " changes nothing: it needs embedding.admit = \"" + value + "\"");
+  };
+  idle("admit_count", policy.admit_count != usual.admit_count, Admission::kCount, "count");
+  idle("sketch_bytes", policy.sketch_bytes != usual.sketch_bytes, Admission::kCount, "count");
+  idle("admit_probability", policy.admit_probability != usual.admit_probability, Admission::kProbability,
+       "probability");
   if (!config.embedding.log.empty() && !config.embedding.policy.Any())
     warnings.push_back("embedding.log stays empty: no option of [embedding] refuses or evicts rows");
   if (config.train.epochs == 0) warnings.push_back("train.epochs is 0: the model keeps its initial values");

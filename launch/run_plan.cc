@@ -67,6 +67,8 @@ Result<RunInputs> ReadRunInputs(const RunConfig& config, const JobRequest& reque
   if (request.job != Job::kTrain) {
     COHORT_ASSIGN_OR_RETURN(const ModelManifest manifest, ReadModelManifest(request.model));
     COHORT_ASSIGN_OR_RETURN(trained_on, DatasetInfoFromJson(manifest.dataset_info));
+    inputs.model_hash = ToHex(manifest.hash);
+    inputs.model_rows = manifest.rows();
   }
   COHORT_ASSIGN_OR_RETURN(inputs.spec, BuildModelSpec(config, trained_on));
   // Whether the data has what the model reads.

@@ -30,8 +30,10 @@ struct JobRequest {
 // What a run works on, read once from its files.
 struct RunInputs {
   RunConfig config;
-  DatasetInfo data;  // of the dataset at hand
-  ModelSpec spec;    // of the model: its features and tasks, with the statistics it was trained on
+  DatasetInfo data;        // of the dataset at hand
+  ModelSpec spec;          // of the model: its features and tasks, with the statistics it was trained on
+  std::string model_hash;  // evaluate, score: of the model
+  std::uint64_t model_rows = 0;  // likewise
 };
 // Opens the dataset and, for evaluate and score, the model's manifest. Errors are the user's (kInvalidInput) as far as
 // they lie in these files.

@@ -102,6 +102,8 @@ class SchedulerJob {
     }
     COHORT_ASSIGN_OR_RETURN(RunPlan plan, MakePlan(inputs_, request_, run_id));
     recorder_.emplace(inputs_, request_.job, folder_);
+    recorder_->result().model_hash = inputs_.model_hash;
+    recorder_->result().model_rows = inputs_.model_rows;
     COHORT_RETURN_IF_ERROR(recorder_->Open());
     return plan;
   }

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "common/model_files.h"
@@ -35,6 +36,17 @@ SupervisorOptions OutputOf(Console& console) {
   output.progress = [&console](const std::string& line) { console.Progress(line); };
   output.note = [&console](const std::string& line) { console.Note(line); };
   return output;
+}
+
+std::string CountsLine(const std::string& result) {
+  const auto json = nlohmann::ordered_json::parse(result, nullptr, /*allow_exceptions=*/false);
+  std::string counts;
+  if (json.is_object() && json.contains("counts")) {
+    for (const auto& [name, count] : json["counts"].items()) {
+      if (count != 0) counts += (counts.empty() ? "" : ", ") + name + " " + count.dump();
+    }
+  }
+  return "counts: " + (counts.empty() ? "nothing dropped, defaulted or refused" : counts);
 }
 
 Result<ScratchFolder> RunModelJob(const ModelJob& options, Job job, Console& console) {

@@ -1,6 +1,7 @@
 // cohort export: a model's weights for other programs (common/model_export.h).
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -14,6 +15,7 @@ namespace {
 
 struct Options {
   std::string path, format, values;
+  bool overwrite = false;
   ExportOptions model;
 };
 
@@ -71,9 +73,15 @@ void AddExport(CLI::App& app, Commands& commands) {
   command->add_option(
       "--values", options->values,
       "CSV with the columns feature,value: write the rows of these raw values only, with their names");
+  command->add_flag("--overwrite", options->overwrite, "replace a file that is there");
   commands[command] = [options](Console& console) -> Status {
     ExportOptions model = options->model;
     COHORT_ASSIGN_OR_RETURN(model.format, FormatOf(*options));
+    std::error_code error;
+    if (std::filesystem::exists(model.out, error) && !options->overwrite) {
+      return Status{ErrorCode::kInvalidInput,
+                    model.out + " exists; choose another --out, or replace it with --overwrite"};
+    }
     if (!options->values.empty()) {
       COHORT_ASSIGN_OR_RETURN(model.values, ReadValues(options->values));
     }

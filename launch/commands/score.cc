@@ -39,7 +39,7 @@ Status Score(const ScoreOptions& options, Console& console) {
   auto json = nlohmann::ordered_json::parse(result);
   json["scores"] = options.out;
   console.SetJson(json.dump());
-  console.Print("wrote " + options.out);
+  console.Print("wrote " + options.out + "\n" + CountsLine(result));
   return {};
 }
 

@@ -43,17 +43,13 @@ std::string Summary(const std::string& text, const RunFolder& folder) {
   const auto& pushes = result["pushes"];
   char line[512];
   std::snprintf(line, sizeof(line),
-                "trained %.0f samples/s in %.1f s, %llu steps\n"
+                "trained %.0f samples/s; %.1f s in all, %llu steps\n"
                 "pushes: %llu parts acknowledged, %llu lost, %llu duplicated, %llu rolled back\n",
                 result.value("samples_per_second", 0.0), result.value("seconds", 0.0),
                 result.value("steps", 0ULL), pushes.value("acknowledged", 0ULL), pushes.value("lost", 0ULL),
                 pushes.value("duplicated", 0ULL), pushes.value("rolled_back", 0ULL));
-  std::string summary = line, counts;
-  for (const auto& [name, count] : result["counts"].items()) {
-    if (count != 0) counts += (counts.empty() ? "" : ", ") + name + " " + count.dump();
-  }
-  summary += "counts: " + (counts.empty() ? "nothing dropped, defaulted or refused" : counts) + "\n";
-  return summary + "model " + result.value("model_hash", "") + " in " + folder / kModelFolder;
+  return line + CountsLine(text) + "\nmodel " + result.value("model_hash", "") + " in " +
+         folder / kModelFolder;
 }
 
 Status Train(const TrainOptions& options, Console& console) {

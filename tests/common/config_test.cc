@@ -219,6 +219,9 @@ TEST(Config, PoliciesOfRows) {
   const auto unlikely = Parse("data = \"d.h5\"\n[embedding]\nadmit_probability = 0\n");
   ASSERT_FALSE(unlikely);
   EXPECT_THAT(unlikely.error().text(), HasSubstr("above 0"));
+  EXPECT_THAT(WarningsOf(*Parse("data = \"d.h5\"\n[embedding]\nadmit_count = 3\nadmit_probability = 0.5\n")),
+              ::testing::ElementsAre(HasSubstr("embedding.admit_count changes nothing"),
+                                     HasSubstr("embedding.admit_probability changes nothing")));
   EXPECT_THAT(WarningsOf(*Parse("data = \"d.h5\"\nstrict = true\n[embedding]\nadmit = \"count\"\n")),
               ::testing::Contains(HasSubstr("strict = true")));
 }

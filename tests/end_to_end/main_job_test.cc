@@ -148,6 +148,9 @@ TEST(MainJob, ExportFindsNamedValues) {
       {Program(), "export", shop.folder() / "run", "--out", out, "--table", "embedding", "--values", values});
   ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
   EXPECT_NE(ReadFile(out).find("search"), std::string::npos) << ReadFile(out);
+  const Outcome again = RunProgram({Program(), "export", shop.folder() / "run", "--out", out});
+  EXPECT_EQ(again.exit_code, 2);
+  EXPECT_NE(again.err.find("--overwrite"), std::string::npos) << again.err;
 }
 
 TEST(MainJob, ReportIsOneSelfContainedPage) {
@@ -176,8 +179,11 @@ TEST(MainJob, TheModelRestoresOntoAnyNumberOfServers) {
     const Outcome outcome = RunProgram({Program(), "evaluate", shop.folder() / "run", "--data",
                                         shop.dataset(), "--split", "test", "--servers", servers, "--json"});
     ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
-    EXPECT_EQ(json::parse(outcome.out)["tasks"]["value"]["test"], trained["tasks"]["value"]["test"])
-        << servers;
+    const json evaluated = json::parse(outcome.out);
+    EXPECT_EQ(evaluated["tasks"]["value"]["test"], trained["tasks"]["value"]["test"]) << servers;
+    EXPECT_EQ(evaluated["model_hash"], trained["model_hash"]);
+    EXPECT_EQ(evaluated["model_rows"], trained["model_rows"]);
+    EXPECT_NE(outcome.all().find("counts: "), std::string::npos) << outcome.all();
   }
 }
 
