@@ -15,7 +15,7 @@ namespace {
 constexpr std::uint32_t kMagnitude = 0x7fffffffu;
 constexpr std::uint32_t kInfinity32 = 0x7f800000u;
 
-// Narrow8: the nearest 16-bit values of 8 floats, given by their bits, none of which would round to an infinity.
+// Narrow8: the nearest 16-bit values of 8 floats, given by their bits, none of which would round to an infinity or is NaN.
 struct Bfloat16 {
   static constexpr std::uint16_t kLargest = 0x7f7f, kInfinity = 0x7f80, kNan = 0x7fc0;
   static constexpr std::uint32_t kLargest32 = 0x7f7f0000u;
@@ -90,27 +90,42 @@ void WidenAll(const std::uint16_t* in, std::size_t n, float* out) {
   });
 }
 
+// Of 8 floats, any there are.
+template <typename Type>
+std::size_t Nearest8(const float* in, std::uint16_t* out) {
+  __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(in));
+  const __m256i magnitude = _mm256_and_si256(bits, _mm256_set1_epi32(kMagnitude));
+  const __m256i clip =
+      _mm256_and_si256(_mm256_cmpgt_epi32(magnitude, _mm256_set1_epi32(Type::kOverflow32 - 1)),
+                       _mm256_cmpgt_epi32(_mm256_set1_epi32(kInfinity32), magnitude));
+  const __m256i largest = _mm256_or_si256(_mm256_andnot_si256(_mm256_set1_epi32(kMagnitude), bits),
+                                          _mm256_set1_epi32(Type::kLargest32));
+  bits = _mm256_blendv_epi8(bits, largest, clip);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), Type::Narrow8WithNan(bits));
+  return static_cast<std::size_t>(
+      std::popcount(static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(clip)))));
+}
+
+// Whether any value is too large or NaN is asked once for 16 of them.
 template <typename Type>
 std::size_t Nearest(const float* in, std::size_t n, std::uint16_t* out) {
-  std::size_t clipped = 0;
-  ByEights(in, n, out, [&clipped](const float* floats, std::uint16_t* halves) {
-    __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(floats));
-    const __m256i magnitude = _mm256_and_si256(bits, _mm256_set1_epi32(kMagnitude));
-    const __m256i large = _mm256_cmpgt_epi32(magnitude, _mm256_set1_epi32(Type::kOverflow32 - 1));
-    __m128i narrow;
-    if (_mm256_testz_si256(large, large)) [[likely]] {
-      narrow = Type::Narrow8(bits);
+  std::size_t clipped = 0, i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(in + i));
+    const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(in + i + 8));
+    const __m256i magnitude = _mm256_set1_epi32(kMagnitude);
+    const __m256i limit = _mm256_set1_epi32(Type::kOverflow32 - 1);
+    const __m256i special = _mm256_or_si256(_mm256_cmpgt_epi32(_mm256_and_si256(low, magnitude), limit),
+                                            _mm256_cmpgt_epi32(_mm256_and_si256(high, magnitude), limit));
+    if (_mm256_testz_si256(special, special)) [[likely]] {
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), Type::Narrow8(low));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i + 8), Type::Narrow8(high));
     } else {
-      const __m256i clip =
-          _mm256_and_si256(large, _mm256_cmpgt_epi32(_mm256_set1_epi32(kInfinity32), magnitude));
-      clipped += static_cast<std::size_t>(
-          std::popcount(static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(clip)))));
-      const __m256i largest = _mm256_or_si256(_mm256_andnot_si256(_mm256_set1_epi32(kMagnitude), bits),
-                                              _mm256_set1_epi32(Type::kLargest32));
-      bits = _mm256_blendv_epi8(bits, largest, clip);
-      narrow = Type::Narrow8WithNan(bits);
+      clipped += Nearest8<Type>(in + i, out + i) + Nearest8<Type>(in + i + 8, out + i + 8);
     }
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(halves), narrow);
+  }
+  ByEights(in + i, n - i, out + i, [&clipped](const float* floats, std::uint16_t* halves) {
+    clipped += Nearest8<Type>(floats, halves);
   });
   return clipped;
 }

@@ -15,13 +15,14 @@ ShardEvent EventOf(ErrorReason reason) {
   return reason == ErrorReason::kWrongShard ? ShardEvent::kWrongShard : ShardEvent::kMalformed;
 }
 
-// Of a push of 16-bit gradients, to be widened and applied: 32 KB.
-constexpr std::size_t kFloatsAtOnce = 8192;
+// Converted at a time, few enough to stay in the nearest caches: of rows that are pulled, of gradients to be applied.
+constexpr std::size_t kFloatsPulled = 2048, kFloatsPushed = 8192;
 
 // The first bytes of a row, in pieces of one cache line, which need no call.
-void CopyWeights(const float* row, std::size_t bytes, std::byte* out) {
+void CopyWeights(const float* row, std::size_t bytes, void* values) {
   constexpr std::size_t kPiece = 64;
   const auto* in = reinterpret_cast<const std::byte*>(row);
+  auto* out = static_cast<std::byte*>(values);
   for (; bytes >= kPiece; bytes -= kPiece, in += kPiece, out += kPiece) std::memcpy(out, in, kPiece);
   if (bytes != 0) std::memcpy(out, in, bytes);
 }
@@ -146,24 +147,28 @@ void Shard::AnswerPull(std::uint32_t worker, const PullRequest& request, Outbox&
   float** const rows = kept && !kept->rows.empty() ? kept->rows.data() : nullptr;
   const RowLayout& layout = table->layout();
   const bool wide = layout.dtype == FloatType::kFloat32, as_it_is = layout.dtype == type;
-  if (floats_.size() < dim) floats_.resize(dim);
-  float* const floats = floats_.data();
+  // What must be converted is collected first and converted some rows at a time: the fewer instructions lie between one
+  // row and the next, the more rows are on their way from memory at once.
+  const std::size_t most = as_it_is ? 1 : std::max<std::size_t>(kFloatsPulled / dim, 1);
+  if (floats_.size() < most * dim) floats_.resize(most * dim);
+  std::size_t collected = 0;
   table->ForEach(kept ? kept->positions : positions_, [&](std::size_t i, float* row) {
-    std::byte* const copy = values + i * row_bytes;
     if (rows != nullptr) rows[i] = row;
+    if (row != nullptr && as_it_is) return CopyWeights(row, row_bytes, values + i * row_bytes);
+    float* const floats = floats_.data() + collected++ * dim;
     if (row != nullptr) {
-      if (as_it_is) return CopyWeights(row, row_bytes, copy);  // both begin with the weights
-      if (!wide) layout.LoadWeights(row, floats);
-      clipped_ += EncodeValues(type, wide ? row : floats, dim, copy);
-      return;
-    }
-    ++absent;
-    if (request.absent == AbsentRow::kInitial) {
-      table->InitialWeights(keys[i], floats);
-      clipped_ += EncodeValues(type, floats, dim, copy);
+      wide ? CopyWeights(row, dim * sizeof(float), floats) : layout.LoadWeights(row, floats);
     } else {
-      std::fill_n(copy, row_bytes, std::byte{0});
+      ++absent;
+      if (request.absent == AbsentRow::kInitial) {
+        table->InitialWeights(keys[i], floats);
+      } else {
+        std::fill_n(floats, dim, 0.0f);
+      }
     }
+    if (collected < most && i + 1 < keys.size()) return;
+    clipped_ += EncodeValues(type, floats_.data(), collected * dim, values + (i + 1 - collected) * row_bytes);
+    collected = 0;
   });
   if (kept) kept_.Keep(worker, std::move(kept));
   Count(ShardEvent::kPullAnswered);
@@ -316,7 +321,7 @@ void Shard::Apply(ShardTable& table, const PushedRows& rows, FloatType type, con
   // In pieces whose floats stay in the nearest caches; a policy decides by slot and sees all of them at once.
   const std::uint32_t dim = table.spec().dim;
   const std::size_t piece =
-      table.spec().policy.Any() ? rows.count : std::max<std::size_t>(kFloatsAtOnce / dim, 1);
+      table.spec().policy.Any() ? rows.count : std::max<std::size_t>(kFloatsPushed / dim, 1);
   for (std::size_t begin = 0; begin < rows.count; begin += piece) {
     const std::size_t count = std::min(piece, rows.count - begin);
     if (floats_.size() < count * dim) floats_.resize(count * dim);
