@@ -333,6 +333,17 @@ std::vector<Option> BuildOptions() {
                    "lists rows refused and evicted, in PATH.<shard>; not given: no list",
                    COHORT_FIELD(embedding.log)));
 
+  o.push_back(
+      Text("tier.path", "a path", false,
+           "a folder on each server's local disk for rows that do not fit into memory; not given: none",
+           COHORT_FIELD(tier.path)));
+  o.push_back(Whole("tier.max_bytes", 4096, kMaxInt, "bytes",
+                    "of embedding rows in the memory of a server", COHORT_FIELD(tier.max_bytes)));
+  o.push_back(
+      Whole("tier.max_disk_bytes", 0, kMaxInt, "bytes",
+            "of a server's rows on disk; beyond it the run fails as on a full disk; 0: what the disk holds",
+            COHORT_FIELD(tier.max_disk_bytes)));
+
   AddOptimizer("optimizer.embedding", "the embeddings", COHORT_FIELD(embedding_optimizer), &o);
   AddOptimizer("optimizer.dense", "the dense weights", COHORT_FIELD(dense_optimizer), &o);
 
@@ -462,7 +473,7 @@ class Reader {
  private:
   static bool IsSection(const std::string& name) {
     static const std::set<std::string> sections = {
-        "model",           "train", "embedding", "optimizer", "optimizer.embedding",
+        "model",           "train", "embedding", "tier", "optimizer", "optimizer.embedding",
         "optimizer.dense", "task",  "cluster",   "wire"};
     return sections.contains(name);
   }
@@ -502,7 +513,7 @@ class Reader {
     }
     std::vector<std::string> names;
     for (const Option& option : options) names.push_back(option.name);
-    for (const char* section : {"model", "train", "embedding", "optimizer", "optimizer.embedding",
+    for (const char* section : {"model", "train", "embedding", "tier", "optimizer", "optimizer.embedding",
                                 "optimizer.dense", "cluster", "wire"}) {
       names.push_back(section);
     }
@@ -528,6 +539,7 @@ class Reader {
 constexpr std::string& (*kPaths[])(RunConfig&) = {
     [](RunConfig& c) -> std::string& { return c.data; },
     [](RunConfig& c) -> std::string& { return c.embedding.log; },
+    [](RunConfig& c) -> std::string& { return c.tier.path; },
 };
 
 std::string FirstLine(std::string_view text) { return std::string(text.substr(0, text.find('\n'))); }

@@ -65,7 +65,8 @@ struct ClusterConfig {
 struct EmbeddingConfig {
   FloatType dtype = FloatType::kFloat32;  // of the weights in the table
   RowPolicySpec policy;
-  std::string log;  // where rows refused and evicted are listed, a file per shard; absolute after loading; empty: nowhere
+  std::string
+      log;  // where rows refused and evicted are listed, a file per shard; absolute after loading; empty: nowhere
 };
 
 // How pushes name their rows.
@@ -79,6 +80,14 @@ struct WireConfig {
   std::uint64_t kept_pull_bytes = 64u << 20;  // a shard's memory for pulls that pushes may name
 };
 
+// Where rows of the embedding table lie that do not fit into memory.
+struct TierConfig {
+  std::string
+      path;  // a folder on each server's local disk; absolute after loading; empty: all rows stay in memory
+  std::uint64_t max_bytes = 1ull << 30;  // of rows in the memory of a server
+  std::uint64_t max_disk_bytes = 0;      // of a server; 0: what the disk holds
+};
+
 struct RunConfig {
   std::string data;  // DATASET.h5, relative to the file that names it; absolute after loading
   std::uint64_t seed = 1;
@@ -86,6 +95,7 @@ struct RunConfig {
   ModelConfig model;
   TrainConfig train;
   EmbeddingConfig embedding;
+  TierConfig tier;
   OptimizerSpec embedding_optimizer;        // default: adagrad 0.05
   OptimizerSpec dense_optimizer;            // default: adam 0.001
   std::map<std::string, TaskConfig> tasks;  // by name; a task without an entry has the defaults

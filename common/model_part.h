@@ -28,8 +28,9 @@ namespace cohort {
 
 inline constexpr int kModelPartFormat = 1;
 
-// Fetches the rows of some keys, all of which exist: weights, then optimizer state, one row after the other.
-using RowFetch = std::function<void(std::span<const Key> keys, float* rows)>;
+// Fetches the rows of some keys, all of which exist: weights, then optimizer state, one row after the other. Its failure
+// ends the writing.
+using RowFetch = std::function<Status(std::span<const Key> keys, float* rows)>;
 
 struct ModelPartSummary {
   std::uint64_t bytes = 0;

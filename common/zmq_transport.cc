@@ -207,9 +207,9 @@ Result<std::unique_ptr<ZmqTransport>> ZmqTransport::Create(ZmqContext& context, 
       impl->router->bind(whole ? options.listen_host : "tcp://" + options.listen_host + ":*");
       impl->endpoint = impl->router->get(zmq::sockopt::last_endpoint);
     } catch (const zmq::error_t& error) {
-      return Error(ErrorCode::kIo, ToString(self) + " cannot listen on \"" + options.listen_host +
-                                       "\": " + error.what() +
-                                       "; expected an IPv4 address or network interface of this host, or an endpoint");
+      return Error(ErrorCode::kIo,
+                   ToString(self) + " cannot listen on \"" + options.listen_host + "\": " + error.what() +
+                       "; expected an IPv4 address or network interface of this host, or an endpoint");
     }
   }
   return std::unique_ptr<ZmqTransport>(new ZmqTransport(std::move(impl)));
@@ -268,12 +268,16 @@ std::optional<Frames> ZmqTransport::Receive(Duration timeout) {
       for (auto& [node, peer] : impl.peers) impl.poll_sockets.push_back(&peer.socket);
       for (zmq::socket_t* socket : impl.poll_sockets)
         impl.poll_items.push_back({socket->handle(), 0, ZMQ_POLLIN, 0});
+      if (impl.options.wake != nullptr)
+        impl.poll_items.push_back({nullptr, impl.options.wake->file(), ZMQ_POLLIN, 0});
       impl.poll_stale = false;
       impl.poll_first = 0;
     }
     try {
       zmq::poll(impl.poll_items, std::chrono::milliseconds(Milliseconds(timeout)));
-      const std::size_t n = impl.poll_items.size();
+      const std::size_t n = impl.poll_sockets.size();
+      if (impl.options.wake != nullptr && (impl.poll_items[n].revents & ZMQ_POLLIN) != 0)
+        impl.options.wake->TakeBack();
       for (std::size_t i = 0; i < n; ++i) {
         const std::size_t at = (impl.poll_first + i) % n;
         if ((impl.poll_items[at].revents & ZMQ_POLLIN) == 0) continue;

@@ -21,6 +21,7 @@
 #include "common/status.h"
 #include "common/transport.h"
 #include "common/types.h"
+#include "common/wake_signal.h"
 
 namespace cohort {
 
@@ -50,6 +51,7 @@ class ZmqTransport : public Transport {
     Duration connect_wait =
         std::chrono::milliseconds(500);                // for the handshake in Connect; it goes on after that
     Duration peer_silence = std::chrono::seconds(20);  // until a connection without a sign of life is closed
+    WakeSignal* wake = nullptr;  // ends the wait in Receive, which takes it back; must outlive the transport
   };
   static constexpr std::size_t kCopyBelow = 4096;
 

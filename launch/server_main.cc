@@ -1,4 +1,5 @@
 // cohort-server: shards_per_server shards, each a thread with its own socket, its own rows and nothing shared.
+#include <algorithm>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -35,6 +36,10 @@ Status Run(const RoleArguments& arguments) {
     options.scheduler = ClientOptions(config, bootstrap.run_id);
     options.kept_pull_bytes = config.wire.kept_pull_bytes;
     if (config.embedding.policy.Any()) options.row_log = config.embedding.log;
+    options.tier = config.tier;
+    options.tier.max_bytes /= count;
+    if (config.tier.max_disk_bytes != 0)
+      options.tier.max_disk_bytes = std::max<std::uint64_t>(1, config.tier.max_disk_bytes / count);
     COHORT_ASSIGN_OR_RETURN(auto runner, ShardRunner::Create(context, options));
     runners.push_back(std::move(runner));
   }

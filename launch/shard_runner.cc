@@ -20,6 +20,10 @@ Result<std::unique_ptr<ShardRunner>> ShardRunner::Create(ZmqContext& context, co
   const NodeId self = ShardNode(options.shard);
   ZmqTransport::Options listen;
   listen.listen_host = options.listen_host;
+  if (!options.tier.path.empty()) {
+    COHORT_ASSIGN_OR_RETURN(runner->wake_, WakeSignal::Create());
+    listen.wake = runner->wake_.get();
+  }
   COHORT_ASSIGN_OR_RETURN(runner->transport_, ZmqTransport::Create(context, self, listen));
   ShardOptions shard;
   shard.registration.server = options.server;
@@ -37,6 +41,17 @@ Result<std::unique_ptr<ShardRunner>> ShardRunner::Create(ZmqContext& context, co
     counters->bytes_sent = loop.bytes_sent;
     counters->bad_frames += loop.bad_frames;
   };
+  if (!options.tier.path.empty()) {
+    ColdFile::Options disk;
+    disk.directory = options.tier.path;
+    if (options.tier.max_disk_bytes != 0) disk.most_bytes = options.tier.max_disk_bytes;
+    disk.wake = runner->wake_.get();
+    shard.tier_bytes = options.tier.max_bytes;
+    shard.cold_rows = [disk](std::uint32_t row_words) mutable -> Result<std::unique_ptr<ColdRows>> {
+      disk.row_words = row_words;
+      return ColdFile::Create(disk);
+    };
+  }
   if (!options.row_log.empty()) {
     COHORT_ASSIGN_OR_RETURN(runner->row_log_, RowLogFile::Create(options.row_log, options.shard));
     shard.row_log = runner->row_log_.get();

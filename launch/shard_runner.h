@@ -10,9 +10,11 @@
 #include "common/node_loop.h"
 #include "common/scheduler_client.h"
 #include "common/status.h"
+#include "common/wake_signal.h"
 #include "common/zmq_transport.h"
-#include "launch/row_log_file.h"
 #include "launch/prefaulted_slabs.h"
+#include "launch/row_log_file.h"
+#include "server/cold_file.h"
 #include "server/shard.h"
 #include "server/snapshot.h"
 
@@ -28,6 +30,7 @@ class ShardRunner {
     std::string scheduler_endpoint;
     SchedulerClient::Options scheduler;
     std::uint64_t kept_pull_bytes = WireConfig().kept_pull_bytes;
+    TierConfig tier;      // its limits are this shard's
     std::string row_log;  // where rows refused and evicted are listed; empty: nowhere
   };
   static Result<std::unique_ptr<ShardRunner>> Create(ZmqContext& context, const Options& options);
@@ -38,6 +41,7 @@ class ShardRunner {
 
  private:
   ShardRunner() = default;
+  std::unique_ptr<WakeSignal> wake_;  // from the disk to the loop; null: no tier
   Hdf5SnapshotStore store_;
   PrefaultedSlabs slabs_;
   std::unique_ptr<RowLogFile> row_log_;  // null: nobody asked

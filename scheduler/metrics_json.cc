@@ -75,6 +75,8 @@ std::string ToJsonLine(const MetricsSample& sample, const std::vector<std::strin
       each["evicted_idle"] = c.evicted_idle;
       each["evicted_memory"] = c.evicted_memory;
       each["pulls_forgotten"] = c.pulls_forgotten;
+      each["cold_rows"] = c.cold_rows;
+      each["rows_read"] = c.rows_read;
     } else {
       each["samples"] = c.samples;
       each["absent_rows"] = c.absent_rows;

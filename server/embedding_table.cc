@@ -55,7 +55,9 @@ EmbeddingTable::EmbeddingTable(const TableSpec& spec, std::uint64_t seed, SlabSo
 
 EmbeddingTable::~EmbeddingTable() = default;
 
-std::uint64_t EmbeddingTable::memory_bytes() const { return index_.bytes() + slabs_.size() * kSlabBytes; }
+std::uint64_t EmbeddingTable::memory_bytes() const {
+  return index_.bytes() + slabs_.size() * kSlabBytes + hot_.capacity() * sizeof(Hot);
+}
 
 void EmbeddingTable::Find(std::span<const std::uint64_t> positions, std::span<float*> rows) const {
   COHORT_CHECK(positions.size() == rows.size());
@@ -85,29 +87,48 @@ void EmbeddingTable::Put(Key key, const float* row) {
   float* place = RowOrNull(index_.Find(position));
   if (place == nullptr) place = NewRow(position);
   layout_.Store(row, place);
+  if (cold_ != nullptr) Trim(kFreeRow);
+}
+
+std::uint32_t EmbeddingTable::TakeRow() {
+  ++rows_in_memory_;
+  if (free_row_ != RowIndex::kNoRow) {
+    const std::uint32_t number = free_row_;
+    std::memcpy(&free_row_, Row(number), sizeof(free_row_));
+    return number;
+  }
+  const std::uint32_t most = cold_ == nullptr ? RowIndex::kMostRows : kCold;
+  COHORT_CHECK(used_rows_ < most, "table %s: %u rows in one shard; use more shards", spec_.name.c_str(),
+               most);
+  if (used_rows_ == slabs_.size() * rows_per_slab_) {
+    const bool small = slabs_.size() < kSlabsOfSmallPages;
+    slabs_.push_back(small || source_ == nullptr ? NewSlab(!small) : source_->Take());
+  }
+  if (cold_ != nullptr) hot_.emplace_back();
+  return used_rows_++;
+}
+
+void EmbeddingTable::FreeRow(std::uint32_t number) {
+  std::memcpy(Row(number), &free_row_, sizeof(free_row_));
+  free_row_ = number;
+  --rows_in_memory_;
+  if (cold_ != nullptr) hot_[number].use = kFreeRow;
 }
 
 float* EmbeddingTable::NewRow(std::uint64_t position) {
-  std::uint32_t number = free_row_;
-  if (number != RowIndex::kNoRow) {
-    std::memcpy(&free_row_, Row(number), sizeof(free_row_));
-  } else {
-    COHORT_CHECK(used_rows_ < RowIndex::kMostRows, "table %s: %u rows in one shard; use more shards",
-                 spec_.name.c_str(), RowIndex::kMostRows);
-    if (used_rows_ == slabs_.size() * rows_per_slab_) {
-      const bool small = slabs_.size() < kSlabsOfSmallPages;
-      slabs_.push_back(small || source_ == nullptr ? NewSlab(!small) : source_->Take());
-    }
-    number = used_rows_++;
-  }
+  const std::uint32_t number = TakeRow();
+  if (cold_ != nullptr) hot_[number] = {position, last_use_};
   index_.Insert(position, number);
   return Row(number);
 }
 
 void EmbeddingTable::Erase(std::uint64_t position) {
   const std::uint32_t number = index_.Erase(position);
-  std::memcpy(Row(number), &free_row_, sizeof(free_row_));
-  free_row_ = number;
+  if (IsCold(number)) {
+    cold_->Free(number - kCold);
+  } else {
+    FreeRow(number);
+  }
 }
 
 void EmbeddingTable::NoteUpdate(std::uint64_t position, std::uint32_t sightings, Clock clock) {
@@ -126,13 +147,26 @@ std::vector<Key> EmbeddingTable::SortedKeys() const {
   return keys;
 }
 
-void EmbeddingTable::CopyRows(std::span<const Key> keys, float* out) const {
+Status EmbeddingTable::CopyRows(std::span<const Key> keys, float* out) const {
+  const std::size_t floats = optimizer_.row_floats();
+  std::vector<std::uint32_t> places;
+  std::vector<float*> wanted;  // where the rows of `places` go
   for (const Key key : keys) {
     const std::uint32_t number = index_.Find(RingPosition(spec_, key));
     COHORT_CHECK(number != RowIndex::kNoRow);
-    layout_.Load(Row(number), out);
-    out += optimizer_.row_floats();
+    if (IsCold(number)) {
+      places.push_back(number - kCold);
+      wanted.push_back(out);
+    } else {
+      layout_.Load(Row(number), out);
+    }
+    out += floats;
   }
+  if (places.empty()) return {};
+  std::vector<float> rows(places.size() * stride_);
+  COHORT_RETURN_IF_ERROR(cold_->Read(places, rows.data()));
+  for (std::size_t i = 0; i < wanted.size(); ++i) layout_.Load(rows.data() + i * stride_, wanted[i]);
+  return {};
 }
 
 }  // namespace cohort

@@ -4,6 +4,12 @@
 // Rows lie in slabs of 2 MB and never move. Which row is whose, the index knows (row_index.h). Rows come and go: an erased
 // row's memory serves the next new one, and an index segment that has emptied shrinks.
 //
+// With a tier (embedding_table_tier.cc), only so many rows stay in memory; the others lie on disk (cold_rows.h), and the
+// index knows where. What looks rows up or changes them needs them in memory: Use says which are not, Install brings
+// them in, Trim moves those out that have not been used for long (by a clock hand [1]). Rows then move.
+//
+// [1] F. J. Corbato: A paging experiment with the Multics system, 1968.
+//
 // The interface takes batches: index buckets, then rows, are prefetched ahead of their use. Keys come with
 // their ring positions (table_spec.h), which whoever checked the request has computed. One thread.
 #ifndef COHORT_SERVER_EMBEDDING_TABLE_H_
@@ -17,8 +23,10 @@
 #include <span>
 #include <vector>
 
+#include "common/status.h"
 #include "common/table_spec.h"
 #include "common/types.h"
+#include "server/cold_rows.h"
 #include "server/optimizer.h"
 #include "server/row_index.h"
 #include "server/row_layout.h"
@@ -45,6 +53,8 @@ class EmbeddingTable {
   const Optimizer& optimizer() const { return optimizer_; }
   const RowLayout& layout() const { return layout_; }
   std::uint64_t size() const { return index_.size(); }
+  // Whether a pointer to a row stays good for ever.
+  bool rows_stay() const { return cold_ == nullptr && !spec_.policy.Any(); }
   // Index and rows, as allocated.
   std::uint64_t memory_bytes() const;
   // What the index alone takes.
@@ -87,10 +97,46 @@ class EmbeddingTable {
 
   // The keys of all rows, ascending.
   std::vector<Key> SortedKeys() const;
-  // The rows of some keys, weights and state as floats, one after the other. REQUIRES: they exist.
-  void CopyRows(std::span<const Key> keys, float* out) const;
+  // The rows of some keys, weights and state as floats, one after the other; reads those on disk, blocking. REQUIRES: they
+  // exist. Errors: the disk's.
+  Status CopyRows(std::span<const Key> keys, float* out) const;
+
+  // ---- with a tier: Find, ForEach, Update, FindOrCreate and Put are then for rows in memory, or absent.
+  struct ColdEntry {
+    std::uint64_t position = 0;
+    std::uint32_t place = 0;
+  };
+  // From now on at most `max_rows` rows stay in memory, but for those in use. `cold` must outlive the table. REQUIRES:
+  // sparse; no rows yet.
+  void UseTier(ColdRows* cold, std::uint64_t max_rows);
+  // Words of a row in memory and on disk.
+  std::uint32_t row_words() const { return static_cast<std::uint32_t>(stride_); }
+  // Bytes that a row in memory takes beyond its words and its place in the index.
+  static constexpr std::size_t kTierBytesPerRow = 16;
+  std::uint64_t rows_in_memory() const { return rows_in_memory_; }
+  // Not ok: rows can be read from or written to the disk no more. Ok without a tier.
+  const Status& tier_failure() const;
+  // Operation `use` needs these rows; operations are numbered, ascending from 1. `cold` is replaced by the rows that are not
+  // in memory; keys without a row are skipped. Rows made from now on count as used by the highest number seen.
+  void Use(std::span<const std::uint64_t> positions, std::uint64_t use, std::vector<ColdEntry>* cold);
+  // A row that lay at a place has been read, for operation `use` (0: for none). If it lies there no more, nothing happens.
+  void Install(const ColdEntry& entry, const float* row, std::uint64_t use);
+  // Moves rows out that are too many, as far as their last use is below `before` and the disk takes them. When an eighth
+  // more than max_rows are in memory, waits for the disk.
+  void Trim(std::uint64_t before);
 
  private:
+  // Whose a row in memory is, and its last use: what the clock hand looks at.
+  struct Hot {
+    std::uint64_t position = 0;
+    std::uint64_t use = 0;
+  };
+  static_assert(sizeof(Hot) == kTierBytesPerRow);
+  // With a tier, this and a place stand in the index for a row on disk.
+  static constexpr std::uint32_t kCold = 1u << 29;
+  static_assert(kCold + kMaxPlaces <= RowIndex::kMostRows);
+  static constexpr std::uint64_t kFreeRow = ~0ull;  // as a use: nobody's row
+
   static constexpr std::size_t kAhead = 24;       // rows fetched before they are used
   static constexpr std::size_t kLineFloats = 16;  // a cache line
   static constexpr std::size_t kLinesAhead = 4;   // of a row; the processor follows by itself from there
@@ -101,7 +147,12 @@ class EmbeddingTable {
     return slabs_[slab].get() + static_cast<std::size_t>(number - slab * rows_per_slab_) * stride_;
   }
   float* RowOrNull(std::uint32_t number) const { return number == RowIndex::kNoRow ? nullptr : Row(number); }
+  bool IsCold(std::uint32_t number) const {
+    return cold_ != nullptr && number >= kCold && number != RowIndex::kNoRow;
+  }
   float* NewRow(std::uint64_t position);
+  std::uint32_t TakeRow();  // the number of a row that is nobody's
+  void FreeRow(std::uint32_t number);
 
   const TableSpec spec_;
   const std::uint64_t seed_;
@@ -118,7 +169,15 @@ class EmbeddingTable {
   std::uint32_t used_rows_ = 0;  // of the slabs, from the front; some of them may be free again
   // Erased rows: a list through their first words, each the number of the next.
   std::uint32_t free_row_ = RowIndex::kNoRow;
-  std::vector<float> fresh_;  // reused: the weights of a row being made
+  std::uint64_t rows_in_memory_ = 0;
+  ColdRows* cold_ = nullptr;  // null: no tier
+  std::uint64_t max_rows_ = 0;
+  std::vector<Hot> hot_;  // by row number; with a tier only
+  std::uint32_t hand_ = 0;
+  std::uint64_t last_use_ = 0;    // the highest number seen
+  std::uint64_t turn_use_ = 0;    // last_use_ when the hand's turn began
+  std::uint64_t idle_since_ = 0;  // and its turn before: rows not used since may go
+  std::vector<float> fresh_;      // reused: the weights of a row being made
 };
 
 template <typename Visit>

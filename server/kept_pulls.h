@@ -6,8 +6,8 @@
 // gone comes again with keys (ErrorReason::kUnknownPull), so forgetting costs time, never a row. Pushes that bsp holds
 // share their list and keep it alive beyond that.
 //
-// Places in memory are good for as long as the list: rows never move (embedding_table.h). Where a policy may evict rows,
-// places are not kept, only keys and ring positions. One thread.
+// Places in memory are good for as long as the list, unless a policy may evict rows or a tier may move them
+// (EmbeddingTable::rows_stay): then places are not kept, only keys and ring positions. One thread.
 #ifndef COHORT_SERVER_KEPT_PULLS_H_
 #define COHORT_SERVER_KEPT_PULLS_H_
 

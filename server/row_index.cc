@@ -167,6 +167,18 @@ void RowIndex::Insert(std::uint64_t position, std::uint32_t row) {
   ++size_;
 }
 
+void RowIndex::Replace(std::uint64_t position, std::uint32_t row) {
+  COHORT_CHECK(row < kMostRows);
+  Segment& segment = SegmentForInsertion(position);
+  COHORT_CHECK(segment.count > 0);
+  const std::uint64_t word = WordOf(position);
+  const Place place = Search(segment, word);
+  Bucket& bucket = segment.buckets[place.bucket];
+  COHORT_CHECK(bucket.RowIf(place.entry, word) != kNoRow);
+  bucket.words[place.entry] = word | (row & ((1u << kRowBits) - 1));
+  bucket.rows[place.entry] = static_cast<std::uint16_t>(row >> kRowBits);
+}
+
 std::uint32_t RowIndex::Erase(std::uint64_t position) {
   Segment& segment = SegmentForInsertion(position);
   COHORT_CHECK(segment.count > 0);

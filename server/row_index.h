@@ -48,6 +48,8 @@ class RowIndex {
   std::uint32_t Find(std::uint64_t position) const;
   // REQUIRES: the position has no row; row < kMostRows.
   void Insert(std::uint64_t position, std::uint32_t row);
+  // Gives a position's row another number. REQUIRES: the position has one; row < kMostRows.
+  void Replace(std::uint64_t position, std::uint32_t row);
   // Returns the row's number. REQUIRES: the position has one.
   std::uint32_t Erase(std::uint64_t position);
 

@@ -1,5 +1,6 @@
 #include "server/shard.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <utility>
 
@@ -37,6 +38,14 @@ const char* ShardEventName(ShardEvent event) {
       return "phase_delayed";
     case ShardEvent::kSnapshot:
       return "snapshot";
+    case ShardEvent::kPullFetched:
+      return "pull_fetched";
+    case ShardEvent::kPushFetched:
+      return "push_fetched";
+    case ShardEvent::kClockFetched:
+      return "clock_fetched";
+    case ShardEvent::kFetchedAgain:
+      return "fetched_again";
     case ShardEvent::kNotAdmitted:
       return "not_admitted";
     case ShardEvent::kEvictedIdle:
@@ -105,14 +114,18 @@ void Shard::OnMessage(const Stamp& from, Message message, TimePoint now, Outbox&
   } else {
     Count(ShardEvent::kUnexpected);
   }
+  if (tiered_) TrimTables(now, out);
 }
 
 void Shard::OnTimer(TimePoint now, Outbox& out) {
   now_ = now;
   client_.OnTimer(now, out);
+  if (tiered_) FollowDisk(now, out);
 }
 
-TimePoint Shard::NextTimer() const { return client_.NextTimer(); }
+TimePoint Shard::NextTimer() const {
+  return tiered_ ? std::min(client_.NextTimer(), NextArrival()) : client_.NextTimer();
+}
 
 void Shard::Fail(const Status& why, TimePoint now, Outbox& out) {
   if (!failure_.ok()) return;
@@ -149,7 +162,8 @@ void Shard::FollowScheduler(TimePoint now, Outbox& out) {
     BeginPhaseIfReady(now, out);
     if (next_phase_) Count(ShardEvent::kPhaseDelayed);
   }
-  if (auto order = client_.TakeSnapshotOrder()) WriteSnapshot(*order, now, out);
+  if (auto order = client_.TakeSnapshotOrder()) next_snapshot_ = std::move(order);
+  WriteSnapshotIfReady(now, out);
 }
 
 void Shard::Join(const Welcome& welcome, TimePoint now, Outbox& out) {
@@ -170,6 +184,12 @@ void Shard::Join(const Welcome& welcome, TimePoint now, Outbox& out) {
     tables_.push_back(std::make_unique<ShardTable>(spec, welcome.seed, options_.row_log, options_.slabs));
     EmbeddingTable& rows = tables_.back()->rows();
     rows.CreateDenseRows(owned_);
+    if (options_.cold_rows && spec.kind == TableKind::kSparse) {
+      auto cold = options_.cold_rows(rows.row_words());
+      if (!cold) return Fail(cold.error(), now, out);
+      tables_.back()->UseTier(std::move(*cold), options_.tier_bytes);
+      tiered_ = true;
+    }
     tables.push_back(&rows);
   }
   if (welcome.model_path.empty()) return;
@@ -180,11 +200,13 @@ void Shard::BeginPhaseIfReady(TimePoint now, Outbox& out) {
   if (!next_phase_) return;
   const bool stop = next_phase_->kind == PhaseKind::kStop;
   // What is held must be applied first; a worker's last close may still be on its way.
+  if (!stop && applying_) return;
   const bool training = phase_.phase != 0 && phase_.kind == PhaseKind::kTrain;
   if (!stop && training && clocks_.lowest() < next_phase_->first_clock - 1) return;
   phase_ = *std::exchange(next_phase_, std::nullopt);
   Count(ShardEvent::kPhaseBegun);
   parked_pulls_.clear();  // of the phase before: nobody waits for them any more
+  waiting_.clear();
   if (stop) {
     stopped_ = true;
   } else {
@@ -195,7 +217,9 @@ void Shard::BeginPhaseIfReady(TimePoint now, Outbox& out) {
   client_.ConfirmPhase(phase_, now, out);
 }
 
-void Shard::WriteSnapshot(const SnapshotOrder& order, TimePoint now, Outbox& out) {
+void Shard::WriteSnapshotIfReady(TimePoint now, Outbox& out) {
+  if (!next_snapshot_ || (applying_ && failure_.ok())) return;
+  const SnapshotOrder order = *std::exchange(next_snapshot_, std::nullopt);
   Count(ShardEvent::kSnapshot);
   SnapshotDone done;
   if (!joined_ || !failure_.ok()) {
@@ -223,17 +247,27 @@ Counters Shard::counters() const {
   counters.bad_frames = count(ShardEvent::kMalformed) + count(ShardEvent::kUnknownTable);
   counters.nan_gradients = non_finite_;
   for (const auto& table : tables_) counters.clipped_weights += table->clipped_weights();
+  for (const auto& table : tables_) {
+    if (!table->tiered()) continue;
+    counters.cold_rows += table->rows().size() - table->rows().rows_in_memory();
+    counters.rows_read += table->rows_read();
+  }
   counters.not_admitted = count(ShardEvent::kNotAdmitted);
   counters.evicted_idle = count(ShardEvent::kEvictedIdle);
   counters.evicted_memory = count(ShardEvent::kEvictedMemory);
   counters.pulls_forgotten = kept_.forgotten();
   counters.clipped_values = clipped_;
-  counters.queue_depth = parked_pulls_.size() + held_.parts();
+  counters.queue_depth = parked_pulls_.size() + waiting_.size() + held_.parts();
   if (options_.add_process_counters) options_.add_process_counters(&counters);
   return counters;
 }
 
 std::string Shard::WaitingFor() const {
+  if (!waiting_.empty()) {
+    std::size_t rows = 0;
+    for (const auto& [use, waiting] : waiting_) rows += waiting.rows;
+    return std::to_string(rows) + " rows from disk, for " + std::to_string(waiting_.size()) + " requests";
+  }
   if (parked_pulls_.empty() && !next_phase_) return {};
   const Clock closed = clocks_.lowest();
   std::string text =

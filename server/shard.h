@@ -11,6 +11,10 @@
 //   CloseRequest  moves the clocks; applies what may be applied, in clock order; answers pulls that waited.
 // Every other message is the scheduler's, and SchedulerClient's affair: joining, phases, snapshots.
 //
+// With a tier (ShardOptions::cold_rows, shard_tier.cc), a pull, a push (ssp, asp) or a clock (bsp) whose rows are partly on
+// disk waits for them, and of the others only those that must: in bsp the pulls that have to see that clock. Nothing is
+// acknowledged before it is applied or held.
+//
 // A phase order is confirmed when all members have closed what comes before it. Evaluation and scoring
 // neither push nor wait for clocks.
 #ifndef COHORT_SERVER_SHARD_H_
@@ -19,10 +23,12 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "common/buffer_pool.h"
@@ -57,6 +63,10 @@ enum class ShardEvent : std::uint8_t {
   kPhaseBegun,
   kPhaseDelayed,  // an order that came before all had closed
   kSnapshot,
+  kPullFetched,    // pulls that waited for rows on disk
+  kPushFetched,    // pushes (ssp, asp)
+  kClockFetched,   // clocks (bsp)
+  kFetchedAgain,   // pulls and pushes repeated while they waited
   kNotAdmitted,    // gradients dropped, one a row: their keys have no row (row_policy.h)
   kEvictedIdle,    // rows
   kEvictedMemory,  // rows
@@ -88,6 +98,9 @@ struct ShardOptions {
   // Memory for rows. Null: from the kernel when it is needed. Must outlive the shard.
   SlabSource* slabs = nullptr;
   std::uint64_t kept_pull_bytes = 64u << 20;  // of row lists for pushes by position (kept_pulls.h)
+  // Makes the disk for a sparse table whose rows are so many words; empty: all rows stay in memory.
+  std::function<Result<std::unique_ptr<ColdRows>>(std::uint32_t row_words)> cold_rows;
+  std::uint64_t tier_bytes = 0;  // of rows in memory, with cold_rows; about
 };
 
 class Shard : public Node {
@@ -132,11 +145,20 @@ class Shard : public Node {
     PullRequest request;
   };
 
+  // An operation that waits for rows from disk.
+  struct Waiting {
+    std::size_t rows = 0;  // still to come
+    std::uint32_t worker = 0;
+    RequestId id = 0;
+    std::variant<std::monostate, PullRequest, PushRequest> request;  // none: closing_ waits
+    std::shared_ptr<const KeptPull> pull;                            // that a push names
+  };
+
   // ---- control (shard.cc)
   void FollowScheduler(TimePoint now, Outbox& out);
   void Join(const Welcome& welcome, TimePoint now, Outbox& out);
   void BeginPhaseIfReady(TimePoint now, Outbox& out);
-  void WriteSnapshot(const SnapshotOrder& order, TimePoint now, Outbox& out);
+  void WriteSnapshotIfReady(TimePoint now, Outbox& out);
   Heartbeat MakeHeartbeat() const;
   std::string WaitingFor() const;
 
@@ -145,7 +167,11 @@ class Shard : public Node {
   bool Admit(const Stamp& from, RequestId id, std::uint32_t phase, Outbox& out);
   void OnPull(std::uint32_t worker, PullRequest request, Outbox& out);
   void OnPush(std::uint32_t worker, PushRequest request, Outbox& out);
+  void CountPush(std::uint32_t worker, PushRequest request, std::shared_ptr<const KeptPull> pull,
+                 Outbox& out);
   void OnClose(std::uint32_t worker, const CloseRequest& request, Outbox& out);
+  bool MayAnswer(Clock pull_clock) const { return !applying_ && clocks_.MayAnswer(pull_clock); }
+  void ServePull(std::uint32_t worker, PullRequest request, Outbox& out);
   void AnswerPull(std::uint32_t worker, const PullRequest& request, Outbox& out);
   void SendParked(std::uint32_t worker, RequestId id, Outbox& out);
   void ApplyClosedClocks();
@@ -155,6 +181,17 @@ class Shard : public Node {
   void Apply(ShardTable& table, const PushedRows& rows, FloatType type, const std::byte* gradients,
              std::span<const std::uint32_t> counts, Clock clock);
   void EndClock(Clock clock);
+  void FinishClosing();
+  // ---- rows on disk (shard_tier.cc)
+  // Whether a request has to wait for rows; then it is moved into waiting_.
+  bool WaitsForDisk(std::uint32_t worker, PullRequest& request);
+  bool WaitsForDisk(std::uint32_t worker, PushRequest& request, const std::shared_ptr<const KeptPull>& pull);
+  bool ClosingWaitsForDisk();
+  bool AlreadyWaiting(std::uint32_t worker, RequestId id) const;  // a repetition
+  void Await(std::uint64_t use, Waiting waiting, ShardEvent event);
+  void FollowDisk(TimePoint now, Outbox& out);
+  void TrimTables(TimePoint now, Outbox& out);
+  TimePoint NextArrival() const;
   void ReleasePulls(Outbox& out);
   void Refuse(NodeId to, RequestId id, ErrorReason reason, ShardEvent event, std::string text, Outbox& out);
   ShardTable* FindTable(TableId id) const;
@@ -176,8 +213,9 @@ class Shard : public Node {
   OwnedGroups owned_;
   std::vector<std::unique_ptr<ShardTable>> tables_;  // as in Welcome
 
-  PhaseOrder phase_;                      // phase 0: none yet
-  std::optional<PhaseOrder> next_phase_;  // ordered, not begun
+  PhaseOrder phase_;                            // phase 0: none yet
+  std::optional<PhaseOrder> next_phase_;        // ordered, not begun
+  std::optional<SnapshotOrder> next_snapshot_;  // ordered, not written
   bool stopped_ = false;
   std::vector<std::uint32_t> incarnations_;  // by worker: the newest seen
   Clocks clocks_;
@@ -185,7 +223,11 @@ class Shard : public Node {
   HeldPushes held_;
   KeptPulls kept_;
   std::vector<ParkedPull> parked_pulls_;
-  TimePoint parked_since_{};  // when parked_pulls_ was last empty
+  bool tiered_ = false;                       // at least one table
+  std::map<std::uint64_t, Waiting> waiting_;  // by the operation's number
+  std::uint64_t next_use_ = 1;                // numbers operations
+  bool applying_ = false;                     // closing_ waits for rows
+  TimePoint parked_since_{};                  // when parked_pulls_ was last empty
 
   std::array<std::uint64_t, static_cast<std::size_t>(ShardEvent::kCount)> events_{};
   std::uint64_t parts_acknowledged_ = 0, parts_duplicated_ = 0, rows_pulled_ = 0;
@@ -203,6 +245,7 @@ class Shard : public Node {
   std::vector<std::uint16_t> nodes_;
   std::vector<GradientView> views_;
   std::vector<std::uint32_t> counts_;
+  std::vector<std::uint64_t> ready_;
 };
 
 }  // namespace cohort

@@ -100,8 +100,8 @@ void Shard::OnPull(std::uint32_t worker, PullRequest request, Outbox& out) {
     Refuse(sender, request.request_id, fault->reason, EventOf(fault->reason), "pull: " + fault->text, out);
     return;
   }
-  if (phase_.kind != PhaseKind::kTrain || clocks_.MayAnswer(request.clock)) {
-    AnswerPull(worker, request, out);
+  if (phase_.kind != PhaseKind::kTrain || MayAnswer(request.clock)) {
+    ServePull(worker, std::move(request), out);
     return;
   }
   const auto parked = std::find_if(parked_pulls_.begin(), parked_pulls_.end(), [&](const ParkedPull& other) {
@@ -122,7 +122,12 @@ void Shard::SendParked(std::uint32_t worker, RequestId id, Outbox& out) {
   out.Send(WorkerNode(worker), PullParked{id, clocks_.slowest(), clocks_.lowest()});
 }
 
-// `positions_` holds the ring positions of the request's keys.
+// `positions_` holds the ring positions of the request's keys; so it does for AnswerPull.
+void Shard::ServePull(std::uint32_t worker, PullRequest request, Outbox& out) {
+  if (tiered_ && WaitsForDisk(worker, request)) return;
+  AnswerPull(worker, request, out);
+}
+
 void Shard::AnswerPull(std::uint32_t worker, const PullRequest& request, Outbox& out) {
   const EmbeddingTable* table = &FindTable(request.table)->rows();
   const std::span<const Key> keys = request.keys.As<Key>();
@@ -141,8 +146,7 @@ void Shard::AnswerPull(std::uint32_t worker, const PullRequest& request, Outbox&
     kept->clock = request.clock;
     kept->keys = request.keys;
     kept->positions.swap(positions_);
-    // Rows that a policy may evict do not stay where they are.
-    kept->rows.resize(table->spec().policy.Any() ? 0 : keys.size());
+    kept->rows.resize(table->rows_stay() ? keys.size() : 0);
   }
   float** const rows = kept && !kept->rows.empty() ? kept->rows.data() : nullptr;
   const RowLayout& layout = table->layout();
@@ -182,7 +186,7 @@ void Shard::ReleasePulls(Outbox& out) {
   // Those that go are answered in order of arrival; the others keep theirs.
   std::size_t kept = 0;
   for (ParkedPull& parked : parked_pulls_) {
-    if (!clocks_.MayAnswer(parked.request.clock)) {
+    if (!MayAnswer(parked.request.clock)) {
       if (&parked_pulls_[kept] != &parked) parked_pulls_[kept] = std::move(parked);
       ++kept;
       continue;
@@ -191,7 +195,7 @@ void Shard::ReleasePulls(Outbox& out) {
     const bool valid =
         !CheckPull(parked.request, FindTable(parked.request.table)->spec(), owned_, &positions_);
     COHORT_CHECK(valid, "a parked pull was checked when it came");
-    AnswerPull(parked.worker, parked.request, out);
+    ServePull(parked.worker, std::move(parked.request), out);
   }
   parked_pulls_.resize(kept);
 }
@@ -254,6 +258,16 @@ void Shard::OnPush(std::uint32_t worker, PushRequest request, Outbox& out) {
   }
 
   // From here on nothing is refused.
+  if (tiered_ && consistency_ != Consistency::kBsp && WaitsForDisk(worker, request, pull)) return;
+  CountPush(worker, std::move(request), std::move(pull), out);
+}
+
+// `positions_` holds the ring positions of the push's keys, if it names no pull.
+void Shard::CountPush(std::uint32_t worker, PushRequest request, std::shared_ptr<const KeptPull> pull,
+                      Outbox& out) {
+  const NodeId sender = WorkerNode(worker);
+  const RequestId id = request.request_id;
+  ShardTable* table = FindTable(request.table);
   const PushName name{request.clock, request.table, request.node};
   new_runs_.clear();
   PushReply reply{id, 0, 0};
@@ -280,7 +294,7 @@ void Shard::OnPush(std::uint32_t worker, PushRequest request, Outbox& out) {
         ApplyNow(*table, request,
                  {positions_.size(), request.keys.As<Key>().data(), positions_.data(), nullptr});
       } else {
-        const std::size_t rows = value_count / request.dim;
+        const std::size_t rows = request.values.size() / SizeOf(request.type) / request.dim;
         finder_.Start(rows);
         ApplyNow(*table, request, finder_.Find(request, pull.get(), table->spec(), 0, rows));
       }
@@ -355,13 +369,18 @@ void Shard::OnClose(std::uint32_t worker, const CloseRequest& request, Outbox& o
 }
 
 void Shard::ApplyClosedClocks() {
-  while (held_.TakeUpTo(clocks_.lowest(), &closing_)) {
-    Count(ShardEvent::kClockApplied);
-    EndClock(closing_.clock() - 1);
-    ApplyHeld(closing_);
-    closing_.Clear();  // lets the frames go
+  while (!applying_ && held_.TakeUpTo(clocks_.lowest(), &closing_)) {
+    if (tiered_ && ClosingWaitsForDisk()) return;
+    FinishClosing();
   }
-  EndClock(clocks_.lowest());
+  if (!applying_) EndClock(clocks_.lowest());
+}
+
+void Shard::FinishClosing() {
+  Count(ShardEvent::kClockApplied);
+  EndClock(closing_.clock() - 1);
+  ApplyHeld(closing_);
+  closing_.Clear();  // lets the frames go
 }
 
 void Shard::EndClock(Clock clock) {

@@ -5,10 +5,13 @@
 #define COHORT_SERVER_SHARD_TABLE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
+#include "server/cold_rows.h"
 #include "server/embedding_table.h"
 #include "server/pushed_rows.h"
 #include "server/row_policy.h"
@@ -31,6 +34,18 @@ class ShardTable {
   // All updates up to `clock` are applied.
   void EndClock(Clock clock);
 
+  // ---- with a tier: operations are numbered, ascending from 1, and wait for their rows.
+  // `max_bytes`: of rows in memory, about.
+  void UseTier(std::unique_ptr<ColdRows> cold, std::uint64_t max_bytes);
+  bool tiered() const { return cold_ != nullptr; }
+  // Asks for the rows of operation `use` that are on disk. Returns how many have to come first; 0: all are in memory.
+  std::size_t Fetch(std::span<const std::uint64_t> positions, std::uint64_t use, TimePoint now);
+  // Takes in what has come. Calls came(use) for every row that Fetch(…, use) has counted.
+  void TakeIn(TimePoint now, const std::function<void(std::uint64_t use)>& came);
+  // When TakeIn may have something to do: ColdRows::NextArrival.
+  TimePoint NextArrival() const { return cold_->NextArrival(); }
+  std::uint64_t rows_read() const { return rows_read_; }  // that operations have waited for
+
   const RowPolicyCounters& policy_counters() const;
   // Weights that an update made too large for the dtype.
   std::uint64_t clipped_weights() const { return clipped_weights_; }
@@ -42,10 +57,16 @@ class ShardTable {
                         std::span<const std::uint32_t> counts, Clock clock);
 
   const std::uint64_t seed_;
+  std::unique_ptr<ColdRows> cold_;  // null: no tier
   EmbeddingTable rows_;
   std::unique_ptr<RowPolicy> policy_;  // null: every key has a row, no row goes
   std::vector<float> weights_;         // reused: a row's, widened
   std::uint64_t clipped_weights_ = 0;
+  std::unordered_multimap<std::uint32_t, std::uint64_t>
+      fetching_;  // by place: operations that wait for its row
+  std::uint64_t rows_read_ = 0;
+  std::vector<EmbeddingTable::ColdEntry> cold_entries_;  // reused
+  std::vector<std::uint32_t> places_;                    // reused
 };
 
 }  // namespace cohort

@@ -14,7 +14,9 @@ namespace {
 Status WritePart(const std::string& path, std::span<const EmbeddingTable* const> tables, SnapshotDone* done) {
   COHORT_ASSIGN_OR_RETURN(ModelPartWriter writer, ModelPartWriter::Create(path));
   for (const EmbeddingTable* table : tables) {
-    const auto fetch = [table](std::span<const Key> keys, float* rows) { table->CopyRows(keys, rows); };
+    const auto fetch = [table](std::span<const Key> keys, float* rows) {
+      return table->CopyRows(keys, rows);
+    };
     COHORT_RETURN_IF_ERROR(
         writer.AppendTable(table->spec(), table->optimizer().row_floats(), table->SortedKeys(), fetch));
   }
@@ -81,7 +83,7 @@ Status Hdf5SnapshotStore::Load(const std::string& model_path, const OwnedGroups&
       table.Put(block.keys[i], block.rows + i * block.row_floats);
       ++loaded[block.table->id];
     }
-    return {};
+    return table.tier_failure();
   }));
   for (const EmbeddingTable* table : tables) {
     // Dense rows were all there, with initial values, before; a sparse table was empty.

@@ -26,6 +26,17 @@ namespace {
 
 constexpr Duration kOrderCheck = std::chrono::milliseconds(10);
 
+bool OnlyPulls(Work work) { return work == Work::kPull || work == Work::kPullHot; }
+
+// Batches of the rows that are in memory, uniformly; few of them, as they are soon drawn.
+Options HotOptions(Options options) {
+  options.rows = options.HotRows();
+  options.zipf = 0;
+  options.batch = std::min(options.batch, static_cast<std::uint32_t>(options.rows));
+  options.keys_drawn = 0;
+  return options;
+}
+
 // A batch under way, and the memory it uses, which is used again by later ones.
 struct Slot {
   Buffer keys;
@@ -43,6 +54,7 @@ class Rounds {
       : options_(options),
         index_(index),
         keys_(options, index),
+        hot_keys_(HotOptions(options), index),
         loop_(loop),
         network_(network),
         next_clock_(first_clock),
@@ -96,11 +108,13 @@ class Rounds {
       kept_.pop_front();
       return Push(slot);
     }
-    slot.keys = work == Work::kFill ? FillBatch(options_, index_, batch) : keys_[next_batch_++];
+    slot.keys = work == Work::kFill      ? FillBatch(options_, index_, batch)
+                : work == Work::kPullHot ? hot_keys_[next_batch_++]
+                                         : keys_[next_batch_++];
     slot.clock = next_clock_++;
     if (work == Work::kFill) return PushKeys(slot, zeros_);
     if (work == Work::kPush) return Push(slot);
-    const bool keep = work != Work::kPull && ByPosition();
+    const bool keep = !OnlyPulls(work) && ByPosition();
     slot.ticket = client().Pull(kEmbeddingTable, slot.clock, AbsentRow::kInitial, slot.keys,
                                 slot.values.data(), loop_.Now(), loop_.out(), keep);
     if (work == Work::kKeep) kept_.push_back({slot.keys, slot.clock, slot.ticket, false, {}, {}, {}});
@@ -111,8 +125,8 @@ class Rounds {
   }
   void Push(Slot& slot) {
     if (!ByPosition()) return PushKeys(slot, slot.gradients);
-    slot.ticket = client().PushRows(slot.ticket, node_, {}, ValuesOf(slot, slot.gradients), loop_.Now(),
-                                    loop_.out());
+    slot.ticket =
+        client().PushRows(slot.ticket, node_, {}, ValuesOf(slot, slot.gradients), loop_.Now(), loop_.out());
     Close(slot);
   }
   void PushKeys(Slot& slot, const Buffer& values) {
@@ -137,7 +151,7 @@ class Rounds {
         continue;
       }
       if (batch != *done) continue;
-      if (work == Work::kPull) client().Close(slot.clock, loop_.Now(), loop_.out());
+      if (OnlyPulls(work)) client().Close(slot.clock, loop_.Now(), loop_.out());
       report->rows += slot.keys.size() / sizeof(Key);
       const std::chrono::duration<float, std::micro> took = loop_.Now() - slot.asked;
       report->latency_us.push_back(took.count());
@@ -148,7 +162,7 @@ class Rounds {
 
   const Options& options_;
   const std::uint32_t index_;
-  const KeyBatches keys_;
+  const KeyBatches keys_, hot_keys_;
   WorkerLoop& loop_;
   NodeLoop& network_;
   std::uint16_t node_ = 1;

@@ -1,14 +1,19 @@
 #include "launch/bench/cluster.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "common/check.h"
 #include "common/node_loop.h"
 #include "common/zmq_transport.h"
 #include "launch/bench/bench_worker.h"
@@ -16,20 +21,21 @@
 #include "launch/role.h"
 #include "launch/shard_runner.h"
 #include "scheduler/coordinator.h"
+#include "scheduler/run_observer.h"
 #include "server/optimizer.h"
 
 namespace cohort::bench {
 namespace {
 
-constexpr std::uint64_t kMostKept = 64;                    // batches pulled ahead of their pushes
+constexpr std::uint64_t kMostKept = 64;                       // batches pulled ahead of their pushes
 constexpr std::uint64_t kKeptBytes = std::uint64_t{1} << 40;  // none is forgotten
-constexpr Duration kStartLimit = std::chrono::seconds(120);  // a worker draws its keys first
+constexpr Duration kStartLimit = std::chrono::seconds(120);   // a worker draws its keys first
 
 std::uint64_t RunId() { return static_cast<std::uint64_t>(getppid()); }
 
 std::string ListenHost(const Options& options, const std::string& name) {
   if (options.transport == "tcp") return "127.0.0.1";
-  return "ipc://@cohort-bench-" + std::to_string(getppid()) + "-" + name;
+  return "ipc://@cohort-bench-" + std::to_string(getppid()) + (options.tier.empty() ? "-" : "-tier-") + name;
 }
 
 SchedulerClient::Options ClientOptions() {
@@ -39,7 +45,25 @@ SchedulerClient::Options ClientOptions() {
   return options;
 }
 
-Status RunScheduler(Channel& channel, const Options& options) {
+// What the shards' heartbeats say of their disks.
+class DiskObserver : public RunObserver {
+ public:
+  explicit DiskObserver(std::atomic<std::uint64_t>& rows_read) : rows_read_(rows_read) {}
+  void OnSample(const MetricsSample& sample) override {
+    std::uint64_t rows = 0;
+    for (const MemberSample& member : sample.members) rows += member.counters.rows_read;
+    rows_read_ = rows;
+  }
+  void OnPhaseEnd(const PhaseSummary&) override {}
+  void OnEvent(const std::string&) override {}
+
+ private:
+  std::atomic<std::uint64_t>& rows_read_;
+};
+// A heartbeat and a sample later everything is known.
+constexpr Duration kSampled = std::chrono::milliseconds(1800);
+
+Status RunScheduler(Channel& channel, const Options& options, std::atomic<std::uint64_t>& rows_read) {
   ZmqContext context;
   ZmqTransport::Options listen;
   listen.listen_host = ListenHost(options, "scheduler");
@@ -56,7 +80,8 @@ Status RunScheduler(Channel& channel, const Options& options) {
   plan.tables = view.tables;
   plan.startup = kStartLimit;
   plan.steps = {PlanStep::Phase(PhaseKind::kTrain, 0, Split::kTrain)};
-  Coordinator coordinator(std::move(plan), nullptr, nullptr);
+  DiskObserver observer(rows_read);
+  Coordinator coordinator(std::move(plan), nullptr, &observer);
   NodeLoop loop(kSchedulerNode, &coordinator, transport.get());
   coordinator.Start(loop.Now());
   COHORT_RETURN_IF_ERROR(channel.SendText(transport->endpoint()));
@@ -76,6 +101,7 @@ Status RunServer(const Options& options, std::uint32_t server, const std::string
     shard.scheduler_endpoint = scheduler;
     shard.scheduler = ClientOptions();
     shard.kept_pull_bytes = kKeptBytes;
+    shard.tier = TierOf(options);
     COHORT_ASSIGN_OR_RETURN(auto runner, ShardRunner::Create(context, shard));
     runners.push_back(std::move(runner));
   }
@@ -91,12 +117,19 @@ Status RunServer(const Options& options, std::uint32_t server, const std::string
 
 }  // namespace
 
+struct Cluster::Shared {
+  std::atomic<std::uint64_t> rows_read{0};
+};
+
 Result<Cluster> Cluster::Start(ChildProcesses& all, const Options& options) {
   Cluster cluster;
   cluster.all_ = &all;
   cluster.options_ = options;
+  void* memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return Error(ErrorCode::kIo, std::string("mmap: ") + std::strerror(errno));
+  cluster.shared_ = new (memory) Shared();  // until this process ends
   COHORT_ASSIGN_OR_RETURN(ChildProcesses::Child * scheduler, all.Start("scheduler", [&](Channel& channel) {
-    return RunScheduler(channel, options);
+    return RunScheduler(channel, options, cluster.shared_->rows_read);
   }));
   const Result<std::string> endpoint = scheduler->channel->ReceiveText(kStartLimit);
   if (!endpoint) return tl::unexpected(all.Explain(*scheduler, endpoint.error()));
@@ -137,6 +170,23 @@ Result<Round> Cluster::Run(Operation operation, std::uint64_t batches) {
     done += part;
   }
   return total;
+}
+
+Result<Cluster::TwoRounds> Cluster::RunBoth(std::uint64_t any, std::uint64_t hot) {
+  COHORT_CHECK(processes_.workers.size() == 2);
+  const RoundProcesses first{processes_.servers, {processes_.workers[0]}};
+  const RoundProcesses second{processes_.servers, {processes_.workers[1]}};
+  TwoRounds rounds;
+  COHORT_ASSIGN_OR_RETURN(const RunningRound any_running, BeginRound(*all_, first, Work::kPull, any));
+  COHORT_ASSIGN_OR_RETURN(const RunningRound hot_running, BeginRound(*all_, second, Work::kPullHot, hot));
+  COHORT_ASSIGN_OR_RETURN(rounds.hot, EndRound(*all_, hot_running));
+  COHORT_ASSIGN_OR_RETURN(rounds.any, EndRound(*all_, any_running));
+  return rounds;
+}
+
+std::uint64_t Cluster::RowsRead() const {
+  std::this_thread::sleep_for(kSampled);
+  return shared_->rows_read;
 }
 
 Status Cluster::Fill() {

@@ -22,6 +22,14 @@ class Cluster {
   // Each worker has options.window batches outstanding, `batches` in all; closes every clock.
   // Pushes by position are of batches pulled beforehand, which is not measured.
   Result<Round> Run(Operation operation, std::uint64_t batches);
+  // Pulls: worker 0 has batches like any, and meanwhile worker 1 has `hot` of rows that are in memory. 0: none of these.
+  // REQUIRES: two workers.
+  struct TwoRounds {
+    Round any, hot;
+  };
+  Result<TwoRounds> RunBoth(std::uint64_t any, std::uint64_t hot);
+  // Rows that the servers have read from disk for pulls, up to now: waits until they have said so.
+  std::uint64_t RowsRead() const;
   // Ends the run as training ends it; ChildProcesses::Join waits for the processes.
   Status Stop() { return SendStop(processes_); }
 
@@ -32,7 +40,10 @@ class Cluster {
  private:
   std::uint64_t ServerMemory() const;
 
+  struct Shared;  // memory of all processes
+
   ChildProcesses* all_ = nullptr;
+  Shared* shared_ = nullptr;
   Options options_;
   RoundProcesses processes_;
   std::uint64_t memory_before_ = 0, memory_after_ = 0;

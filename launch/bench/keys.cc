@@ -9,7 +9,6 @@
 namespace cohort::bench {
 namespace {
 
-constexpr std::uint64_t kKeysDrawn = 4'000'000;
 constexpr std::uint64_t kFewestBatches = 8;
 
 // (e^x - 1) / x and log(1 + x) / x, also near 0.
@@ -85,7 +84,7 @@ std::uint64_t ZipfSampler::Draw(RandomStream& random) const {
 
 KeyBatches::KeyBatches(const Options& options, std::uint64_t stream) {
   RandomStream random(options.seed, stream);
-  const std::uint64_t keys = std::min(options.rows, kKeysDrawn);
+  const std::uint64_t keys = options.zipf > 0 ? options.keys_drawn : std::min(options.rows, options.keys_drawn);
   batches_.resize(std::max(kFewestBatches, keys / options.batch));
   std::vector<Place> places;
   for (Buffer& batch : batches_) {
@@ -109,6 +108,9 @@ KeyBatches::KeyBatches(const Options& options, std::uint64_t stream) {
 
 Buffer FillBatch(const Options& options, std::uint32_t worker, std::uint64_t number) {
   const RowsOfWorker mine = Share(options, worker);
+  // With a tier the most popular ones come last, so that these are in memory from the beginning.
+  const std::uint64_t parts = (mine.end - mine.begin + options.batch - 1) / options.batch;
+  if (!options.tier.empty() && number < parts) number = parts - 1 - number;
   const std::uint64_t begin = std::min(mine.end, mine.begin + number * options.batch);
   const std::uint64_t end = std::min(mine.end, begin + options.batch);
   std::vector<Place> places;

@@ -34,8 +34,8 @@ class KeyBatches {
   // Zipf's law the distinct ones of that many draws.
   KeyBatches(const Options& options, std::uint64_t stream);
 
-  // Key[n], distinct, ascending by ring position. Batches repeat after a while: together they touch as many
-  // rows as the table has, or 4 M.
+  // Key[n], distinct, ascending by ring position. Batches repeat after a while: together they are options.keys_drawn
+  // draws, or, if uniform, at most as many as the table has rows.
   const Buffer& operator[](std::uint64_t number) const { return batches_[number % batches_.size()]; }
   std::size_t size() const { return batches_.size(); }
 

@@ -1,6 +1,9 @@
 #include "launch/bench/options.h"
 
+#include <algorithm>
 #include <bit>
+
+#include "server/embedding_table.h"
 
 namespace cohort::bench {
 
@@ -14,6 +17,11 @@ const char* OperationName(Operation operation) {
       return "pull-push";
   }
   return "unknown";
+}
+
+std::uint64_t Options::HotRows() const {
+  const auto fit = static_cast<std::uint64_t>(static_cast<double>(rows) * memory_share);
+  return std::min(rows, std::max<std::uint64_t>(batch, fit / 16));
 }
 
 Status CheckCluster(const Options& options) {
@@ -42,6 +50,17 @@ TableSpec TableOf(const Options& options) {
   table.pull_values = options.pull_values;
   table.push_values = options.push_values;
   return table;
+}
+
+TierConfig TierOf(const Options& options) {
+  const EmbeddingTable table(TableOf(options), options.seed);
+  const double row =
+      static_cast<double>(table.row_words() * sizeof(float) + EmbeddingTable::kTierBytesPerRow);
+  TierConfig tier;
+  tier.path = options.tier;
+  tier.max_bytes = static_cast<std::uint64_t>(static_cast<double>(options.rows) * options.memory_share * row /
+                                              options.ShardCount());
+  return tier;
 }
 
 std::uint32_t SlicesOf(const Options& options) {

@@ -39,6 +39,9 @@ struct Options {
   FloatType push_values = WireConfig().push_values;
   std::uint32_t window = 4;  // batches outstanding per worker
   OptimizerKind optimizer = OptimizerKind::kSgd;
+  std::uint64_t keys_drawn = 4'000'000;  // beforehand, at most; then batches repeat
+  std::string tier;            // a folder for rows that do not fit into memory; empty: all stay in memory
+  double memory_share = 0.25;  // `tier`: of the rows, that fit
   std::uint64_t grow_to = 50'000'000;           // `table`: rows at the end of growth; 0: no growth
   std::uint32_t slices = TrainConfig().slices;  // `step`
   std::uint64_t seed = 1;
@@ -48,6 +51,8 @@ struct Options {
   std::uint32_t repetitions = 5;
 
   std::uint32_t ShardCount() const { return servers * shards; }
+  // The most popular rows by Zipf's law, few enough that all of them are in memory.
+  std::uint64_t HotRows() const;
 };
 
 // What the options' own ranges cannot tell: kInvalidInput names the options that do not fit together.
@@ -57,6 +62,8 @@ Status CheckCluster(const Options& options);
 TableSpec TableOf(const Options& options);
 // REQUIRES: CheckCluster has passed. Endpoints are empty.
 Welcome ViewOf(const Options& options);
+// A shard's tier.
+TierConfig TierOf(const Options& options);
 // A power of two that gives every worker a slice; 1 outside bsp.
 std::uint32_t SlicesOf(const Options& options);
 

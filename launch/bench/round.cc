@@ -83,32 +83,42 @@ double Round::Latency(double share) const {
   return latency_us[static_cast<std::size_t>(std::llround(share * last))];
 }
 
-Result<Round> RunRound(ChildProcesses& all, const RoundProcesses& processes, Work work,
-                       std::uint64_t batches) {
-  Round round;
-  const double server_cpu = CpuSeconds(processes.servers), worker_cpu = CpuSeconds(processes.workers);
-  RoundOrder order{work, batches, NowNs() + kStartsIn / std::chrono::nanoseconds(1)};
-  for (auto* worker : processes.workers) {
-    if (Status status = worker->channel->Send(&order, sizeof(order)); !status.ok()) {
+Result<RunningRound> BeginRound(ChildProcesses& all, RoundProcesses processes, Work work,
+                                std::uint64_t batches) {
+  RunningRound running{std::move(processes), NowNs() + kStartsIn / std::chrono::nanoseconds(1), 0, 0};
+  running.server_cpu_seconds = CpuSeconds(running.processes.servers);
+  running.worker_cpu_seconds = CpuSeconds(running.processes.workers);
+  const RoundOrder order{work, batches, running.start_ns};
+  for (auto* worker : running.processes.workers) {
+    if (Status status = worker->channel->Send(&order, sizeof(order)); !status.ok())
       return tl::unexpected(all.Explain(*worker, status));
-    }
   }
-  std::int64_t end = order.start_ns + 1;
-  for (auto* worker : processes.workers) {
+  return running;
+}
+
+Result<Round> EndRound(ChildProcesses& all, const RunningRound& running) {
+  Round round;
+  std::int64_t end = running.start_ns + 1;
+  for (auto* worker : running.processes.workers) {
     WorkerReport report;
-    if (Status status = ReceiveReport(*worker->channel, &report); !status.ok()) {
+    if (Status status = ReceiveReport(*worker->channel, &report); !status.ok())
       return tl::unexpected(all.Explain(*worker, status));
-    }
     end = std::max(end, report.end_ns);
     round.rows += report.rows;
     round.bytes += report.bytes;
     round.latency_us.insert(round.latency_us.end(), report.latency_us.begin(), report.latency_us.end());
   }
-  round.server_cpu_seconds = CpuSeconds(processes.servers) - server_cpu;
-  round.worker_cpu_seconds = CpuSeconds(processes.workers) - worker_cpu;
-  round.seconds = static_cast<double>(end - order.start_ns) * 1e-9;
+  round.server_cpu_seconds = CpuSeconds(running.processes.servers) - running.server_cpu_seconds;
+  round.worker_cpu_seconds = CpuSeconds(running.processes.workers) - running.worker_cpu_seconds;
+  round.seconds = static_cast<double>(end - running.start_ns) * 1e-9;
   std::sort(round.latency_us.begin(), round.latency_us.end());
   return round;
+}
+
+Result<Round> RunRound(ChildProcesses& all, const RoundProcesses& processes, Work work,
+                       std::uint64_t batches) {
+  COHORT_ASSIGN_OR_RETURN(const RunningRound running, BeginRound(all, processes, work, batches));
+  return EndRound(all, running);
 }
 
 Status SendStop(const RoundProcesses& processes) {

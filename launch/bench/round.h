@@ -20,6 +20,7 @@ enum class Work : std::uint32_t {
   kKeep,  // pulls whose rows the next kPush names; clocks stay open
   kPush,
   kPullPush,
+  kPullHot,  // pulls of rows that are in memory, with or without a tier (Options::HotRows)
   kStop
 };
 Work WorkOf(Operation operation);
@@ -64,6 +65,15 @@ struct RoundProcesses {
 };
 Result<Round> RunRound(ChildProcesses& all, const RoundProcesses& processes, Work work,
                        std::uint64_t batches);
+// In two steps, so that other workers can have a round of their own meanwhile. CPU time is what all servers took.
+struct RunningRound {
+  RoundProcesses processes;
+  std::int64_t start_ns = 0;
+  double server_cpu_seconds = 0, worker_cpu_seconds = 0;  // before
+};
+Result<RunningRound> BeginRound(ChildProcesses& all, RoundProcesses processes, Work work,
+                                std::uint64_t batches);
+Result<Round> EndRound(ChildProcesses& all, const RunningRound& running);
 Status SendStop(const RoundProcesses& processes);
 
 // How many batches a round of about `seconds` takes, found by shorter ones, which also warm up.

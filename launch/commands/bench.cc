@@ -11,6 +11,7 @@
 #include "launch/bench/in_process.h"
 #include "launch/bench/options.h"
 #include "launch/bench/report.h"
+#include "launch/bench/tier_bench.h"
 #include "launch/commands/commands.h"
 
 namespace cohort {
@@ -181,6 +182,28 @@ void AddBench(CLI::App& app, Commands& commands) {
       [](CLI::App& command, Options& options) {
         options.rows = 10'000'000;
         AddShape(command, options);
+      });
+  add("tier", "pulls from a table larger than its memory, beside the random reads of the disk",
+      bench::RunTier, [](CLI::App& command, Options& options) {
+        options.zipf = 1.05;
+        options.seconds = 2;
+        AddShape(command, options);
+        AddOptimizer(command, options);
+        command
+            .add_option("--tier", options.tier, "a folder on the disk that is measured: tier.path of a run")
+            ->required();
+        command
+            .add_option("--memory-share", options.memory_share,
+                        "of the rows, that fit into memory: what tier.max_bytes is set to")
+            ->check(CLI::Range(0.01, 1.0))
+            ->capture_default_str();
+        command.add_option("--zipf", options.zipf, "exponent of Zipf's law for the keys; 0: uniform")
+            ->check(CLI::Range(0.0, 10.0))
+            ->capture_default_str();
+        command.add_option("--window", options.window, "batches outstanding per worker")
+            ->check(CLI::Range(1, 256))
+            ->capture_default_str();
+        AddRequestRows(command, options);
       });
   add("step", "a training step of a mid-size model in one thread, beside its matrix products alone",
       bench::RunStep, [](CLI::App& command, Options& options) {

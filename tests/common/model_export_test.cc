@@ -50,6 +50,7 @@ class ModelExportTest : public testing::Test {
         for (const auto& [key, row] : from) keys.push_back(key);
         return writer->AppendTable(table, row_floats, keys, [&](std::span<const Key> some, float* out) {
           for (const Key key : some) out = std::copy(from.at(key).begin(), from.at(key).end(), out);
+          return Status();
         });
       };
       ASSERT_TRUE(append(dense, 2, dense_rows[i]).ok());

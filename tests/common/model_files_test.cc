@@ -51,6 +51,7 @@ Status Append(ModelPartWriter& writer, const TableSpec& table, std::uint32_t row
   for (const auto& [key, row] : rows) keys.push_back(key);
   return writer.AppendTable(table, row_floats, keys, [&](std::span<const Key> some, float* out) {
     for (const Key key : some) out = std::copy(rows.at(key).begin(), rows.at(key).end(), out);
+    return Status();
   });
 }
 

@@ -1,7 +1,12 @@
 // BSP runs give the same model, byte for byte, however the work is spread (DESIGN 2.2).
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
 #include <set>
+#include <sstream>
 #include <string>
 
 #include "tests/end_to_end/shop_run.h"
@@ -25,6 +30,47 @@ TEST(Reproducibility, WorkersAndServersDoNotChangeTheModel) {
   EXPECT_EQ(HashOf("shards", 1, 2, {"--set", "cluster.shards_per_server=3"}), one);
   EXPECT_NE(HashOf("seed", 1, 2, {"--set", "seed=2"}), one);
   EXPECT_NE(HashOf("slices", 1, 2, {"--set", "train.slices=1"}), one);  // another sum
+}
+
+// Few rows stay in memory, the others lie on disk; the model does not tell, nor do evaluation and scores.
+TEST(Reproducibility, RowsOnDiskDoNotChangeTheModel) {
+  const ShopRun& shop = ShopRun::Get();
+  const std::string disk = shop.folder() / "disk";
+  std::filesystem::create_directory(disk);
+  const std::vector<std::string> tier = {"--set", "tier.path=" + disk, "--set", "tier.max_bytes=4096"};
+  EXPECT_EQ(HashOf("on-disk", 1, 2, tier), HashOf("in-memory", 2, 1));
+  std::uint64_t read = 0;
+  std::istringstream lines(ReadFile((shop.folder() / "on-disk") + "/metrics.jsonl"));
+  for (std::string line; std::getline(lines, line);) {
+    const auto sample = nlohmann::json::parse(line);
+    for (const auto& member : sample["members"])
+      read = std::max(read, member.value("rows_read", std::uint64_t{0}));
+  }
+  EXPECT_GT(read, 100u);
+  const auto evaluate = [&](const std::string& run) {
+    const Outcome outcome =
+        RunProgram({Program(), "evaluate", shop.folder() / run, "--data", shop.dataset(), "--json"},
+                   std::chrono::seconds(120));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.all();
+    return nlohmann::json::parse(outcome.out, nullptr, false)["tasks"];
+  };
+  EXPECT_EQ(evaluate("on-disk"), evaluate("in-memory"));
+  EXPECT_TRUE(std::filesystem::is_empty(disk));
+}
+
+TEST(Reproducibility, AFullDiskEndsTheRunAndSaysWhatIsLost) {
+  const ShopRun& shop = ShopRun::Get();
+  const Outcome outcome = shop.Train("full-disk", 1, 1,
+                                     {"--set", "tier.path=" + (shop.folder() / ""), "--set",
+                                      "tier.max_bytes=4096", "--set", "tier.max_disk_bytes=1000"});
+  EXPECT_EQ(outcome.exit_code, 1) << outcome.all();
+  const auto result = shop.Result("full-disk");
+  EXPECT_EQ(result.value("status", ""), "failed");
+  const std::string reason = result.value("reason", "");
+  for (const std::string& part :
+       std::vector<std::string>{"shard 0", "tier.path", shop.folder() / "", "tier.max_disk_bytes"})
+    EXPECT_NE(reason.find(part), std::string::npos) << reason;
+  EXPECT_EQ(result["pushes"]["lost"], result["pushes"]["acknowledged"]) << "there is no model";
 }
 
 TEST(Reproducibility, LaunchedByHandTheHashIsTheSame) {

@@ -213,7 +213,7 @@ TEST(EmbeddingTable, NarrowRowsHoldWhatTheirDtypeCan) {
       Touch(table, 9);
       table.InitialWeights(9, initial.data());
       const Key key = 9;
-      table.CopyRows({&key, 1}, row.data());
+      ASSERT_TRUE(table.CopyRows({&key, 1}, row.data()).ok());
       EXPECT_TRUE(std::equal(initial.begin(), initial.end(), row.begin()))
           << "a fresh row is what a pull was told";
       EXPECT_EQ(row[dim], spec.optimizer.initial_accumulator) << "state is float32";
@@ -221,7 +221,7 @@ TEST(EmbeddingTable, NarrowRowsHoldWhatTheirDtypeCan) {
       row[2 * dim - 1] = 1.0f / 3;
       table.Put(9, row.data());
       std::vector<float> back(2 * dim);
-      table.CopyRows({&key, 1}, back.data());
+      ASSERT_TRUE(table.CopyRows({&key, 1}, back.data()).ok());
       EXPECT_EQ(back, row);
     }
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "common/random.h"
@@ -87,6 +88,12 @@ void Churn(std::uint64_t seed, bool statistics, std::uint64_t most) {
       index.Insert(position, row);
       expected[position] = {row, static_cast<std::uint32_t>(random.Below(1000))};
       if (statistics) index.Statistics(position).count = expected[position].count;
+    }
+    ExpectHolds(index, expected, statistics);
+    for (auto& [position, row] : expected) {
+      if (random.Below(10) != 0) continue;
+      index.Replace(position, next_row);
+      free_rows.push_back(std::exchange(row.row, next_row++));
     }
     ExpectHolds(index, expected, statistics);
     const std::uint64_t least = turn == 3 ? 0 : random.Below(most);

@@ -35,6 +35,8 @@ struct Shape {
   std::uint64_t credit_bytes = 0;
   std::uint32_t request_rows = 0;
   std::uint64_t kept_pull_bytes = 0;
+  std::optional<std::uint64_t> tier_bytes;  // none: all rows in memory
+  Duration slowest_read{};
   Duration max_compute{};
   NetworkFaults faults;
   Duration max_start{};  // processes start within
@@ -59,7 +61,8 @@ struct Shape {
            FloatTypeName(plan.workload.Table(kEmbeddingTable).dtype) + " rows, " +
            FloatTypeName(plan.workload.Table(kEmbeddingTable).pull_values) + " pulls, " +
            FloatTypeName(plan.workload.Table(kEmbeddingTable).push_values) + " pushes" + DescribePolicy() +
-           (plan.positions ? ", positions in " + std::to_string(kept_pull_bytes) + " bytes" : "");
+           (plan.positions ? ", positions in " + std::to_string(kept_pull_bytes) + " bytes" : "") +
+           (tier_bytes ? ", tier above " + std::to_string(*tier_bytes) + " bytes" : "");
   }
 };
 
@@ -100,6 +103,18 @@ void DrawHalfValues(std::uint64_t seed, Shape* shape) {
   if (!bsp && workload.key_pool < 300) sparse.push_values = FloatType::kFloat16;
   if (bsp && !workload.whole && random.Below(2) == 0)
     sparse.dtype = Pick(random, {FloatType::kBfloat16, FloatType::kFloat16});
+}
+
+// A disk below a memory of few rows, perhaps none; some tables have policies or 16-bit rows as well.
+void DrawTier(std::uint64_t seed, Shape* shape) {
+  RandomStream random(seed, 0x74696572);
+  shape->tier_bytes = 64 * random.Below(20);
+  shape->slowest_read = Pick<Duration>(random, {microseconds(50), milliseconds(2), milliseconds(40)});
+  if (random.Below(3) == 0) DrawPolicies(seed, shape);
+  if (random.Below(4) == 0) {
+    if (shape->plan.consistency == Consistency::kBsp) shape->plan.workload.whole = false;
+    shape->plan.workload.tables[kEmbeddingTable].dtype = FloatType::kBfloat16;
+  }
 }
 
 Shape DrawShape(std::uint64_t seed, Scenario scenario) {
@@ -152,6 +167,7 @@ Shape DrawShape(std::uint64_t seed, Scenario scenario) {
   }
   workload.tables = {dense, sparse};
   if (scenario == Scenario::kPolicies) DrawPolicies(seed, &shape);
+  if (scenario == Scenario::kTier) DrawTier(seed, &shape);
   DrawPositions(seed, scenario, &shape);
   if (scenario == Scenario::kHalfValues) DrawHalfValues(seed, &shape);
   if (scenario == Scenario::kNarrow) {
@@ -403,6 +419,62 @@ class ImpatientShard : public Shard {
   }
 };
 
+struct Record {
+  std::uint64_t position = 0;
+  std::vector<float> words;
+};
+
+// A disk in virtual time: every read takes as long as the seed says, and may overtake others. It refuses some writes, and
+// brings rows that nobody has asked for, wanted or not.
+class SlowDisk : public ColdRows {
+ public:
+  SlowDisk(std::uint64_t seed, Duration slowest, std::uint32_t row_words)
+      : random_(seed, 0x6469736b), slowest_(slowest), row_words_(row_words) {}
+  std::optional<std::uint32_t> Write(std::uint64_t position, const float* row) override {
+    if (random_.Below(20) == 0) return std::nullopt;  // busy
+    rows_[next_] = {position, std::vector<float>(row, row + row_words_)};
+    return next_++;
+  }
+  bool WaitForRoom() override { return true; }
+  void Free(std::uint32_t place) override {
+    if (rows_.erase(place) == 0) bug_ = {ErrorCode::kInternal, "a place was freed twice"};
+  }
+  void Request(std::span<const std::uint32_t> places, TimePoint now) override {
+    for (const std::uint32_t place : places) Bring(rows_.find(place), now);
+    if (random_.Below(4) == 0)
+      Bring(rows_.lower_bound(static_cast<std::uint32_t>(random_.Below(next_))), now);
+  }
+  std::optional<Arrived> Take(TimePoint now) override {
+    if (coming_.empty() || coming_.begin()->first > now) return std::nullopt;
+    taken_ = std::move(coming_.begin()->second);
+    coming_.erase(coming_.begin());
+    return Arrived{taken_.second.position, taken_.first, taken_.second.words.data()};
+  }
+  TimePoint NextArrival() const override { return coming_.empty() ? kNever : coming_.begin()->first; }
+  Status Read(std::span<const std::uint32_t> places, float* rows) override {
+    for (const std::uint32_t place : places)
+      rows = std::copy(rows_.at(place).words.begin(), rows_.at(place).words.end(), rows);
+    return {};
+  }
+  const Status& failure() const override { return bug_; }
+
+ private:
+  void Bring(std::map<std::uint32_t, Record>::const_iterator row, TimePoint now) {
+    if (row == rows_.end()) return;
+    const Duration delay(random_.Below(static_cast<std::uint64_t>(slowest_.count()) + 1));
+    coming_.emplace(now + delay, std::pair(row->first, row->second));
+  }
+
+  RandomStream random_;
+  const Duration slowest_;
+  const std::uint32_t row_words_;
+  std::uint32_t next_ = 0;
+  std::map<std::uint32_t, Record> rows_;
+  std::multimap<TimePoint, std::pair<std::uint32_t, Record>> coming_;
+  std::pair<std::uint32_t, Record> taken_;
+  Status bug_;
+};
+
 RunPlan PlanOf(const Shape& shape, std::uint64_t run_id) {
   RunPlan plan;
   plan.run_id = run_id;
@@ -481,6 +553,12 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
                          nullptr,
                          nullptr,
                          shape.kept_pull_bytes};
+    if (shape.tier_bytes) {
+      options.tier_bytes = *shape.tier_bytes;
+      options.cold_rows = [&shape, seed, index](std::uint32_t words) -> Result<std::unique_ptr<ColdRows>> {
+        return std::make_unique<SlowDisk>(RandomBits(seed, index), shape.slowest_read, words);
+      };
+    }
     const NodeId self = ShardNode(index);
     shards.push_back(
         bug == PlantedBug::kNoDuplicateCheck    ? std::make_unique<ForgetfulShard>(self, options, store)
@@ -600,7 +678,10 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
       counts[std::string("shard: ") + ShardEventName(static_cast<ShardEvent>(event))] +=
           shard->count(static_cast<ShardEvent>(event));
     }
-    counts["shard: pull forgotten for want of room"] += shard->counters().pulls_forgotten;
+    const Counters of_shard = shard->counters();
+    counts["shard: pull forgotten for want of room"] += of_shard.pulls_forgotten;
+    counts["shard: row on disk at the end"] += of_shard.cold_rows;
+    counts["shard: row read from disk"] += of_shard.rows_read;
   }
   for (const auto& worker : workers) {
     const ParameterClientCounters& c = worker->parameters().counters();

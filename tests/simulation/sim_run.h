@@ -43,6 +43,7 @@ enum class Scenario : std::uint8_t {
   kNarrow,      // rows of 16-bit weights
   kPositions,   // pushes name the rows of their pull by their places in it
   kHalfValues,  // embeddings and their gradients travel as bfloat16 or float16
+  kTier,        // few rows in memory, the others on a slow disk
 };
 
 SimOutcome Simulate(std::uint64_t seed, Scenario scenario = Scenario::kPlain,

@@ -155,6 +155,14 @@ TEST(Simulation, RowPositionsMeanTheirKeysUnderEveryFault) {
   ExpectInvariants(Scenario::kPositions, FromEnvironment("COHORT_SIM_SEEDS", 500) / 3, 150, kMet);
 }
 
+TEST(Simulation, RowsOnASlowDiskChangeNothingUnderEveryFault) {
+  constexpr const char* kMet[] = {
+      "fault: lost",         "fault: repeated",       "shard: push_duplicate",        "shard: pull_fetched",
+      "shard: push_fetched", "shard: clock_fetched",  "shard: fetched_again",         "shard: push_by_rows",
+      "shard: evicted_idle", "shard: evicted_memory", "shard: row on disk at the end"};
+  ExpectInvariants(Scenario::kTier, FromEnvironment("COHORT_SIM_SEEDS", 500) / 3, 150, kMet);
+}
+
 // A bug of ours must not get past the invariants.
 void ExpectFound(PlantedBug bug, const char* name) {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {

@@ -2,6 +2,8 @@
 #ifndef COHORT_TESTS_SUPPORT_ROWS_OF_H_
 #define COHORT_TESTS_SUPPORT_ROWS_OF_H_
 
+#include <gtest/gtest.h>
+
 #include <map>
 #include <vector>
 
@@ -14,7 +16,8 @@ inline std::map<Key, std::vector<float>> AllRowsOf(const EmbeddingTable& table) 
   for (const Key key : table.SortedKeys()) {
     std::vector<float>& row = rows[key];
     row.resize(table.optimizer().row_floats());
-    table.CopyRows({&key, 1}, row.data());
+    const Status status = table.CopyRows({&key, 1}, row.data());
+    EXPECT_TRUE(status.ok()) << status.text();
   }
   return rows;
 }
