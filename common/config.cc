@@ -400,9 +400,16 @@ std::vector<Option> BuildOptions() {
       [](RunConfig& c, std::size_t i) { c.wire.push_rows = static_cast<PushRowNames>(i); },
       [](const RunConfig& c) { return static_cast<std::size_t>(c.wire.push_rows); }));
   o.push_back(
-      Whole("wire.kept_pull_bytes", 0, std::int64_t{1} << 40, "bytes",
+      Whole("wire.kept_pull_bytes", 1 << 16, std::int64_t{1} << 40, "bytes",
             "positions: of a shard, for the row lists of pulls; beyond it the oldest pushes go by keys",
             COHORT_FIELD(wire.kept_pull_bytes)));
+
+  o.push_back(Whole("cache.rows", 0, std::int64_t{1} << 32, "rows",
+                    "ssp, asp: embedding rows that a worker keeps to serve later pulls; 0: none",
+                    COHORT_FIELD(cache.rows)));
+  o.push_back(Whole("cache.max_age", 1, 1000000, "clocks",
+                    "asp: for how many of its own clocks a kept row may serve; in ssp train.staleness says",
+                    COHORT_FIELD(cache.max_age)));
   return o;
 }
 
@@ -474,7 +481,7 @@ class Reader {
   static bool IsSection(const std::string& name) {
     static const std::set<std::string> sections = {
         "model",           "train", "embedding", "tier", "optimizer", "optimizer.embedding",
-        "optimizer.dense", "task",  "cluster",   "wire"};
+        "optimizer.dense", "task",  "cluster",   "wire", "cache"};
     return sections.contains(name);
   }
   static const Option* Find(const std::vector<Option>& options, const std::string& name) {
@@ -514,7 +521,7 @@ class Reader {
     std::vector<std::string> names;
     for (const Option& option : options) names.push_back(option.name);
     for (const char* section : {"model", "train", "embedding", "tier", "optimizer", "optimizer.embedding",
-                                "optimizer.dense", "cluster", "wire"}) {
+                                "optimizer.dense", "cluster", "wire", "cache"}) {
       names.push_back(section);
     }
     std::string nearest = NearestOf(name, names);
@@ -593,6 +600,15 @@ Status CheckTogether(const RunConfig& c) {
     return bad("train.batch_size is " + std::to_string(c.train.batch_size) +
                ", less than cluster.workers = " + std::to_string(c.cluster.workers) +
                "; each worker needs at least one row of it");
+  }
+  if (c.cache.rows > 0 && c.train.consistency == Consistency::kBsp) {
+    return bad("cache.rows is " + std::to_string(c.cache.rows) +
+               ", but train.consistency is \"bsp\", where no row may serve two clocks; use 0, or \"ssp\" or "
+               "\"asp\"");
+  }
+  if (c.cache.rows > 0 && c.train.consistency == Consistency::kSsp && c.train.staleness == 0) {
+    return bad("cache.rows is " + std::to_string(c.cache.rows) +
+               ", but with train.staleness = 0 no row may serve two clocks; use 0, or a greater staleness");
   }
   if (c.dense_optimizer.kind == OptimizerKind::kRowwiseAdagrad) {
     return bad(

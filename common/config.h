@@ -88,6 +88,12 @@ struct TierConfig {
   std::uint64_t max_disk_bytes = 0;      // of a server; 0: what the disk holds
 };
 
+// A worker's cache of pulled embedding rows (ssp, asp).
+struct CacheConfig {
+  std::uint64_t rows = 0;     // 0: off
+  std::uint32_t max_age = 4;  // asp only, clocks of the worker
+};
+
 struct RunConfig {
   std::string data;  // DATASET.h5, relative to the file that names it; absolute after loading
   std::uint64_t seed = 1;
@@ -101,6 +107,7 @@ struct RunConfig {
   std::map<std::string, TaskConfig> tasks;  // by name; a task without an entry has the defaults
   ClusterConfig cluster;
   WireConfig wire;
+  CacheConfig cache;
 
   RunConfig();
 };

@@ -56,6 +56,8 @@ struct PullReply {
   std::uint32_t absent_rows = 0;  // how many of the keys had no row
   Buffer values;                  // n * dim of `type`, row i belongs to keys[i]
   FloatType type = FloatType::kFloat32;
+  // All members' pushes up to this clock are in `values` (those of later ones may be): how long they may serve again.
+  Clock applied_to = -1;
 };
 // A pull waits for a slower worker: the shard says for whom, so that the puller's deadline and hang report can name it.
 struct PullParked {
@@ -172,6 +174,7 @@ struct Counters {
   std::uint64_t retries = 0;              // requests sent again
   std::uint64_t absent_rows = 0;      // pulled rows without an entry, in evaluation and scoring: defaulted
   std::uint64_t bad_frames = 0;       // frames refused
+  std::uint64_t cached_rows = 0;      // worker: pulled rows that its cache had
   std::uint64_t nan_gradients = 0;    // shard: values refused
   std::uint64_t clipped_weights = 0;  // shard: values too large for the table's dtype
   std::uint64_t not_admitted = 0;     // shard: gradients dropped, one a row, because their keys have no row
@@ -190,9 +193,10 @@ struct Counters {
   template <class Archive>
   void serialize(Archive& archive) {
     archive(clock, samples, loss_sum, loss_weight, rows, bytes_received, bytes_sent, pushes_acknowledged,
-            pushes_duplicated, pulls_served, pulls_parked, retries, absent_rows, bad_frames, nan_gradients,
-            clipped_weights, not_admitted, evicted_idle, evicted_memory, pulls_forgotten, clipped_values,
-            cold_rows, rows_read, queue_depth, memory_bytes, peak_memory_bytes, busy_seconds, step_seconds);
+            pushes_duplicated, pulls_served, pulls_parked, retries, absent_rows, bad_frames, cached_rows,
+            nan_gradients, clipped_weights, not_admitted, evicted_idle, evicted_memory, pulls_forgotten,
+            clipped_values, cold_rows, rows_read, queue_depth, memory_bytes, peak_memory_bytes, busy_seconds,
+            step_seconds);
   }
 };
 struct Heartbeat {

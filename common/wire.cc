@@ -58,6 +58,7 @@ struct PullReplyBody {
   std::uint32_t dim, absent_rows;
   std::uint16_t table;
   std::uint8_t type, reserved[5];
+  Clock applied_to;
 };
 struct PullParkedBody {
   RequestId request_id;
@@ -325,8 +326,10 @@ bool Get(const Source& in, PullRequest* m) {
 }
 
 void Put(const PullReply& m, Parts parts) {
-  PutBody(PullReplyBody{m.request_id, m.dim, m.absent_rows, m.table, static_cast<std::uint8_t>(m.type), {}},
-          parts);
+  PutBody(
+      PullReplyBody{
+          m.request_id, m.dim, m.absent_rows, m.table, static_cast<std::uint8_t>(m.type), {}, m.applied_to},
+      parts);
   parts.bulk[0] = m.values;
 }
 bool Get(const Source& in, PullReply* m) {
@@ -338,7 +341,8 @@ bool Get(const Source& in, PullReply* m) {
   const std::uint64_t rows = in.bulk[0].size() / (SizeOf(type) * body.dim);
   if (!Fills(in.bulk[0], rows, body.dim, SizeOf(type))) return in.Wrong("values that do not fill whole rows");
   if (body.absent_rows > rows) return in.Wrong("more absent rows than rows");
-  *m = {body.request_id, body.table, body.dim, body.absent_rows, in.bulk[0], type};
+  if (body.applied_to < -1) return in.Wrong("a negative clock");
+  *m = {body.request_id, body.table, body.dim, body.absent_rows, in.bulk[0], type, body.applied_to};
   return true;
 }
 

@@ -45,6 +45,8 @@ Status Run(const RoleArguments& arguments) {
       std::chrono::duration_cast<Duration>(std::chrono::duration<double>(config.cluster.wait_seconds));
   parameters.credit_bytes = config.cluster.credit_bytes;
   parameters.request_rows = config.cluster.request_rows;
+  parameters.cache_rows = config.cache.rows;
+  parameters.cache_max_age = config.cache.max_age;
   Worker worker(index, registration, scheduler, parameters);
   NodeLoop loop(self, &worker, transport.get());
   loop.ConnectToShards();

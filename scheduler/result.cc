@@ -77,7 +77,7 @@ Status KilledStatus() {
 void AddCounters(const MetricsSample& last, RunResult* result) {
   result->traffic_bytes = last.bytes_sent;
   result->pushes_acknowledged = result->pushes_duplicated = 0;
-  std::uint64_t defaulted = 0, refused = 0, nan = 0, clipped_weights = 0, clipped_values = 0,
+  std::uint64_t defaulted = 0, refused = 0, nan = 0, clipped_weights = 0, clipped_values = 0, cached = 0,
                 not_admitted = 0, evicted = 0, retries = 0, parked = 0, unapplied = 0, forgotten = 0;
   for (const MemberSample& member : last.members) {
     const Counters& counters = member.counters;
@@ -95,6 +95,7 @@ void AddCounters(const MetricsSample& last, RunResult* result) {
     } else {
       defaulted += counters.absent_rows;
       retries += counters.retries;
+      cached += counters.cached_rows;
     }
     refused += counters.bad_frames;
     clipped_values += counters.clipped_values;
@@ -116,6 +117,7 @@ void AddCounters(const MetricsSample& last, RunResult* result) {
   result->counts["requests_sent_again"] = retries;
   result->counts["parked_pulls"] = parked;
   result->counts["forgotten_pulls"] = forgotten;
+  result->counts["cached_rows"] = cached;
 }
 
 Status Verdict::status() const {

@@ -178,8 +178,8 @@ void Shard::AnswerPull(std::uint32_t worker, const PullRequest& request, Outbox&
   Count(ShardEvent::kPullAnswered);
   rows_pulled_ += keys.size();
   if (phase_.kind != PhaseKind::kTrain) absent_rows_ += absent;
-  out.Send(WorkerNode(worker),
-           PullReply{request.request_id, request.table, dim, absent, std::move(reply.buffer), type});
+  out.Send(WorkerNode(worker), PullReply{request.request_id, request.table, dim, absent,
+                                         std::move(reply.buffer), type, clocks_.lowest()});
 }
 
 void Shard::ReleasePulls(Outbox& out) {

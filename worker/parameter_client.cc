@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstring>
 #include <utility>
 
 #include "common/check.h"
@@ -104,6 +105,15 @@ void ParameterClient::SetView(const Welcome& welcome) {
   tables_ = welcome.tables;
   slot_map_ = welcome.slot_map;
   shards_.resize(slot_map_.shard_count);
+  consistency_ = welcome.consistency;
+  staleness_ = welcome.staleness;
+  COHORT_CHECK(options_.cache_rows == 0 || consistency_ != Consistency::kBsp);
+  caches_.clear();
+  for (const TableSpec& table : tables_) {
+    caches_.emplace_back();
+    if (options_.cache_rows > 0 && table.kind == TableKind::kSparse)
+      caches_.back().emplace(options_.cache_rows, table.dim);
+  }
 }
 
 void ParameterClient::BeginPhase(std::uint32_t phase) {
@@ -112,6 +122,9 @@ void ParameterClient::BeginPhase(std::uint32_t phase) {
   pushes_.clear();
   closes_.clear();
   kept_.clear();
+  for (std::optional<HotRows>& cache : caches_) {
+    if (cache) cache->Clear();
+  }
   for (Shard& shard : shards_) shard.closed = -1;
 }
 
@@ -204,25 +217,72 @@ ParameterClient::Ticket ParameterClient::Pull(TableId table, Clock clock, Absent
   const auto slot = static_cast<std::uint32_t>(ticket & kSlotMask);
   std::vector<GroupRun> runs = RunsOf(spec, keys.As<Key>());
   Cut(runs, spec.dim, &pieces_);
+  HotRows* const cache = CacheOf(table, absent);
   for (Piece& piece : pieces_) {
+    Buffer asked = keys.Slice(piece.first_row * sizeof(Key), piece.rows * sizeof(Key));
+    Buffer places;
+    float* const target = values + piece.first_row * spec.dim;
+    const std::size_t cached = cache == nullptr ? 0 : FromCache(*cache, spec, clock, asked.As<Key>(), target);
+    counters_.cached_rows += cached;
+    if (cached == piece.rows) continue;
+    if (cached > 0) {
+      asked = Buffer::Copy<Key>(missing_.keys);
+      places = Buffer::Copy<std::uint32_t>(missing_.places);
+    }
     Request& request = NewRequest(Kind::kPull, piece.shard, now);
-    piece.id = request.id;
+    if (cached == 0) piece.id = request.id;
     request.ticket_slot = slot;
     request.table = table;
     request.clock = clock;
     request.absent = absent;
-    request.keep = keep;
+    request.keep = keep && cached == 0;
     request.type = type;
     request.dim = spec.dim;
-    request.keys = keys.Slice(piece.first_row * sizeof(Key), piece.rows * sizeof(Key));
-    request.target = values + piece.first_row * spec.dim;
-    request.bytes = piece.rows * (sizeof(Key) + spec.dim * SizeOf(type)) + kMessageBytes;
+    request.keys = std::move(asked);
+    request.rows = std::move(places);
+    request.target = target;
+    request.bytes = (piece.rows - cached) * (sizeof(Key) + spec.dim * SizeOf(type)) + kMessageBytes;
     ++tickets_[slot].remaining;
     Enqueue(request, now, out);
   }
   if (keep) kept_.push_back({ticket, table, clock, std::move(keys), Buffer::Own(std::move(runs)), pieces_});
   FreeIfDone(ticket);
   return ticket;
+}
+
+HotRows* ParameterClient::CacheOf(TableId table, AbsentRow absent) {
+  if (absent != AbsentRow::kInitial) return nullptr;
+  std::optional<HotRows>& cache = caches_[static_cast<std::size_t>(&Table(table) - tables_.data())];
+  return cache ? &*cache : nullptr;
+}
+
+std::size_t ParameterClient::FromCache(HotRows& cache, const TableSpec& table, Clock clock,
+                                       std::span<const Key> keys, float* target) {
+  Clock oldest = consistency_ == Consistency::kSsp ? clock - 1 - staleness_
+                                                   : clock - static_cast<Clock>(options_.cache_max_age);
+  if (faults_.cache_beyond_the_bound) --oldest;
+  missing_.places.clear();
+  missing_.keys.clear();
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (const float* row = cache.Find(RingPosition(table, keys[i]), oldest)) {
+      std::memcpy(target + i * table.dim, row, table.dim * sizeof(float));
+    } else {
+      missing_.places.push_back(static_cast<std::uint32_t>(i));
+      missing_.keys.push_back(keys[i]);
+    }
+  }
+  return keys.size() - missing_.keys.size();
+}
+
+void ParameterClient::NameByKeys(Request& request) {
+  if (!request.rows.empty()) {
+    std::vector<Key> keys;
+    for (const std::uint32_t row : request.rows.As<std::uint32_t>())
+      keys.push_back(request.keys.As<Key>()[row]);
+    request.keys = Buffer::Own(std::move(keys));
+  }
+  request.pull = 0;
+  request.rows = Buffer();
 }
 
 Buffer ParameterClient::EncodeGradients(const TableSpec& table, Buffer values) {
@@ -335,6 +395,7 @@ ParameterClient::Ticket ParameterClient::PushRows(Ticket pull, std::uint16_t nod
       request.rows =
           all_places.Slice(range.first_row * sizeof(std::uint32_t), range.rows * sizeof(std::uint32_t));
     }
+    if (piece.id == 0) NameByKeys(request);
     request.runs = runs.Slice(range.first_run * sizeof(GroupRun), range.runs * sizeof(GroupRun));
     request.values = values.Slice(range.first_row * width, range.rows * width);
     request.counts = PartOfCounts(counts, range.first_row, range.rows);
@@ -505,7 +566,22 @@ void ParameterClient::OnReply(const PullReply& reply, Request& request) {
                                   std::to_string(expected) + ": the programs do not fit together");
     return;
   }
-  DecodeValues(request.type, reply.values.data(), count, request.target);
+  const std::span<const std::uint32_t> places = request.rows.As<std::uint32_t>();
+  const std::size_t row_bytes = request.dim * SizeOf(request.type);
+  if (places.empty()) DecodeValues(request.type, reply.values.data(), count, request.target);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    DecodeValues(request.type, reply.values.data() + i * row_bytes, request.dim,
+                 request.target + std::size_t{places[i]} * request.dim);
+  }
+  if (HotRows* cache = CacheOf(request.table, request.absent)) {
+    const TableSpec& table = Table(request.table);
+    const std::span<const Key> keys = request.keys.As<Key>();
+    const Clock as_of = consistency_ == Consistency::kSsp ? reply.applied_to : request.clock;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      const std::size_t place = places.empty() ? i : places[i];
+      cache->Offer(RingPosition(table, keys[i]), as_of, request.target + place * request.dim);
+    }
+  }
   counters_.bytes_pulled += expected;
   counters_.absent_rows += reply.absent_rows;
 }
@@ -521,14 +597,7 @@ void ParameterClient::OnError(const ErrorReply& error, Request& request, Outbox&
       return;
     }
     ++counters_.unknown_pulls;
-    if (!request.rows.empty()) {
-      std::vector<Key> keys;
-      for (const std::uint32_t row : request.rows.As<std::uint32_t>())
-        keys.push_back(request.keys.As<Key>()[row]);
-      request.keys = Buffer::Own(std::move(keys));
-    }
-    request.pull = 0;
-    request.rows = Buffer();
+    NameByKeys(request);
     Send(request, out);  // its retry is due as before
     return;
   }

@@ -14,6 +14,10 @@
 // Each shard has two lanes with a credit each: pulls, and pushes with closes; a pull that is parked at the
 // shard never delays a push.
 //
+// In ssp and asp a pull of training may be served, row by row, by what earlier pulls brought (hot_rows.h), if it shows
+// no less than the shard would have to show now: in ssp all pushes up to clock - 1 - staleness. Where the
+// cache had a row of a request, its rows are pushed by keys.
+//
 // Values are floats here; on the wire they are what their table says (TableSpec::pull_values, push_values).
 //
 // No wait is without end: failure() tells when a shard has been silent for `request_deadline`, when a request
@@ -26,6 +30,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -36,6 +41,7 @@
 #include "common/status.h"
 #include "common/table_spec.h"
 #include "common/types.h"
+#include "worker/hot_rows.h"
 
 namespace cohort {
 
@@ -54,6 +60,7 @@ struct ParameterClientCounters {
   std::uint64_t bytes_pulled = 0;   // values received
   std::uint64_t bytes_pushed = 0;   // keys or rows, and values, acknowledged
   std::uint64_t absent_rows = 0;    // pulled rows that no shard had
+  std::uint64_t cached_rows = 0;    // pulled rows that the cache had
   std::uint64_t parts_applied = 0;  // as the shards acknowledged them
   std::uint64_t parts_duplicated = 0;
   std::uint64_t clipped_values = 0;  // of pushes, beyond what a 16-bit value can say (float16.h)
@@ -62,6 +69,7 @@ struct ParameterClientCounters {
 // Bugs that the simulation plants to show that it would find them (tests/simulation). Never set elsewhere.
 struct ParameterClientFaults {
   bool close_before_acknowledgements = false;
+  bool cache_beyond_the_bound = false;  // rows serve one clock too long
 };
 
 class ParameterClient {
@@ -71,7 +79,12 @@ class ParameterClient {
     Duration request_deadline = std::chrono::seconds(60);  // of silence of a shard that owes a reply
     Duration wait_deadline = std::chrono::seconds(600);    // from first sent to answered, parked or not
     std::uint64_t credit_bytes = 16u << 20;  // outstanding per shard and lane; one request may exceed it
-    std::uint32_t request_rows = 4096;       // per pull or push message, about; of more than 16 floats: fewer, as many bytes
+    std::uint32_t request_rows =
+        4096;  // per pull or push message, about; of more than 16 floats: fewer, as many bytes
+    // Rows of each sparse table to keep for later pulls of training, 0: none. Not in bsp, where none may serve twice.
+    std::uint64_t cache_rows = 0;
+    // asp: clocks of this worker for which a row may serve; ssp: the staleness says.
+    std::uint32_t cache_max_age = 0;
     // Part of request ids, so that an answer to a predecessor's request is never taken for one to ours.
     std::uint32_t incarnation = 0;
   };
@@ -142,8 +155,10 @@ class ParameterClient {
     FloatType type = FloatType::kFloat32;  // of the values, as they travel
     Buffer keys, values, runs, counts;
     RequestId pull =
-        0;        // push by rows: the request that pulled them; `keys` are its keys, in case it is forgotten
-    Buffer rows;  // of that pull, as in PushRequest
+        0;  // push by rows: the request that pulled them; `keys` are its keys, in case it is forgotten
+    // Push by rows: of that pull, as in PushRequest. Pull: where its rows belong in `target`, when not one after the
+    // other (uint32[n], the cache had those between).
+    Buffer rows;
     float* target = nullptr;  // where a pull's values go
     TimePoint first_sent{};
     bool parked = false;
@@ -166,7 +181,7 @@ class ParameterClient {
   };
   // Whole slot groups that one request asks for or pushes.
   struct Piece {
-    RequestId id = 0;  // of the request
+    RequestId id = 0;  // of the request; 0: the cache had some of the pull's rows
     std::uint32_t shard = 0;
     std::size_t first_run = 0, runs = 0;
     std::size_t first_row = 0, rows = 0;
@@ -202,6 +217,13 @@ class ParameterClient {
   void SendReadyCloses(TimePoint now, Outbox& out);
   // Cuts slot groups into requests.
   void Cut(std::span<const GroupRun> runs, std::uint32_t dim, std::vector<Piece>* pieces) const;
+  // Null: pulls of this kind and table are not cached.
+  HotRows* CacheOf(TableId table, AbsentRow absent);
+  // Writes what the cache has of the piece to its places in `target`. Returns how many rows that is; if not 0, the
+  // places and keys of the others are left in missing_.
+  std::size_t FromCache(HotRows& cache, const TableSpec& table, Clock clock, std::span<const Key> keys,
+                        float* target);
+  static void NameByKeys(Request& request);
   // Gradients as the table's pushes carry them.
   Buffer EncodeGradients(const TableSpec& table, Buffer values);
   Request& NewPush(Ticket ticket, TableId table, Clock clock, std::uint16_t node, std::uint32_t shard,
@@ -226,6 +248,13 @@ class ParameterClient {
   std::vector<KeptPull> kept_;  // until their clocks are closed
   std::vector<Piece> pieces_;   // memory for Cut
   BufferPool halves_;           // values that travel as 16 bits
+  Consistency consistency_ = Consistency::kBsp;
+  Clock staleness_ = 0;
+  std::vector<std::optional<HotRows>> caches_;  // as tables_
+  struct {
+    std::vector<std::uint32_t> places;
+    std::vector<Key> keys;
+  } missing_;
   std::vector<Shard> shards_;
   std::deque<Retry> retries_;      // ascending: the interval is the same for all
   std::vector<PushCount> pushes_;  // clocks with unacknowledged pushes, ascending

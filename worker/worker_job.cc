@@ -97,6 +97,7 @@ class Job {
     const ParameterClientCounters& client = loop_.parameters().counters();
     counters.retries = client.retries + loop_.scheduler().retries();
     counters.absent_rows = absent_scored_ + (scoring_ ? client.absent_rows - absent_before_ : 0);
+    counters.cached_rows = client.cached_rows;
     counters.clipped_values = client.clipped_values + (trainer_ ? trainer_->clipped_values() : 0);
     counters.queue_depth = loop_.parameters().outstanding();
     if (measure_) measure_(&counters);

@@ -74,6 +74,7 @@ class Rounds {
 
   Status Run(const RoundOrder& order, WorkerReport* report) {
     const LoopCounters before = network_.counters();
+    const ParameterClientCounters client_before = client().counters();
     std::uint64_t issued = 0, done = 0;
     WaitForStart(order);
     while (done < order.batches) {
@@ -83,6 +84,8 @@ class Rounds {
     report->end_ns = loop_.Now().time_since_epoch() / std::chrono::nanoseconds(1);
     const LoopCounters& after = network_.counters();
     report->bytes = after.bytes_received - before.bytes_received + after.bytes_sent - before.bytes_sent;
+    report->pulled_bytes = client().counters().bytes_pulled - client_before.bytes_pulled;
+    report->cached_rows = client().counters().cached_rows - client_before.cached_rows;
     if (order.work == Work::kKeep) return {};
     // The next round finds nothing under way.
     return loop_.WaitUntil([&] { return loop_.parameters().ClosedEverywhere(next_clock_ - 1); });
@@ -191,6 +194,8 @@ Status RunBenchWorker(Channel& channel, const Options& options, std::uint32_t in
   ParameterClient::Options parameters;
   parameters.request_rows = options.request_rows;
   parameters.credit_bytes = options.credit_bytes;
+  parameters.cache_rows = options.cache_rows;
+  parameters.cache_max_age = CacheConfig().max_age;
   Worker worker(index, registration, scheduler, parameters);
   NodeLoop network(self, &worker, transport.get());
   network.ConnectToShards();

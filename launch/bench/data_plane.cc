@@ -73,6 +73,7 @@ Settings DataPlaneSettings(const Options& options) {
                    {"push_rows", options.push_rows == PushRowNames::kKeys ? "keys" : "positions"},
                    {"pull_values", FloatTypeName(options.pull_values)},
                    {"push_values", FloatTypeName(options.push_values)},
+                   {"cache_rows", options.cache_rows},
                    {"window", options.window},
                    {"request_rows", options.request_rows},
                    {"seconds", options.seconds}});
@@ -113,6 +114,11 @@ Result<Report> RunDataPlane(const Options& options, Operation operation, const P
                    {{"share_of_ceiling", measured.RowsPerSecond() / ceiling.RowsPerSecond()},
                     {"cpu_share_of_ceiling", PerMillion(ceiling.CpuSeconds(), ceiling) /
                                                  PerMillion(measured.CpuSeconds(), measured)}});
+    if (operation != Operation::kPush) {
+      const auto rows = static_cast<double>(measured.rows);
+      figures.emplace_back("pulled_bytes_per_row", static_cast<double>(measured.pulled_bytes) / rows);
+      figures.emplace_back("cached_share", static_cast<double>(measured.cached_rows) / rows);
+    }
     figures.insert(figures.end(), limits.begin() + 1, limits.end());
     report.Add(std::move(figures));
   }

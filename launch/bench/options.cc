@@ -31,6 +31,13 @@ Status CheckCluster(const Options& options) {
                 std::to_string(options.shards) + " makes " + std::to_string(options.ShardCount()) +
                 " shards, expected at most " + std::to_string(kMaxShards) + ": lower one of them"};
   }
+  if (options.cache_rows > 0 && (options.consistency == Consistency::kBsp ||
+                                 (options.consistency == Consistency::kSsp && options.staleness == 0))) {
+    return {ErrorCode::kInvalidInput,
+            "--cache-rows " + std::to_string(options.cache_rows) +
+                " asks for rows that serve several clocks, which neither --consistency bsp nor ssp with "
+                "--staleness 0 allows: use 0, or another consistency"};
+  }
   if (options.zipf == 0 && options.batch > options.rows) {
     return {ErrorCode::kInvalidInput,
             "--batch " + std::to_string(options.batch) + " asks for more distinct keys than --rows " +

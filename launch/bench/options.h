@@ -37,6 +37,7 @@ struct Options {
   PushRowNames push_rows = WireConfig().push_rows;
   FloatType pull_values = WireConfig().pull_values;
   FloatType push_values = WireConfig().push_values;
+  std::uint64_t cache_rows = CacheConfig().rows;  // pulls
   std::uint32_t window = 4;  // batches outstanding per worker
   OptimizerKind optimizer = OptimizerKind::kSgd;
   std::uint64_t keys_drawn = 4'000'000;  // beforehand, at most; then batches repeat

@@ -23,7 +23,7 @@ double CpuSeconds(const std::vector<ChildProcesses::Child*>& children) {
 
 struct ReportHead {
   std::int64_t end_ns = 0;
-  std::uint64_t rows = 0, bytes = 0, latencies = 0;
+  std::uint64_t rows = 0, bytes = 0, pulled_bytes = 0, cached_rows = 0, latencies = 0;
 };
 
 Status ReceiveReport(Channel& channel, WorkerReport* report) {
@@ -32,6 +32,8 @@ Status ReceiveReport(Channel& channel, WorkerReport* report) {
   report->end_ns = head.end_ns;
   report->rows = head.rows;
   report->bytes = head.bytes;
+  report->pulled_bytes = head.pulled_bytes;
+  report->cached_rows = head.cached_rows;
   report->latency_us.resize(head.latencies);
   return channel.Receive(report->latency_us.data(), head.latencies * sizeof(float), kLongestRound);
 }
@@ -51,7 +53,8 @@ Work WorkOf(Operation operation) {
 }
 
 Status SendReport(Channel& channel, const WorkerReport& report) {
-  const ReportHead head{report.end_ns, report.rows, report.bytes, report.latency_us.size()};
+  const ReportHead head{report.end_ns,       report.rows,        report.bytes,
+                        report.pulled_bytes, report.cached_rows, report.latency_us.size()};
   COHORT_RETURN_IF_ERROR(channel.Send(&head, sizeof(head)));
   return channel.Send(report.latency_us.data(), report.latency_us.size() * sizeof(float));
 }
@@ -71,6 +74,8 @@ void Round::Append(const Round& other) {
   seconds += other.seconds;
   rows += other.rows;
   bytes += other.bytes;
+  pulled_bytes += other.pulled_bytes;
+  cached_rows += other.cached_rows;
   server_cpu_seconds += other.server_cpu_seconds;
   worker_cpu_seconds += other.worker_cpu_seconds;
   const auto middle = latency_us.insert(latency_us.end(), other.latency_us.begin(), other.latency_us.end());
@@ -106,6 +111,8 @@ Result<Round> EndRound(ChildProcesses& all, const RunningRound& running) {
     end = std::max(end, report.end_ns);
     round.rows += report.rows;
     round.bytes += report.bytes;
+    round.pulled_bytes += report.pulled_bytes;
+    round.cached_rows += report.cached_rows;
     round.latency_us.insert(round.latency_us.end(), report.latency_us.begin(), report.latency_us.end());
   }
   round.server_cpu_seconds = CpuSeconds(running.processes.servers) - running.server_cpu_seconds;

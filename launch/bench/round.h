@@ -35,8 +35,10 @@ struct RoundOrder {
 struct WorkerReport {
   std::int64_t end_ns = 0;
   std::uint64_t rows = 0;
-  std::uint64_t bytes = 0;        // frames sent and received
-  std::vector<float> latency_us;  // of each batch, from asked to answered
+  std::uint64_t bytes = 0;         // frames sent and received
+  std::uint64_t pulled_bytes = 0;  // values received
+  std::uint64_t cached_rows = 0;   // that needed not be asked for
+  std::vector<float> latency_us;   // of each batch, from asked to answered
 };
 Status SendReport(Channel& channel, const WorkerReport& report);
 // The worker's side: the next order, once it is there (Channel::Readable).
@@ -48,7 +50,7 @@ void WaitForStart(const RoundOrder& order);
 struct Round {
   double seconds = 0;  // from the common start to the last worker's end
   std::uint64_t rows = 0;
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0, pulled_bytes = 0, cached_rows = 0;
   std::vector<float> latency_us;  // of all batches, ascending
   double server_cpu_seconds = 0, worker_cpu_seconds = 0;
 

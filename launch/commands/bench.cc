@@ -119,6 +119,15 @@ void AddCluster(CLI::App& command, Options& options) {
       ->capture_default_str();
 }
 
+void AddCache(CLI::App& command, Options& options) {
+  command
+      .add_option("--cache-rows", options.cache_rows,
+                  "cache.rows of a run: rows that a worker keeps for later pulls, ssp and asp only; the "
+                  "ceiling has none")
+      ->check(CLI::Range(0.0, 4e9))
+      ->capture_default_str();
+}
+
 Status RunBenchmark(const Benchmark& benchmark, const Options& options, Console& console) {
   CatchStopSignals();
   COHORT_ASSIGN_OR_RETURN(const Report report,
@@ -153,17 +162,21 @@ void AddBench(CLI::App& app, Commands& commands) {
     AddOptimizer(command, options);
     AddCluster(command, options);
   };
+  const auto pulls = [data_plane](CLI::App& command, Options& options) {
+    data_plane(command, options);
+    AddCache(command, options);
+  };
   const auto operation = [](Operation which) {
     return [which](const Options& options, const Progress& progress) {
       return bench::RunDataPlane(options, which, progress);
     };
   };
   add("pull", "workers pull batches from servers, beside the bare transport", operation(Operation::kPull),
-      data_plane);
+      pulls);
   add("push", "workers push gradients to servers, beside the bare transport", operation(Operation::kPush),
       data_plane);
   add("pull-push", "each batch is pulled, then pushed; a row counts once", operation(Operation::kPullPush),
-      data_plane);
+      pulls);
   add("transport", "ZeroMQ alone with the frames of pulls and pushes: the ceiling", bench::RunTransport,
       data_plane);
   add("table", "lookups and additions in one shard's table, beside the random gather of as many rows",

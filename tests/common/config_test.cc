@@ -59,6 +59,22 @@ TEST(Config, DefaultsAndValues) {
   EXPECT_EQ(config->wire.pull_values, FloatType::kFloat32);
 }
 
+TEST(Config, ACacheNeedsStaleness) {
+  const std::string data = "data = \"d.h5\"\n";
+  const std::vector<std::string> asp = {"cache.rows=100", "train.consistency=asp", "cache.max_age=2"};
+  const auto config = Parse(data, asp);
+  ASSERT_TRUE(config) << config.error().text();
+  EXPECT_EQ(config->cache.rows, 100u);
+  EXPECT_EQ(config->cache.max_age, 2u);
+  EXPECT_TRUE(Parse(data, {"cache.rows=100", "train.consistency=ssp"}));
+  const auto bsp = Parse(data, {"cache.rows=100"});
+  ASSERT_FALSE(bsp);
+  EXPECT_THAT(bsp.error().text(), AllOf(HasSubstr("cache.rows is 100"), HasSubstr("\"bsp\"")));
+  const auto none = Parse(data, {"cache.rows=100", "train.consistency=ssp", "train.staleness=0"});
+  ASSERT_FALSE(none);
+  EXPECT_THAT(none.error().text(), HasSubstr("train.staleness = 0"));
+}
+
 TEST(Config, OverridesComeOnTop) {
   const auto config =
       Parse("data = \"d.h5\"\n[train]\nepochs = 2\n",

@@ -191,8 +191,8 @@ TEST(Wire, WrongContentIsRefusedAndItsSenderIsKnown) {
       {"reserved byte of a pull", 0, SetBody<std::uint8_t>(31, 1), "range"},
       {"reply of an unknown type", 1, SetBody<std::uint8_t>(18, 3), "range"},
       {"reserved byte of a reply", 1, SetBody<std::uint8_t>(23, 1), "range"},
-      {"floats taken for halves", 1, SetBody<std::uint32_t>(8, 3), "whole rows"},
-      {"halves taken for floats", 25, SetBody<std::uint32_t>(8, 3), "whole rows"},
+      {"halves that do not fill a row", 25, SetBody<std::uint32_t>(8, 3), "whole rows"},
+      {"applied to before the first clock", 1, SetBody<std::int64_t>(24, -2), "clock"},
       {"push of an unknown type", 3, SetBody<std::uint8_t>(28, 3), "range"},
       {"reserved byte of a push", 3, SetBody<std::uint8_t>(31, 1), "range"},
       {"pushed floats taken for halves", 3, SetBody<std::uint8_t>(28, 1), "match the keys"},
@@ -343,7 +343,8 @@ TEST(Wire, TheDocumentShowsTheBytesThatAreSent) {
   EXPECT_EQ(pull[1], blocks[1]);
   const auto reply =
       BytesOf(Encode({ShardNode(0), 0x1234, 0, 0, 1, 1}, WorkerNode(1),
-                     PullReply{id, 1, 2, 1, Buffer::Own(std::vector<float>{1.0f, -2.0f, 0.5f, 0.0f})}));
+                     PullReply{id, 1, 2, 1, Buffer::Own(std::vector<float>{1.0f, -2.0f, 0.5f, 0.0f}),
+                               FloatType::kFloat32, 2}));
   EXPECT_EQ(reply[0], blocks[2]);
   EXPECT_EQ(reply[1], blocks[3]);
 }

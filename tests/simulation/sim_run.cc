@@ -37,6 +37,8 @@ struct Shape {
   std::uint64_t kept_pull_bytes = 0;
   std::optional<std::uint64_t> tier_bytes;  // none: all rows in memory
   Duration slowest_read{};
+  std::uint64_t cache_rows = 0;
+  std::uint32_t cache_max_age = 0;
   Duration max_compute{};
   NetworkFaults faults;
   Duration max_start{};  // processes start within
@@ -61,6 +63,7 @@ struct Shape {
            FloatTypeName(plan.workload.Table(kEmbeddingTable).dtype) + " rows, " +
            FloatTypeName(plan.workload.Table(kEmbeddingTable).pull_values) + " pulls, " +
            FloatTypeName(plan.workload.Table(kEmbeddingTable).push_values) + " pushes" + DescribePolicy() +
+           (cache_rows > 0 ? ", cache of " + std::to_string(cache_rows) + " rows" : "") +
            (plan.positions ? ", positions in " + std::to_string(kept_pull_bytes) + " bytes" : "") +
            (tier_bytes ? ", tier above " + std::to_string(*tier_bytes) + " bytes" : "");
   }
@@ -85,8 +88,8 @@ void DrawPolicies(std::uint64_t seed, Shape* shape) {
 // Whether pushes name rows by their places in pulls, and how much room the shards have for these.
 void DrawPositions(std::uint64_t seed, Scenario scenario, Shape* shape) {
   RandomStream random(seed, 0x77697265);
-  shape->plan.positions =
-      scenario == Scenario::kPositions || (scenario != Scenario::kPlain && random.Below(2) == 0);
+  shape->plan.positions = scenario == Scenario::kPositions || scenario == Scenario::kAll ||
+                          (scenario != Scenario::kPlain && random.Below(2) == 0);
   shape->kept_pull_bytes = Pick(random, {0ull, 1000ull, 5000ull, 1ull << 20});
 }
 
@@ -115,6 +118,14 @@ void DrawTier(std::uint64_t seed, Shape* shape) {
     if (shape->plan.consistency == Consistency::kBsp) shape->plan.workload.whole = false;
     shape->plan.workload.tables[kEmbeddingTable].dtype = FloatType::kBfloat16;
   }
+}
+
+// A cache of few or of all rows, at the workers of ssp and asp.
+void DrawCache(std::uint64_t seed, Shape* shape) {
+  if (shape->plan.consistency == Consistency::kBsp) return;
+  RandomStream random(seed, 0x6361636865);
+  shape->cache_rows = Pick(random, {1ull, 24ull, 1000ull});
+  shape->cache_max_age = static_cast<std::uint32_t>(random.Below(4));
 }
 
 Shape DrawShape(std::uint64_t seed, Scenario scenario) {
@@ -169,7 +180,8 @@ Shape DrawShape(std::uint64_t seed, Scenario scenario) {
   if (scenario == Scenario::kPolicies) DrawPolicies(seed, &shape);
   if (scenario == Scenario::kTier) DrawTier(seed, &shape);
   DrawPositions(seed, scenario, &shape);
-  if (scenario == Scenario::kHalfValues) DrawHalfValues(seed, &shape);
+  if (scenario == Scenario::kHalfValues || scenario == Scenario::kAll) DrawHalfValues(seed, &shape);
+  if (scenario == Scenario::kCache || scenario == Scenario::kAll) DrawCache(seed, &shape);
   if (scenario == Scenario::kNarrow) {
     if (bsp) workload.whole = false;  // every bit tells
     workload.tables[kEmbeddingTable].dtype = seed % 2 == 0 ? FloatType::kBfloat16 : FloatType::kFloat16;
@@ -579,9 +591,12 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
   parameters.wait_deadline = seconds(60);
   parameters.credit_bytes = shape.credit_bytes;
   parameters.request_rows = shape.request_rows;
+  parameters.cache_rows = shape.cache_rows;
+  parameters.cache_max_age = shape.cache_max_age;
   parameters.incarnation = incarnation;
   ParameterClientFaults client_faults;
   client_faults.close_before_acknowledgements = bug == PlantedBug::kCloseBeforeAcknowledgements;
+  client_faults.cache_beyond_the_bound = bug == PlantedBug::kCacheBeyondTheBound;
   std::vector<std::unique_ptr<SimWorker>> workers;
   for (std::uint32_t index = 0; index < plan.workers; ++index) {
     // Some are slower than others.
@@ -687,6 +702,7 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
     const ParameterClientCounters& c = worker->parameters().counters();
     counts["worker: request sent again"] += c.retries;
     counts["worker: parked notice"] += c.parked;
+    counts["worker: row served by the cache"] += c.cached_rows;
     counts["worker: push by rows sent again with keys"] += c.unknown_pulls;
     counts["worker: refused for now, asked again"] += c.refused;
     counts["worker: late or repeated reply ignored"] += c.stale_replies;

@@ -26,7 +26,8 @@ enum class PlantedBug : std::uint8_t {
   kNone,
   kNoDuplicateCheck,
   kCloseBeforeAcknowledgements,
-  kSumInArrivalOrder
+  kSumInArrivalOrder,
+  kCacheBeyondTheBound
 };
 
 struct SimOutcome {
@@ -44,6 +45,8 @@ enum class Scenario : std::uint8_t {
   kPositions,   // pushes name the rows of their pull by their places in it
   kHalfValues,  // embeddings and their gradients travel as bfloat16 or float16
   kTier,        // few rows in memory, the others on a slow disk
+  kCache,       // ssp, asp: workers keep rows for later pulls
+  kAll,         // half values, positions and a cache at once
 };
 
 SimOutcome Simulate(std::uint64_t seed, Scenario scenario = Scenario::kPlain,

@@ -163,10 +163,31 @@ TEST(Simulation, RowsOnASlowDiskChangeNothingUnderEveryFault) {
   ExpectInvariants(Scenario::kTier, FromEnvironment("COHORT_SIM_SEEDS", 500) / 3, 150, kMet);
 }
 
+// Markers tell of each row, whoever served it, whether it shows all pushes up to the pull's clock - 1 - staleness.
+TEST(Simulation, CachedRowsStayWithinTheBoundUnderEveryFault) {
+  constexpr const char* kMet[] = {"fault: lost",           "fault: repeated",
+                                  "shard: push_duplicate", "shard: pull_parked",
+                                  "shard: push_by_rows",   "worker: row served by the cache"};
+  ExpectInvariants(Scenario::kCache, FromEnvironment("COHORT_SIM_SEEDS", 500) / 3, 150, kMet);
+}
+
+TEST(Simulation, AllOptionsOfTheWireAtOnceUnderEveryFault) {
+  constexpr const char* kMet[] = {"fault: lost",
+                                  "fault: repeated",
+                                  "shard: push_duplicate",
+                                  "shard: pull_parked",
+                                  "shard: push_by_rows",
+                                  "path: PullReply in bfloat16",
+                                  "path: PushRequest in float16",
+                                  "worker: push by rows sent again with keys",
+                                  "worker: row served by the cache"};
+  ExpectInvariants(Scenario::kAll, FromEnvironment("COHORT_SIM_SEEDS", 500) / 3, 150, kMet);
+}
+
 // A bug of ours must not get past the invariants.
-void ExpectFound(PlantedBug bug, const char* name) {
+void ExpectFound(PlantedBug bug, const char* name, Scenario scenario = Scenario::kPlain) {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
-    const SimOutcome outcome = Simulate(seed, Scenario::kPlain, bug);
+    const SimOutcome outcome = Simulate(seed, scenario, bug);
     if (outcome.violation.empty()) continue;
     std::printf("%s: found with seed %llu: %s\n", name, static_cast<unsigned long long>(seed),
                 outcome.violation.c_str());
@@ -183,6 +204,10 @@ TEST(Simulation, FindsACloseBeforeTheAcknowledgements) {
 }
 TEST(Simulation, FindsASumInArrivalOrder) {
   ExpectFound(PlantedBug::kSumInArrivalOrder, "a sum in arrival order");
+}
+
+TEST(Simulation, FindsACacheBeyondTheBound) {
+  ExpectFound(PlantedBug::kCacheBeyondTheBound, "a cache that serves one clock too long", Scenario::kCache);
 }
 
 TEST(Simulation, OneSeedIsOneRun) {

@@ -57,7 +57,7 @@ inline std::vector<Message> SampleMessages() {
                   .kernels = "avx2"};
   return {
       PullRequest{1, 2, 3, 1, AbsentRow::kZero, keys({0, ~0ULL, 7}), true, FloatType::kBfloat16},
-      PullReply{2, 1, 2, 1, floats({1.0f, 2.0f, 3.0f, -4.0f})},
+      PullReply{2, 1, 2, 1, floats({1.0f, 2.0f, 3.0f, -4.0f}), FloatType::kFloat32, 6},
       PullParked{3, 1, -1},
       PushRequest{4, 2, 3, 1, 5, 2, Buffer::Own(std::vector<GroupRun>{{3, 1}, {255, 1}}), keys({8, 9}),
                   floats({1, 2, 3, 4}), Buffer::Own(std::vector<std::uint32_t>{1, 7})},

@@ -341,6 +341,96 @@ TEST_F(ParameterClientTest, ValuesTravelAsTheTableSays) {
   EXPECT_EQ(client_->failure().code(), ErrorCode::kCorrupt);
 }
 
+TEST_F(ParameterClientTest, CachedRowsServeWithinTheBound) {
+  for (const Consistency consistency : {Consistency::kSsp, Consistency::kAsp}) {
+    view_ = View(2);
+    view_.consistency = consistency;
+    view_.staleness = 2;
+    ParameterClient::Options options;
+    options.request_rows = 10;
+    options.cache_rows = 1000;
+    options.cache_max_age = 3;
+    client_.emplace(WorkerNode(0), options);
+    client_->SetView(view_);
+    client_->BeginPhase(1);
+    const auto keys = Keys(60);
+    std::vector<float> values;
+    // Pulls some keys; the replies say `applied_to`. Returns how many rows were asked for.
+    const auto pull = [&](std::size_t first, std::size_t n, Clock clock, Clock applied_to,
+                          AbsentRow absent = AbsentRow::kInitial) {
+      const std::vector<Key> some(keys.begin() + static_cast<std::ptrdiff_t>(first),
+                                  keys.begin() + static_cast<std::ptrdiff_t>(first + n));
+      values.assign(n * kDim, -1.0f);
+      const auto ticket =
+          client_->Pull(kSparse, clock, absent, Buffer::Copy<Key>(some), values.data(), now_, out_);
+      std::size_t asked = 0;
+      for (const Outgoing& o : out_.Take()) {
+        PullReply reply = Answer(std::get<PullRequest>(o.message));
+        reply.applied_to = applied_to;
+        asked += reply.values.size() / kDim / sizeof(float);
+        Deliver(o.to.index, reply);
+      }
+      EXPECT_TRUE(client_->Done(ticket));
+      for (std::size_t i = 0; i < n; ++i) EXPECT_EQ(values[i * kDim + 1], ValueOf(some[i], 1));
+      return asked;
+    };
+    EXPECT_EQ(pull(0, 40, 0, -1), 40u);
+    EXPECT_EQ(pull(20, 40, 1, -1), 20u);  // 20 rows are there, in the midst of others
+    EXPECT_EQ(pull(20, 20, 2, 1), 0u);
+    EXPECT_EQ(client_->counters().cached_rows, 40u);
+    if (consistency == Consistency::kSsp) {
+      EXPECT_EQ(pull(0, 60, 3, 2), 60u);  // as of -1, but clock 3 must show clock 0
+      EXPECT_EQ(pull(0, 60, 5, 2), 0u);   // as of 2: good up to clock 5
+      EXPECT_EQ(pull(0, 60, 6, 5), 60u);
+    } else {
+      EXPECT_EQ(pull(0, 60, 4, -1), 40u);  // those pulled at 0 are too old, those at 1 just good enough
+      EXPECT_EQ(pull(0, 60, 7, -1), 20u);
+    }
+    // Scoring sees the model as it is, and a new phase begins with nothing.
+    EXPECT_EQ(pull(0, 60, 7, 6, AbsentRow::kZero), 60u);
+    client_->BeginPhase(2);
+    EXPECT_EQ(pull(0, 60, 8, 7), 60u);
+  }
+}
+
+TEST_F(ParameterClientTest, GroupsWithCachedRowsArePushedByKeys) {
+  view_ = View(1);
+  view_.consistency = Consistency::kAsp;
+  ParameterClient::Options options;
+  options.request_rows = 10;
+  options.cache_rows = 1000;
+  options.cache_max_age = 3;
+  client_.emplace(WorkerNode(0), options);
+  client_->SetView(view_);
+  client_->BeginPhase(1);
+  const auto keys = Keys(100);
+  std::vector<float> values(keys.size() * kDim);
+  client_->Pull(kSparse, 0, AbsentRow::kInitial, Buffer::Own(std::vector<Key>{keys[3]}), values.data(), now_,
+                out_);
+  AnswerAll();
+  const auto ticket = client_->Pull(kSparse, 1, AbsentRow::kInitial, Buffer::Copy<Key>(keys), values.data(),
+                                    now_, out_, /*keep=*/true);
+  AnswerAll();
+  std::vector<std::uint32_t> odd;
+  for (std::uint32_t row = 1; row < keys.size(); row += 2) odd.push_back(row);
+  client_->PushRows(ticket, 1, Buffer::Own(odd), Buffer::Own(std::vector<float>(odd.size() * kDim)), now_,
+                    out_);
+  std::vector<Key> by_keys;
+  std::size_t by_rows = 0;
+  for (const Outgoing& o : out_.Take()) {
+    const auto& push = std::get<PushRequest>(o.message);
+    for (const Key key : push.keys.As<Key>()) by_keys.push_back(key);
+    by_rows += push.rows.size() / sizeof(std::uint32_t);
+    EXPECT_EQ(push.pull == 0, !push.keys.empty());
+    Deliver(0, PushReply{push.request_id, 1, 0});
+  }
+  ASSERT_GE(by_keys.size(), 2u);
+  EXPECT_EQ(by_keys[0], keys[1]);
+  EXPECT_EQ(by_keys[1], keys[3]);
+  EXPECT_EQ(by_keys.size() + by_rows, odd.size());
+  EXPECT_GT(by_rows, by_keys.size());
+}
+
 TEST_F(ParameterClientTest, NothingToAskForIsDoneAtOnce) {
   Make(2);
   EXPECT_TRUE(client_->Done(client_->Pull(kSparse, 0, AbsentRow::kInitial, {}, nullptr, now_, out_)));

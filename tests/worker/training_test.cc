@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -48,8 +49,8 @@ class NoSnapshots : public SnapshotStore {
 // sockets.
 class InProcessCluster {
  public:
-  InProcessCluster(RunPlan plan, ScoreSink* sink)
-      : plan_(plan), coordinator_(std::move(plan), sink, nullptr) {
+  InProcessCluster(RunPlan plan, ScoreSink* sink, ParameterClient::Options parameters = {})
+      : plan_(plan), parameters_(parameters), coordinator_(std::move(plan), sink, nullptr) {
     coordinator_.Start(Now());
     for (std::uint32_t s = 0; s < plan_.shards; ++s) {
       ShardOptions options;
@@ -72,9 +73,10 @@ class InProcessCluster {
         registration.kernels = "avx2";
         SchedulerClient::Options options;
         options.run_id = plan_.run_id;
-        Worker worker(w, registration, options, ParameterClient::Options{});
+        Worker worker(w, registration, options, parameters_);
         WorkerPump pump(*this, worker, WorkerNode(w));
         status[w] = RunWorker(worker, pump, w, {});
+        cached_rows_ += worker.parameters().counters().cached_rows;
       });
     }
     const auto deadline = Now() + std::chrono::seconds(60);
@@ -87,6 +89,8 @@ class InProcessCluster {
     }
     return Status();
   }
+
+  std::uint64_t cached_rows() const { return cached_rows_; }
 
   // Every row of every shard: (table, key) -> weights and state.
   std::map<std::pair<TableId, Key>, std::vector<float>> Rows() const {
@@ -166,9 +170,11 @@ class InProcessCluster {
   }
 
   const RunPlan plan_;
+  const ParameterClient::Options parameters_;
   NoSnapshots store_;
   Coordinator coordinator_;
   std::vector<std::unique_ptr<Shard>> shards_;
+  std::atomic<std::uint64_t> cached_rows_{0};
   std::mutex mutex_;
   std::condition_variable changed_;
   std::map<NodeId, std::deque<std::pair<Stamp, Message>>> inbox_;
@@ -480,18 +486,24 @@ TEST(Training, SspAndAspVisitEveryRow) {
   TemporaryFolder folder;
   const DatasetInfo info = MakeDataset(folder / "d.h5", 5000);
   for (const Consistency consistency : {Consistency::kSsp, Consistency::kAsp}) {
-    RunConfig config = MakeConfig(folder / "d.h5");
-    config.train.consistency = consistency;
-    config.train.staleness = 2;
-    const ModelSpec spec = BuildModelSpec(config, info).value();
-    Predictions sink;
-    InProcessCluster cluster(MakePlan(config, spec, 2, 3), &sink);
-    const Status status = cluster.Run();
-    ASSERT_TRUE(status.ok()) << status.text();
-    const Rows trained = cluster.Rows();
-    EXPECT_EQ(trained.size(), TrainPlainly(config, spec).size());  // every key of the data got its row
-    for (const auto& [name, row] : trained) {
-      for (const float value : row) ASSERT_TRUE(std::isfinite(value));
+    for (const std::uint64_t cache_rows : {0u, 24u}) {
+      RunConfig config = MakeConfig(folder / "d.h5");
+      config.train.consistency = consistency;
+      config.train.staleness = 2;
+      const ModelSpec spec = BuildModelSpec(config, info).value();
+      Predictions sink;
+      ParameterClient::Options parameters;
+      parameters.cache_rows = cache_rows;
+      parameters.cache_max_age = 2;
+      InProcessCluster cluster(MakePlan(config, spec, 2, 3), &sink, parameters);
+      const Status status = cluster.Run();
+      ASSERT_TRUE(status.ok()) << status.text();
+      EXPECT_EQ(cluster.cached_rows() > 0, cache_rows > 0);
+      const Rows trained = cluster.Rows();
+      EXPECT_EQ(trained.size(), TrainPlainly(config, spec).size());  // every key of the data got its row
+      for (const auto& [name, row] : trained) {
+        for (const float value : row) ASSERT_TRUE(std::isfinite(value));
+      }
     }
   }
 }
