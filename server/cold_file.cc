@@ -123,7 +123,14 @@ Status ColdFile::Do(Job& job) const {
 void ColdFile::Post(std::vector<Job> jobs) {
   {
     std::lock_guard lock(mutex_);
-    for (Job& job : jobs) to_do_.push_back(std::move(job));
+    // Writes first: memory waits for them.
+    for (Job& job : jobs) {
+      if (job.kind == Job::Kind::kWrite) {
+        to_do_.push_front(std::move(job));
+      } else {
+        to_do_.push_back(std::move(job));
+      }
+    }
   }
   if (jobs.size() == 1) {
     to_do_changed_.notify_one();
