@@ -58,6 +58,7 @@ Result<ScratchFolder> RunModelJob(const ModelJob& options, Job job, Console& con
   COHORT_ASSIGN_OR_RETURN(const ModelManifest manifest, ReadModelManifest(cluster.request.model));
   COHORT_ASSIGN_OR_RETURN(cluster.config, ParseRunConfig(manifest.run_config, model + " (its run file)", "",
                                                          options.cluster.Overrides()));
+  cluster.config.embedding.log.clear();  // of the training: nothing is refused or evicted here
   cluster.config.data = std::filesystem::absolute(options.data).lexically_normal().string();
   cluster.scores = options.scores;
   cluster.hostfile = options.cluster.hostfile;

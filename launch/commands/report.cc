@@ -2,6 +2,7 @@
 #include "launch/report/report.h"
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -17,7 +18,14 @@ void AddReport(CLI::App& app, Commands& commands) {
   command->add_option("--truth", options->truth,
                       "truth/ of a generated shop: metrics are set beside the best reachable");
   command->add_option("--data", options->data, "the dataset that --truth belongs to");
-  commands[command] = [options](Console& console) -> Status {
+  auto overwrite = std::make_shared<bool>(false);
+  command->add_flag("--overwrite", *overwrite, "replace the file of --out if it is there");
+  commands[command] = [options, overwrite](Console& console) -> Status {
+    std::error_code error;
+    if (!options->out.empty() && !*overwrite && std::filesystem::exists(options->out, error)) {
+      return {ErrorCode::kInvalidInput,
+              options->out + " exists; choose another --out, or replace it with --overwrite"};
+    }
     COHORT_ASSIGN_OR_RETURN(const ReportSummary summary, WriteReport(*options));
     if (!summary.table.empty()) console.Print(summary.table);
     console.Print("wrote " + summary.path);

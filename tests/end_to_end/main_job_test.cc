@@ -163,6 +163,9 @@ TEST(MainJob, ReportIsOneSelfContainedPage) {
   EXPECT_NE(html.find("<svg"), std::string::npos);
   EXPECT_EQ(html.find("src=\"http"), std::string::npos);
   EXPECT_EQ(html.find("<script"), std::string::npos);
+  const Outcome again = RunProgram({Program(), "report", shop.folder() / "run", "--out", page});
+  EXPECT_EQ(again.exit_code, 2);
+  EXPECT_NE(again.err.find("--overwrite"), std::string::npos) << again.err;
 }
 
 TEST(MainJob, ARunFolderThatExistsIsRefused) {
