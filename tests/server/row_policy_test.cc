@@ -1,5 +1,5 @@
-#include "common/gradient_tree.h"
 #include "server/row_policy.h"
+#include "common/gradient_tree.h"
 
 #include <gtest/gtest.h>
 
@@ -47,8 +47,8 @@ void Apply(ShardTable& table, const Sightings& sightings, Clock clock) {
     counts.push_back(sightings.at(key));
   }
   if (!table.spec().policy.NeedsCounts()) counts.clear();
-  table.Apply({rows.keys.size(), rows.keys.data(), rows.positions.data(), nullptr}, rows.values.data(), counts,
-              clock);
+  table.Apply({rows.keys.size(), rows.keys.data(), rows.positions.data(), nullptr}, rows.values.data(),
+              counts, clock);
 }
 const float* Find(const ShardTable& table, Key key) {
   const std::uint64_t position = RingPosition(table.spec(), key);
