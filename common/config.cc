@@ -763,16 +763,24 @@ std::vector<std::string> WarningsOf(const RunConfig& config) {
     warnings.push_back(
         "strict = true makes the first row that [embedding] does not admit, or evicts, fail the run");
   }
-  const RowPolicySpec &policy = config.embedding.policy, usual;
-  const auto idle = [&](const char* option, bool changed, Admission needs, const char* value) {
-    if (!changed || policy.admit == needs) return;
-    warnings.push_back("embedding." + std::string(option) +
-                       " changes nothing: it needs embedding.admit = \"" + value + "\"");
+  const auto idle = [&](const char* option, bool changed, bool used, const char* needs) {
+    if (changed && !used)
+      warnings.push_back(std::string(option) + " changes nothing: it needs " + std::string(needs));
   };
-  idle("admit_count", policy.admit_count != usual.admit_count, Admission::kCount, "count");
-  idle("sketch_bytes", policy.sketch_bytes != usual.sketch_bytes, Admission::kCount, "count");
-  idle("admit_probability", policy.admit_probability != usual.admit_probability, Admission::kProbability,
-       "probability");
+  const RowPolicySpec &policy = config.embedding.policy, usual;
+  const bool by_count = policy.admit == Admission::kCount;
+  const char* const count = "embedding.admit = \"count\"";
+  idle("embedding.admit_count", policy.admit_count != usual.admit_count, by_count, count);
+  idle("embedding.sketch_bytes", policy.sketch_bytes != usual.sketch_bytes, by_count, count);
+  idle("embedding.admit_probability", policy.admit_probability != usual.admit_probability,
+       policy.admit == Admission::kProbability, "embedding.admit = \"probability\"");
+  const TierConfig no_tier;
+  const bool tiered = !config.tier.path.empty();
+  idle("tier.max_bytes", config.tier.max_bytes != no_tier.max_bytes, tiered, "tier.path");
+  idle("tier.max_disk_bytes", config.tier.max_disk_bytes != no_tier.max_disk_bytes, tiered, "tier.path");
+  const bool cached = config.cache.rows > 0 && config.train.consistency == Consistency::kAsp;
+  idle("cache.max_age", config.cache.max_age != CacheConfig().max_age, cached,
+       "cache.rows and train.consistency = \"asp\" (in ssp, train.staleness is the bound)");
   if (!config.embedding.log.empty() && !config.embedding.policy.Any())
     warnings.push_back("embedding.log stays empty: no option of [embedding] refuses or evicts rows");
   if (config.train.epochs == 0) warnings.push_back("train.epochs is 0: the model keeps its initial values");

@@ -287,11 +287,16 @@ struct Failure {
 struct Ack {
   RequestId request_id = 0;
 };
+// What the user should know; the run goes on.
+struct Warning {
+  RequestId request_id = 0;
+  std::string text;
+};
 
 using Message = std::variant<PullRequest, PullReply, PullParked, PushRequest, PushReply, CloseRequest,
                              CloseReply, ErrorReply, Register, RegisterPending, Welcome, Heartbeat,
                              HeartbeatReply, PhaseOrder, PhaseReply, PhaseDone, LeaseRequest, LeaseReply,
-                             ScoreBlock, SnapshotOrder, SnapshotDone, Failure, Ack>;
+                             ScoreBlock, SnapshotOrder, SnapshotDone, Failure, Ack, Warning>;
 
 }  // namespace cohort
 

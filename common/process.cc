@@ -6,12 +6,15 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <optional>
+#include <sstream>
 
 namespace cohort {
 namespace {
@@ -42,6 +45,48 @@ ProcessUsage ReadProcessUsage() {
     result.memory_bytes = resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
   }
   return result;
+}
+
+namespace {
+
+// Of "name value" lines; nothing when there is none. "name:" is a name, too.
+std::optional<std::uint64_t> ValueIn(const std::string& path, const std::string& name) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line);
+    std::string first;
+    std::uint64_t value = 0;
+    if (words >> first && first == name && words >> value) return value;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::uint64_t> NumberIn(const std::string& path) {
+  std::ifstream file(path);
+  std::uint64_t value = 0;
+  if (file >> value) return value;
+  return std::nullopt;
+}
+
+bool IsShort(std::uint64_t left, std::uint64_t of) { return left < of / 20; }
+
+}  // namespace
+
+bool MemoryIsShort() {
+  const auto total = ValueIn("/proc/meminfo", "MemTotal:"), left = ValueIn("/proc/meminfo", "MemAvailable:");
+  if (total && left && IsShort(*left, *total)) return true;
+  std::ifstream groups("/proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);) {
+    if (line.rfind("0::", 0) != 0) continue;  // version 2
+    const std::string folder = "/sys/fs/cgroup" + line.substr(3);
+    const auto most = NumberIn(folder + "/memory.max"), used = NumberIn(folder + "/memory.current");
+    if (!most || !used) continue;  // "max": no limit
+    // The page cache's part gives way.
+    const std::uint64_t cache = ValueIn(folder + "/memory.stat", "inactive_file").value_or(0);
+    const std::uint64_t needed = *used - std::min(*used, cache);
+    if (IsShort(*most - std::min(*most, needed), *most)) return true;
+  }
+  return false;
 }
 
 std::string HostName() {

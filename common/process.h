@@ -20,6 +20,9 @@ struct ProcessUsage {
 };
 ProcessUsage ReadProcessUsage();
 
+// Whether less than a twentieth of the memory that this process could have (its host's, its cgroup's) is left.
+bool MemoryIsShort();
+
 std::string HostName();
 
 // The process gets SIGKILL when its parent dies; at once if the parent is gone already. `parent` is the

@@ -57,7 +57,7 @@ class SchedulerClient {
   std::optional<SnapshotOrder> TakeSnapshotOrder();
 
   // Gives the message a request id and sends it, again every `retry` with the same id, until its reply: a
-  // LeaseReply for a LeaseRequest, an Ack for PhaseDone, ScoreBlock, SnapshotDone, Failure. REQUIRES: one of
+  // LeaseReply for a LeaseRequest, an Ack for PhaseDone, ScoreBlock, SnapshotDone, Failure, Warning. REQUIRES: one of
   // these five.
   RequestId SendReliably(Message message, TimePoint now, Outbox& out);
   bool Acknowledged(RequestId id) const { return id < next_id_ && !outstanding_.contains(id); }

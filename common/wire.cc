@@ -237,6 +237,10 @@ template <class Archive>
 void serialize(Archive& archive, Ack& m) {
   archive(m.request_id);
 }
+template <class Archive>
+void serialize(Archive& archive, Warning& m) {
+  archive(m.request_id, m.text);
+}
 
 }  // namespace cohort
 
@@ -593,6 +597,7 @@ bool NeedsCut(const M&) {
 }
 bool NeedsCut(const ErrorReply& m) { return m.text.size() > kMaxTextBytes; }
 bool NeedsCut(const Failure& m) { return m.text.size() > kMaxTextBytes; }
+bool NeedsCut(const Warning& m) { return m.text.size() > kMaxTextBytes; }
 bool NeedsCut(const RegisterPending& m) { return m.waiting_for.size() > kMaxTextBytes; }
 bool NeedsCut(const Heartbeat& m) { return m.waiting.size() > kMaxTextBytes; }
 bool NeedsCut(const PhaseOrder& m) { return m.reason.size() > kMaxTextBytes; }
@@ -602,6 +607,7 @@ template <typename M>
 void Cut(M&) {}
 void Cut(ErrorReply& m) { m.text.resize(kMaxTextBytes); }
 void Cut(Failure& m) { m.text.resize(kMaxTextBytes); }
+void Cut(Warning& m) { m.text.resize(kMaxTextBytes); }
 void Cut(RegisterPending& m) { m.waiting_for.resize(kMaxTextBytes); }
 void Cut(Heartbeat& m) { m.waiting.resize(kMaxTextBytes); }
 void Cut(PhaseOrder& m) { m.reason.resize(kMaxTextBytes); }
@@ -623,7 +629,7 @@ constexpr TypeInfo kTypes[] = {
     {"HeartbeatReply", 0, false},  {"PhaseOrder", 0, true},    {"PhaseReply", 0, false},
     {"PhaseDone", 0, true},        {"LeaseRequest", 0, true},  {"LeaseReply", 0, false},
     {"ScoreBlock", 3, true},       {"SnapshotOrder", 0, true}, {"SnapshotDone", 0, true},
-    {"Failure", 0, true},          {"Ack", 0, false}};
+    {"Failure", 0, true},          {"Ack", 0, false},          {"Warning", 0, true}};
 constexpr std::size_t kTypeCount = std::size(kTypes);
 static_assert(kTypeCount == std::variant_size_v<Message>);
 static_assert(std::is_same_v<std::variant_alternative_t<18, Message>, ScoreBlock> &&

@@ -122,4 +122,9 @@ void RunRecorder::OnPhaseEnd(const PhaseSummary& summary) {
 
 void RunRecorder::OnEvent(const std::string& text) { Log(text); }
 
+void RunRecorder::OnWarning(const std::string& text) {
+  Log("warning: " + text);
+  result_.warnings.push_back(text);
+}
+
 }  // namespace cohort

@@ -34,6 +34,7 @@ class RunRecorder : public ScoreSink, public RunObserver {
   void OnSample(const MetricsSample& sample) override;
   void OnPhaseEnd(const PhaseSummary& summary) override;
   void OnEvent(const std::string& text) override;
+  void OnWarning(const std::string& text) override;
 
   const Status& failure() const { return failure_; }
   RunResult& result() { return result_; }

@@ -92,7 +92,6 @@ class SchedulerJob {
   Result<RunPlan> Prepare(std::uint64_t run_id) {
     // Again, with the counts as they are: what fits together depends on them.
     COHORT_ASSIGN_OR_RETURN(config_, ParseRunConfig(ToToml(config_), arguments_.config, ""));
-    for (const std::string& warning : WarningsOf(config_)) Log("warning: " + warning);
     COHORT_ASSIGN_OR_RETURN(inputs_, ReadRunInputs(config_, request_));
     if (request_.job == Job::kTrain) {
       request_.snapshot = folder_ + "/" + kModelFolder;
@@ -102,6 +101,7 @@ class SchedulerJob {
     }
     COHORT_ASSIGN_OR_RETURN(RunPlan plan, MakePlan(inputs_, request_, run_id));
     recorder_.emplace(inputs_, request_.job, folder_);
+    for (const std::string& warning : WarningsOf(config_)) recorder_->OnWarning(warning);
     recorder_->result().model_hash = inputs_.model_hash;
     recorder_->result().model_rows = inputs_.model_rows;
     COHORT_RETURN_IF_ERROR(recorder_->Open());

@@ -84,6 +84,12 @@ void Coordinator::OnMessage(const Stamp& from, Message message, TimePoint now, O
             Describe(*member) + " failed: " + failure->text + " (in " + StepName() + ")"},
            now, out);
     }
+  } else if (auto* warning = std::get_if<Warning>(&message)) {
+    out.Send(member->node, Ack{warning->request_id});
+    // Once, however often it is sent; a member's request ids ascend.
+    if (warning->request_id <= member->newest_warning) return;
+    member->newest_warning = warning->request_id;
+    if (observer_ != nullptr) observer_->OnWarning(Describe(*member) + ": " + warning->text);
   } else if (auto* ack = std::get_if<Ack>(&message)) {
     // A shard has received its snapshot order; the deadline for SnapshotDone stays.
     const auto order = orders_.find(member->node);

@@ -30,6 +30,7 @@ struct Member {
   std::uint32_t phase = 0;     // that `counters` speak of
   Counters counters;           // of the newest heartbeat
   std::string waiting;         // of the newest heartbeat
+  RequestId newest_warning = 0;
   bool registered() const { return state != MemberState::kMissing; }
 };
 

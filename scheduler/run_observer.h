@@ -59,6 +59,8 @@ class RunObserver {
   virtual void OnSample(const MetricsSample& sample) = 0;
   virtual void OnPhaseEnd(const PhaseSummary& summary) = 0;
   virtual void OnEvent(const std::string& text) = 0;
+  // What the user should know when the run is over, too.
+  virtual void OnWarning(const std::string& text) = 0;
 };
 
 }  // namespace cohort

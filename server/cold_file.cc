@@ -24,6 +24,8 @@ constexpr std::size_t kFewSegments = 8;
 constexpr std::size_t kSegmentsLookedAt = 64;
 // A disk that seeks reads on over so many blocks as fast as it would find the next.
 constexpr std::size_t kBulkGap = 16;
+// A disk that had no room is asked again after so long.
+constexpr auto kTryAgain = std::chrono::seconds(1);
 
 std::shared_ptr<std::byte> NewMemory(std::size_t bytes) {
   auto* memory = static_cast<std::byte*>(std::aligned_alloc(ColdFile::kBlockBytes, bytes));
@@ -147,12 +149,18 @@ void ColdFile::Collect() {
     any_done_ = false;
   }
   for (Job& job : done) {
-    if (!job.status.ok() && failure_.ok()) failure_ = job.status;
+    if (job.kind != Job::Kind::kWrite && !job.status.ok() && failure_.ok()) failure_ = job.status;
     switch (job.kind) {
       case Job::Kind::kWrite:
         --writing_;
-        // What could not be written stays in memory, from where it is read.
-        if (job.status.ok()) segments_[job.segment].memory.reset();
+        segments_[job.segment].refused = !job.status.ok();
+        if (job.status.ok()) {
+          segments_[job.segment].memory.reset();
+        } else {  // it stays in memory, from where it is read
+          full_ = job.status;
+          refused_.push_back(job.segment);
+          next_try_ = std::chrono::steady_clock::now() + kTryAgain;
+        }
         MaybeReuse(job.segment);
         break;
       case Job::Kind::kRead:
@@ -176,17 +184,21 @@ void ColdFile::CollectWhenDone() {
 bool ColdFile::OpenSegment() {
   if (writing_ >= kMostWriting) Collect();
   if (!failure_.ok() || writing_ >= kMostWriting) return false;
+  if (!refused_.empty()) TryRefused();
   if (!reusable_.empty()) {
     filling_ = reusable_.back();
     reusable_.pop_back();
+  } else if (!refused_.empty()) {
+    return false;
   } else {
     if ((segments_.size() + 1) * kSegmentBytes > options_.most_bytes ||
         (segments_.size() + 1) * std::uint64_t{rows_per_segment_} > kMaxPlaces) {
-      failure_ = {ErrorCode::kIo,
-                  "tier.path " + options_.directory + ": rows cannot be written to disk: they take " +
-                      std::to_string(file_bytes()) +
-                      " bytes, the most that this shard may use; raise tier.max_disk_bytes, or "
-                      "tier.max_bytes so that more rows stay in memory"};
+      full_ = {ErrorCode::kIo,
+               "tier.path " + options_.directory + ": rows cannot be written to disk: they take " +
+                   std::to_string(file_bytes()) + " bytes there, and " +
+                   std::to_string(std::min<std::uint64_t>(options_.most_bytes, kMaxPlaces * record_bytes_)) +
+                   " are the most; raise tier.max_disk_bytes, use more servers, or raise tier.max_bytes so "
+                   "that more rows stay in memory"};
       return false;
     }
     filling_ = static_cast<std::uint32_t>(segments_.size());
@@ -194,7 +206,31 @@ bool ColdFile::OpenSegment() {
   }
   segments_[filling_].memory = NewMemory(kSegmentBytes);
   filled_ = 0;
+  if (refused_.empty()) full_ = Status();
   return true;
+}
+
+void ColdFile::PostWrite(std::uint32_t segment) {
+  ++writing_;
+  segments_[segment].refused = false;
+  Job job;
+  job.kind = Job::Kind::kWrite;
+  job.segment = segment;
+  job.end = kSegmentBytes;
+  job.memory = segments_[segment].memory;
+  std::vector<Job> jobs;
+  jobs.push_back(std::move(job));
+  Post(std::move(jobs));
+}
+
+// One at a time shows whether there is room again.
+void ColdFile::TryRefused() {
+  while (!refused_.empty() && !segments_[refused_.front()].refused) refused_.pop_front();
+  const auto now = std::chrono::steady_clock::now();
+  if (refused_.empty() || writing_ > 0 || now < next_try_) return;
+  next_try_ = now + kTryAgain;
+  PostWrite(refused_.front());
+  refused_.pop_front();
 }
 
 std::optional<std::uint32_t> ColdFile::Write(std::uint64_t position, const float* row) {
@@ -208,22 +244,14 @@ std::optional<std::uint32_t> ColdFile::Write(std::uint64_t position, const float
   ++live_;
   if (++filled_ == rows_per_segment_) {
     segment.full = true;
-    ++writing_;
-    Job job;
-    job.kind = Job::Kind::kWrite;
-    job.segment = filling_;
-    job.end = kSegmentBytes;
-    job.memory = segment.memory;
-    std::vector<Job> jobs;
-    jobs.push_back(std::move(job));
-    Post(std::move(jobs));
+    PostWrite(filling_);
   }
   return place;
 }
 
 bool ColdFile::WaitForRoom() {
   while (failure_.ok() && writing_ >= kMostWriting) CollectWhenDone();
-  return failure_.ok();
+  return failure_.ok() && full_.ok();
 }
 
 void ColdFile::Free(std::uint32_t place) {
@@ -236,7 +264,8 @@ void ColdFile::Free(std::uint32_t place) {
 
 void ColdFile::MaybeReuse(std::uint32_t at) {
   Segment& segment = segments_[at];
-  if (!segment.full || segment.live != 0 || segment.reading != 0 || segment.memory) return;
+  const bool on_disk_or_refused = segment.memory == nullptr || segment.refused;
+  if (!segment.full || segment.live != 0 || segment.reading != 0 || !on_disk_or_refused) return;
   segment = Segment();
   reusable_.push_back(at);
 }

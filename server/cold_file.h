@@ -17,6 +17,7 @@
 #define COHORT_SERVER_COLD_FILE_H_
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -57,6 +58,7 @@ class ColdFile : public ColdRows {
   std::optional<Arrived> Take(TimePoint now) override;
   TimePoint NextArrival() const override;
   Status Read(std::span<const std::uint32_t> places, float* rows) override;
+  const Status& full() const override { return full_; }
   const Status& failure() const override { return failure_; }
 
   std::uint64_t file_bytes() const { return segments_.size() * kSegmentBytes; }
@@ -69,6 +71,7 @@ class ColdFile : public ColdRows {
     std::uint32_t reading = 0;  // jobs that read it, or whose rows are being handed out
     bool full = false;
     bool emptying = false;  // is being read so that it serves again
+    bool refused = false;   // the disk has not taken it: it stays in memory and is tried again
   };
   // Bytes [begin, end) of a segment, read or written by an I/O thread.
   struct Job {
@@ -95,6 +98,8 @@ class ColdFile : public ColdRows {
   // Cuts reads of ascending places: those with up to `gap` blocks between them come in one.
   std::vector<Job> CutReads(std::span<const std::uint32_t> places, std::size_t gap, Job::Kind kind) const;
   void Post(std::vector<Job> jobs);
+  void PostWrite(std::uint32_t segment);
+  void TryRefused();
   void Collect();  // what the threads have done
   void CollectWhenDone();
 
@@ -112,7 +117,9 @@ class ColdFile : public ColdRows {
   std::deque<Job> arrived_;                 // reads that have come; the first is being handed out
   std::size_t handed_out_ = 0;              // of its rows
   std::vector<Job> bulk_;                   // bulk reads that have come
-  Status failure_;
+  std::deque<std::uint32_t> refused_;       // segments; those that serve nobody any more may stand here, too
+  std::chrono::steady_clock::time_point next_try_{};
+  Status full_, failure_;
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable to_do_changed_, done_changed_;

@@ -22,10 +22,10 @@ inline constexpr std::uint32_t kMaxPlaces = (1u << 29) - (1u << 14);
 class ColdRows {
  public:
   virtual ~ColdRows() = default;
-  // Takes a row over. Nothing: not now (too much is being written, or failure() says why never more); the row is still
-  // the caller's.
+  // Takes a row over. Nothing: not now (too much is being written, or full() or failure() says why); the row is still the
+  // caller's.
   virtual std::optional<std::uint32_t> Write(std::uint64_t position, const float* row) = 0;
-  // Waits until Write may take a row again. False: it never will; failure() says why.
+  // Waits while too much is being written. False: Write will take no row all the same; full() or failure() says why.
   virtual bool WaitForRoom() = 0;
   // The row is wanted here no more. Reads under way may still bring it.
   virtual void Free(std::uint32_t place) = 0;
@@ -44,8 +44,10 @@ class ColdRows {
   virtual TimePoint NextArrival() const = 0;
   // Reads rows at once, blocking: for snapshots. Row i goes to rows + i * words. Errors: the disk's.
   virtual Status Read(std::span<const std::uint32_t> places, float* rows) = 0;
-  // Not ok: rows cannot be read or written any more, for example because the disk is full. What has been taken over is
-  // still here.
+  // Not ok: the last Write found no room, and the disk gives none. Ok again when there is some. What has been taken over
+  // is here and can be read.
+  virtual const Status& full() const = 0;
+  // Not ok: rows cannot be read any more.
   virtual const Status& failure() const = 0;
 };
 

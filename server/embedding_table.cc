@@ -61,7 +61,7 @@ std::uint64_t EmbeddingTable::memory_bytes() const {
 
 void EmbeddingTable::Find(std::span<const std::uint64_t> positions, std::span<float*> rows) const {
   COHORT_CHECK(positions.size() == rows.size());
-  ForEach(positions, [&](std::size_t i, float* row) { rows[i] = row; });
+  ForEach(positions, {}, [&](std::size_t i, float* row) { rows[i] = row; });
 }
 
 float* EmbeddingTable::FindOrCreate(Key key, std::uint64_t position) {

@@ -62,14 +62,14 @@ class EmbeddingTable {
 
   // Calls visit(i, row) for every position, in order; `row` is null where there is none. Its first cache lines have been
   // fetched by then. The larger the batch, the better; ascending positions are the fastest. `visit` may make rows, and
-  // make and erase none else.
+  // make and erase none else. `known`: what was found for the same positions before, and still holds; then nothing is
+  // looked up. Empty: nothing is known.
   template <typename Visit>
-  void ForEach(std::span<const std::uint64_t> positions, Visit visit) const;
+  void ForEach(std::span<const std::uint64_t> positions, std::span<float* const> known, Visit visit) const;
   // rows[i] = the row at positions[i], or null.
   void Find(std::span<const std::uint64_t> positions, std::span<float*> rows) const;
   // As ForEach, to change the rows: one that is absent is made, with its initial values and state. positions[i] is
-  // keys[i]'s. `known`: what ForEach gave for the same positions before; then nothing is looked up again, but for rows
-  // that were absent. Empty: nothing is known.
+  // keys[i]'s. `known`: as for ForEach; but rows that were absent are looked up again.
   template <typename Change>
   void Update(std::span<const Key> keys, std::span<const std::uint64_t> positions,
               std::span<float* const> known, Change change);
@@ -114,15 +114,19 @@ class EmbeddingTable {
   // Bytes that a row in memory takes beyond its words and its place in the index.
   static constexpr std::size_t kTierBytesPerRow = 16;
   std::uint64_t rows_in_memory() const { return rows_in_memory_; }
-  // Not ok: rows can be read from or written to the disk no more. Ok without a tier.
+  // Not ok: rows can be read from the disk no more. Ok without a tier.
   const Status& tier_failure() const;
+  // Not ok: the disk has no room, so more than max_rows stay in memory until it has. Ok without a tier.
+  const Status& tier_full() const;
   // Operation `use` needs these rows; operations are numbered, ascending from 1. `cold` is replaced by the rows that are not
-  // in memory; keys without a row are skipped. Rows made from now on count as used by the highest number seen.
-  void Use(std::span<const std::uint64_t> positions, std::uint64_t use, std::vector<ColdEntry>* cold);
+  // in memory; keys without a row are skipped. Rows made from now on count as used by the highest number seen. `found`
+  // is replaced by the rows in memory, null for the other positions: good until rows are installed or trimmed.
+  void Use(std::span<const std::uint64_t> positions, std::uint64_t use, std::vector<ColdEntry>* cold,
+           std::vector<float*>* found);
   // A row that lay at a place has been read, for operation `use` (0: for none). If it lies there no more, nothing happens.
   void Install(const ColdEntry& entry, const float* row, std::uint64_t use);
   // Moves rows out that are too many, as far as their last use is below `before` and the disk takes them. When an eighth
-  // more than max_rows are in memory, waits for the disk.
+  // more than max_rows are in memory, waits for a disk that is busy.
   void Trim(std::uint64_t before);
 
  private:
@@ -181,7 +185,16 @@ class EmbeddingTable {
 };
 
 template <typename Visit>
-void EmbeddingTable::ForEach(std::span<const std::uint64_t> positions, Visit visit) const {
+void EmbeddingTable::ForEach(std::span<const std::uint64_t> positions, std::span<float* const> known,
+                             Visit visit) const {
+  if (!known.empty()) {
+    for (std::size_t i = 0; i < std::min(kAhead, known.size()); ++i) PrefetchRow(known[i]);
+    for (std::size_t i = 0; i < known.size(); ++i) {
+      if (i + kAhead < known.size()) PrefetchRow(known[i + kAhead]);
+      visit(i, known[i]);
+    }
+    return;
+  }
   std::uint32_t numbers[RowIndex::kMostAtOnce];
   float* rows[RowIndex::kMostAtOnce];
   for (std::size_t begin = 0; begin < positions.size(); begin += RowIndex::kMostAtOnce) {
@@ -202,15 +215,9 @@ void EmbeddingTable::ForEach(std::span<const std::uint64_t> positions, Visit vis
 template <typename Change>
 void EmbeddingTable::Update(std::span<const Key> keys, std::span<const std::uint64_t> positions,
                             std::span<float* const> known, Change change) {
-  const auto update = [&](std::size_t i, float* row) {
+  ForEach(positions, known, [&](std::size_t i, float* row) {
     change(i, row != nullptr ? row : FindOrCreate(keys[i], positions[i]));
-  };
-  if (known.empty()) return ForEach(positions, update);
-  for (std::size_t i = 0; i < std::min(kAhead, known.size()); ++i) PrefetchRow(known[i]);
-  for (std::size_t i = 0; i < known.size(); ++i) {
-    if (i + kAhead < known.size()) PrefetchRow(known[i + kAhead]);
-    update(i, known[i]);
-  }
+  });
 }
 
 inline void EmbeddingTable::PrefetchRow(const float* row) const {

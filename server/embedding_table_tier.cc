@@ -14,6 +14,8 @@ constexpr std::uint64_t kLooks = 1u << 16;
 // Rows in memory may be one in so many too many before the disk is waited for.
 constexpr std::uint64_t kSlackShare = 8;
 
+const Status kOk;
+
 }  // namespace
 
 void EmbeddingTable::UseTier(ColdRows* cold, std::uint64_t max_rows) {
@@ -23,13 +25,15 @@ void EmbeddingTable::UseTier(ColdRows* cold, std::uint64_t max_rows) {
 }
 
 const Status& EmbeddingTable::tier_failure() const {
-  static const Status kOk;
   return cold_ == nullptr ? kOk : cold_->failure();
 }
 
+const Status& EmbeddingTable::tier_full() const { return cold_ == nullptr ? kOk : cold_->full(); }
+
 void EmbeddingTable::Use(std::span<const std::uint64_t> positions, std::uint64_t use,
-                         std::vector<ColdEntry>* cold) {
+                         std::vector<ColdEntry>* cold, std::vector<float*>* found) {
   cold->clear();
+  found->assign(positions.size(), nullptr);
   last_use_ = std::max(last_use_, use);
   std::uint32_t numbers[RowIndex::kMostAtOnce];
   for (std::size_t begin = 0; begin < positions.size(); begin += RowIndex::kMostAtOnce) {
@@ -43,6 +47,7 @@ void EmbeddingTable::Use(std::span<const std::uint64_t> positions, std::uint64_t
         cold->push_back({piece[i], number - kCold});
       } else {
         __builtin_prefetch(&hot_[number], 1);
+        (*found)[begin + i] = Row(number);
         numbers[hot++] = number;
       }
     }

@@ -46,6 +46,8 @@ const char* ShardEventName(ShardEvent event) {
       return "clock_fetched";
     case ShardEvent::kFetchedAgain:
       return "fetched_again";
+    case ShardEvent::kDiskFull:
+      return "disk_full";
     case ShardEvent::kNotAdmitted:
       return "not_admitted";
     case ShardEvent::kEvictedIdle:

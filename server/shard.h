@@ -67,6 +67,7 @@ enum class ShardEvent : std::uint8_t {
   kPushFetched,    // pushes (ssp, asp)
   kClockFetched,   // clocks (bsp)
   kFetchedAgain,   // pulls and pushes repeated while they waited
+  kDiskFull,       // messages after which rows stayed in memory that had no place there
   kNotAdmitted,    // gradients dropped, one a row: their keys have no row (row_policy.h)
   kEvictedIdle,    // rows
   kEvictedMemory,  // rows
@@ -101,6 +102,8 @@ struct ShardOptions {
   // Makes the disk for a sparse table whose rows are so many words; empty: all rows stay in memory.
   std::function<Result<std::unique_ptr<ColdRows>>(std::uint32_t row_words)> cold_rows;
   std::uint64_t tier_bytes = 0;  // of rows in memory, with cold_rows; about
+  // Whether rows that a full disk does not take can stay in memory no longer. Empty: never.
+  std::function<bool()> memory_is_short;
 };
 
 class Shard : public Node {
@@ -114,7 +117,7 @@ class Shard : public Node {
   TimePoint NextTimer() const override;
   Stamp stamp() const override { return client_.stamp(); }
 
-  // Ends the run: what the process (a signal, a full disk) has to say. The scheduler is told.
+  // Ends the run: what the process (a signal, a log that cannot be written) has to say. The scheduler is told.
   void Fail(const Status& why, TimePoint now, Outbox& out);
   // Why the shard cannot go on; ok while it can.
   const Status& failure() const { return failure_.ok() ? client_.failure() : failure_; }
@@ -172,7 +175,9 @@ class Shard : public Node {
   void OnClose(std::uint32_t worker, const CloseRequest& request, Outbox& out);
   bool MayAnswer(Clock pull_clock) const { return !applying_ && clocks_.MayAnswer(pull_clock); }
   void ServePull(std::uint32_t worker, PullRequest request, Outbox& out);
-  void AnswerPull(std::uint32_t worker, const PullRequest& request, Outbox& out);
+  // `found`: the rows, as far as they are known (EmbeddingTable::ForEach).
+  void AnswerPull(std::uint32_t worker, const PullRequest& request, std::span<float* const> found,
+                  Outbox& out);
   void SendParked(std::uint32_t worker, RequestId id, Outbox& out);
   void ApplyClosedClocks();
   void ApplyHeld(HeldPushes::OneClock& held);
@@ -191,6 +196,7 @@ class Shard : public Node {
   void Await(std::uint64_t use, Waiting waiting, ShardEvent event);
   void FollowDisk(TimePoint now, Outbox& out);
   void TrimTables(TimePoint now, Outbox& out);
+  void KeepInMemory(const EmbeddingTable& rows, TimePoint now, Outbox& out);
   TimePoint NextArrival() const;
   void ReleasePulls(Outbox& out);
   void Refuse(NodeId to, RequestId id, ErrorReason reason, ShardEvent event, std::string text, Outbox& out);
@@ -227,6 +233,8 @@ class Shard : public Node {
   std::map<std::uint64_t, Waiting> waiting_;  // by the operation's number
   std::uint64_t next_use_ = 1;                // numbers operations
   bool applying_ = false;                     // closing_ waits for rows
+  bool warned_of_disk_ = false;
+  std::uint64_t next_memory_check_ = 0;  // bytes of a table whose disk is full
   TimePoint parked_since_{};                  // when parked_pulls_ was last empty
 
   std::array<std::uint64_t, static_cast<std::size_t>(ShardEvent::kCount)> events_{};

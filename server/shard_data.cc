@@ -125,10 +125,11 @@ void Shard::SendParked(std::uint32_t worker, RequestId id, Outbox& out) {
 // `positions_` holds the ring positions of the request's keys; so it does for AnswerPull.
 void Shard::ServePull(std::uint32_t worker, PullRequest request, Outbox& out) {
   if (tiered_ && WaitsForDisk(worker, request)) return;
-  AnswerPull(worker, request, out);
+  AnswerPull(worker, request, FindTable(request.table)->found(), out);
 }
 
-void Shard::AnswerPull(std::uint32_t worker, const PullRequest& request, Outbox& out) {
+void Shard::AnswerPull(std::uint32_t worker, const PullRequest& request, std::span<float* const> found,
+                       Outbox& out) {
   const EmbeddingTable* table = &FindTable(request.table)->rows();
   const std::span<const Key> keys = request.keys.As<Key>();
   const std::uint32_t dim = table->spec().dim;
@@ -156,7 +157,7 @@ void Shard::AnswerPull(std::uint32_t worker, const PullRequest& request, Outbox&
   const std::size_t most = as_it_is ? 1 : std::max<std::size_t>(kFloatsPulled / dim, 1);
   if (floats_.size() < most * dim) floats_.resize(most * dim);
   std::size_t collected = 0;
-  table->ForEach(kept ? kept->positions : positions_, [&](std::size_t i, float* row) {
+  table->ForEach(kept ? kept->positions : positions_, found, [&](std::size_t i, float* row) {
     if (rows != nullptr) rows[i] = row;
     if (row != nullptr && as_it_is) return CopyWeights(row, row_bytes, values + i * row_bytes);
     float* const floats = floats_.data() + collected++ * dim;

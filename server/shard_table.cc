@@ -27,7 +27,7 @@ void ShardTable::UseTier(std::unique_ptr<ColdRows> cold, std::uint64_t max_bytes
 }
 
 std::size_t ShardTable::Fetch(std::span<const std::uint64_t> positions, std::uint64_t use, TimePoint now) {
-  rows_.Use(positions, use, &cold_entries_);
+  rows_.Use(positions, use, &cold_entries_, &found_);
   if (cold_entries_.empty()) return 0;
   places_.clear();
   for (const EmbeddingTable::ColdEntry& entry : cold_entries_) {
@@ -96,7 +96,7 @@ void ShardTable::ApplyUnderPolicy(const PushedRows& pushed, const float* gradien
   const std::uint64_t clock_seed = ClockSeed(clock);
   const bool watched = spec().policy.NeedsStatistics();
   const auto occurrences = [&](std::size_t i) { return counts.empty() ? 1u : counts[i]; };
-  rows_.ForEach(pushed.position_span(), [&](std::size_t i, float* row) {
+  rows_.ForEach(pushed.position_span(), {}, [&](std::size_t i, float* row) {
     const std::uint64_t position = pushed.positions[i];
     if (row == nullptr) {
       if (!policy_->Admit(pushed.keys[i], position, occurrences(i), clock)) return;

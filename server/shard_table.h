@@ -38,8 +38,10 @@ class ShardTable {
   // `max_bytes`: of rows in memory, about.
   void UseTier(std::unique_ptr<ColdRows> cold, std::uint64_t max_bytes);
   bool tiered() const { return cold_ != nullptr; }
-  // Asks for the rows of operation `use` that are on disk. Returns how many have to come first; 0: all are in memory.
+  // Asks for the rows of operation `use` that are on disk. Returns how many have to come first; 0: all are in memory, as
+  // found() says until the table is changed.
   std::size_t Fetch(std::span<const std::uint64_t> positions, std::uint64_t use, TimePoint now);
+  std::span<float* const> found() const { return found_; }
   // Takes in what has come. Calls came(use) for every row that Fetch(…, use) has counted.
   void TakeIn(TimePoint now, const std::function<void(std::uint64_t use)>& came);
   // When TakeIn may have something to do: ColdRows::NextArrival.
@@ -66,6 +68,7 @@ class ShardTable {
       fetching_;  // by place: operations that wait for its row
   std::uint64_t rows_read_ = 0;
   std::vector<EmbeddingTable::ColdEntry> cold_entries_;  // reused
+  std::vector<float*> found_;                            // of the last Fetch; reused
   std::vector<std::uint32_t> places_;                    // reused
 };
 

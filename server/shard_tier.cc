@@ -7,6 +7,12 @@
 #include "server/shard.h"
 
 namespace cohort {
+namespace {
+
+// A table beyond its memory grows by so much from one look at what is left to the next.
+constexpr std::uint64_t kMemoryCheckBytes = 16u << 20;
+
+}  // namespace
 
 bool Shard::AlreadyWaiting(std::uint32_t worker, RequestId id) const {
   return std::any_of(waiting_.begin(), waiting_.end(), [&](const auto& waiting) {
@@ -91,7 +97,23 @@ void Shard::TrimTables(TimePoint now, Outbox& out) {
     if (!table->tiered()) continue;
     table->rows().Trim(oldest);
     if (!table->rows().tier_failure().ok()) Fail(table->rows().tier_failure(), now, out);
+    if (!table->rows().tier_full().ok()) KeepInMemory(table->rows(), now, out);
   }
+}
+
+// The disk has no room: rows stay in memory, as long as there is some.
+void Shard::KeepInMemory(const EmbeddingTable& rows, TimePoint now, Outbox& out) {
+  const Status& full = rows.tier_full();
+  Count(ShardEvent::kDiskFull);
+  if (!warned_of_disk_) {
+    warned_of_disk_ = true;
+    client_.SendReliably(
+        Warning{0, full.text() + "; until there is room, rows stay in memory beyond tier.max_bytes"}, now, out);
+  }
+  if (rows.memory_bytes() < next_memory_check_ || !options_.memory_is_short) return;
+  next_memory_check_ = rows.memory_bytes() + kMemoryCheckBytes;
+  if (options_.memory_is_short())
+    Fail({full.code(), full.text() + "; and the memory for rows that stay there is used up"}, now, out);
 }
 
 // Takes in the rows that have come, and does what waited for them.
@@ -112,7 +134,7 @@ void Shard::FollowDisk(TimePoint now, Outbox& out) {
     if (auto* pull = std::get_if<PullRequest>(&waiting.request)) {
       const bool valid = !CheckPull(*pull, FindTable(pull->table)->spec(), owned_, &positions_);
       COHORT_CHECK(valid, "a pull was checked when it came");
-      AnswerPull(waiting.worker, *pull, out);
+      AnswerPull(waiting.worker, *pull, {}, out);
     } else if (auto* push = std::get_if<PushRequest>(&waiting.request)) {
       const bool valid =
           !CheckPush(*push, FindTable(push->table)->spec(), owned_, waiting.pull.get(), &positions_);

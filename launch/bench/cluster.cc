@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "common/check.h"
+#include "common/log.h"
 #include "common/node_loop.h"
 #include "common/zmq_transport.h"
 #include "launch/bench/bench_worker.h"
@@ -56,6 +57,7 @@ class DiskObserver : public RunObserver {
   }
   void OnPhaseEnd(const PhaseSummary&) override {}
   void OnEvent(const std::string&) override {}
+  void OnWarning(const std::string& text) override { LogError("warning: " + text); }
 
  private:
   std::atomic<std::uint64_t>& rows_read_;

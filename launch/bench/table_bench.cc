@@ -35,7 +35,7 @@ class TableUser {
 
   void LookUp(std::span<const Key> keys) {
     FindPositions(keys);
-    table_.ForEach(positions_, [&](std::size_t i, const float* row) {
+    table_.ForEach(positions_, {}, [&](std::size_t i, const float* row) {
       float* const out = values_.data() + i * options_.dim;
       if (row != nullptr) {
         std::memcpy(out, row, options_.dim * sizeof(float));

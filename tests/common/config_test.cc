@@ -238,6 +238,10 @@ TEST(Config, PoliciesOfRows) {
   EXPECT_THAT(WarningsOf(*Parse("data = \"d.h5\"\n[embedding]\nadmit_count = 3\nadmit_probability = 0.5\n")),
               ::testing::ElementsAre(HasSubstr("embedding.admit_count changes nothing"),
                                      HasSubstr("embedding.admit_probability changes nothing")));
+  EXPECT_THAT(WarningsOf(*Parse("data = \"d.h5\"\n[tier]\nmax_bytes = 100000\n[cache]\nrows = 10\nmax_age = 3\n"
+                                "[train]\nconsistency = \"ssp\"\n")),
+              ::testing::ElementsAre(HasSubstr("tier.max_bytes changes nothing: it needs tier.path"),
+                                     HasSubstr("cache.max_age changes nothing: it needs cache.rows and")));
   EXPECT_THAT(WarningsOf(*Parse("data = \"d.h5\"\nstrict = true\n[embedding]\nadmit = \"count\"\n")),
               ::testing::Contains(HasSubstr("strict = true")));
 }

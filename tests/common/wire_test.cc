@@ -191,12 +191,12 @@ TEST(Wire, WrongContentIsRefusedAndItsSenderIsKnown) {
       {"reserved byte of a pull", 0, SetBody<std::uint8_t>(31, 1), "range"},
       {"reply of an unknown type", 1, SetBody<std::uint8_t>(18, 3), "range"},
       {"reserved byte of a reply", 1, SetBody<std::uint8_t>(23, 1), "range"},
-      {"halves that do not fill a row", 25, SetBody<std::uint32_t>(8, 3), "whole rows"},
+      {"halves that do not fill a row", 26, SetBody<std::uint32_t>(8, 3), "whole rows"},
       {"applied to before the first clock", 1, SetBody<std::int64_t>(24, -2), "clock"},
       {"push of an unknown type", 3, SetBody<std::uint8_t>(28, 3), "range"},
       {"reserved byte of a push", 3, SetBody<std::uint8_t>(31, 1), "range"},
       {"pushed floats taken for halves", 3, SetBody<std::uint8_t>(28, 1), "match the keys"},
-      {"pushed halves taken for floats", 26, SetBody<std::uint8_t>(28, 0), "match the keys"},
+      {"pushed halves taken for floats", 27, SetBody<std::uint8_t>(28, 0), "match the keys"},
       {"neither kept nor not", 0, SetBody<std::uint8_t>(23, 2), "range"},
       {"negative clock", 0, SetBody<std::int64_t>(8, -1), "clock"},
       {"half a key", 0, Resize(1, -4), "multiple of 8"},
@@ -209,11 +209,11 @@ TEST(Wire, WrongContentIsRefusedAndItsSenderIsKnown) {
       {"push dim huge", 3, SetBody<std::uint32_t>(20, 0x40000000), "rows of"},
       {"one key less", 3, Resize(2, -8), "match the keys"},
       {"keys taken for rows", 3, SetBody<std::uint64_t>(32, 1), "match the keys"},
-      {"half a row's name", 23, Resize(2, -2), "multiple of 4"},
-      {"one row less", 23, Resize(2, -4), "match the keys"},
-      {"rows taken for keys", 23, SetBody<std::uint64_t>(32, 0), "match the keys"},
-      {"half a row of all", 24, Resize(3, -4), "match the keys"},
-      {"one row of all less", 24, Resize(3, -8), "cover"},
+      {"half a row's name", 24, Resize(2, -2), "multiple of 4"},
+      {"one row less", 24, Resize(2, -4), "match the keys"},
+      {"rows taken for keys", 24, SetBody<std::uint64_t>(32, 0), "match the keys"},
+      {"half a row of all", 25, Resize(3, -4), "match the keys"},
+      {"one row of all less", 25, Resize(3, -8), "cover"},
       {"half a run", 3, Resize(1, -4), "slot groups"},
       {"one run less", 3, Resize(1, -8), "cover"},
       {"empty run", 3, Resize(1, 8), "ascend"},
@@ -305,7 +305,7 @@ TEST(Wire, OversizedBodiesAreRefused) {
 TEST(Wire, LongTextsAreCut) {
   const std::string text(kMaxBodyBytes * 3, 'x');
   for (const Message& message :
-       std::vector<Message>{Failure{1, text}, ErrorReply{1, ErrorReason::kNotReady, text},
+       std::vector<Message>{Failure{1, text}, Warning{1, text}, ErrorReply{1, ErrorReason::kNotReady, text},
                             RegisterPending{1, text}, Heartbeat{1, 1, {}, text}}) {
     auto decoded = Decode(Encode(SampleStamp(), kSchedulerNode, message));
     ASSERT_TRUE(decoded.has_value()) << decoded.error().text();

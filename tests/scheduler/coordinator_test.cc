@@ -35,6 +35,7 @@ class Recorder : public ScoreSink, public RunObserver {
   void OnSample(const MetricsSample& sample) override { samples.push_back(sample); }
   void OnPhaseEnd(const PhaseSummary& summary) override { summaries.push_back(summary); }
   void OnEvent(const std::string& text) override { events.push_back(text); }
+  void OnWarning(const std::string& text) override { warnings.push_back(text); }
 
   std::vector<Split> phases;
   std::vector<std::uint64_t> first_rows;
@@ -42,7 +43,7 @@ class Recorder : public ScoreSink, public RunObserver {
   int ended = 0;
   std::vector<MetricsSample> samples;
   std::vector<PhaseSummary> summaries;
-  std::vector<std::string> events;
+  std::vector<std::string> events, warnings;
 };
 
 RunPlan SmallPlan() {
@@ -302,6 +303,22 @@ TEST(Coordinator, EndsAtOnceWhenAProcessIsGoneOrAFailureArrives) {
   // A worker that does not confirm the end is waited for a bounded time.
   cluster.Run(seconds(3), {});
   EXPECT_TRUE(cluster.coordinator.finished());
+}
+
+TEST(Coordinator, AWarningIsToldOnceAndTheRunGoesOn) {
+  Cluster cluster(SmallPlan());
+  cluster.RegisterAll();
+  cluster.BeginPhase();
+  const Warning warning{cluster.NextId(), "the disk is full"};
+  for (int i = 0; i < 3; ++i) {
+    cluster.Send(ShardNode(1), warning);
+    const auto ack = cluster.Take<Ack>(ShardNode(1));
+    ASSERT_TRUE(ack);
+    EXPECT_EQ(ack->request_id, warning.request_id);
+  }
+  EXPECT_THAT(cluster.recorder.warnings,
+              ::testing::ElementsAre("shard 1 (pid 1001 on host x): the disk is full"));
+  EXPECT_FALSE(cluster.coordinator.decided());
 }
 
 TEST(Coordinator, LeasesTrainingBlocksInOrderAndRepeatsAnswers) {

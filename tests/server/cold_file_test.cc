@@ -1,9 +1,12 @@
 #include "server/cold_file.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/resource.h>
 
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <map>
 #include <thread>
@@ -179,21 +182,62 @@ TEST(ColdFile, WhoWaitsIsWoken) {
   }
 }
 
+// A file that may not grow, and a disk that takes nothing: rows that have been taken can be read, no more are taken, and
+// when there is room again they are.
 TEST(ColdFile, AFullDiskSaysSoAndLosesNothing) {
   TemporaryFolder folder;
-  const auto file = Open(folder, 3u << 20);
-  std::vector<std::uint32_t> places;
-  for (std::uint64_t position = 0; file->failure().ok(); ++position) {
-    const std::vector<float> row = RowOf(position);
-    if (const auto place = file->Write(position, row.data())) places.push_back(*place);
-  }
-  EXPECT_NE(file->failure().text().find(folder / ""), std::string::npos) << file->failure().text();
-  EXPECT_NE(file->failure().text().find("tier.max_disk_bytes"), std::string::npos) << file->failure().text();
-  EXPECT_FALSE(file->WaitForRoom());
-  std::vector<float> row(kWords);
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    ASSERT_TRUE(file->Read({&places[i], 1}, row.data()).ok());
-    ASSERT_EQ(row, RowOf(i));
+  for (const bool limited : {true, false}) {
+    SCOPED_TRACE(limited ? "max_disk_bytes" : "ENOSPC");
+    const auto file = Open(folder, limited ? 3u << 20 : ~0ull);
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+    if (!limited) {
+      std::signal(SIGXFSZ, SIG_IGN);
+      const rlimit small{3u << 20, before.rlim_max};
+      ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+    }
+    std::vector<std::uint32_t> places;
+    const auto fill = [&] {
+      do {
+        const std::vector<float> row = RowOf(places.size());
+        file->Take({});  // notes what has been written
+        if (const auto place = file->Write(places.size(), row.data())) places.push_back(*place);
+        ASSERT_TRUE(file->failure().ok());
+      } while (file->full().ok() && places.size() < 1000000);
+    };
+    fill();
+    EXPECT_THAT(file->full().text(), ::testing::HasSubstr(folder / ""));
+    EXPECT_THAT(file->full().text(),
+                ::testing::HasSubstr(limited ? "tier.max_disk_bytes" : "File too large"));
+    EXPECT_FALSE(file->WaitForRoom());
+    const std::vector<float> none = RowOf(0);
+    EXPECT_FALSE(file->Write(0, none.data()));
+    const auto expect_rows = [&](std::size_t first) {
+      const std::span<const std::uint32_t> wanted = std::span(places).subspan(first);
+      std::vector<float> rows(wanted.size() * kWords);
+      ASSERT_TRUE(file->Read(wanted, rows.data()).ok());
+      for (std::size_t i = 0; i < wanted.size(); ++i) {
+        const std::vector<float> row = RowOf(first + i);
+        ASSERT_TRUE(std::equal(row.begin(), row.end(), rows.begin() + static_cast<std::ptrdiff_t>(i * kWords)))
+            << first + i;
+      }
+    };
+    expect_rows(0);
+    // The first rows go: their segments serve again.
+    const std::size_t rows_per_segment = ColdFile::kSegmentBytes / (kWords * sizeof(float) + 8);
+    const std::size_t taken = places.size();
+    for (std::size_t i = 0; i < rows_per_segment; ++i) file->Free(places[i]);
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (places.size() == taken && std::chrono::steady_clock::now() < limit) fill();
+    EXPECT_GT(places.size(), taken);
+    // There is room again; what the disk refused is written, too.
+    if (!limited) {
+      ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+      const std::size_t wanted = places.size() + 20 * rows_per_segment;
+      while (places.size() < wanted && std::chrono::steady_clock::now() < limit) fill();
+      EXPECT_GE(places.size(), wanted);
+    }
+    expect_rows(rows_per_segment);
   }
 }
 
@@ -222,6 +266,7 @@ TEST(ColdFile, ATableOnItIsTheTableInMemory) {
   tiered.UseTier(file.get(), 2000);
   RandomStream random(4);
   std::vector<EmbeddingTable::ColdEntry> cold;
+  std::vector<float*> found;
   std::uint64_t fetched = 0;
   for (std::uint64_t use = 1; use <= 3000; ++use) {
     std::vector<Key> keys;
@@ -232,7 +277,7 @@ TEST(ColdFile, ATableOnItIsTheTableInMemory) {
     positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
     keys.clear();
     for (const std::uint64_t position : positions) keys.push_back(KeyAt(spec, position));
-    tiered.Use(positions, use, &cold);
+    tiered.Use(positions, use, &cold, &found);
     std::map<std::uint32_t, std::uint64_t> coming;
     std::vector<std::uint32_t> places;
     for (const auto& entry : cold) coming[entry.place] = entry.position, places.push_back(entry.place);

@@ -1,5 +1,6 @@
 #include "server/shard.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -640,6 +641,56 @@ TEST(ShardPolicies, EvictionTouchesNeitherHeldPushesNorParkedPulls) {
   for (float& value : fresh) value -= 2;
   EXPECT_EQ(harness.Row(1, 7), fresh) << "the held push made the row anew";
   EXPECT_TRUE(harness.Row(1, 8).empty());
+}
+
+// A disk without room.
+class FullDisk : public ColdRows {
+ public:
+  std::optional<std::uint32_t> Write(std::uint64_t, const float*) override { return std::nullopt; }
+  bool WaitForRoom() override { return false; }
+  void Free(std::uint32_t) override {}
+  void Request(std::span<const std::uint32_t>, TimePoint) override {}
+  std::optional<Arrived> Take(TimePoint) override { return std::nullopt; }
+  TimePoint NextArrival() const override { return kNever; }
+  Status Read(std::span<const std::uint32_t>, float*) override { return {}; }
+  const Status& full() const override { return full_; }
+  const Status& failure() const override { return ok_; }
+
+ private:
+  const Status full_{ErrorCode::kIo, "the disk is full"}, ok_;
+};
+
+TEST(Shard, RowsThatAFullDiskDoesNotTakeStayInMemoryAsLongAsThereIsSome) {
+  bool is_short = false;
+  ShardOptions options;
+  options.cold_rows = [](std::uint32_t) -> Result<std::unique_ptr<ColdRows>> {
+    return std::make_unique<FullDisk>();
+  };
+  options.tier_bytes = 1000;
+  options.memory_is_short = [&] { return is_short; };
+  const TableSpec table = Embeddings();
+  ShardHarness harness({table}, 1, Consistency::kAsp, 8, 0, 1, 0, options);
+  harness.Begin();
+  std::vector<std::string> warnings;
+  const auto push = [&](int id) {
+    Gradients gradients;
+    for (Key key = 0; key < 20000; ++key)
+      gradients[key + 20000 * static_cast<Key>(id)] = std::vector<float>(table.dim, 1.0f);
+    for (const Outgoing& sent : harness.Worker(0, MakePush(table, gradients, id, 1, static_cast<RequestId>(id) + 1))) {
+      if (const auto* warning = std::get_if<Warning>(&sent.message)) warnings.push_back(warning->text);
+      if (const auto* failure = std::get_if<Failure>(&sent.message)) warnings.push_back(failure->text);
+    }
+  };
+  int id = 0;
+  for (; id < 40; ++id) push(id);
+  EXPECT_EQ(harness.shard->table(table.id)->size(), 800000u);
+  EXPECT_TRUE(harness.shard->failure().ok());
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_THAT(warnings[0], ::testing::HasSubstr("the disk is full; until there is room, rows stay in memory"));
+  is_short = true;
+  while (harness.shard->failure().ok() && id < 100) push(id++);
+  EXPECT_THAT(harness.shard->failure().text(), ::testing::HasSubstr("the memory for rows that stay there is used up"));
+  EXPECT_EQ(warnings.back(), harness.shard->failure().text());
 }
 
 }  // namespace

@@ -443,11 +443,19 @@ class SlowDisk : public ColdRows {
   SlowDisk(std::uint64_t seed, Duration slowest, std::uint32_t row_words)
       : random_(seed, 0x6469736b), slowest_(slowest), row_words_(row_words) {}
   std::optional<std::uint32_t> Write(std::uint64_t position, const float* row) override {
+    if (full_writes_ > 0) {
+      if (--full_writes_ > 0) return std::nullopt;
+      full_ = {};
+    } else if (random_.Below(500) == 0) {
+      full_ = {ErrorCode::kIo, "the disk is full"};
+      full_writes_ = 1 + random_.Below(300);
+      return std::nullopt;
+    }
     if (random_.Below(20) == 0) return std::nullopt;  // busy
     rows_[next_] = {position, std::vector<float>(row, row + row_words_)};
     return next_++;
   }
-  bool WaitForRoom() override { return true; }
+  bool WaitForRoom() override { return full_.ok(); }
   void Free(std::uint32_t place) override {
     if (rows_.erase(place) == 0) bug_ = {ErrorCode::kInternal, "a place was freed twice"};
   }
@@ -468,6 +476,7 @@ class SlowDisk : public ColdRows {
       rows = std::copy(rows_.at(place).words.begin(), rows_.at(place).words.end(), rows);
     return {};
   }
+  const Status& full() const override { return full_; }
   const Status& failure() const override { return bug_; }
 
  private:
@@ -484,7 +493,8 @@ class SlowDisk : public ColdRows {
   std::map<std::uint32_t, Record> rows_;
   std::multimap<TimePoint, std::pair<std::uint32_t, Record>> coming_;
   std::pair<std::uint32_t, Record> taken_;
-  Status bug_;
+  std::uint64_t full_writes_ = 0;  // that will find no room
+  Status full_, bug_;
 };
 
 RunPlan PlanOf(const Shape& shape, std::uint64_t run_id) {

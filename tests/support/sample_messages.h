@@ -80,6 +80,7 @@ inline std::vector<Message> SampleMessages() {
       SnapshotDone{21, "", "shard-0.h5", 1000, 2, 3, 4, 5},
       Failure{22, "no such file"},
       Ack{23},
+      Warning{28, "the disk is full"},
       PushRequest{24,
                   2,
                   3,
