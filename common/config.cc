@@ -193,6 +193,31 @@ Option Widths(std::string name, std::string help, F field) {
 }
 
 template <typename F>
+Option Names(std::string name, std::string help, F field) {
+  constexpr std::size_t kMostNames = 64;
+  Option option{std::move(name), {}, "", std::move(help), {}, {}};
+  option.expected = "a list of at most " + std::to_string(kMostNames) + " names, for example [\"click\", \"buy\"]";
+  option.set = [=](const toml::node& node, RunConfig& config) {
+    const toml::array* array = node.as_array();
+    if (array == nullptr || array->size() > kMostNames) return false;
+    std::vector<std::string> names;
+    for (const toml::node& each : *array) {
+      const auto value = each.is_string() ? each.value<std::string>() : std::nullopt;
+      if (!value || value->empty() || value->find('\0') != std::string::npos) return false;
+      names.push_back(*value);
+    }
+    field(config) = std::move(names);
+    return true;
+  };
+  option.get = [=](const RunConfig& config) {
+    std::string text;
+    for (const std::string& each : FieldOf(config, field)) text += (text.empty() ? "" : ", ") + Quoted(each);
+    return "[" + text + "]";
+  };
+  return option;
+}
+
+template <typename F>
 Option Text(std::string name, std::string expected, bool required, std::string help, F field) {
   Option option{std::move(name), std::move(expected), "", std::move(help), {}, {}};
   option.required = required;
@@ -251,7 +276,7 @@ void AddOptimizer(const std::string& section, const std::string& what, F spec, s
                           field(&OptimizerSpec::ftrl_beta)));
 }
 
-const std::vector<std::string> kModelKinds = {"single", "shared_bottom", "mmoe"};
+const std::vector<std::string> kModelKinds = {"single", "shared_bottom", "mmoe", "ple", "esmm", "aitm"};
 const std::vector<std::string> kConsistencies = {"bsp", "ssp", "asp"};
 const std::vector<std::string> kFloatTypes = {"float32", "bfloat16", "float16"};
 const std::vector<std::string> kAdmissions = {"always", "count", "probability"};
@@ -279,7 +304,17 @@ std::vector<Option> BuildOptions() {
   o.push_back(Real("model.embedding_init", 0, 1000, false, "", "rows start uniform in [-x, x)",
                    COHORT_FIELD(model.embedding_init)));
   o.push_back(
-      Whole("model.experts", 1, 64, "", "mmoe: experts shared by the tasks", COHORT_FIELD(model.experts)));
+      Whole("model.experts", 1, 64, "", "mmoe, ple: experts shared by the tasks", COHORT_FIELD(model.experts)));
+  o.push_back(Whole("model.task_experts", 1, 64, "", "ple: experts of each task's own",
+                    COHORT_FIELD(model.task_experts)));
+  o.push_back(Names("model.chain",
+                    "esmm, aitm: tasks in the order of a user's steps; none: all of them (esmm: all binary ones)",
+                    COHORT_FIELD(model.chain)));
+  o.push_back(Real("model.calibration", 0, HUGE_VAL, false, "",
+                   "aitm: weight of the penalty when a step looks likelier than the one before it",
+                   COHORT_FIELD(model.calibration)));
+  o.push_back(Whole("model.expert_levels", 1, 8, "", "ple: levels of experts and gates",
+                    COHORT_FIELD(model.expert_levels)));
   o.push_back(Widths("model.expert_layers",
                      "of an expert, the shared bottom, or each single network's bottom",
                      COHORT_FIELD(model.expert_layers)));
@@ -774,6 +809,9 @@ std::vector<std::string> WarningsOf(const RunConfig& config) {
   idle("embedding.sketch_bytes", policy.sketch_bytes != usual.sketch_bytes, by_count, count);
   idle("embedding.admit_probability", policy.admit_probability != usual.admit_probability,
        policy.admit == Admission::kProbability, "embedding.admit = \"probability\"");
+  const std::string& kind = config.model.kind;
+  idle("model.chain", !config.model.chain.empty(), kind == "esmm" || kind == "aitm",
+       "model.kind = \"esmm\" or \"aitm\"");
   const TierConfig no_tier;
   const bool tiered = !config.tier.path.empty();
   idle("tier.max_bytes", config.tier.max_bytes != no_tier.max_bytes, tiered, "tier.path");

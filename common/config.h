@@ -16,10 +16,14 @@
 namespace cohort {
 
 struct ModelConfig {
-  std::string kind = "mmoe";  // single | shared_bottom | mmoe
+  std::string kind = "mmoe";  // single | shared_bottom | mmoe | ple | esmm | aitm
   std::uint32_t embedding_dim = 16;
   float embedding_init = 0.05f;  // rows start uniform in [-x, x)
-  std::uint32_t experts = 4;     // mmoe
+  std::uint32_t experts = 4;        // mmoe, ple: shared by the tasks
+  std::uint32_t task_experts = 2;   // ple: of each task
+  std::uint32_t expert_levels = 2;  // ple
+  std::vector<std::string> chain;   // esmm, aitm: tasks in the order of a user's steps; empty: all (esmm: binary) ones
+  float calibration = 0.6f;         // aitm: weight of max(p_t - p_(t-1), 0)
   std::vector<std::uint32_t> expert_layers = {
       128, 64};  // also the shared bottom, and the bottom of each single network
   std::vector<std::uint32_t> tower_layers = {64, 32};

@@ -99,10 +99,21 @@ class Products {
   Products(const ModelSpec& spec, std::size_t rows) : kernels_(ActiveKernels<float>()), rows_(rows) {
     const ModelLayout layout = LayoutOf(spec);
     const std::size_t embedded = spec.fields.size() * spec.config.embedding_dim;
-    for (std::size_t i = 0; i < layout.bottom.size(); ++i)
-      AddLayer(layout.bottom[i], i == 0 ? embedded : layout.bottom[i].inputs);
-    if (layout.gates) AddLayer(*layout.gates, embedded);
+    const auto add_stack = [&](const std::vector<LayerShape>& stack, bool on_input) {
+      for (std::size_t i = 0; i < stack.size(); ++i)
+        AddLayer(stack[i], i == 0 && on_input ? embedded : stack[i].inputs);
+    };
+    add_stack(layout.bottom, true);
+    for (const ExpertLevelShape& level : layout.levels) {
+      for (const std::vector<LayerShape>& stack : level.stacks) add_stack(stack, level.first);
+      AddLayer(level.task_gates, level.first ? embedded : level.task_gates.inputs);
+      if (level.shared_gate) AddLayer(*level.shared_gate, level.first ? embedded : level.shared_gate->inputs);
+    }
     for (const LayerShape& layer : layout.towers) AddLayer(layer, layer.inputs);
+    for (const TransferShape& step : layout.transfers) {
+      AddLayer(step.told, step.told.inputs);
+      for (int u = 0; u < 2; ++u) AddLayer(step.projections, step.projections.inputs);
+    }
     for (const LayerShape& layer : layout.outputs) AddLayer(layer, layer.inputs);
   }
 

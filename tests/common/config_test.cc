@@ -141,7 +141,7 @@ TEST(Config, BadInputsNamePlaceExpectationAndMend) {
       {d + "seed = 99999999999999999999", {}, {"run.toml:2:"}},
       {d + "[model]\nkind = \"mmo\"",
        {},
-       {"model.kind is 'mmo'", "\"single\" | \"shared_bottom\" | \"mmoe\""}},
+       {"model.kind is 'mmo'", "\"single\" | \"shared_bottom\" | \"mmoe\" | \"ple\" | \"esmm\" | \"aitm\""}},
       {d + "[model]\nkind = \"ple\"", {}, {"model.kind", "not there yet"}},
       {d + "[model]\nembedding_dim = 0", {}, {"from 1 to 1024"}},
       {d + "[model]\ntower_layers = [64, 0]", {}, {"model.tower_layers", "whole numbers from 1"}},

@@ -32,6 +32,16 @@ TEST(Reproducibility, WorkersAndServersDoNotChangeTheModel) {
   EXPECT_NE(HashOf("slices", 1, 2, {"--set", "train.slices=1"}), one);  // another sum
 }
 
+TEST(Reproducibility, EveryStructureGivesTheSameModelHoweverItIsSpread) {
+  for (const std::string kind : {"single", "shared_bottom", "ple", "esmm", "aitm"}) {
+    const std::vector<std::string> more = {"--set", "model.kind=" + kind,           "--set", "train.epochs=1",
+                                           "--set", "task.churned.enabled=true"};
+    const std::string one = HashOf(kind + "11", 1, 1, more);
+    EXPECT_EQ(HashOf(kind + "23", 2, 3, more), one) << kind;
+    EXPECT_EQ(HashOf(kind + "34", 3, 4, more), one) << kind;
+  }
+}
+
 // Few rows stay in memory, the others lie on disk; the model does not tell, nor do evaluation and scores.
 TEST(Reproducibility, RowsOnDiskDoNotChangeTheModel) {
   const ShopRun& shop = ShopRun::Get();

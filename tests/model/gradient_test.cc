@@ -12,7 +12,6 @@
 namespace cohort {
 namespace {
 
-const std::vector<std::string> kKinds = {"single", "shared_bottom", "mmoe"};
 
 // sum_j a_j / total_j * loss_j + sum_j l2_j / 2 |W_j|^2: what Step's gradient is the gradient of.
 double Objective(Model<double>& model, const ModelSpec& spec, const TestSlice<double>& slice,
@@ -68,11 +67,13 @@ double LargestError(const ModelSpec& spec, TestSlice<double> slice, bool with_l2
 }
 
 TEST(Gradient, EveryStructureWithEveryLoss) {
-  for (const std::string& kind : kKinds) {
+  for (const std::string& kind : kAllKinds) {
     for (std::size_t only = 0; only <= kAllTaskTypes.size(); ++only) {
       const bool all = only == kAllTaskTypes.size();
-      const DatasetInfo data = TestData(all ? kAllTaskTypes : std::vector<TaskType>{kAllTaskTypes[only]});
+      const DatasetInfo data =
+          TestData(TypesFor(kind, all ? kAllTaskTypes : std::vector<TaskType>{kAllTaskTypes[only]}));
       RunConfig config = TestConfig(kind);
+      MakeChain(data, &config);
       for (std::size_t j = 0; j < data.tasks.size(); ++j) {
         config.tasks[data.tasks[j].name].weight = 0.5f + 0.4f * static_cast<float>(j);
         config.tasks[data.tasks[j].name].l2 = 0.01f * static_cast<float>(j + 1);
@@ -89,12 +90,14 @@ TEST(Gradient, EveryStructureWithEveryLoss) {
 }
 
 TEST(Gradient, TwoTasksOfEachTypeAndAnAbsentOne) {
-  for (const std::string& kind : kKinds) {
+  for (const std::string& kind : kAllKinds) {
     const DatasetInfo data =
-        TestData({TaskType::kValue, TaskType::kBinary, TaskType::kValue, TaskType::kMulticlass});
-    const ModelSpec spec = TestSpec(TestConfig(kind), data);
+        TestData(TypesFor(kind, {TaskType::kValue, TaskType::kBinary, TaskType::kValue, TaskType::kMulticlass}));
+    RunConfig config = TestConfig(kind);
+    MakeChain(data, &config);
+    const ModelSpec spec = TestSpec(config, data);
     TestSlice<double> slice = RandomSlice<double>(spec, 16, 16, 3);
-    for (std::size_t i = 0; i < 16; ++i) slice.labels[i * 4 + 1] = std::numeric_limits<float>::quiet_NaN();
+    for (std::size_t i = 0; i < 16; ++i) slice.labels[i * data.tasks.size() + 1] = std::numeric_limits<float>::quiet_NaN();
     slice.total_weight[1] = 0;
     EXPECT_LE(LargestError(spec, slice, false, 4), 1e-5) << kind;
   }
@@ -104,11 +107,12 @@ TEST(Gradient, ShallowAndDegenerateShapes) {
   struct Shape {
     std::vector<std::uint32_t> experts, towers;
   };
-  const DatasetInfo data = TestData({TaskType::kBinary, TaskType::kRegression});
-  for (const std::string& kind : kKinds) {
+  for (const std::string& kind : kAllKinds) {
+    const DatasetInfo data = TestData(TypesFor(kind, {TaskType::kBinary, TaskType::kRegression}));
     for (const Shape& shape :
          {Shape{{5}, {}}, Shape{{}, {4}}, Shape{{}, {}}, Shape{{1}, {1}}, Shape{{4, 3, 5}, {2, 2, 2}}}) {
-      if (kind == "mmoe" && shape.experts.empty()) continue;
+      if ((kind == "mmoe" || kind == "ple") && shape.experts.empty()) continue;
+      if (kind == "aitm" && shape.towers.empty()) continue;
       RunConfig config = TestConfig(kind);
       config.model.expert_layers = shape.experts;
       config.model.tower_layers = shape.towers;
@@ -121,11 +125,11 @@ TEST(Gradient, ShallowAndDegenerateShapes) {
 
 TEST(Gradient, WithoutEmbeddingsOrWithoutNumerics) {
   for (bool numeric : {false, true}) {
-    DatasetInfo data = TestData({TaskType::kBinary, TaskType::kValue});
+    DatasetInfo data = TestData({TaskType::kBinary, TaskType::kValue, TaskType::kBinary});
     std::erase_if(data.features,
                   [&](const FeatureInfo& f) { return (f.type == FeatureType::kNumeric) != numeric; });
     for (FeatureInfo& feature : data.features) feature.bin_edges.clear();
-    for (const std::string& kind : kKinds) {
+    for (const std::string& kind : kAllKinds) {
       const ModelSpec spec = TestSpec(TestConfig(kind), data);
       EXPECT_EQ(spec.fields.empty(), numeric);
       EXPECT_LE(LargestError(spec, RandomSlice<double>(spec, 8, 8, 6), false, 7), 1e-5) << kind;
@@ -135,12 +139,14 @@ TEST(Gradient, WithoutEmbeddingsOrWithoutNumerics) {
 
 // The float model, on shapes wide enough for every tile of the products, against the double one.
 TEST(Gradient, FloatAgreesWithDouble) {
-  for (const std::string& kind : kKinds) {
+  for (const std::string& kind : kAllKinds) {
     RunConfig config = TestConfig(kind);
     config.model.embedding_dim = 18;
     config.model.expert_layers = {130, 50};
     config.model.tower_layers = {40, 20};
-    const ModelSpec spec = TestSpec(config, TestData(kAllTaskTypes));
+    const DatasetInfo data = TestData(TypesFor(kind));
+    MakeChain(data, &config);
+    const ModelSpec spec = TestSpec(config, data);
     Model<double> reference(spec, 64);
     Model<float> model(spec, 64);
     const StepOutput<double> exact = RunStep(reference, spec, RandomSlice<double>(spec, 50, 64, 8),

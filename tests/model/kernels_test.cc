@@ -292,9 +292,12 @@ std::vector<std::vector<float>> AllRowKernels(const KernelTable<float>& k, std::
                      df = matrix(4), dgate(x.size()), log_sum(rows);
   k.softmax(rows, kWidth, x.data(), row, p.data(), row, log_sum.data());
   k.softmax_backward(rows, kWidth, p.data(), row, dy.data(), row, dx.data(), row);
-  k.mix(rows, kExperts, kDim, gate.data(), row, x.data(), row, h.data(), row);
+  k.mix(rows, 1, kDim, gate.data(), row, x.data(), row, false, h.data(), row);
+  k.mix(rows, kExperts - 1, kDim, gate.data() + 1, row, x.data() + kDim, row, true, h.data(), row);
   k.mix_backward(rows, kExperts, kDim, gate.data(), row, x.data(), row, dy.data(), row, df.data(), row, true,
                  dgate.data(), row);
+  std::vector<float> dots(x.size());
+  k.row_dots(rows, kWidth, x.data(), row, dy.data(), row, dots.data(), row);
   std::vector<std::uint32_t> offsets = {0}, positions, distinct = {4, 2, 0, 3, 1};
   for (std::size_t cell = 0; cell < rows * kFields; ++cell) {
     for (std::size_t n = 0; n < cell % 4; ++n)
@@ -313,7 +316,7 @@ std::vector<std::vector<float>> AllRowKernels(const KernelTable<float>& k, std::
       all.insert(all.end(), m.begin() + static_cast<std::ptrdiff_t>(i * stride),
                  m.begin() + static_cast<std::ptrdiff_t>(i * stride + n));
     };
-    add(p, kWidth), add(dx, kWidth), add(h, kDim), add(df, kExperts * kDim), add(dgate, kExperts),
+    add(p, kWidth), add(dx, kWidth), add(h, kDim), add(df, kExperts * kDim), add(dgate, kExperts), add(dots, 1),
         add(gathered, kFields * 13);
     out.push_back(all);
   }

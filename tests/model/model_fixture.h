@@ -78,6 +78,23 @@ inline ModelSpec TestSpec(const RunConfig& config, const DatasetInfo& data) {
 inline const std::vector<TaskType> kAllTaskTypes = {TaskType::kBinary, TaskType::kMulticlass,
                                                     TaskType::kRegression, TaskType::kValue};
 
+// A model kind with tasks that suit it: esmm and aitm want a chain of them.
+inline const std::vector<std::string> kAllKinds = {"single", "shared_bottom", "mmoe", "ple", "esmm", "aitm"};
+inline bool IsChain(const std::string& kind) { return kind == "esmm" || kind == "aitm"; }
+inline std::vector<TaskType> TypesFor(const std::string& kind, std::vector<TaskType> types = kAllTaskTypes) {
+  if (IsChain(kind)) types.insert(types.end(), {TaskType::kBinary, TaskType::kBinary});
+  return types;
+}
+// The chain runs against the order of the tasks, and ends (aitm) with one that is not binary.
+inline void MakeChain(const DatasetInfo& data, RunConfig* config) {
+  if (!IsChain(config->model.kind)) return;
+  for (std::size_t j = data.tasks.size(); j-- > 0;) {
+    const bool binary = data.tasks[j].type == TaskType::kBinary;
+    if (binary || (config->model.kind == "aitm" && j + 3 == data.tasks.size()))
+      config->model.chain.push_back(data.tasks[j].name);
+  }
+}
+
 // A random slice. Three quarters of the labels are there; weights differ; keys repeat within rows, fields and the slice.
 template <typename T>
 struct TestSlice {

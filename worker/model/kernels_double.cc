@@ -127,11 +127,19 @@ void SoftmaxBackward(std::size_t rows, std::size_t columns, const double* p, std
   }
 }
 
+void RowDots(std::size_t rows, std::size_t columns, const double* x, std::ptrdiff_t x_row, const double* y,
+             std::ptrdiff_t y_row, double* out, std::ptrdiff_t out_row) {
+  for (std::size_t i = 0; i < rows; ++i, x += x_row, y += y_row, out += out_row) {
+    *out = 0.0;
+    for (std::size_t j = 0; j < columns; ++j) *out += x[j] * y[j];
+  }
+}
+
 void Mix(std::size_t rows, std::size_t experts, std::size_t dim, const double* gate, std::ptrdiff_t gate_row,
-         const double* f, std::ptrdiff_t f_row, double* h, std::ptrdiff_t h_row) {
+         const double* f, std::ptrdiff_t f_row, bool accumulate, double* h, std::ptrdiff_t h_row) {
   for (std::size_t i = 0; i < rows; ++i, gate += gate_row, f += f_row, h += h_row) {
     for (std::size_t d = 0; d < dim; ++d) {
-      h[d] = 0.0;
+      if (!accumulate) h[d] = 0.0;
       for (std::size_t e = 0; e < experts; ++e) h[d] += gate[e] * f[e * dim + d];
     }
   }
@@ -157,7 +165,7 @@ void MixBackward(std::size_t rows, std::size_t experts, std::size_t dim, const d
 
 const KernelTable<double> kDoubleKernels = {
     "double", MatrixProduct, Pack,    PackTransposed, BiasGradient,    Axpy, Gather,      Scatter,
-    Exp,      Log,           Sigmoid, Softmax,        SoftmaxBackward, Mix,  MixBackward,
+    Exp,      Log,           Sigmoid, Softmax,        SoftmaxBackward, RowDots, Mix, MixBackward,
 };
 
 }  // namespace cohort

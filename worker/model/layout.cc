@@ -1,5 +1,6 @@
 #include "worker/model/layout.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "worker/model/losses.h"
@@ -34,17 +35,51 @@ class LayoutBuilder {
     return input;
   }
 
-  // Group g of the layer belongs to task g.
-  void OwnedByTasks(const LayerShape& layer) {
-    for (std::uint32_t g = 0; g < layer.groups; ++g) {
+  // The first `groups` groups of the layer belong to one task after the other, `each` of them to one.
+  void OwnedByTasks(const LayerShape& layer, std::uint32_t groups, std::uint32_t each, std::uint32_t task = 0) {
+    for (std::uint32_t g = 0; g < groups; ++g) {
       const std::uint64_t size = std::uint64_t{layer.inputs} * layer.outputs;
       layout_.own_weights.push_back(
-          {.task = g,
+          {.task = task + g / each,
            .begin = layer.weights + (layer.shared_input ? g * layer.outputs : g * size),
            .rows = layer.inputs,
            .columns = layer.outputs,
            .stride = layer.shared_input ? layer.Width() : layer.outputs});
     }
+  }
+
+  void OwnedByTasks(const LayerShape& layer) { OwnedByTasks(layer, layer.groups, 1); }
+
+  // Returns its output: a block for each task.
+  Block AddLevel(Block input, ExpertLevelShape level, bool last, const std::vector<std::uint32_t>& widths) {
+    level.first = input.shared;
+    const std::uint32_t own = level.tasks * level.task_experts;
+    const auto add_stack = [&](std::uint32_t experts) {
+      level.stacks.emplace_back();
+      level.width = AddStack(experts, {input.width, true}, widths, &level.stacks.back()).width;
+    };
+    if (level.first) {
+      add_stack(own + level.shared_experts);
+      for (const LayerShape& layer : level.stacks[0]) {
+        if (own > 0) OwnedByTasks(layer, own, level.task_experts);
+      }
+    } else {
+      for (std::uint32_t k = 0; k <= level.tasks; ++k) {
+        add_stack(k < level.tasks ? level.task_experts : level.shared_experts);
+        level.stacks[k].front().input_column = k * input.width;
+        if (k == level.tasks) continue;
+        for (const LayerShape& layer : level.stacks[k]) OwnedByTasks(layer, layer.groups, layer.groups, k);
+      }
+    }
+    level.task_gates = Add(level.tasks, input.width, level.task_experts + level.shared_experts,
+                           level.first && level.tasks > 1, false);
+    OwnedByTasks(level.task_gates);
+    if (!last) {
+      level.shared_gate = Add(1, input.width, own + level.shared_experts, false, false);
+      level.shared_gate->input_column = level.first ? 0 : level.tasks * input.width;
+    }
+    layout_.levels.push_back(level);
+    return {level.width, last && level.tasks == 1};
   }
 
   ModelLayout& layout() { return layout_; }
@@ -62,11 +97,15 @@ ModelLayout LayoutOf(const ModelSpec& spec) {
   const auto tasks = static_cast<std::uint32_t>(spec.tasks.size());
   const Block input{spec.InputWidth(), true};
   Block hidden;
-  if (config.kind == "mmoe") {
-    hidden = builder.AddStack(config.experts, input, config.expert_layers, &layout.bottom);
-    layout.gates = builder.Add(tasks, input.width, config.experts, tasks > 1, false);
-    builder.OwnedByTasks(*layout.gates);
-    hidden.shared = tasks == 1;  // a mixture per task
+  if (config.kind == "mmoe" || config.kind == "ple") {
+    const bool progressive = config.kind == "ple";
+    ExpertLevelShape level;
+    level.tasks = tasks;
+    level.shared_experts = config.experts;
+    level.task_experts = progressive ? config.task_experts : 0;
+    hidden = input;
+    for (std::uint32_t left = progressive ? config.expert_levels : 1; left > 0; --left)
+      hidden = builder.AddLevel(hidden, level, left == 1, config.expert_layers);
   } else if (config.kind == "shared_bottom") {
     hidden = builder.AddStack(1, input, config.expert_layers, &layout.bottom);
   } else {
@@ -75,9 +114,24 @@ ModelLayout LayoutOf(const ModelSpec& spec) {
   }
   hidden = builder.AddStack(tasks, hidden, config.tower_layers, &layout.towers);
   for (const LayerShape& layer : layout.towers) builder.OwnedByTasks(layer);
+  std::vector<std::uint32_t> column(tasks);  // that each output reads
+  for (std::uint32_t j = 0; j < tasks; ++j) column[j] = hidden.shared ? 0 : j * hidden.width;
+  layout.transferred.assign(tasks, false);
+  layout.one_hidden = hidden.shared;
+  for (std::uint32_t t = 1; config.kind == "aitm" && t < spec.chain.size(); ++t) {
+    TransferShape step;
+    step.told = builder.Add(1, hidden.width, hidden.width, false, true);
+    step.projections = builder.Add(3, hidden.width, hidden.width, true, false);
+    const std::uint32_t task = spec.chain[t];
+    builder.OwnedByTasks(step.told, 1, 1, task);
+    builder.OwnedByTasks(step.projections, 3, 3, task);
+    layout.transfers.push_back(step);
+    layout.transferred[task] = true;
+    column[task] = (t - 1) * hidden.width;
+  }
   for (std::uint32_t j = 0; j < tasks; ++j) {
     LayerShape layer = builder.Add(1, hidden.width, spec.tasks[j].outputs, false, false);
-    layer.input_column = hidden.shared ? 0 : j * hidden.width;
+    layer.input_column = column[j];
     layout.own_weights.push_back({.task = j,
                                   .begin = layer.weights,
                                   .rows = layer.inputs,
@@ -87,6 +141,22 @@ ModelLayout LayoutOf(const ModelSpec& spec) {
   }
   return layout;
 }
+
+namespace {
+
+// Of raw output k of task j. In esmm a task's output is the rate among the rows that got as far as the task before it.
+float OutputBias(const ModelSpec& spec, std::size_t j, std::uint32_t k) {
+  const TaskInfo& task = spec.tasks[j].info;
+  const auto place = std::find(spec.chain.begin(), spec.chain.end(), j);
+  if (spec.config.kind != "esmm" || place == spec.chain.begin() || place == spec.chain.end())
+    return BaseRateBias(task, k);
+  TaskInfo conditional = task;
+  const double before = spec.tasks[*(place - 1)].info.mean;
+  if (before > 0) conditional.mean = std::min(task.mean / before, 1.0);
+  return BaseRateBias(conditional, k);
+}
+
+}  // namespace
 
 std::vector<InitSegment> InitialValues(const ModelSpec& spec, const ModelLayout& layout) {
   std::vector<InitSegment> segments;
@@ -99,12 +169,22 @@ std::vector<InitSegment> InitialValues(const ModelSpec& spec, const ModelLayout&
     segments.push_back({layer.biases, 0.0f, 0.0f});
   };
   for (const LayerShape& layer : layout.bottom) add_layer(layer);
-  if (layout.gates) add_layer(*layout.gates);
+  for (const ExpertLevelShape& level : layout.levels) {
+    for (const std::vector<LayerShape>& stack : level.stacks) {
+      for (const LayerShape& layer : stack) add_layer(layer);
+    }
+    add_layer(level.task_gates);
+    if (level.shared_gate) add_layer(*level.shared_gate);
+  }
   for (const LayerShape& layer : layout.towers) add_layer(layer);
+  for (const TransferShape& step : layout.transfers) {
+    add_layer(step.told);
+    add_layer(step.projections);
+  }
   for (std::size_t j = 0; j < layout.outputs.size(); ++j) {
     add_weights(layout.outputs[j]);
     for (std::uint32_t k = 0; k < layout.outputs[j].outputs; ++k) {
-      segments.push_back({layout.outputs[j].biases + k, BaseRateBias(spec.tasks[j].info, k), 0.0f});
+      segments.push_back({layout.outputs[j].biases + k, OutputBias(spec, j, k), 0.0f});
     }
   }
   return segments;

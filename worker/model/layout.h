@@ -1,8 +1,8 @@
 // Where each layer's weights lie in the dense vector, from the model's configuration alone.
 //
-// The dense vector holds, in this order: the bottom's layers (experts, the shared bottom, or each task's
-// own), the gates (mmoe), the towers' layers, each task's output layer; of every layer first the weights,
-// then the biases.
+// The dense vector holds, in this order: the bottom's layers (the shared one, or each task's own) or, level by level,
+// the experts and gates (mmoe, ple), the towers' layers, the transfers between them (aitm), each task's output layer; of every layer first the weights, then
+// the biases.
 #ifndef COHORT_WORKER_MODEL_LAYOUT_H_
 #define COHORT_WORKER_MODEL_LAYOUT_H_
 
@@ -38,11 +38,36 @@ struct OwnWeights {
   std::uint64_t stride = 0;
 };
 
+// One level of experts and gates (expert_level.h).
+struct ExpertLevelShape {
+  bool first = true;                // all read the same input; else block k reads columns k * width .. of the level below
+  std::uint32_t tasks = 0;
+  std::uint32_t task_experts = 0;   // of each task; mmoe: 0
+  std::uint32_t shared_experts = 0;
+  std::uint32_t width = 0;          // of an expert's output
+  // The first level: one stack, its groups the experts of task 0, of task 1, …, then the shared ones. Else a stack for
+  // each task, and one for the shared ones.
+  std::vector<std::vector<LayerShape>> stacks;
+  LayerShape task_gates;                  // a group for each task, an output for each of its and the shared experts
+  std::optional<LayerShape> shared_gate;  // an output for each expert; the last level has none
+
+  std::uint32_t OutputWidth() const { return (tasks + (shared_gate ? 1 : 0)) * width; }
+};
+
+// A step of a Transfer (transfer.h): what the task before tells, and V, Q, K.
+struct TransferShape {
+  LayerShape told, projections;
+};
+
 struct ModelLayout {
-  std::vector<LayerShape> bottom;
-  std::optional<LayerShape> gates;  // mmoe: a group per task, an output per expert
+  std::vector<LayerShape> bottom;        // single, shared_bottom
+  std::vector<ExpertLevelShape> levels;  // mmoe, ple
   std::vector<LayerShape> towers;
-  std::vector<LayerShape> outputs;  // by task
+  std::vector<TransferShape> transfers;  // aitm: one less than the chain has tasks
+  std::vector<LayerShape> outputs;       // by task
+  // Per task: its output reads block `input_column` of the transfers' output, not of the towers'.
+  std::vector<bool> transferred;
+  bool one_hidden = false;  // all outputs read the same columns
   std::vector<OwnWeights> own_weights;
   std::uint64_t dense_count = 0;
 };

@@ -43,6 +43,11 @@ struct MatrixView {
   MatrixView From(std::size_t column) const { return {data + column, row}; }
 };
 
+template <typename T>
+MatrixView<const T> Const(MatrixView<T> m) {
+  return {m.data, m.row};
+}
+
 // rows x columns with LeadingDimension, owned.
 template <typename T>
 class Matrix {

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "common/check.h"
+#include "worker/model/chain_losses.h"
 #include "worker/model/kernels.h"
 #include "worker/model/layout.h"
 #include "worker/model/losses.h"
@@ -21,8 +22,9 @@ struct Model<T>::Impl {
         kernels(ActiveKernels<T>()),
         capacity(rows),
         embedded(spec.fields.size() * spec.config.embedding_dim),
-        structure(layout, rows, embedded),
+        structure(layout, spec.chain, rows, embedded),
         losses(rows),
+        chain_losses(spec, rows),
         x(rows, spec.InputWidth()),
         dx(rows, std::max<std::size_t>(embedded, 1)) {
     for (const EmbeddedField& field : spec.fields) {
@@ -72,6 +74,7 @@ struct Model<T>::Impl {
   const std::size_t embedded;  // columns of x that are embeddings: the first ones
   Structure<T> structure;
   Losses<T> losses;
+  ChainLosses<T> chain_losses;
   Matrix<T> x, dx;
   std::vector<std::uint8_t> mean;
   const T* dense = nullptr;
@@ -95,12 +98,15 @@ void Model<T>::Step(const SliceInput<T>& input, const double* total_weight, bool
   Impl& m = *impl_;
   const MatrixView<const T> x = m.Forward(input);
   for (std::size_t j = 0; j < m.spec.tasks.size(); ++j) {
+    if (m.chain_losses.Owns(j)) continue;
     const ModelTask& task = m.spec.tasks[j];
     const MatrixView<T> z = m.structure.logits(j);
     result.loss_sum[j] = m.losses.Gradient(task, input.rows, {z.data, z.row},
                                            input.labels + task.label_column, m.spec.data.tasks.size(),
                                            input.weights, total_weight[j], m.structure.logit_gradient(j));
   }
+  m.chain_losses.Gradient(input.rows, input.labels, m.spec.data.tasks.size(), input.weights, total_weight,
+                          m.structure, result.loss_sum);
   m.structure.Backward(input.rows, x, result.dense_gradient, m.dx.view());
   if (with_l2) m.AddL2(result.dense_gradient);
   if (m.embedded > 0) {
@@ -115,11 +121,13 @@ void Model<T>::Predict(const SliceInput<T>& input, T* predictions) {
   Impl& m = *impl_;
   m.Forward(input);
   for (std::size_t j = 0; j < m.spec.tasks.size(); ++j) {
+    if (m.chain_losses.Owns(j)) continue;
     const ModelTask& task = m.spec.tasks[j];
     const MatrixView<T> z = m.structure.logits(j);
     m.losses.Predict(task, input.rows, {z.data, z.row}, predictions + task.prediction_column,
                      m.spec.prediction_columns);
   }
+  m.chain_losses.Predict(input.rows, m.structure, predictions, m.spec.prediction_columns);
 }
 
 template class Model<float>;

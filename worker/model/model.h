@@ -44,6 +44,7 @@ struct ModelSpec {
   std::vector<EmbeddedField> fields;
   std::vector<NumericInput> numerics;
   std::vector<ModelTask> tasks;  // enabled ones, in dataset order
+  std::vector<std::uint32_t> chain;  // esmm, aitm: tasks in the order of the user's steps, at least two
   std::uint32_t prediction_columns = 0;
   std::uint64_t dense_count = 0;  // dense weights, without padding
   std::vector<InitSegment>

@@ -14,16 +14,29 @@ std::string TaskNames(const DatasetInfo& data) {
   return names.empty() ? "none" : names;
 }
 
+bool IsChain(const ModelConfig& model) { return model.kind == "esmm" || model.kind == "aitm"; }
+
 Status CheckConfig(const ModelConfig& model) {
-  if (model.kind != "single" && model.kind != "shared_bottom" && model.kind != "mmoe") {
-    return {ErrorCode::kInvalidInput,
-            "[model] kind = \"" + model.kind + "\": expected \"single\", \"shared_bottom\" or \"mmoe\""};
+  const bool progressive = model.kind == "ple", mixes = model.kind == "mmoe" || progressive;
+  if (model.kind != "single" && model.kind != "shared_bottom" && !mixes && !IsChain(model)) {
+    return {ErrorCode::kInvalidInput, "[model] kind = \"" + model.kind +
+                                          "\": expected \"single\", \"shared_bottom\", \"mmoe\", \"ple\", "
+                                          "\"esmm\" or \"aitm\""};
   }
-  if (model.kind == "mmoe" && (model.experts == 0 || model.expert_layers.empty())) {
+  if (model.kind == "aitm" && model.tower_layers.empty()) {
     return {ErrorCode::kInvalidInput,
-            "[model] kind = \"mmoe\" needs experts >= 1 and at least one width in expert_layers; give both, "
-            "or take "
-            "kind = \"shared_bottom\""};
+            "[model] kind = \"aitm\" needs at least one width in tower_layers: tasks tell each other what their towers "
+            "say"};
+  }
+  if (mixes && (model.experts == 0 || model.expert_layers.empty())) {
+    return {ErrorCode::kInvalidInput, "[model] kind = \"" + model.kind +
+                                          "\" needs experts >= 1 and at least one width in expert_layers; give "
+                                          "both, or take kind = \"shared_bottom\""};
+  }
+  if (progressive && (model.task_experts == 0 || model.expert_levels == 0)) {
+    return {ErrorCode::kInvalidInput,
+            "[model] kind = \"ple\" needs task_experts >= 1 and expert_levels >= 1; give both, or take "
+            "kind = \"mmoe\""};
   }
   for (const auto* widths : {&model.expert_layers, &model.tower_layers}) {
     if (std::find(widths->begin(), widths->end(), 0u) != widths->end()) {
@@ -70,6 +83,39 @@ Status AddTasks(const RunConfig& config, const DatasetInfo& data, ModelSpec* spe
   return {};
 }
 
+Status MakeChain(ModelSpec* spec) {
+  const ModelConfig& config = spec->config;
+  if (!IsChain(config)) return {};
+  const bool esmm = config.kind == "esmm";
+  const std::string where = "[model] kind = \"" + config.kind + "\", chain: ";
+  const auto fits = [&](const ModelTask& task) { return !esmm || task.info.type == TaskType::kBinary; };
+  std::vector<std::uint32_t>& chain = spec->chain;
+  for (std::uint32_t j = 0; config.chain.empty() && j < spec->tasks.size(); ++j) {
+    if (fits(spec->tasks[j])) chain.push_back(j);
+  }
+  for (const std::string& name : config.chain) {
+    const auto task = std::find_if(spec->tasks.begin(), spec->tasks.end(),
+                                   [&](const ModelTask& each) { return each.info.name == name; });
+    if (task == spec->tasks.end()) {
+      return {ErrorCode::kInvalidInput,
+              where + "there is no enabled task \"" + name + "\" (the dataset has: " + TaskNames(spec->data) + ")"};
+    }
+    if (!fits(*task)) {
+      return {ErrorCode::kInvalidInput, where + "task \"" + name + "\" is " + TaskTypeName(task->info.type) +
+                                            "; esmm multiplies the probabilities of binary tasks"};
+    }
+    const auto j = static_cast<std::uint32_t>(task - spec->tasks.begin());
+    if (std::find(chain.begin(), chain.end(), j) != chain.end())
+      return {ErrorCode::kInvalidInput, where + "task \"" + name + "\" is named twice"};
+    chain.push_back(j);
+  }
+  if (chain.size() < 2) {
+    return {ErrorCode::kInvalidInput, where + "found " + std::to_string(chain.size()) + (esmm ? " binary" : "") +
+                                          " task; expected at least two: name them, or take kind = \"single\""};
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<ModelSpec> BuildModelSpec(const RunConfig& config, const DatasetInfo& data) {
@@ -91,6 +137,7 @@ Result<ModelSpec> BuildModelSpec(const RunConfig& config, const DatasetInfo& dat
     return InvalidInput("the dataset has no feature; add a [[feature]] to the schema and prepare it again");
   }
   COHORT_RETURN_IF_ERROR(AddTasks(config, data, &spec));
+  COHORT_RETURN_IF_ERROR(MakeChain(&spec));
   const ModelLayout layout = LayoutOf(spec);
   spec.dense_count = layout.dense_count;
   spec.dense_init = InitialValues(spec, layout);

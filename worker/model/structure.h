@@ -2,10 +2,10 @@
 //
 //   single         z_j = output_j(tower_j(bottom_j(x))): a network per task, only the embeddings are shared
 //   shared_bottom  z_j = output_j(tower_j(bottom(x)))                                   (Caruana 1997)
-//   mmoe           z_j = output_j(tower_j(h_j)), h_j = sum_e g_je(x) f_e(x), g_j = softmax(x Wg_j + bg_j),
-//   experts f_e
-//                  (Ma, Zhao, Yi, Chen, Hong, Chi: "Modeling Task Relationships in Multi-task Learning with
-//                  Multi-gate Mixture-of-Experts", KDD 2018; there the gates have no bias)
+//   mmoe, ple      z_j = output_j(tower_j(h_j)), h_j the mixture of experts that the last level has for task j
+//                  (expert_level.h)
+//   esmm           as single; what makes it one is in its losses (chain_losses.h)
+//   aitm           as single, but tasks of a chain hear from the one before them between tower and output (transfer.h)
 //
 // bottom and experts are stacks of relu layers (expert_layers), towers too (tower_layers); outputs are
 // linear. Layers that read the same input are one product: the first layers of all experts, of all networks
@@ -17,10 +17,12 @@
 #include <optional>
 #include <vector>
 
-#include "worker/model/kernels.h"
+#include "worker/model/expert_level.h"
+#include "worker/model/layer_stack.h"
 #include "worker/model/layers.h"
 #include "worker/model/layout.h"
 #include "worker/model/matrix.h"
+#include "worker/model/transfer.h"
 
 namespace cohort {
 
@@ -29,7 +31,9 @@ template <typename T>
 class Structure {
  public:
   // `gradient_inputs`: the leading columns of x whose gradient is wanted (the embeddings').
-  Structure(const ModelLayout& layout, std::size_t capacity, std::size_t gradient_inputs);
+  // `chain`: the spec's.
+  Structure(const ModelLayout& layout, const std::vector<std::uint32_t>& chain, std::size_t capacity,
+            std::size_t gradient_inputs);
 
   void SetWeights(const T* dense);
   void Forward(std::size_t rows, MatrixView<const T> x);
@@ -40,18 +44,17 @@ class Structure {
   void Backward(std::size_t rows, MatrixView<const T> x, T* dense_gradient, MatrixView<T> dx);
 
  private:
-  void BackwardStack(std::size_t rows, std::vector<DenseLayer<T>>& stack, MatrixView<const T> input,
-                     T* dense_gradient, MatrixView<T> input_gradient);
-  // What towers and outputs read when there is nothing below them but this: activations and where their
-  // gradient goes.
+  // What the towers read, and where its gradient goes.
   MatrixView<const T> Hidden(MatrixView<const T> x) const;
+  MatrixView<T> HiddenGradient(MatrixView<T> dx) const;
 
-  const KernelTable<T>& kernels_;
-  std::vector<DenseLayer<T>> bottom_, towers_, outputs_;
-  std::optional<DenseLayer<T>> gates_;
-  Matrix<T> mixture_, mixture_gradient_;  // mmoe: h_j by task
-  std::size_t tasks_;
-  std::size_t expert_width_ = 0;
+  LayerStack<T> bottom_;
+  std::vector<ExpertLevel<T>> levels_;
+  LayerStack<T> towers_;
+  std::optional<Transfer<T>> transfer_;
+  std::vector<DenseLayer<T>> outputs_;
+  const std::vector<bool> transferred_;  // by task: its output reads the transfer's
+  const bool one_hidden_;
 };
 
 extern template class Structure<float>;
