@@ -238,6 +238,8 @@ constexpr OptimizerKind kOptimizers[] = {OptimizerKind::kSgd,     OptimizerKind:
                                          OptimizerKind::kAdagrad, OptimizerKind::kRowwiseAdagrad,
                                          OptimizerKind::kAdam,    OptimizerKind::kFtrl};
 
+const std::vector<std::string> kSchedules = {"constant", "step", "cosine", "one_cycle"};
+
 std::vector<std::string> OptimizerNames() {
   std::vector<std::string> names;
   for (const OptimizerKind kind : kOptimizers) names.push_back(OptimizerName(kind));
@@ -274,6 +276,26 @@ void AddOptimizer(const std::string& section, const std::string& what, F spec, s
       Real(section + ".ftrl_l2", 0, inf, false, "", "ftrl: L2 strength", field(&OptimizerSpec::ftrl_l2)));
   options->push_back(Real(section + ".ftrl_beta", 0, inf, false, "", "ftrl: learning-rate smoothing",
                           field(&OptimizerSpec::ftrl_beta)));
+  options->push_back(Real(section + ".weight_decay", 0, 1, false, "",
+                          "decoupled: an update shrinks its weights by this times the rate; not ftrl",
+                          field(&OptimizerSpec::weight_decay)));
+  const auto of_schedule = [spec](auto member) {
+    return [ spec, member ](RunConfig & c) -> auto& { return spec(c).schedule.*member; };
+  };
+  options->push_back(Choice(
+      section + ".schedule", kSchedules, "how the learning rate moves over the run (common/rate_schedule.h); not ftrl",
+      [spec](RunConfig& c, std::size_t i) { spec(c).schedule.kind = static_cast<ScheduleKind>(i); },
+      [spec](const RunConfig& c) {
+        return static_cast<std::size_t>(spec(const_cast<RunConfig&>(c)).schedule.kind);
+      }));
+  options->push_back(Real(section + ".warmup", 0, 0.99, false, "of the run",
+                          "share of the training's steps in which the rate rises", of_schedule(&RateSchedule::warmup)));
+  options->push_back(Real(section + ".final_share", 0, 1, false, "of the rate", "cosine, one_cycle: at the end",
+                          of_schedule(&RateSchedule::final_share)));
+  options->push_back(Real(section + ".step_every", 0.001, 1, false, "of the run", "step: the rate falls this often",
+                          of_schedule(&RateSchedule::step_every)));
+  options->push_back(Real(section + ".step_factor", 0, 1, true, "", "step: to so much of what it was",
+                          of_schedule(&RateSchedule::step_factor)));
 }
 
 const std::vector<std::string> kModelKinds = {"single", "shared_bottom", "mmoe", "ple", "esmm", "aitm"};
@@ -471,10 +493,6 @@ std::vector<Option> TaskOptions(const std::string& task) {
 
 // Words of the design that this version does not do yet: they deserve a better answer than "unknown".
 std::string NotYet(const std::string& key, const toml::node& node) {
-  if (key == "model.kind") {
-    const std::string kind = node.value_or(std::string());
-    if (kind == "ple" || kind == "esmm" || kind == "aitm") return "is not there yet";
-  }
   if (key == "cluster.replicas" && node.value_or(std::int64_t{0}) > 0) {
     return "is not there yet: rows have one copy, so it must be 0";
   }
@@ -653,6 +671,12 @@ Status CheckTogether(const RunConfig& c) {
   }
   for (const auto* optimizer : {&c.embedding_optimizer, &c.dense_optimizer}) {
     const std::string section = optimizer == &c.dense_optimizer ? "optimizer.dense" : "optimizer.embedding";
+    const RateSchedule& schedule = optimizer->schedule;
+    if (optimizer->kind == OptimizerKind::kFtrl &&
+        (optimizer->weight_decay > 0 || schedule.kind != ScheduleKind::kConstant || schedule.warmup > 0)) {
+      return bad(section + ".kind is \"ftrl\", which computes its weights anew from all gradients at one rate; it takes "
+                 "no weight_decay, schedule or warmup (ftrl_l2 shrinks its weights)");
+    }
     if (optimizer->kind == OptimizerKind::kAdam && (optimizer->beta1 >= 1 || optimizer->beta2 >= 1)) {
       return bad(section + ": beta1 and beta2 must be below 1");
     }
@@ -798,9 +822,9 @@ std::vector<std::string> WarningsOf(const RunConfig& config) {
     warnings.push_back(
         "strict = true makes the first row that [embedding] does not admit, or evicts, fail the run");
   }
-  const auto idle = [&](const char* option, bool changed, bool used, const char* needs) {
+  const auto idle = [&](const std::string& option, bool changed, bool used, const char* needs) {
     if (changed && !used)
-      warnings.push_back(std::string(option) + " changes nothing: it needs " + std::string(needs));
+      warnings.push_back(option + " changes nothing: it needs " + needs);
   };
   const RowPolicySpec &policy = config.embedding.policy, usual;
   const bool by_count = policy.admit == Admission::kCount;
@@ -809,6 +833,18 @@ std::vector<std::string> WarningsOf(const RunConfig& config) {
   idle("embedding.sketch_bytes", policy.sketch_bytes != usual.sketch_bytes, by_count, count);
   idle("embedding.admit_probability", policy.admit_probability != usual.admit_probability,
        policy.admit == Admission::kProbability, "embedding.admit = \"probability\"");
+  for (const auto* optimizer : {&config.embedding_optimizer, &config.dense_optimizer}) {
+    const std::string section = optimizer == &config.dense_optimizer ? "optimizer.dense" : "optimizer.embedding";
+    const RateSchedule &schedule = optimizer->schedule, plain;
+    const bool steps = schedule.kind == ScheduleKind::kStep;
+    const bool falls = schedule.kind == ScheduleKind::kCosine || schedule.kind == ScheduleKind::kOneCycle;
+    idle(section + ".step_every", schedule.step_every != plain.step_every, steps, "schedule = \"step\"");
+    idle(section + ".step_factor", schedule.step_factor != plain.step_factor, steps, "schedule = \"step\"");
+    idle(section + ".final_share", schedule.final_share != plain.final_share, falls,
+         "schedule = \"cosine\" or \"one_cycle\"");
+    if (schedule.kind == ScheduleKind::kOneCycle && schedule.warmup == 0.0f)
+      warnings.push_back(section + ".schedule = \"one_cycle\" without warmup is \"cosine\"; usual is warmup = 0.3");
+  }
   const std::string& kind = config.model.kind;
   idle("model.chain", !config.model.chain.empty(), kind == "esmm" || kind == "aitm",
        "model.kind = \"esmm\" or \"aitm\"");

@@ -48,7 +48,8 @@ Json ToJson(const TableSpec& table) {
             {"epsilon", o.epsilon},
             {"ftrl_l1", o.ftrl_l1},
             {"ftrl_l2", o.ftrl_l2},
-            {"ftrl_beta", o.ftrl_beta}}},
+            {"ftrl_beta", o.ftrl_beta},
+            {"weight_decay", o.weight_decay}}},
           {"init", std::move(init)}};
 }
 
@@ -90,6 +91,7 @@ TableSpec TableFrom(const Json& json) {
   o.at("ftrl_l1").get_to(table.optimizer.ftrl_l1);
   o.at("ftrl_l2").get_to(table.optimizer.ftrl_l2);
   o.at("ftrl_beta").get_to(table.optimizer.ftrl_beta);
+  table.optimizer.weight_decay = o.value("weight_decay", 0.0f);
   for (const Json& segment : json.at("init")) {
     table.init.push_back({segment.at("begin").get<std::uint64_t>(), segment.at("mean").get<float>(),
                           segment.at("scale").get<float>()});

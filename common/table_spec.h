@@ -13,6 +13,7 @@
 
 #include "common/float16.h"
 #include "common/random.h"
+#include "common/rate_schedule.h"
 #include "common/types.h"
 
 namespace cohort {
@@ -37,11 +38,13 @@ struct OptimizerSpec {
   float ftrl_l1 = 0.0f;              // ftrl
   float ftrl_l2 = 0.0f;              // ftrl
   float ftrl_beta = 1.0f;            // ftrl
+  float weight_decay = 0.0f;         // all but ftrl: decoupled, of rows that are updated
+  RateSchedule schedule;             // all but ftrl
 
   template <class Archive>
   void serialize(Archive& archive) {
     archive(kind, learning_rate, momentum, initial_accumulator, beta1, beta2, epsilon, ftrl_l1, ftrl_l2,
-            ftrl_beta);
+            ftrl_beta, weight_decay, schedule);
   }
 };
 

@@ -72,13 +72,17 @@ void Optimizer::InitState(const float* weights, float* state) const {
   }
 }
 
-void Optimizer::Step(const float* gradient, float* weights, float* state) const {
+void Optimizer::Step(const float* gradient, float* weights, float* state, float share) const {
   const float* __restrict g = gradient;
   float* __restrict w = weights;
   float* __restrict s = state;
   const std::uint32_t dim = dim_;
-  const float rate = spec_.learning_rate;
+  const float rate = spec_.learning_rate * share;
   const float epsilon = spec_.epsilon;
+  if (spec_.weight_decay != 0.0f) {
+    const float decay = rate * spec_.weight_decay;
+    for (std::uint32_t i = 0; i < dim; ++i) w[i] -= decay * w[i];
+  }
   switch (spec_.kind) {
     case OptimizerKind::kSgd:
       for (std::uint32_t i = 0; i < dim; ++i) w[i] -= rate * g[i];
@@ -109,7 +113,8 @@ void Optimizer::Step(const float* gradient, float* weights, float* state) const 
       float* __restrict v = s + dim;
       const float t = std::min(s[2 * dim] + 1.0f, kMaxStep);
       s[2 * dim] = t;
-      const Correction correction = CorrectionAt(static_cast<std::uint32_t>(t));
+      Correction correction = CorrectionAt(static_cast<std::uint32_t>(t));
+      correction.rate *= share;
       const float b1 = spec_.beta1, b2 = spec_.beta2;
       const float c1 = 1.0f - b1, c2 = 1.0f - b2;
       for (std::uint32_t i = 0; i < dim; ++i) {

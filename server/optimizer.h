@@ -13,6 +13,9 @@
 //                    initial_accumulator)                        w = |z| <= l1 ? 0
 //                                                                  : (sign(z) l1 - z) / ((beta + sqrt(n))/r + l2)   [5]
 //
+// A decoupled weight decay d (all but ftrl) comes first: w -= r d w (Loshchilov, Hutter: "Decoupled Weight Decay
+// Regularization", ICLR 2019). r is the learning rate times the share that the caller's schedule gives.
+//
 // Steps are lazy: a row whose key is not in the batch is not touched, so momentum and Adam's averages decay
 // per update of the row, and Adam's t counts the updates of the row (a float, exact up to 2^24, where it
 // stays: the correction has been 1 for long). FTRL computes w from z, so z starts at the value that gives the
@@ -45,11 +48,14 @@ class Optimizer {
 
   // Writes the state of a fresh row with these weights (dim values).
   void InitState(const float* weights, float* state) const;
-  // One step. `gradient` and `weights` have dim values, `state` state_floats; none overlaps another.
-  void Step(const float* gradient, float* weights, float* state) const;
+  // One step, at `share` of the learning rate. `gradient` and `weights` have dim values, `state` state_floats; none
+  // overlaps another. REQUIRES: ftrl has share 1.
+  void Step(const float* gradient, float* weights, float* state, float share = 1.0f) const;
   // The same for a row whose state stands right behind its weights.
   void InitState(float* row) const { InitState(row, row + dim_); }
-  void Step(const float* gradient, float* row) const { Step(gradient, row, row + dim_); }
+  void Step(const float* gradient, float* row, float share = 1.0f) const {
+    Step(gradient, row, row + dim_, share);
+  }
 
  private:
   // Adam's r/(1-b1^t) and 1/sqrt(1-b2^t).

@@ -62,10 +62,10 @@ std::uint64_t ShardTable::ClockSeed(Clock clock) const {
 }
 
 // A step for a row of 16-bit weights.
-void ShardTable::Step(const float* gradient, Key key, std::uint64_t clock_seed, float* row) {
+void ShardTable::Step(const float* gradient, Key key, std::uint64_t clock_seed, float share, float* row) {
   const RowLayout& layout = rows_.layout();
   layout.LoadWeights(row, weights_.data());
-  rows_.optimizer().Step(gradient, weights_.data(), layout.State(row));
+  rows_.optimizer().Step(gradient, weights_.data(), layout.State(row), share);
   clipped_weights_ += NarrowAtRandom(layout.dtype, weights_.data(), layout.dim, RandomBits(clock_seed, key),
                                      RowLayout::Halves(row));
 }
@@ -77,11 +77,12 @@ void ShardTable::Apply(const PushedRows& pushed, const float* gradients,
   const std::uint32_t dim = optimizer.dim();
   const bool wide = spec().dtype == FloatType::kFloat32;
   const std::uint64_t clock_seed = wide ? 0 : ClockSeed(clock);
+  const float share = RateShare(spec().optimizer.schedule, clock);
   const auto step = [&](std::size_t i, float* row) {
     if (wide) {
-      optimizer.Step(gradients + i * dim, row);
+      optimizer.Step(gradients + i * dim, row, share);
     } else {
-      Step(gradients + i * dim, pushed.keys[i], clock_seed, row);
+      Step(gradients + i * dim, pushed.keys[i], clock_seed, share, row);
     }
   };
   rows_.Update(pushed.key_span(), pushed.position_span(), pushed.row_span(), step);
@@ -94,6 +95,7 @@ void ShardTable::ApplyUnderPolicy(const PushedRows& pushed, const float* gradien
   const std::uint32_t dim = optimizer.dim();
   const bool wide = spec().dtype == FloatType::kFloat32;
   const std::uint64_t clock_seed = ClockSeed(clock);
+  const float share = RateShare(spec().optimizer.schedule, clock);
   const bool watched = spec().policy.NeedsStatistics();
   const auto occurrences = [&](std::size_t i) { return counts.empty() ? 1u : counts[i]; };
   rows_.ForEach(pushed.position_span(), {}, [&](std::size_t i, float* row) {
@@ -103,9 +105,9 @@ void ShardTable::ApplyUnderPolicy(const PushedRows& pushed, const float* gradien
       row = rows_.FindOrCreate(pushed.keys[i], position);
     }
     if (wide) {
-      optimizer.Step(gradients + i * dim, row);
+      optimizer.Step(gradients + i * dim, row, share);
     } else {
-      Step(gradients + i * dim, pushed.keys[i], clock_seed, row);
+      Step(gradients + i * dim, pushed.keys[i], clock_seed, share, row);
     }
     if (watched) rows_.NoteUpdate(position, occurrences(i), clock);
   });

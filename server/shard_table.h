@@ -53,7 +53,7 @@ class ShardTable {
   std::uint64_t clipped_weights() const { return clipped_weights_; }
 
  private:
-  void Step(const float* gradient, Key key, std::uint64_t clock_seed, float* row);
+  void Step(const float* gradient, Key key, std::uint64_t clock_seed, float share, float* row);
   std::uint64_t ClockSeed(Clock clock) const;
   void ApplyUnderPolicy(const PushedRows& pushed, const float* gradients,
                         std::span<const std::uint32_t> counts, Clock clock);

@@ -36,6 +36,37 @@ TEST(Optimizer, SgdByHand) {
   EXPECT_EQ(row, (std::vector<float>{-1, -1.5f}));
 }
 
+TEST(Optimizer, WeightDecayAndTheScheduleByHand) {
+  OptimizerSpec spec = Spec(OptimizerKind::kSgd);
+  spec.learning_rate = 0.5f;
+  spec.weight_decay = 0.25f;
+  const float g[] = {4, -1};
+  std::vector<float> row = {1, -2};
+  Optimizer(spec, 2).Step(g, row.data());  // 1 - 0.125 - 2, -2 + 0.25 + 0.5
+  EXPECT_EQ(row, (std::vector<float>{-1.125f, -1.25f}));
+  row = {1, -2};
+  Optimizer(spec, 2).Step(g, row.data(), 0.5f);  // 1 - 0.0625 - 1, -2 + 0.125 + 0.25
+  EXPECT_EQ(row, (std::vector<float>{-0.0625f, -1.625f}));
+  // Adam's decay does not go through its averages: without a gradient only the weights shrink.
+  spec.kind = OptimizerKind::kAdam;
+  const Optimizer adam(spec, 1);
+  std::vector<float> decayed = Row(adam, {8});
+  const float zero[] = {0};
+  adam.Step(zero, decayed.data(), 0.5f);
+  EXPECT_EQ(decayed, (std::vector<float>{7.5f, 0, 0, 1}));
+  // The share is of the rate, whatever the optimizer.
+  for (const OptimizerKind kind : {OptimizerKind::kSgd, OptimizerKind::kMomentum, OptimizerKind::kAdagrad,
+                                   OptimizerKind::kRowwiseAdagrad, OptimizerKind::kAdam}) {
+    OptimizerSpec half = Spec(kind), whole = Spec(kind);
+    half.learning_rate = 0.125f, whole.learning_rate = 0.25f;
+    half.weight_decay = whole.weight_decay = 0.5f;
+    const Optimizer at_half(half, 2), at_whole(whole, 2);
+    std::vector<float> a = Row(at_half, {1, -2}), b = a;
+    for (int step = 0; step < 3; ++step) at_half.Step(g, a.data()), at_whole.Step(g, b.data(), 0.5f);
+    EXPECT_EQ(a, b) << OptimizerName(kind);
+  }
+}
+
 TEST(Optimizer, MomentumByHand) {
   OptimizerSpec spec = Spec(OptimizerKind::kMomentum);
   spec.learning_rate = 0.5f;

@@ -370,7 +370,7 @@ Rows TrainPlainly(const RunConfig& config, const ModelSpec& spec, Decisions* dec
           const auto& [key, gradient] = update;
           if (tables[table].policy.Any() && !policy.Update(key, occurrences[key], clock)) continue;
           std::vector<float> row = row_of(table, key);
-          optimizer.Step(gradient.data(), row.data());
+          optimizer.Step(gradient.data(), row.data(), RateShare(tables[table].optimizer.schedule, clock));
           RoundPlainly(tables[table], config.seed, clock, key, row.data());
           rows[{table, key}] = row;
         }
@@ -431,6 +431,20 @@ TEST(Training, BspEqualsThePlainLoopWithHalfValues) {
   ExpectThePlainLoop([](RunConfig* config) {
     config->wire.pull_values = FloatType::kBfloat16;
     config->wire.push_values = FloatType::kFloat16;
+  });
+}
+
+TEST(Training, BspEqualsThePlainLoopForEveryStructure) {
+  for (const std::string kind : {"single", "shared_bottom", "ple", "aitm"})
+    ExpectThePlainLoop([&](RunConfig* config) { config->model.kind = kind; });
+}
+TEST(Training, BspEqualsThePlainLoopWithSchedulesAndDecay) {
+  ExpectThePlainLoop([](RunConfig* config) {
+    config->dense_optimizer.schedule.kind = ScheduleKind::kOneCycle;
+    config->dense_optimizer.schedule.warmup = 0.3f;
+    config->dense_optimizer.weight_decay = 0.01f;
+    config->embedding_optimizer.schedule.kind = ScheduleKind::kStep;
+    config->embedding_optimizer.schedule.step_every = 0.25f;
   });
 }
 

@@ -168,6 +168,9 @@ std::vector<TableSpec> TablesOf(const ModelSpec& spec, const RunConfig& config) 
   // are few beside the rows of a batch.
   embedding.pull_values = config.wire.pull_values;
   embedding.push_values = config.wire.push_values;
+  const std::uint64_t rows = spec.data.rows[static_cast<std::size_t>(Split::kTrain)];
+  for (TableSpec* table : {&dense, &embedding})
+    table->optimizer.schedule.steps = config.train.epochs * ((rows + config.train.batch_size - 1) / config.train.batch_size);
   return {dense, embedding};
 }
 
