@@ -196,7 +196,8 @@ template <typename F>
 Option Names(std::string name, std::string help, F field) {
   constexpr std::size_t kMostNames = 64;
   Option option{std::move(name), {}, "", std::move(help), {}, {}};
-  option.expected = "a list of at most " + std::to_string(kMostNames) + " names, for example [\"click\", \"buy\"]";
+  option.expected =
+      "a list of at most " + std::to_string(kMostNames) + " names, for example [\"click\", \"buy\"]";
   option.set = [=](const toml::node& node, RunConfig& config) {
     const toml::array* array = node.as_array();
     if (array == nullptr || array->size() > kMostNames) return false;
@@ -283,17 +284,19 @@ void AddOptimizer(const std::string& section, const std::string& what, F spec, s
     return [ spec, member ](RunConfig & c) -> auto& { return spec(c).schedule.*member; };
   };
   options->push_back(Choice(
-      section + ".schedule", kSchedules, "how the learning rate moves over the run (common/rate_schedule.h); not ftrl",
+      section + ".schedule", kSchedules,
+      "how the learning rate moves over the run (common/rate_schedule.h); not ftrl",
       [spec](RunConfig& c, std::size_t i) { spec(c).schedule.kind = static_cast<ScheduleKind>(i); },
       [spec](const RunConfig& c) {
         return static_cast<std::size_t>(spec(const_cast<RunConfig&>(c)).schedule.kind);
       }));
   options->push_back(Real(section + ".warmup", 0, 0.99, false, "of the run",
-                          "share of the training's steps in which the rate rises", of_schedule(&RateSchedule::warmup)));
-  options->push_back(Real(section + ".final_share", 0, 1, false, "of the rate", "cosine, one_cycle: at the end",
-                          of_schedule(&RateSchedule::final_share)));
-  options->push_back(Real(section + ".step_every", 0.001, 1, false, "of the run", "step: the rate falls this often",
-                          of_schedule(&RateSchedule::step_every)));
+                          "share of the training's steps in which the rate rises",
+                          of_schedule(&RateSchedule::warmup)));
+  options->push_back(Real(section + ".final_share", 0, 1, false, "of the rate",
+                          "cosine, one_cycle: at the end", of_schedule(&RateSchedule::final_share)));
+  options->push_back(Real(section + ".step_every", 0.001, 1, false, "of the run",
+                          "step: the rate falls this often", of_schedule(&RateSchedule::step_every)));
   options->push_back(Real(section + ".step_factor", 0, 1, true, "", "step: to so much of what it was",
                           of_schedule(&RateSchedule::step_factor)));
 }
@@ -325,13 +328,14 @@ std::vector<Option> BuildOptions() {
                     COHORT_FIELD(model.embedding_dim)));
   o.push_back(Real("model.embedding_init", 0, 1000, false, "", "rows start uniform in [-x, x)",
                    COHORT_FIELD(model.embedding_init)));
-  o.push_back(
-      Whole("model.experts", 1, 64, "", "mmoe, ple: experts shared by the tasks", COHORT_FIELD(model.experts)));
+  o.push_back(Whole("model.experts", 1, 64, "", "mmoe, ple: experts shared by the tasks",
+                    COHORT_FIELD(model.experts)));
   o.push_back(Whole("model.task_experts", 1, 64, "", "ple: experts of each task's own",
                     COHORT_FIELD(model.task_experts)));
-  o.push_back(Names("model.chain",
-                    "esmm, aitm: tasks in the order of a user's steps; none: all of them (esmm: all binary ones)",
-                    COHORT_FIELD(model.chain)));
+  o.push_back(
+      Names("model.chain",
+            "esmm, aitm: tasks in the order of a user's steps; none: all of them (esmm: all binary ones)",
+            COHORT_FIELD(model.chain)));
   o.push_back(Real("model.calibration", 0, HUGE_VAL, false, "",
                    "aitm: weight of the penalty when a step looks likelier than the one before it",
                    COHORT_FIELD(model.calibration)));
@@ -394,8 +398,8 @@ std::vector<Option> BuildOptions() {
       Text("tier.path", "a path", false,
            "a folder on each server's local disk for rows that do not fit into memory; not given: none",
            COHORT_FIELD(tier.path)));
-  o.push_back(Whole("tier.max_bytes", 4096, kMaxInt, "bytes",
-                    "of embedding rows in the memory of a server", COHORT_FIELD(tier.max_bytes)));
+  o.push_back(Whole("tier.max_bytes", 4096, kMaxInt, "bytes", "of embedding rows in the memory of a server",
+                    COHORT_FIELD(tier.max_bytes)));
   o.push_back(
       Whole("tier.max_disk_bytes", 0, kMaxInt, "bytes",
             "of a server's rows on disk; beyond it the run fails as on a full disk; 0: what the disk holds",
@@ -674,8 +678,10 @@ Status CheckTogether(const RunConfig& c) {
     const RateSchedule& schedule = optimizer->schedule;
     if (optimizer->kind == OptimizerKind::kFtrl &&
         (optimizer->weight_decay > 0 || schedule.kind != ScheduleKind::kConstant || schedule.warmup > 0)) {
-      return bad(section + ".kind is \"ftrl\", which computes its weights anew from all gradients at one rate; it takes "
-                 "no weight_decay, schedule or warmup (ftrl_l2 shrinks its weights)");
+      return bad(
+          section +
+          ".kind is \"ftrl\", which computes its weights anew from all gradients at one rate; it takes "
+          "no weight_decay, schedule or warmup (ftrl_l2 shrinks its weights)");
     }
     if (optimizer->kind == OptimizerKind::kAdam && (optimizer->beta1 >= 1 || optimizer->beta2 >= 1)) {
       return bad(section + ": beta1 and beta2 must be below 1");
@@ -823,8 +829,7 @@ std::vector<std::string> WarningsOf(const RunConfig& config) {
         "strict = true makes the first row that [embedding] does not admit, or evicts, fail the run");
   }
   const auto idle = [&](const std::string& option, bool changed, bool used, const char* needs) {
-    if (changed && !used)
-      warnings.push_back(option + " changes nothing: it needs " + needs);
+    if (changed && !used) warnings.push_back(option + " changes nothing: it needs " + needs);
   };
   const RowPolicySpec &policy = config.embedding.policy, usual;
   const bool by_count = policy.admit == Admission::kCount;
@@ -834,7 +839,8 @@ std::vector<std::string> WarningsOf(const RunConfig& config) {
   idle("embedding.admit_probability", policy.admit_probability != usual.admit_probability,
        policy.admit == Admission::kProbability, "embedding.admit = \"probability\"");
   for (const auto* optimizer : {&config.embedding_optimizer, &config.dense_optimizer}) {
-    const std::string section = optimizer == &config.dense_optimizer ? "optimizer.dense" : "optimizer.embedding";
+    const std::string section =
+        optimizer == &config.dense_optimizer ? "optimizer.dense" : "optimizer.embedding";
     const RateSchedule &schedule = optimizer->schedule, plain;
     const bool steps = schedule.kind == ScheduleKind::kStep;
     const bool falls = schedule.kind == ScheduleKind::kCosine || schedule.kind == ScheduleKind::kOneCycle;
@@ -843,9 +849,18 @@ std::vector<std::string> WarningsOf(const RunConfig& config) {
     idle(section + ".final_share", schedule.final_share != plain.final_share, falls,
          "schedule = \"cosine\" or \"one_cycle\"");
     if (schedule.kind == ScheduleKind::kOneCycle && schedule.warmup == 0.0f)
-      warnings.push_back(section + ".schedule = \"one_cycle\" without warmup is \"cosine\"; usual is warmup = 0.3");
+      warnings.push_back(section +
+                         ".schedule = \"one_cycle\" without warmup is \"cosine\"; usual is warmup = 0.3");
   }
   const std::string& kind = config.model.kind;
+  const ModelConfig usual_model;
+  const bool progressive = kind == "ple";
+  idle("model.task_experts", config.model.task_experts != usual_model.task_experts, progressive,
+       "model.kind = \"ple\"");
+  idle("model.expert_levels", config.model.expert_levels != usual_model.expert_levels, progressive,
+       "model.kind = \"ple\"");
+  idle("model.calibration", config.model.calibration != usual_model.calibration, kind == "aitm",
+       "model.kind = \"aitm\"");
   idle("model.chain", !config.model.chain.empty(), kind == "esmm" || kind == "aitm",
        "model.kind = \"esmm\" or \"aitm\"");
   const TierConfig no_tier;

@@ -20,8 +20,9 @@ struct ProcessUsage {
 };
 ProcessUsage ReadProcessUsage();
 
-// Whether less than a twentieth of the memory that this process could have (its host's, its cgroup's) is left.
-bool MemoryIsShort();
+// Whether less than a twentieth of the memory that this process could have is left: of its host, or of any cgroup around it
+// (version 1 or 2). What cannot be read sets no limit.
+bool MemoryIsShort(const std::string& proc = "/proc", const std::string& cgroups = "/sys/fs/cgroup");
 
 std::string HostName();
 

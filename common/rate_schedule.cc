@@ -24,13 +24,14 @@ double CosPi(double x) {
 // From `from` at x = 0 to `to` at x = 1 by half a cosine.
 double HalfCosine(double from, double to, double x) { return to + (from - to) * (1.0 + CosPi(x)) / 2; }
 
-double Share(const RateSchedule& schedule, std::uint64_t clock) {
-  const auto steps = static_cast<double>(schedule.steps);
-  const double over = std::min(static_cast<double>(clock) / steps, 1.0);
+// `done` of all steps are over.
+double Share(const RateSchedule& schedule, std::uint64_t done) {
+  const auto steps = static_cast<double>(schedule.steps_per_epoch * schedule.epochs);
+  const double over = static_cast<double>(done) / steps;
   const auto warmup = static_cast<double>(schedule.warmup), last = static_cast<double>(schedule.final_share);
   if (over < warmup) {
     if (schedule.kind == ScheduleKind::kOneCycle) return HalfCosine(kFirstOfOneCycle, 1.0, over / warmup);
-    return std::min((static_cast<double>(clock) + 1) / (warmup * steps), 1.0);
+    return std::min((static_cast<double>(done) + 1) / (warmup * steps), 1.0);
   }
   switch (schedule.kind) {
     case ScheduleKind::kConstant:
@@ -52,9 +53,11 @@ double Share(const RateSchedule& schedule, std::uint64_t clock) {
 
 }  // namespace
 
-float RateShare(const RateSchedule& schedule, Clock clock) {
+float RateShare(const RateSchedule& schedule, std::uint32_t epoch, Clock step) {
   if (schedule.constant()) return 1.0f;
-  return static_cast<float>(Share(schedule, static_cast<std::uint64_t>(clock)));
+  const std::uint64_t within = std::min(static_cast<std::uint64_t>(step), schedule.steps_per_epoch - 1);
+  return static_cast<float>(
+      Share(schedule, std::min(epoch, schedule.epochs - 1) * schedule.steps_per_epoch + within));
 }
 
 }  // namespace cohort

@@ -519,8 +519,12 @@ bool Check(const Source& in, const TableSpec& table) {
   }
   const RateSchedule& schedule = o.schedule;
   if (schedule.kind > ScheduleKind::kOneCycle || !(schedule.warmup >= 0 && schedule.warmup < 1) ||
-      !(schedule.step_every >= 1e-3f) || !(schedule.step_factor > 0 && schedule.step_factor <= 1)) {
+      !(schedule.step_every >= 1e-3f && schedule.step_every <= 1) ||
+      !(schedule.step_factor > 0 && schedule.step_factor <= 1)) {
     return in.Wrong("a schedule of rates that cannot be");
+  }
+  if (o.kind == OptimizerKind::kFtrl && (o.weight_decay != 0.0f || !schedule.constant())) {
+    return in.Wrong("ftrl with a weight decay or a schedule");
   }
   const RowPolicySpec& policy = table.policy;
   if (policy.admit > Admission::kProbability || policy.admit_count < 1 || policy.admit_count > 255 ||

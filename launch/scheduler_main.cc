@@ -102,6 +102,7 @@ class SchedulerJob {
     COHORT_ASSIGN_OR_RETURN(RunPlan plan, MakePlan(inputs_, request_, run_id));
     recorder_.emplace(inputs_, request_.job, folder_);
     for (const std::string& warning : WarningsOf(config_)) recorder_->OnWarning(warning);
+    for (const std::string& warning : WarningsOf(inputs_.spec)) recorder_->OnWarning(warning);
     recorder_->result().model_hash = inputs_.model_hash;
     recorder_->result().model_rows = inputs_.model_rows;
     COHORT_RETURN_IF_ERROR(recorder_->Open());

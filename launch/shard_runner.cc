@@ -47,7 +47,7 @@ Result<std::unique_ptr<ShardRunner>> ShardRunner::Create(ZmqContext& context, co
     if (options.tier.max_disk_bytes != 0) disk.most_bytes = options.tier.max_disk_bytes;
     disk.wake = runner->wake_.get();
     shard.tier_bytes = options.tier.max_bytes;
-    shard.memory_is_short = MemoryIsShort;
+    shard.memory_is_short = [] { return MemoryIsShort(); };
     shard.cold_rows = [disk](std::uint32_t row_words) mutable -> Result<std::unique_ptr<ColdRows>> {
       disk.row_words = row_words;
       return ColdFile::Create(disk);

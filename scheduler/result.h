@@ -38,7 +38,7 @@ struct RunResult {
   std::uint64_t pushes_lost = 0;  // acknowledged, yet not in the final model
   std::uint64_t pushes_duplicated = 0;
   std::uint64_t pushes_rolled_back = 0;
-  std::vector<std::string> warnings;  // what the user should know
+  std::vector<std::string> warnings;            // what the user should know
   std::map<std::string, std::uint64_t> counts;  // what was defaulted, refused, sent again, ...
   std::uint64_t traffic_bytes = 0;
   std::map<std::string, std::uint64_t> peak_memory_bytes;  // by process: "scheduler", "server 0", "worker 1"

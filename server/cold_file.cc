@@ -156,7 +156,8 @@ void ColdFile::Collect() {
         segments_[job.segment].refused = !job.status.ok();
         if (job.status.ok()) {
           segments_[job.segment].memory.reset();
-        } else {  // it stays in memory, from where it is read
+          if (job.segment == tried_) next_try_ = {};  // there is room again: the others may follow at once
+        } else {                                      // it stays in memory, from where it is read
           full_ = job.status;
           refused_.push_back(job.segment);
           next_try_ = std::chrono::steady_clock::now() + kTryAgain;
@@ -182,9 +183,11 @@ void ColdFile::CollectWhenDone() {
 }
 
 bool ColdFile::OpenSegment() {
-  if (writing_ >= kMostWriting) Collect();
+  if (writing_ >= kMostWriting || (!refused_.empty() && any_done_)) Collect();
   if (!failure_.ok() || writing_ >= kMostWriting) return false;
   if (!refused_.empty()) TryRefused();
+  // Segments may serve again that the disk has taken before; but what it refuses must not pile up in memory.
+  if (refused_.size() >= kMostWriting) return false;
   if (!reusable_.empty()) {
     filling_ = reusable_.back();
     reusable_.pop_back();
@@ -229,7 +232,8 @@ void ColdFile::TryRefused() {
   const auto now = std::chrono::steady_clock::now();
   if (refused_.empty() || writing_ > 0 || now < next_try_) return;
   next_try_ = now + kTryAgain;
-  PostWrite(refused_.front());
+  tried_ = refused_.front();
+  PostWrite(tried_);
   refused_.pop_front();
 }
 

@@ -118,6 +118,7 @@ class ColdFile : public ColdRows {
   std::size_t handed_out_ = 0;              // of its rows
   std::vector<Job> bulk_;                   // bulk reads that have come
   std::deque<std::uint32_t> refused_;       // segments; those that serve nobody any more may stand here, too
+  std::uint32_t tried_ = 0;                 // the one that was tried last
   std::chrono::steady_clock::time_point next_try_{};
   Status full_, failure_;
 

@@ -116,7 +116,7 @@ class EmbeddingTable {
   std::uint64_t rows_in_memory() const { return rows_in_memory_; }
   // Not ok: rows can be read from the disk no more. Ok without a tier.
   const Status& tier_failure() const;
-  // Not ok: the disk has no room, so more than max_rows stay in memory until it has. Ok without a tier.
+  // Not ok: the disk has no room, so more than max_rows are in memory until it has. Ok without a tier.
   const Status& tier_full() const;
   // Operation `use` needs these rows; operations are numbered, ascending from 1. `cold` is replaced by the rows that are not
   // in memory; keys without a row are skipped. Rows made from now on count as used by the highest number seen. `found`

@@ -24,11 +24,11 @@ void EmbeddingTable::UseTier(ColdRows* cold, std::uint64_t max_rows) {
   max_rows_ = max_rows;
 }
 
-const Status& EmbeddingTable::tier_failure() const {
-  return cold_ == nullptr ? kOk : cold_->failure();
-}
+const Status& EmbeddingTable::tier_failure() const { return cold_ == nullptr ? kOk : cold_->failure(); }
 
-const Status& EmbeddingTable::tier_full() const { return cold_ == nullptr ? kOk : cold_->full(); }
+const Status& EmbeddingTable::tier_full() const {
+  return cold_ == nullptr || rows_in_memory_ <= max_rows_ ? kOk : cold_->full();
+}
 
 void EmbeddingTable::Use(std::span<const std::uint64_t> positions, std::uint64_t use,
                          std::vector<ColdEntry>* cold, std::vector<float*>* found) {

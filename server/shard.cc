@@ -213,6 +213,7 @@ void Shard::BeginPhaseIfReady(TimePoint now, Outbox& out) {
     stopped_ = true;
   } else {
     clocks_.BeginPhase(phase_.first_clock);
+    for (const auto& table : tables_) table->BeginEpoch(phase_.epoch, phase_.first_clock);
     applied_.Clear();
     kept_.Clear();
   }

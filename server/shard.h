@@ -235,7 +235,7 @@ class Shard : public Node {
   bool applying_ = false;                     // closing_ waits for rows
   bool warned_of_disk_ = false;
   std::uint64_t next_memory_check_ = 0;  // bytes of a table whose disk is full
-  TimePoint parked_since_{};                  // when parked_pulls_ was last empty
+  TimePoint parked_since_{};             // when parked_pulls_ was last empty
 
   std::array<std::uint64_t, static_cast<std::size_t>(ShardEvent::kCount)> events_{};
   std::uint64_t parts_acknowledged_ = 0, parts_duplicated_ = 0, rows_pulled_ = 0;

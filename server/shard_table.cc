@@ -77,7 +77,7 @@ void ShardTable::Apply(const PushedRows& pushed, const float* gradients,
   const std::uint32_t dim = optimizer.dim();
   const bool wide = spec().dtype == FloatType::kFloat32;
   const std::uint64_t clock_seed = wide ? 0 : ClockSeed(clock);
-  const float share = RateShare(spec().optimizer.schedule, clock);
+  const float share = RateShareAt(clock);
   const auto step = [&](std::size_t i, float* row) {
     if (wide) {
       optimizer.Step(gradients + i * dim, row, share);
@@ -95,7 +95,7 @@ void ShardTable::ApplyUnderPolicy(const PushedRows& pushed, const float* gradien
   const std::uint32_t dim = optimizer.dim();
   const bool wide = spec().dtype == FloatType::kFloat32;
   const std::uint64_t clock_seed = ClockSeed(clock);
-  const float share = RateShare(spec().optimizer.schedule, clock);
+  const float share = RateShareAt(clock);
   const bool watched = spec().policy.NeedsStatistics();
   const auto occurrences = [&](std::size_t i) { return counts.empty() ? 1u : counts[i]; };
   rows_.ForEach(pushed.position_span(), {}, [&](std::size_t i, float* row) {

@@ -4,6 +4,7 @@
 #ifndef COHORT_SERVER_SHARD_TABLE_H_
 #define COHORT_SERVER_SHARD_TABLE_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -27,6 +28,8 @@ class ShardTable {
   const EmbeddingTable& rows() const { return rows_; }
   const TableSpec& spec() const { return rows_.spec(); }
 
+  // Training goes on in an epoch that begins at a clock: for the optimizer's schedule.
+  void BeginEpoch(std::uint32_t epoch, Clock first_clock) { epoch_ = epoch, first_clock_ = first_clock; }
   // One step of the optimizer for every row, with gradients float[count x dim] of `clock`. counts[i] is how often
   // key i occurred: as many as rows if the policy needs counts, else none.
   void Apply(const PushedRows& pushed, const float* gradients, std::span<const std::uint32_t> counts,
@@ -55,10 +58,15 @@ class ShardTable {
  private:
   void Step(const float* gradient, Key key, std::uint64_t clock_seed, float share, float* row);
   std::uint64_t ClockSeed(Clock clock) const;
+  float RateShareAt(Clock clock) const {
+    return RateShare(spec().optimizer.schedule, epoch_, std::max<Clock>(clock - first_clock_, 0));
+  }
   void ApplyUnderPolicy(const PushedRows& pushed, const float* gradients,
                         std::span<const std::uint32_t> counts, Clock clock);
 
   const std::uint64_t seed_;
+  std::uint32_t epoch_ = 0;
+  Clock first_clock_ = 0;           // of the epoch
   std::unique_ptr<ColdRows> cold_;  // null: no tier
   EmbeddingTable rows_;
   std::unique_ptr<RowPolicy> policy_;  // null: every key has a row, no row goes

@@ -108,7 +108,8 @@ void Shard::KeepInMemory(const EmbeddingTable& rows, TimePoint now, Outbox& out)
   if (!warned_of_disk_) {
     warned_of_disk_ = true;
     client_.SendReliably(
-        Warning{0, full.text() + "; until there is room, rows stay in memory beyond tier.max_bytes"}, now, out);
+        Warning{0, full.text() + "; until there is room, rows stay in memory beyond tier.max_bytes"}, now,
+        out);
   }
   if (rows.memory_bytes() < next_memory_check_ || !options_.memory_is_short) return;
   next_memory_check_ = rows.memory_bytes() + kMemoryCheckBytes;

@@ -83,6 +83,7 @@ Status Hdf5SnapshotStore::Load(const std::string& model_path, const OwnedGroups&
       table.Put(block.keys[i], block.rows + i * block.row_floats);
       ++loaded[block.table->id];
     }
+    if (!table.tier_full().ok()) return table.tier_full();
     return table.tier_failure();
   }));
   for (const EmbeddingTable* table : tables) {

@@ -143,7 +143,9 @@ TEST(Config, BadInputsNamePlaceExpectationAndMend) {
        {},
        {"model.kind is 'mmo'", "\"single\" | \"shared_bottom\" | \"mmoe\" | \"ple\" | \"esmm\" | \"aitm\""}},
       {d + "[model]\nkind = \"aitm\"\nchain = [\"a\", 3]", {}, {"model.chain", "a list of at most 64 names"}},
-      {d + "[optimizer.dense]\nschedule = \"cosin\"", {}, {"\"constant\" | \"step\" | \"cosine\" | \"one_cycle\""}},
+      {d + "[optimizer.dense]\nschedule = \"cosin\"",
+       {},
+       {"\"constant\" | \"step\" | \"cosine\" | \"one_cycle\""}},
       {d + "[model]\nembedding_dim = 0", {}, {"from 1 to 1024"}},
       {d + "[model]\ntower_layers = [64, 0]", {}, {"model.tower_layers", "whole numbers from 1"}},
       {d + "[model]\ntower_layers = 64", {}, {"model.tower_layers is 64", "[64, 32]"}},
@@ -239,16 +241,18 @@ TEST(Config, PoliciesOfRows) {
   EXPECT_THAT(WarningsOf(*Parse("data = \"d.h5\"\n[embedding]\nadmit_count = 3\nadmit_probability = 0.5\n")),
               ::testing::ElementsAre(HasSubstr("embedding.admit_count changes nothing"),
                                      HasSubstr("embedding.admit_probability changes nothing")));
-  EXPECT_THAT(WarningsOf(*Parse("data = \"d.h5\"\n[optimizer.dense]\nschedule = \"one_cycle\"\nstep_factor = 0.5\n")),
-              ::testing::ElementsAre(HasSubstr("optimizer.dense.step_factor changes nothing"),
-                                     HasSubstr("usual is warmup = 0.3")));
+  EXPECT_THAT(
+      WarningsOf(*Parse("data = \"d.h5\"\n[optimizer.dense]\nschedule = \"one_cycle\"\nstep_factor = 0.5\n")),
+      ::testing::ElementsAre(HasSubstr("optimizer.dense.step_factor changes nothing"),
+                             HasSubstr("usual is warmup = 0.3")));
   const auto proximal = Parse("data = \"d.h5\"\n[optimizer.embedding]\nkind = \"ftrl\"\nwarmup = 0.1\n");
   ASSERT_FALSE(proximal);
   EXPECT_THAT(proximal.error().text(), HasSubstr("takes no weight_decay, schedule or warmup"));
-  EXPECT_THAT(WarningsOf(*Parse("data = \"d.h5\"\n[tier]\nmax_bytes = 100000\n[cache]\nrows = 10\nmax_age = 3\n"
-                                "[train]\nconsistency = \"ssp\"\n")),
-              ::testing::ElementsAre(HasSubstr("tier.max_bytes changes nothing: it needs tier.path"),
-                                     HasSubstr("cache.max_age changes nothing: it needs cache.rows and")));
+  EXPECT_THAT(
+      WarningsOf(*Parse("data = \"d.h5\"\n[tier]\nmax_bytes = 100000\n[cache]\nrows = 10\nmax_age = 3\n"
+                        "[train]\nconsistency = \"ssp\"\n")),
+      ::testing::ElementsAre(HasSubstr("tier.max_bytes changes nothing: it needs tier.path"),
+                             HasSubstr("cache.max_age changes nothing: it needs cache.rows and")));
   EXPECT_THAT(WarningsOf(*Parse("data = \"d.h5\"\nstrict = true\n[embedding]\nadmit = \"count\"\n")),
               ::testing::Contains(HasSubstr("strict = true")));
 }

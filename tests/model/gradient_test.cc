@@ -12,7 +12,6 @@
 namespace cohort {
 namespace {
 
-
 // sum_j a_j / total_j * loss_j + sum_j l2_j / 2 |W_j|^2: what Step's gradient is the gradient of.
 double Objective(Model<double>& model, const ModelSpec& spec, const TestSlice<double>& slice,
                  const std::vector<double>& dense, bool with_l2) {
@@ -91,13 +90,14 @@ TEST(Gradient, EveryStructureWithEveryLoss) {
 
 TEST(Gradient, TwoTasksOfEachTypeAndAnAbsentOne) {
   for (const std::string& kind : kAllKinds) {
-    const DatasetInfo data =
-        TestData(TypesFor(kind, {TaskType::kValue, TaskType::kBinary, TaskType::kValue, TaskType::kMulticlass}));
+    const DatasetInfo data = TestData(
+        TypesFor(kind, {TaskType::kValue, TaskType::kBinary, TaskType::kValue, TaskType::kMulticlass}));
     RunConfig config = TestConfig(kind);
     MakeChain(data, &config);
     const ModelSpec spec = TestSpec(config, data);
     TestSlice<double> slice = RandomSlice<double>(spec, 16, 16, 3);
-    for (std::size_t i = 0; i < 16; ++i) slice.labels[i * data.tasks.size() + 1] = std::numeric_limits<float>::quiet_NaN();
+    for (std::size_t i = 0; i < 16; ++i)
+      slice.labels[i * data.tasks.size() + 1] = std::numeric_limits<float>::quiet_NaN();
     slice.total_weight[1] = 0;
     EXPECT_LE(LargestError(spec, slice, false, 4), 1e-5) << kind;
   }

@@ -316,8 +316,8 @@ std::vector<std::vector<float>> AllRowKernels(const KernelTable<float>& k, std::
       all.insert(all.end(), m.begin() + static_cast<std::ptrdiff_t>(i * stride),
                  m.begin() + static_cast<std::ptrdiff_t>(i * stride + n));
     };
-    add(p, kWidth), add(dx, kWidth), add(h, kDim), add(df, kExperts * kDim), add(dgate, kExperts), add(dots, 1),
-        add(gathered, kFields * 13);
+    add(p, kWidth), add(dx, kWidth), add(h, kDim), add(df, kExperts * kDim), add(dgate, kExperts),
+        add(dots, 1), add(gathered, kFields * 13);
     out.push_back(all);
   }
   // Outputs over all rows go last: sums of columns and the scattered gradient.

@@ -22,8 +22,9 @@ Vector Layer(const LayerShape& layer, std::uint32_t g, const Vector& x, const Ve
   for (std::uint32_t o = 0; o < layer.outputs; ++o) {
     y[o] = dense[layer.biases + g * layer.outputs + o];
     for (std::uint32_t i = 0; i < layer.inputs; ++i) {
-      const std::uint64_t weight = layer.shared_input ? i * layer.Width() + g * layer.outputs + o
-                                                      : (std::uint64_t{g} * layer.inputs + i) * layer.outputs + o;
+      const std::uint64_t weight = layer.shared_input
+                                       ? i * layer.Width() + g * layer.outputs + o
+                                       : (std::uint64_t{g} * layer.inputs + i) * layer.outputs + o;
       y[o] += x[i] * dense[layer.weights + weight];
     }
     if (layer.relu) y[o] = std::max(y[o], 0.0);
@@ -48,7 +49,8 @@ Vector Mixture(const Vector& logits, const std::vector<Vector>& experts) {
 }
 
 // What each task's tower reads.
-std::vector<Vector> Hidden(const ModelSpec& spec, const ModelLayout& layout, const Vector& x, const Vector& dense) {
+std::vector<Vector> Hidden(const ModelSpec& spec, const ModelLayout& layout, const Vector& x,
+                           const Vector& dense) {
   const std::size_t tasks = spec.tasks.size();
   if (layout.levels.empty()) {
     std::vector<Vector> hidden;
@@ -83,7 +85,8 @@ std::vector<Vector> Hidden(const ModelSpec& spec, const ModelLayout& layout, con
 }
 
 // What each task's output reads: of a chain's tasks, after they have heard from the one before.
-std::vector<Vector> Heard(const ModelSpec& spec, const ModelLayout& layout, std::vector<Vector> q, const Vector& dense) {
+std::vector<Vector> Heard(const ModelSpec& spec, const ModelLayout& layout, std::vector<Vector> q,
+                          const Vector& dense) {
   for (std::size_t t = 1; t < spec.chain.size() && !layout.transfers.empty(); ++t) {
     const TransferShape& step = layout.transfers[t - 1];
     const Vector told = Layer(step.told, 0, q[spec.chain[t - 1]], dense);
@@ -163,7 +166,8 @@ TEST(ModelSpec, LayoutOfPleCountsByHand) {
   const std::uint64_t x = spec.InputWidth();
   const std::uint64_t expert1 = x * 7 + 7 + 7 * 5 + 5, expert2 = 5 * 7 + 7 + 7 * 5 + 5;
   const std::uint64_t towers = 2 * (5 * 6 + 6 + 6 * 4 + 4), outputs = 4 + 1 + 4 * 3 + 3;
-  const std::uint64_t level1 = 8 * expert1 + 2 * (x * 5 + 5) + (x * 8 + 8), level2 = 8 * expert2 + 2 * (5 * 5 + 5);
+  const std::uint64_t level1 = 8 * expert1 + 2 * (x * 5 + 5) + (x * 8 + 8),
+                      level2 = 8 * expert2 + 2 * (5 * 5 + 5);
   EXPECT_EQ(spec.dense_count, level1 + level2 + towers + outputs);
   // The weights of each task's own: experts and gates of both levels, towers, output.
   std::vector<std::uint64_t> own(2, 0);

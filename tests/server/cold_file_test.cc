@@ -198,12 +198,14 @@ TEST(ColdFile, AFullDiskSaysSoAndLosesNothing) {
     }
     std::vector<std::uint32_t> places;
     const auto fill = [&] {
-      do {
+      for (bool taken = true; (taken || file->full().ok()) && places.size() < 1000000;) {
         const std::vector<float> row = RowOf(places.size());
         file->Take({});  // notes what has been written
-        if (const auto place = file->Write(places.size(), row.data())) places.push_back(*place);
+        const auto place = file->Write(places.size(), row.data());
+        taken = place.has_value();
+        if (place) places.push_back(*place);
         ASSERT_TRUE(file->failure().ok());
-      } while (file->full().ok() && places.size() < 1000000);
+      }
     };
     fill();
     EXPECT_THAT(file->full().text(), ::testing::HasSubstr(folder / ""));
@@ -218,7 +220,8 @@ TEST(ColdFile, AFullDiskSaysSoAndLosesNothing) {
       ASSERT_TRUE(file->Read(wanted, rows.data()).ok());
       for (std::size_t i = 0; i < wanted.size(); ++i) {
         const std::vector<float> row = RowOf(first + i);
-        ASSERT_TRUE(std::equal(row.begin(), row.end(), rows.begin() + static_cast<std::ptrdiff_t>(i * kWords)))
+        ASSERT_TRUE(
+            std::equal(row.begin(), row.end(), rows.begin() + static_cast<std::ptrdiff_t>(i * kWords)))
             << first + i;
       }
     };

@@ -676,7 +676,8 @@ TEST(Shard, RowsThatAFullDiskDoesNotTakeStayInMemoryAsLongAsThereIsSome) {
     Gradients gradients;
     for (Key key = 0; key < 20000; ++key)
       gradients[key + 20000 * static_cast<Key>(id)] = std::vector<float>(table.dim, 1.0f);
-    for (const Outgoing& sent : harness.Worker(0, MakePush(table, gradients, id, 1, static_cast<RequestId>(id) + 1))) {
+    for (const Outgoing& sent :
+         harness.Worker(0, MakePush(table, gradients, id, 1, static_cast<RequestId>(id) + 1))) {
       if (const auto* warning = std::get_if<Warning>(&sent.message)) warnings.push_back(warning->text);
       if (const auto* failure = std::get_if<Failure>(&sent.message)) warnings.push_back(failure->text);
     }
@@ -686,10 +687,12 @@ TEST(Shard, RowsThatAFullDiskDoesNotTakeStayInMemoryAsLongAsThereIsSome) {
   EXPECT_EQ(harness.shard->table(table.id)->size(), 800000u);
   EXPECT_TRUE(harness.shard->failure().ok());
   ASSERT_EQ(warnings.size(), 1u);
-  EXPECT_THAT(warnings[0], ::testing::HasSubstr("the disk is full; until there is room, rows stay in memory"));
+  EXPECT_THAT(warnings[0],
+              ::testing::HasSubstr("the disk is full; until there is room, rows stay in memory"));
   is_short = true;
   while (harness.shard->failure().ok() && id < 100) push(id++);
-  EXPECT_THAT(harness.shard->failure().text(), ::testing::HasSubstr("the memory for rows that stay there is used up"));
+  EXPECT_THAT(harness.shard->failure().text(),
+              ::testing::HasSubstr("the memory for rows that stay there is used up"));
   EXPECT_EQ(warnings.back(), harness.shard->failure().text());
 }
 

@@ -157,8 +157,8 @@ TEST(Simulation, RowPositionsMeanTheirKeysUnderEveryFault) {
 
 TEST(Simulation, RowsOnASlowDiskChangeNothingUnderEveryFault) {
   constexpr const char* kMet[] = {
-      "fault: lost",         "fault: repeated",       "shard: push_duplicate",        "shard: pull_fetched",
-      "shard: push_fetched", "shard: clock_fetched",  "shard: fetched_again",         "shard: push_by_rows",
+      "fault: lost",         "fault: repeated",       "shard: push_duplicate",         "shard: pull_fetched",
+      "shard: push_fetched", "shard: clock_fetched",  "shard: fetched_again",          "shard: push_by_rows",
       "shard: evicted_idle", "shard: evicted_memory", "shard: row on disk at the end", "shard: disk_full"};
   ExpectInvariants(Scenario::kTier, FromEnvironment("COHORT_SIM_SEEDS", 500) / 3, 150, kMet);
 }

@@ -323,6 +323,7 @@ Rows TrainPlainly(const RunConfig& config, const ModelSpec& spec, Decisions* dec
   Model<float> model(spec, slice_rows);
   Clock clock = 0;
   for (std::uint32_t epoch = 0; epoch < config.train.epochs; ++epoch) {
+    const Clock first = clock;
     reader.Start(
         BspEpoch{epoch, 0, 0, 1, config.train.batch_size, config.train.slices, config.train.shuffle_rows});
     for (bool last = false; !last;) {
@@ -370,7 +371,8 @@ Rows TrainPlainly(const RunConfig& config, const ModelSpec& spec, Decisions* dec
           const auto& [key, gradient] = update;
           if (tables[table].policy.Any() && !policy.Update(key, occurrences[key], clock)) continue;
           std::vector<float> row = row_of(table, key);
-          optimizer.Step(gradient.data(), row.data(), RateShare(tables[table].optimizer.schedule, clock));
+          optimizer.Step(gradient.data(), row.data(),
+                         RateShare(tables[table].optimizer.schedule, epoch, clock - first));
           RoundPlainly(tables[table], config.seed, clock, key, row.data());
           rows[{table, key}] = row;
         }

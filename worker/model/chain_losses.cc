@@ -35,9 +35,11 @@ void ChainLosses<T>::Products(std::size_t rows, const Structure<T>& structure) {
     kernels_.sigmoid(rows, miss, miss, Array(kCost, j));
   }
   for (std::size_t j = 0; j < chain_.size(); ++j) {
-    const T *rate = Array(kRate, j), *miss = Array(kMiss, j);
-    T *product = Array(kProduct, j), *complement = Array(kComplement, j), *cost = Array(kCost, j);
+    const T* rate = Array(kRate, j);
+    T *miss = Array(kMiss, j), *product = Array(kProduct, j), *complement = Array(kComplement, j),
+      *cost = Array(kCost, j);
     for (std::size_t i = 0; i < rows; ++i) {
+      miss[i] = std::max(miss[i], std::numeric_limits<T>::min());
       const T before = j == 0 ? T{1} : Array(kProduct, j - 1)[i];
       product[i] = before * rate[i];
       const T missed = before * miss[i];
@@ -50,8 +52,9 @@ void ChainLosses<T>::Products(std::size_t rows, const Structure<T>& structure) {
 }
 
 template <typename T>
-void ChainLosses<T>::Gradient(std::size_t rows, const float* labels, std::size_t label_stride, const float* weights,
-                              const double* total_weight, const Structure<T>& structure, double* loss_sum) {
+void ChainLosses<T>::Gradient(std::size_t rows, const float* labels, std::size_t label_stride,
+                              const float* weights, const double* total_weight, const Structure<T>& structure,
+                              double* loss_sum) {
   if (chain_.empty()) return;
   if (Owns(chain_[0])) {
     EntireSpace(rows, labels, label_stride, weights, total_weight, structure, loss_sum);
@@ -62,8 +65,8 @@ void ChainLosses<T>::Gradient(std::size_t rows, const float* labels, std::size_t
 
 template <typename T>
 void ChainLosses<T>::EntireSpace(std::size_t rows, const float* labels, std::size_t label_stride,
-                                 const float* weights, const double* total_weight, const Structure<T>& structure,
-                                 double* loss_sum) {
+                                 const float* weights, const double* total_weight,
+                                 const Structure<T>& structure, double* loss_sum) {
   Products(rows, structure);
   for (const std::uint32_t task : chain_) {
     const MatrixView<T> dz = structure.logit_gradient(task);
@@ -81,9 +84,12 @@ void ChainLosses<T>::EntireSpace(std::size_t rows, const float* labels, std::siz
       sum += static_cast<double>(weights[i]) *
              (static_cast<double>(y) * static_cast<double>(Array(kCost, j)[i]) -
               static_cast<double>(T{1} - y) * static_cast<double>(Array(kLogComplement, j)[i]));
-      const T slope = static_cast<T>(coefficient * static_cast<double>(weights[i])) *
-                      ((T{1} - y) * (Array(kProduct, j)[i] / Array(kComplement, j)[i]) - y);
-      for (std::size_t k = 0; k <= j; ++k) *structure.logit_gradient(chain_[k]).Row(i) += slope * Array(kMiss, k)[i];
+      const T scale = static_cast<T>(coefficient * static_cast<double>(weights[i]));
+      for (std::size_t k = 0; k <= j; ++k) {
+        // The quotient is at most 2, whatever P: 1 - P_j is at least P_(k-1) sigmoid(-z_k), and at least 1 - P_(k-1).
+        const T miss = Array(kMiss, k)[i], share = Array(kProduct, j)[i] * (miss / Array(kComplement, j)[i]);
+        *structure.logit_gradient(chain_[k]).Row(i) += scale * ((T{1} - y) * share - y * miss);
+      }
     }
     loss_sum[chain_[j]] = sum;
   }
@@ -91,8 +97,8 @@ void ChainLosses<T>::EntireSpace(std::size_t rows, const float* labels, std::siz
 
 template <typename T>
 void ChainLosses<T>::Calibration(std::size_t rows, const float* labels, std::size_t label_stride,
-                                 const float* weights, const double* total_weight, const Structure<T>& structure,
-                                 double* loss_sum) {
+                                 const float* weights, const double* total_weight,
+                                 const Structure<T>& structure, double* loss_sum) {
   const auto binary = [&](std::size_t j) { return tasks_[chain_[j]].info.type == TaskType::kBinary; };
   for (std::size_t j = 0; j < chain_.size(); ++j) {
     if (!binary(j)) continue;
@@ -106,13 +112,15 @@ void ChainLosses<T>::Calibration(std::size_t rows, const float* labels, std::siz
     const ModelTask& task = tasks_[chain_[j]];
     const double total = total_weight[chain_[j]];
     const double coefficient = total > 0.0 ? static_cast<double>(task.config.weight) / total : 0.0;
-    const MatrixView<T> dz = structure.logit_gradient(chain_[j]), before = structure.logit_gradient(chain_[j - 1]);
+    const MatrixView<T> dz = structure.logit_gradient(chain_[j]),
+                        before = structure.logit_gradient(chain_[j - 1]);
     const T *p = Array(kRate, j), *p_before = Array(kRate, j - 1);
     double sum = 0.0;
     for (std::size_t i = 0; i < rows; ++i) {
       if (std::isnan(labels[i * label_stride + task.label_column]) || !(weights[i] > 0.0f)) continue;
       if (!(p[i] > p_before[i])) continue;
-      sum += static_cast<double>(weights[i]) * static_cast<double>(calibration_) * static_cast<double>(p[i] - p_before[i]);
+      sum += static_cast<double>(weights[i]) * static_cast<double>(calibration_) *
+             static_cast<double>(p[i] - p_before[i]);
       const T slope = static_cast<T>(coefficient * static_cast<double>(weights[i])) * calibration_;
       *dz.Row(i) += slope * (p[i] * (T{1} - p[i]));
       *before.Row(i) -= slope * (p_before[i] * (T{1} - p_before[i]));
@@ -122,7 +130,8 @@ void ChainLosses<T>::Calibration(std::size_t rows, const float* labels, std::siz
 }
 
 template <typename T>
-void ChainLosses<T>::Predict(std::size_t rows, const Structure<T>& structure, T* predictions, std::size_t stride) {
+void ChainLosses<T>::Predict(std::size_t rows, const Structure<T>& structure, T* predictions,
+                             std::size_t stride) {
   if (chain_.empty() || !Owns(chain_[0])) return;
   Products(rows, structure);
   for (std::size_t j = 0; j < chain_.size(); ++j) {

@@ -46,7 +46,9 @@ class ChainLosses {
   void Calibration(std::size_t rows, const float* labels, std::size_t label_stride, const float* weights,
                    const double* total_weight, const Structure<T>& structure, double* loss_sum);
   // Array `which` of the chain's task at position j.
-  T* Array(std::size_t which, std::size_t j) const { return memory_.data() + (which * chain_.size() + j) * stride_; }
+  T* Array(std::size_t which, std::size_t j) const {
+    return memory_.data() + (which * chain_.size() + j) * stride_;
+  }
 
   const KernelTable<T>& kernels_;
   const std::vector<std::uint32_t> chain_;

@@ -19,7 +19,8 @@ ExpertLevel<T>::ExpertLevel(const ExpertLevelShape& shape, std::size_t capacity,
   for (std::uint32_t k = 0; k <= shape.tasks; ++k) {
     const std::size_t count = k < shape.tasks ? shape.task_experts : shape.shared_experts;
     if (count == 0) continue;
-    blocks_.push_back({shape.first ? 0 : blocks_.size(), shape.first ? std::size_t{k} * shape.task_experts : 0, count});
+    blocks_.push_back(
+        {shape.first ? 0 : blocks_.size(), shape.first ? std::size_t{k} * shape.task_experts : 0, count});
   }
   written_.assign(blocks_.size(), 0);
   const std::size_t last = blocks_.size() - 1, experts = shape.task_gates.outputs;
@@ -53,8 +54,8 @@ void ExpertLevel<T>::Forward(std::size_t rows, MatrixView<const T> x) {
     for (const std::size_t b : gate.blocks) {
       const Block& block = blocks_[b];
       const MatrixView<T> f = Experts(block);
-      kernels_.mix(rows, block.count, shape_.width, weights.data, weights.row, f.data, f.row, accumulate, h.data,
-                   h.row);
+      kernels_.mix(rows, block.count, shape_.width, weights.data, weights.row, f.data, f.row, accumulate,
+                   h.data, h.row);
       weights = weights.From(block.count);
       accumulate = true;
     }
@@ -73,8 +74,9 @@ void ExpertLevel<T>::Backward(std::size_t rows, MatrixView<const T> x, T* dense_
       const Block& block = blocks_[b];
       const MatrixView<T> f = Experts(block), df = ExpertGradients(block), weights = all.From(expert),
                           gradients = all_gradients.From(expert);
-      kernels_.mix_backward(rows, block.count, shape_.width, weights.data, weights.row, f.data, f.row, dh.data,
-                            dh.row, df.data, df.row, written_[b] != 0, gradients.data, gradients.row);
+      kernels_.mix_backward(rows, block.count, shape_.width, weights.data, weights.row, f.data, f.row,
+                            dh.data, dh.row, df.data, df.row, written_[b] != 0, gradients.data,
+                            gradients.row);
       written_[b] = 1;
       expert += block.count;
     }

@@ -93,8 +93,8 @@ struct KernelTable {
                            ptrdiff_t dp_row, T* dx, ptrdiff_t dx_row);
 
   // out(i) = <x(i, :), y(i, :)>, one value a row.
-  void (*row_dots)(size_t rows, size_t columns, const T* x, ptrdiff_t x_row, const T* y, ptrdiff_t y_row, T* out,
-                   ptrdiff_t out_row);
+  void (*row_dots)(size_t rows, size_t columns, const T* x, ptrdiff_t x_row, const T* y, ptrdiff_t y_row,
+                   T* out, ptrdiff_t out_row);
   // Mixture of experts: h(i, :) (+)= sum over ascending e of gate(i, e) * experts(i, e * dim ..).
   void (*mix)(size_t rows, size_t experts, size_t dim, const T* gate, ptrdiff_t gate_row, const T* f,
               ptrdiff_t f_row, bool accumulate, T* h, ptrdiff_t h_row);

@@ -164,8 +164,8 @@ void MixBackward(std::size_t rows, std::size_t experts, std::size_t dim, const d
 }  // namespace
 
 const KernelTable<double> kDoubleKernels = {
-    "double", MatrixProduct, Pack,    PackTransposed, BiasGradient,    Axpy, Gather,      Scatter,
-    Exp,      Log,           Sigmoid, Softmax,        SoftmaxBackward, RowDots, Mix, MixBackward,
+    "double", MatrixProduct, Pack,    PackTransposed, BiasGradient,    Axpy,    Gather, Scatter,
+    Exp,      Log,           Sigmoid, Softmax,        SoftmaxBackward, RowDots, Mix,    MixBackward,
 };
 
 }  // namespace cohort

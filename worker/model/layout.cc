@@ -36,7 +36,8 @@ class LayoutBuilder {
   }
 
   // The first `groups` groups of the layer belong to one task after the other, `each` of them to one.
-  void OwnedByTasks(const LayerShape& layer, std::uint32_t groups, std::uint32_t each, std::uint32_t task = 0) {
+  void OwnedByTasks(const LayerShape& layer, std::uint32_t groups, std::uint32_t each,
+                    std::uint32_t task = 0) {
     for (std::uint32_t g = 0; g < groups; ++g) {
       const std::uint64_t size = std::uint64_t{layer.inputs} * layer.outputs;
       layout_.own_weights.push_back(
@@ -152,7 +153,8 @@ float OutputBias(const ModelSpec& spec, std::size_t j, std::uint32_t k) {
     return BaseRateBias(task, k);
   TaskInfo conditional = task;
   const double before = spec.tasks[*(place - 1)].info.mean;
-  if (before > 0) conditional.mean = std::min(task.mean / before, 1.0);
+  // Close to 1 nothing would be learned: the gradient has the factor 1 - rate.
+  if (before > 0) conditional.mean = std::min(task.mean / before, 0.95);
   return BaseRateBias(conditional, k);
 }
 

@@ -40,15 +40,15 @@ struct OwnWeights {
 
 // One level of experts and gates (expert_level.h).
 struct ExpertLevelShape {
-  bool first = true;                // all read the same input; else block k reads columns k * width .. of the level below
+  bool first = true;  // all read the same input; else block k reads columns k * width .. of the level below
   std::uint32_t tasks = 0;
-  std::uint32_t task_experts = 0;   // of each task; mmoe: 0
+  std::uint32_t task_experts = 0;  // of each task; mmoe: 0
   std::uint32_t shared_experts = 0;
-  std::uint32_t width = 0;          // of an expert's output
+  std::uint32_t width = 0;  // of an expert's output
   // The first level: one stack, its groups the experts of task 0, of task 1, …, then the shared ones. Else a stack for
   // each task, and one for the shared ones.
   std::vector<std::vector<LayerShape>> stacks;
-  LayerShape task_gates;                  // a group for each task, an output for each of its and the shared experts
+  LayerShape task_gates;  // a group for each task, an output for each of its and the shared experts
   std::optional<LayerShape> shared_gate;  // an output for each expert; the last level has none
 
   std::uint32_t OutputWidth() const { return (tasks + (shared_gate ? 1 : 0)) * width; }

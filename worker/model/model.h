@@ -43,7 +43,7 @@ struct ModelSpec {
   DatasetInfo data;
   std::vector<EmbeddedField> fields;
   std::vector<NumericInput> numerics;
-  std::vector<ModelTask> tasks;  // enabled ones, in dataset order
+  std::vector<ModelTask> tasks;      // enabled ones, in dataset order
   std::vector<std::uint32_t> chain;  // esmm, aitm: tasks in the order of the user's steps, at least two
   std::uint32_t prediction_columns = 0;
   std::uint64_t dense_count = 0;  // dense weights, without padding
@@ -57,6 +57,8 @@ struct ModelSpec {
 };
 // Errors (kInvalidInput): a [task.x] of the run file that the data does not have; no task left; no feature.
 Result<ModelSpec> BuildModelSpec(const RunConfig& config, const DatasetInfo& data);
+// What the user should know: steps of a chain that are more frequent than the one before, a calibration without effect.
+std::vector<std::string> WarningsOf(const ModelSpec& spec);
 // The tables of the model: kDenseTable, then kEmbeddingTable.
 std::vector<TableSpec> TablesOf(const ModelSpec& spec, const RunConfig& config);
 

@@ -25,13 +25,15 @@ Status CheckConfig(const ModelConfig& model) {
   }
   if (model.kind == "aitm" && model.tower_layers.empty()) {
     return {ErrorCode::kInvalidInput,
-            "[model] kind = \"aitm\" needs at least one width in tower_layers: tasks tell each other what their towers "
+            "[model] kind = \"aitm\" needs at least one width in tower_layers: tasks tell each other what "
+            "their towers "
             "say"};
   }
   if (mixes && (model.experts == 0 || model.expert_layers.empty())) {
-    return {ErrorCode::kInvalidInput, "[model] kind = \"" + model.kind +
-                                          "\" needs experts >= 1 and at least one width in expert_layers; give "
-                                          "both, or take kind = \"shared_bottom\""};
+    return {ErrorCode::kInvalidInput,
+            "[model] kind = \"" + model.kind +
+                "\" needs experts >= 1 and at least one width in expert_layers; give "
+                "both, or take kind = \"shared_bottom\""};
   }
   if (progressive && (model.task_experts == 0 || model.expert_levels == 0)) {
     return {ErrorCode::kInvalidInput,
@@ -97,8 +99,8 @@ Status MakeChain(ModelSpec* spec) {
     const auto task = std::find_if(spec->tasks.begin(), spec->tasks.end(),
                                    [&](const ModelTask& each) { return each.info.name == name; });
     if (task == spec->tasks.end()) {
-      return {ErrorCode::kInvalidInput,
-              where + "there is no enabled task \"" + name + "\" (the dataset has: " + TaskNames(spec->data) + ")"};
+      return {ErrorCode::kInvalidInput, where + "there is no enabled task \"" + name +
+                                            "\" (the dataset has: " + TaskNames(spec->data) + ")"};
     }
     if (!fits(*task)) {
       return {ErrorCode::kInvalidInput, where + "task \"" + name + "\" is " + TaskTypeName(task->info.type) +
@@ -110,8 +112,9 @@ Status MakeChain(ModelSpec* spec) {
     chain.push_back(j);
   }
   if (chain.size() < 2) {
-    return {ErrorCode::kInvalidInput, where + "found " + std::to_string(chain.size()) + (esmm ? " binary" : "") +
-                                          " task; expected at least two: name them, or take kind = \"single\""};
+    return {ErrorCode::kInvalidInput,
+            where + "found " + std::to_string(chain.size()) + (esmm ? " binary" : "") +
+                " task; expected at least two: name them, or take kind = \"single\""};
   }
   return {};
 }
@@ -144,6 +147,25 @@ Result<ModelSpec> BuildModelSpec(const RunConfig& config, const DatasetInfo& dat
   return spec;
 }
 
+std::vector<std::string> WarningsOf(const ModelSpec& spec) {
+  std::vector<std::string> warnings;
+  bool calibrated = false;
+  for (std::size_t t = 1; t < spec.chain.size(); ++t) {
+    const TaskInfo &before = spec.tasks[spec.chain[t - 1]].info, &task = spec.tasks[spec.chain[t]].info;
+    if (before.type != TaskType::kBinary || task.type != TaskType::kBinary) continue;
+    calibrated = true;
+    if (task.mean > before.mean) {
+      warnings.push_back("model.chain: " + task.name + " is more frequent (" + std::to_string(task.mean) +
+                         ") than the step before it, " + before.name + " (" + std::to_string(before.mean) +
+                         "); give the tasks in the order of a user's steps");
+    }
+  }
+  if (spec.config.kind == "aitm" && spec.config.calibration > 0.0f && !calibrated)
+    warnings.push_back(
+        "model.calibration changes nothing: no two tasks that follow each other in the chain are binary");
+  return warnings;
+}
+
 std::vector<TableSpec> TablesOf(const ModelSpec& spec, const RunConfig& config) {
   TableSpec dense;
   dense.id = kDenseTable;
@@ -169,8 +191,11 @@ std::vector<TableSpec> TablesOf(const ModelSpec& spec, const RunConfig& config) 
   embedding.pull_values = config.wire.pull_values;
   embedding.push_values = config.wire.push_values;
   const std::uint64_t rows = spec.data.rows[static_cast<std::size_t>(Split::kTrain)];
-  for (TableSpec* table : {&dense, &embedding})
-    table->optimizer.schedule.steps = config.train.epochs * ((rows + config.train.batch_size - 1) / config.train.batch_size);
+  for (TableSpec* table : {&dense, &embedding}) {
+    RateSchedule& schedule = table->optimizer.schedule;
+    schedule.steps_per_epoch = (rows + config.train.batch_size - 1) / config.train.batch_size;
+    schedule.epochs = config.train.epochs;
+  }
   return {dense, embedding};
 }
 

@@ -3,8 +3,8 @@
 namespace cohort {
 
 template <typename T>
-Structure<T>::Structure(const ModelLayout& layout, const std::vector<std::uint32_t>& chain, std::size_t capacity,
-                        std::size_t gradient_inputs)
+Structure<T>::Structure(const ModelLayout& layout, const std::vector<std::uint32_t>& chain,
+                        std::size_t capacity, std::size_t gradient_inputs)
     : bottom_(layout.bottom, capacity, gradient_inputs),
       transferred_(layout.transferred),
       one_hidden_(layout.one_hidden) {
@@ -63,7 +63,8 @@ void Structure<T>::Backward(std::size_t rows, MatrixView<const T> x, T* dense_gr
   for (std::size_t j = 0; j < outputs_.size(); ++j) {
     // Outputs that read one shared block add up their gradients; those with a block each write it.
     outputs_[j].Backward(rows, transferred_[j] ? Const(transfer_->output()) : told, dense_gradient,
-                         transferred_[j] ? transfer_->output_gradient() : told_gradient, j > 0 && one_hidden_);
+                         transferred_[j] ? transfer_->output_gradient() : told_gradient,
+                         j > 0 && one_hidden_);
   }
   if (transfer_) transfer_->Backward(rows, told, dense_gradient, told_gradient);
   towers_.Backward(rows, hidden, dense_gradient, hidden_gradient);

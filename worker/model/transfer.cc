@@ -43,7 +43,8 @@ void Transfer<T>::Forward(std::size_t rows, MatrixView<const T> towers) {
   MatrixView<const T> before = towers.From(chain_[0] * width_);
   for (std::size_t t = 0; t < steps_.size(); ++t) {
     Step& step = steps_[t];
-    const MatrixView<T> inputs = step.inputs.view(), weights = step.weights.view(), z = z_.view().From(t * width_);
+    const MatrixView<T> inputs = step.inputs.view(), weights = step.weights.view(),
+                        z = z_.view().From(t * width_);
     step.told.Forward(rows, before);
     CopyRows(rows, width_, step.told.output(), inputs);
     CopyRows(rows, width_, towers.From(chain_[t + 1] * width_), MatrixView<T>{inputs.Row(rows), inputs.row});
@@ -74,8 +75,8 @@ void Transfer<T>::Backward(std::size_t rows, MatrixView<const T> towers, T* dens
                         dall = step.projections.output_gradient(), dinputs = step.inputs_gradient.view();
     for (std::size_t u = 0; u < 2; ++u) {
       const MatrixView<T> v = Part(all, rows, u, 0), dv = Part(dall, rows, u, 0);
-      kernels_.mix_backward(rows, 1, width_, weights.data + u, weights.row, v.data, v.row, dz.data, dz.row, dv.data,
-                            dv.row, false, dweights.data + u, dweights.row);
+      kernels_.mix_backward(rows, 1, width_, weights.data + u, weights.row, v.data, v.row, dz.data, dz.row,
+                            dv.data, dv.row, false, dweights.data + u, dweights.row);
     }
     kernels_.softmax_backward(rows, 2, weights.data, weights.row, dweights.data, dweights.row, dweights.data,
                               dweights.row);
@@ -83,7 +84,8 @@ void Transfer<T>::Backward(std::size_t rows, MatrixView<const T> towers, T* dens
     for (std::size_t u = 0; u < 2; ++u) {
       for (const std::size_t part : {1u, 2u}) {  // dQ = ds K, dK = ds Q
         const MatrixView<T> other = Part(all, rows, u, 3 - part), to = Part(dall, rows, u, part);
-        kernels_.mix(rows, 1, width_, dweights.data + u, dweights.row, other.data, other.row, false, to.data, to.row);
+        kernels_.mix(rows, 1, width_, dweights.data + u, dweights.row, other.data, other.row, false, to.data,
+                     to.row);
       }
     }
     step.projections.Backward(2 * rows, Const(step.inputs.view()), dense_gradient, dinputs, false);
@@ -91,8 +93,9 @@ void Transfer<T>::Backward(std::size_t rows, MatrixView<const T> towers, T* dens
              towers_gradient.From(chain_[t + 1] * width_));
     CopyRows(rows, width_, dinputs, step.told.output_gradient());
     const std::size_t first = chain_[0] * width_;
-    step.told.Backward(rows, t == 0 ? towers.From(first) : Const(z_.view().From((t - 1) * width_)), dense_gradient,
-                       t == 0 ? towers_gradient.From(first) : z_gradient_.view().From((t - 1) * width_), true);
+    step.told.Backward(
+        rows, t == 0 ? towers.From(first) : Const(z_.view().From((t - 1) * width_)), dense_gradient,
+        t == 0 ? towers_gradient.From(first) : z_gradient_.view().From((t - 1) * width_), true);
   }
 }
 

@@ -26,7 +26,8 @@ template <typename T>
 class Transfer {
  public:
   // `chain`: the tasks in their order; task k's q stands in columns k * width .. of `towers`.
-  Transfer(const std::vector<TransferShape>& steps, const std::vector<std::uint32_t>& chain, std::size_t capacity);
+  Transfer(const std::vector<TransferShape>& steps, const std::vector<std::uint32_t>& chain,
+           std::size_t capacity);
 
   void SetWeights(const T* dense);
   void Forward(std::size_t rows, MatrixView<const T> towers);
@@ -35,7 +36,8 @@ class Transfer {
   MatrixView<T> output_gradient() const { return z_gradient_.view(); }
   // Writes the steps' part of dense_gradient, and the q gradients of the tasks from the second on into towers_gradient;
   // adds to that of the first. Changes output_gradient().
-  void Backward(std::size_t rows, MatrixView<const T> towers, T* dense_gradient, MatrixView<T> towers_gradient);
+  void Backward(std::size_t rows, MatrixView<const T> towers, T* dense_gradient,
+                MatrixView<T> towers_gradient);
 
  private:
   struct Step {

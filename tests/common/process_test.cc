@@ -1,0 +1,64 @@
+#include "common/process.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+
+#include "tests/support/subprocess.h"
+
+namespace cohort {
+namespace {
+
+using testing::TemporaryFolder;
+
+class MemoryIsShortTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    Write("proc/meminfo", "MemTotal:       1000000 kB\nMemFree:        1 kB\nMemAvailable:   500000 kB\n");
+    Write("proc/self/cgroup", "");
+  }
+  void Write(const std::string& file, const std::string& text) {
+    std::filesystem::create_directories(std::filesystem::path(folder_ / file).parent_path());
+    folder_.Write(file, text);
+  }
+  bool Short() const { return MemoryIsShort(folder_ / "proc", folder_ / "cgroup"); }
+  TemporaryFolder folder_;
+};
+
+TEST_F(MemoryIsShortTest, OfTheHost) {
+  EXPECT_FALSE(Short());
+  Write("proc/meminfo", "MemTotal: 1000000 kB\nMemAvailable: 49999 kB\n");
+  EXPECT_TRUE(Short());
+}
+
+TEST_F(MemoryIsShortTest, OfACgroupAroundTheProcess) {
+  Write("proc/self/cgroup", "0::/job/step\n");
+  Write("cgroup/job/step/memory.max", "max\n");
+  Write("cgroup/job/step/memory.current", "990\n");
+  EXPECT_FALSE(Short());
+  Write("cgroup/job/memory.max", "1000\n");
+  Write("cgroup/job/memory.current", "990\n");
+  EXPECT_TRUE(Short()) << "the limit stands above the process's own group";
+  Write("cgroup/job/memory.stat", "anon 5\ninactive_file 100\n");
+  EXPECT_FALSE(Short()) << "the page cache gives way";
+}
+
+TEST_F(MemoryIsShortTest, OfAContainerThatSeesItsOwnRoot) {
+  Write("proc/self/cgroup", "0::/somewhere/on/the/host\n");
+  Write("cgroup/memory.max", "1000\n");
+  Write("cgroup/memory.current", "999\n");
+  EXPECT_TRUE(Short());
+}
+
+TEST_F(MemoryIsShortTest, OfVersionOne) {
+  Write("proc/self/cgroup", "5:cpu,cpuacct:/job\n4:memory:/job\n0::/\n");
+  Write("cgroup/memory/job/memory.limit_in_bytes", "1000\n");
+  Write("cgroup/memory/job/memory.usage_in_bytes", "900\n");
+  EXPECT_FALSE(Short());
+  Write("cgroup/memory/job/memory.usage_in_bytes", "960\n");
+  EXPECT_TRUE(Short());
+}
+
+}  // namespace
+}  // namespace cohort
