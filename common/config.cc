@@ -400,10 +400,11 @@ std::vector<Option> BuildOptions() {
            COHORT_FIELD(tier.path)));
   o.push_back(Whole("tier.max_bytes", 4096, kMaxInt, "bytes", "of embedding rows in the memory of a server",
                     COHORT_FIELD(tier.max_bytes)));
-  o.push_back(
-      Whole("tier.max_disk_bytes", 0, kMaxInt, "bytes",
-            "of a server's rows on disk; beyond it the run fails as on a full disk; 0: what the disk holds",
-            COHORT_FIELD(tier.max_disk_bytes)));
+  o.push_back(Whole("tier.max_disk_bytes", 0, kMaxInt, "bytes",
+                    "of a server's rows on disk, in pieces of 1 MiB for each shard; beyond it rows stay in "
+                    "memory, as when the "
+                    "disk is full; 0: what the disk holds",
+                    COHORT_FIELD(tier.max_disk_bytes)));
 
   AddOptimizer("optimizer.embedding", "the embeddings", COHORT_FIELD(embedding_optimizer), &o);
   AddOptimizer("optimizer.dense", "the dense weights", COHORT_FIELD(dense_optimizer), &o);
@@ -855,6 +856,8 @@ std::vector<std::string> WarningsOf(const RunConfig& config) {
   const std::string& kind = config.model.kind;
   const ModelConfig usual_model;
   const bool progressive = kind == "ple";
+  idle("model.experts", config.model.experts != usual_model.experts, progressive || kind == "mmoe",
+       "model.kind = \"mmoe\" or \"ple\"");
   idle("model.task_experts", config.model.task_experts != usual_model.task_experts, progressive,
        "model.kind = \"ple\"");
   idle("model.expert_levels", config.model.expert_levels != usual_model.expert_levels, progressive,

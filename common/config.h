@@ -24,6 +24,8 @@ struct ModelConfig {
   std::uint32_t expert_levels = 2;  // ple
   std::vector<std::string> chain;   // esmm, aitm: tasks in the order of a user's steps; empty: all (esmm: binary) ones
   float calibration = 0.6f;         // aitm: weight of max(p_t - p_(t-1), 0)
+
+  bool operator==(const ModelConfig&) const = default;
   std::vector<std::uint32_t> expert_layers = {
       128, 64};  // also the shared bottom, and the bottom of each single network
   std::vector<std::uint32_t> tower_layers = {64, 32};

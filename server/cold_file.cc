@@ -200,7 +200,8 @@ bool ColdFile::OpenSegment() {
                "tier.path " + options_.directory + ": rows cannot be written to disk: they take " +
                    std::to_string(file_bytes()) + " bytes there, and " +
                    std::to_string(std::min<std::uint64_t>(options_.most_bytes, kMaxPlaces * record_bytes_)) +
-                   " are the most; raise tier.max_disk_bytes, use more servers, or raise tier.max_bytes so "
+                   " are the most, in segments of 1 MiB; raise tier.max_disk_bytes, use more servers, or "
+                   "raise tier.max_bytes so "
                    "that more rows stay in memory"};
       return false;
     }

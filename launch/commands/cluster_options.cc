@@ -1,6 +1,7 @@
 #include "launch/commands/cluster_options.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -49,6 +50,38 @@ std::string CountsLine(const std::string& result) {
   return "counts: " + (counts.empty() ? "nothing dropped, defaulted or refused" : counts);
 }
 
+void ShowWarnings(const std::string& result, const std::vector<std::string>& known, Console& console) {
+  const auto json = nlohmann::json::parse(result, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("warnings")) return;
+  for (const auto& each : json["warnings"]) {
+    const std::string warning = each.is_string() ? each.get<std::string>() : each.dump();
+    if (std::find(known.begin(), known.end(), warning) == known.end()) console.Note("warning: " + warning);
+  }
+}
+
+namespace {
+
+// A model of other kind or tasks may have as many weights: they would be taken for what they are not.
+Status CheckSameModel(const RunConfig& trained, const RunConfig& asked) {
+  const auto enabled = [](const RunConfig& config, const std::string& task) {
+    const auto found = config.tasks.find(task);
+    return found == config.tasks.end() || found->second.enabled;
+  };
+  const std::string mend = "; leave it out: the model says how it was trained";
+  if (!(asked.model == trained.model))
+    return {ErrorCode::kInvalidInput, "--set model.…: not what the model was trained with" + mend};
+  for (const auto* tasks : {&asked.tasks, &trained.tasks}) {
+    for (const auto& [name, task] : *tasks) {
+      if (enabled(asked, name) == enabled(trained, name)) continue;
+      return {ErrorCode::kInvalidInput,
+              "--set task." + name + ".enabled: not what the model was trained with" + mend};
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<ScratchFolder> RunModelJob(const ModelJob& options, Job job, Console& console) {
   ClusterJob cluster;
   cluster.request.job = job;
@@ -58,6 +91,8 @@ Result<ScratchFolder> RunModelJob(const ModelJob& options, Job job, Console& con
   COHORT_ASSIGN_OR_RETURN(const ModelManifest manifest, ReadModelManifest(cluster.request.model));
   COHORT_ASSIGN_OR_RETURN(cluster.config, ParseRunConfig(manifest.run_config, model + " (its run file)", "",
                                                          options.cluster.Overrides()));
+  COHORT_ASSIGN_OR_RETURN(const RunConfig trained, ParseRunConfig(manifest.run_config, model, ""));
+  COHORT_RETURN_IF_ERROR(CheckSameModel(trained, cluster.config));
   cluster.config.embedding.log.clear();  // of the training: nothing is refused or evicted here
   cluster.config.data = std::filesystem::absolute(options.data).lexically_normal().string();
   cluster.scores = options.scores;

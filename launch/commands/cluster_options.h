@@ -36,6 +36,9 @@ struct ModelJob {
 // Runs it in a folder of its own, which is left for the caller to read.
 Result<ScratchFolder> RunModelJob(const ModelJob& options, Job job, Console& console);
 
+// Tells the warnings of a result.json, but for those that are known already.
+void ShowWarnings(const std::string& result, const std::vector<std::string>& known, Console& console);
+
 // What a run's result.json counts, in a line: "counts: parked_pulls 3".
 std::string CountsLine(const std::string& result);
 

@@ -20,6 +20,7 @@ Status Evaluate(const ModelJob& options, Console& console) {
   COHORT_ASSIGN_OR_RETURN(const std::string result, ReadFile(folder.path() + "/" + kResultFile));
   for (const SplitEvaluation& split : splits) console.Print(MetricsTable(splits, split.split, nullptr));
   console.Print(CountsLine(result));
+  ShowWarnings(result, {}, console);
   console.SetJson(nlohmann::ordered_json::parse(result).dump());
   return {};
 }

@@ -40,6 +40,7 @@ Status Score(const ScoreOptions& options, Console& console) {
   json["scores"] = options.out;
   console.SetJson(json.dump());
   console.Print("wrote " + options.out + "\n" + CountsLine(result));
+  ShowWarnings(result, {}, console);
   return {};
 }
 

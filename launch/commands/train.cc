@@ -68,7 +68,8 @@ Status Train(const TrainOptions& options, Console& console) {
   if (!options.truth.empty()) {
     COHORT_ASSIGN_OR_RETURN(reachable, ComputeBestReachable(job.config.data, options.truth));
   }
-  for (const std::string& warning : WarningsOf(job.config)) console.Note("warning: " + warning);
+  const std::vector<std::string> known = WarningsOf(job.config);
+  for (const std::string& warning : known) console.Note("warning: " + warning);
 
   COHORT_ASSIGN_OR_RETURN(const RunFolder folder, RunFolder::Create(options.out, options.overwrite));
   job.folder = folder.path();
@@ -76,6 +77,7 @@ Status Train(const TrainOptions& options, Console& console) {
   const Status verdict = RunClusterJob(job, OutputOf(console));
   COHORT_ASSIGN_OR_RETURN(std::string result, ReadFile(folder / kResultFile));
   const std::string summary = Summary(result, folder);
+  ShowWarnings(result, known, console);
   console.SetJson(std::move(result));
   if (!verdict.ok()) return verdict.Within("the run in " + options.out + " failed");
   COHORT_RETURN_IF_ERROR(ShowResult(folder, reachable, console));

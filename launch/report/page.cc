@@ -240,6 +240,7 @@ std::string RenderHeadline(const RunData& run) {
   std::string html = "<h1>" + EscapeHtml(run.name.empty() ? "run" : run.name) + "<span class=\"status " +
                      (done ? "done" : "failed") + "\">" + EscapeHtml(run.status) + "</span></h1>\n";
   if (!run.reason.empty()) html += "<p>" + EscapeHtml(run.reason) + "</p>\n";
+  for (const std::string& warning : run.warnings) html += "<p>Warning: " + EscapeHtml(warning) + "</p>\n";
   if (!run.model_hash.empty())
     html += "<p class=\"soft\">model <code>" + EscapeHtml(run.model_hash) + "</code></p>\n";
 

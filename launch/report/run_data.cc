@@ -80,6 +80,10 @@ Status ReadResult(const std::string& path, RunData* data) {
     return {ErrorCode::kCorrupt, path + ": not a JSON object, expected a run's result"};
   if (const std::string status = Text(result, "status"); !status.empty()) data->status = status;
   data->reason = Text(result, "reason");
+  if (const auto warnings = result.find("warnings"); warnings != result.end() && warnings->is_array()) {
+    for (const Json& warning : *warnings)
+      if (warning.is_string()) data->warnings.push_back(warning.get<std::string>());
+  }
   data->model_hash = Text(result, "model_hash");
   data->samples_per_second = Number(result, "samples_per_second");
   data->seconds = Number(result, "seconds");

@@ -95,6 +95,17 @@ TEST(MainJob, ScoresAreInInputOrderAndTheSameBytesForAnyNumberOfWorkers) {
   EXPECT_EQ(at, ids.size()) << "ids are not in input order";
 }
 
+TEST(MainJob, AModelIsJudgedAsTheKindThatItIs) {
+  TrainedResult();
+  const ShopRun& shop = ShopRun::Get();
+  for (const std::string other : {"model.kind=single", "model.experts=2", "task.purchased.enabled=false"}) {
+    const Outcome outcome = RunProgram(
+        {Program(), "evaluate", shop.folder() / "run", "--data", shop.dataset(), "--set", other});
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.all();
+    EXPECT_NE(outcome.err.find("not what the model was trained with"), std::string::npos) << outcome.all();
+  }
+}
+
 TEST(MainJob, VerifyTellsTheHashOfTheRun) {
   const json& trained = TrainedResult();
   const ShopRun& shop = ShopRun::Get();

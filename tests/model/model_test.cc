@@ -255,6 +255,10 @@ TEST(ModelSpec, WarnsOfChainsInTheWrongOrder) {
   const auto warnings = WarningsOf(TestSpec(config, data));
   ASSERT_EQ(warnings.size(), 1u);
   EXPECT_THAT(warnings[0], HasSubstr("binary2 is more frequent (0.300000) than the step before it, binary0"));
+  data.rows[static_cast<std::size_t>(Split::kTrain)] = 1001;
+  EXPECT_THAT(WarningsOf(TestSpec(config, data)),
+              ::testing::Contains(HasSubstr("task binary0 is labelled in 1000 of 1001 rows")));
+  data.rows = {};
   config.model.chain = {"binary2", "binary0"};
   EXPECT_TRUE(WarningsOf(TestSpec(config, data)).empty());
   config = TestConfig("aitm");  // binary0, value1, binary2

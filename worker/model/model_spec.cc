@@ -150,6 +150,16 @@ Result<ModelSpec> BuildModelSpec(const RunConfig& config, const DatasetInfo& dat
 std::vector<std::string> WarningsOf(const ModelSpec& spec) {
   std::vector<std::string> warnings;
   bool calibrated = false;
+  const std::uint64_t rows = spec.data.rows[static_cast<std::size_t>(Split::kTrain)];
+  for (const std::uint32_t j : spec.chain) {
+    const TaskInfo& task = spec.tasks[j].info;
+    if (spec.config.kind != "esmm" || task.labelled >= rows) continue;
+    warnings.push_back(
+        "model.kind = \"esmm\": task " + task.name + " is labelled in " + std::to_string(task.labelled) +
+        " of " + std::to_string(rows) +
+        " rows of the train split; the chain wants every row, 0 where a step was not reached. Are these "
+        "steps of one chain (model.chain)?");
+  }
   for (std::size_t t = 1; t < spec.chain.size(); ++t) {
     const TaskInfo &before = spec.tasks[spec.chain[t - 1]].info, &task = spec.tasks[spec.chain[t]].info;
     if (before.type != TaskType::kBinary || task.type != TaskType::kBinary) continue;
