@@ -27,6 +27,25 @@ tl::unexpected<Status> AsInput(Status status) {
   return tl::unexpected(std::move(status));
 }
 
+// A model of other kind or tasks may have as many weights: they would be taken for what they are not.
+Status CheckSameModel(const RunConfig& trained, const RunConfig& asked) {
+  const auto enabled = [](const RunConfig& config, const std::string& task) {
+    const auto found = config.tasks.find(task);
+    return found == config.tasks.end() || found->second.enabled;
+  };
+  const std::string mend = "; leave it as it was there (without --set)";
+  if (!(asked.model == trained.model))
+    return {ErrorCode::kInvalidInput, "[model]: not what the model was trained with" + mend};
+  for (const auto* tasks : {&asked.tasks, &trained.tasks}) {
+    for (const auto& [name, task] : *tasks) {
+      if (enabled(asked, name) == enabled(trained, name)) continue;
+      return {ErrorCode::kInvalidInput,
+              "task." + name + ".enabled: not what the model was trained with" + mend};
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 const char* JobName(Job job) {
@@ -66,6 +85,8 @@ Result<RunInputs> ReadRunInputs(const RunConfig& config, const JobRequest& reque
   DatasetInfo trained_on = inputs.data;
   if (request.job != Job::kTrain) {
     COHORT_ASSIGN_OR_RETURN(const ModelManifest manifest, ReadModelManifest(request.model));
+    COHORT_ASSIGN_OR_RETURN(const RunConfig trained, ParseRunConfig(manifest.run_config, request.model, ""));
+    COHORT_RETURN_IF_ERROR(CheckSameModel(trained, config));
     COHORT_ASSIGN_OR_RETURN(trained_on, DatasetInfoFromJson(manifest.dataset_info));
     inputs.model_hash = ToHex(manifest.hash);
     inputs.model_rows = manifest.rows();

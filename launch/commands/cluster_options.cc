@@ -59,29 +59,6 @@ void ShowWarnings(const std::string& result, const std::vector<std::string>& kno
   }
 }
 
-namespace {
-
-// A model of other kind or tasks may have as many weights: they would be taken for what they are not.
-Status CheckSameModel(const RunConfig& trained, const RunConfig& asked) {
-  const auto enabled = [](const RunConfig& config, const std::string& task) {
-    const auto found = config.tasks.find(task);
-    return found == config.tasks.end() || found->second.enabled;
-  };
-  const std::string mend = "; leave it out: the model says how it was trained";
-  if (!(asked.model == trained.model))
-    return {ErrorCode::kInvalidInput, "--set model.…: not what the model was trained with" + mend};
-  for (const auto* tasks : {&asked.tasks, &trained.tasks}) {
-    for (const auto& [name, task] : *tasks) {
-      if (enabled(asked, name) == enabled(trained, name)) continue;
-      return {ErrorCode::kInvalidInput,
-              "--set task." + name + ".enabled: not what the model was trained with" + mend};
-    }
-  }
-  return {};
-}
-
-}  // namespace
-
 Result<ScratchFolder> RunModelJob(const ModelJob& options, Job job, Console& console) {
   ClusterJob cluster;
   cluster.request.job = job;
@@ -91,8 +68,6 @@ Result<ScratchFolder> RunModelJob(const ModelJob& options, Job job, Console& con
   COHORT_ASSIGN_OR_RETURN(const ModelManifest manifest, ReadModelManifest(cluster.request.model));
   COHORT_ASSIGN_OR_RETURN(cluster.config, ParseRunConfig(manifest.run_config, model + " (its run file)", "",
                                                          options.cluster.Overrides()));
-  COHORT_ASSIGN_OR_RETURN(const RunConfig trained, ParseRunConfig(manifest.run_config, model, ""));
-  COHORT_RETURN_IF_ERROR(CheckSameModel(trained, cluster.config));
   cluster.config.embedding.log.clear();  // of the training: nothing is refused or evicted here
   cluster.config.data = std::filesystem::absolute(options.data).lexically_normal().string();
   cluster.scores = options.scores;

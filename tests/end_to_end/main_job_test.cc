@@ -99,8 +99,8 @@ TEST(MainJob, AModelIsJudgedAsTheKindThatItIs) {
   TrainedResult();
   const ShopRun& shop = ShopRun::Get();
   for (const std::string other : {"model.kind=single", "model.experts=2", "task.purchased.enabled=false"}) {
-    const Outcome outcome = RunProgram(
-        {Program(), "evaluate", shop.folder() / "run", "--data", shop.dataset(), "--set", other});
+    const Outcome outcome =
+        RunProgram({Program(), "evaluate", shop.folder() / "run", "--data", shop.dataset(), "--set", other});
     EXPECT_EQ(outcome.exit_code, 2) << outcome.all();
     EXPECT_NE(outcome.err.find("not what the model was trained with"), std::string::npos) << outcome.all();
   }
