@@ -341,6 +341,11 @@ std::vector<Option> BuildOptions() {
                    COHORT_FIELD(model.calibration)));
   o.push_back(Whole("model.expert_levels", 1, 8, "", "ple: levels of experts and gates",
                     COHORT_FIELD(model.expert_levels)));
+  o.push_back(Flag("model.linear", "adds a linear term of the inputs to every raw output", COHORT_FIELD(model.linear)));
+  o.push_back(Real("model.dropout", 0, 0.95, false, "", "share of the outputs of hidden layers dropped in training",
+                   COHORT_FIELD(model.dropout)));
+  o.push_back(Real("model.embedding_dropout", 0, 0.95, false, "", "share of the embeddings' values dropped in training",
+                   COHORT_FIELD(model.embedding_dropout)));
   o.push_back(Widths("model.expert_layers",
                      "of an expert, the shared bottom, or each single network's bottom",
                      COHORT_FIELD(model.expert_layers)));

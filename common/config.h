@@ -24,6 +24,9 @@ struct ModelConfig {
   std::uint32_t expert_levels = 2;  // ple
   std::vector<std::string> chain;   // esmm, aitm: tasks in the order of a user's steps; empty: all (esmm: binary) ones
   float calibration = 0.6f;         // aitm: weight of max(p_t - p_(t-1), 0)
+  bool linear = false;              // adds a linear term of the inputs to every raw output
+  float dropout = 0.0f;             // of the outputs of hidden layers
+  float embedding_dropout = 0.0f;   // of the embeddings at the input
 
   bool operator==(const ModelConfig&) const = default;
   std::vector<std::uint32_t> expert_layers = {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "common/random.h"
 #include "common/types.h"
 #include "worker/model/model.h"
 
@@ -34,7 +35,8 @@ struct Slice {
             static_cast<std::uint32_t>(distinct.size()),
             embeddings,
             labels.data(),
-            weights.data()};
+            weights.data(),
+            0};
   }
 };
 
@@ -50,6 +52,12 @@ struct Batch {
   std::shared_ptr<std::vector<Key>> keys;  // distinct, ascending by ring position
   std::vector<double> total_weight;  // by model task: summed weight of the labelled rows of the global batch
 };
+
+// Names a slice for dropout. In bsp, without leases, it is the same on whichever worker.
+inline std::uint64_t DropoutKey(std::uint64_t seed, const Batch& batch, const Slice& slice) {
+  constexpr std::uint64_t kDropoutStream = 0x64726f706f757400;
+  return RandomBits(RandomBits(seed, kDropoutStream, batch.lease), batch.clock, slice.index);
+}
 
 }  // namespace cohort
 

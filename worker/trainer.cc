@@ -159,7 +159,9 @@ Status Trainer::Step(const PulledBatch& pulled, std::uint32_t slices, WorkerLoop
       const Slice& slice = batch.slices[s];
       sum_.Prepare(slice.distinct.size());
       // The batch's first row is in slice 0 on whichever worker: it carries the once-per-batch L2.
-      model_.Step(slice.Input(pulled.embeddings.data()), batch.total_weight.data(),
+      SliceInput<float> input = slice.Input(pulled.embeddings.data());
+      input.dropout_key = DropoutKey(config_.seed, batch, slice);
+      model_.Step(input, batch.total_weight.data(),
                   /*with_l2=*/slice.index == 0, {sum_.dense(), sum_.embedding(), slice_loss_.data()});
       sum_.Add(slice);
       for (std::size_t task = 0; task < slice_loss_.size(); ++task)

@@ -115,6 +115,7 @@ class Products {
       for (int u = 0; u < 2; ++u) AddLayer(step.projections, step.projections.inputs);
     }
     for (const LayerShape& layer : layout.outputs) AddLayer(layer, layer.inputs);
+    if (layout.linear) AddLayer(*layout.linear, embedded);
   }
 
   void Run() const {

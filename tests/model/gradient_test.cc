@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/model/model_fixture.h"
@@ -84,6 +85,22 @@ TEST(Gradient, EveryStructureWithEveryLoss) {
         EXPECT_LE(error, 1e-5) << kind << (all ? " all" : TaskTypeName(kAllTaskTypes[only]));
         RecordProperty(kind + std::to_string(only), std::to_string(error));
       }
+    }
+  }
+}
+
+TEST(Gradient, WithDropoutAndALinearTerm) {
+  for (const std::string& kind : kAllKinds) {
+    const DatasetInfo data = TestData(TypesFor(kind));
+    RunConfig config = TestConfig(kind);
+    MakeChain(data, &config);
+    config.model.linear = true;
+    config.tasks[data.tasks[0].name].l2 = 0.02f;
+    for (const auto& [hidden, embedding] : {std::pair(0.0f, 0.0f), std::pair(0.4f, 0.3f)}) {
+      config.model.dropout = hidden;
+      config.model.embedding_dropout = embedding;
+      const ModelSpec spec = TestSpec(config, data);
+      EXPECT_LE(LargestError(spec, RandomSlice<double>(spec, 19, 24, 5), true, 9), 1e-5) << kind << hidden;
     }
   }
 }

@@ -103,6 +103,7 @@ struct TestSlice {
   std::vector<float> labels, weights;
   std::vector<double> total_weight;
   std::uint32_t rows = 0, padded_rows = 0;
+  std::uint64_t dropout_key = 0;
 
   SliceInput<T> Input() const {
     return {.rows = rows,
@@ -114,7 +115,8 @@ struct TestSlice {
             .distinct_count = static_cast<std::uint32_t>(distinct.size()),
             .embeddings = embeddings.data(),
             .labels = labels.data(),
-            .weights = weights.data()};
+            .weights = weights.data(),
+            .dropout_key = dropout_key};
   }
 };
 

@@ -12,6 +12,8 @@
 
 #include "tests/model/counted_allocations.h"
 #include "tests/model/model_fixture.h"
+#include "worker/model/dropout.h"
+#include "worker/model/matrix.h"
 #include "worker/model/kernels.h"
 
 namespace cohort {
@@ -86,6 +88,49 @@ TEST(Model, PredictionsOfARowDoNotDependOnItsNeighbours) {
       const std::vector<float> some = RunPredict(model, spec, RandomSlice<float>(spec, rows, 128, 4), dense);
       EXPECT_EQ(std::memcmp(some.data(), all.data(), some.size() * sizeof(float)), 0) << kind << rows;
     }
+  }
+}
+
+// A drop of half of everything halves nothing on average, differs by key, and predictions know nothing of it.
+TEST(Model, DropoutIsForTrainingOnly) {
+  RunConfig config = TestConfig("shared_bottom");
+  const ModelSpec plain = TestSpec(config, TestData({TaskType::kBinary}));
+  config.model.dropout = 0.5f;
+  config.model.embedding_dropout = 0.25f;
+  const ModelSpec dropping = TestSpec(config, TestData({TaskType::kBinary}));
+  const std::vector<float> dense = RandomDense<float>(plain, 2);
+  TestSlice<float> slice = RandomSlice<float>(plain, 90, 90, 1);
+  Model<float> a(plain, 90), b(dropping, 90);
+  EXPECT_EQ(RunPredict(a, plain, slice, dense), RunPredict(b, dropping, slice, dense));
+  const StepOutput<float> first = RunStep(b, dropping, slice, dense, false);
+  EXPECT_EQ(first.dense, RunStep(b, dropping, slice, dense, false).dense);
+  EXPECT_NE(first.loss, RunStep(a, plain, slice, dense, false).loss);
+  slice.dropout_key = 1;
+  EXPECT_NE(first.loss, RunStep(b, dropping, slice, dense, false).loss);
+}
+
+TEST(DropOut, KeepsTheMeanAndDropsItsShare) {
+  constexpr std::size_t kRows = 400, kColumns = 333;
+  for (const float rate : {0.0f, 0.1f, 0.5f, 0.95f}) {
+    Matrix<double> x(kRows, kColumns);
+    std::size_t dropped = 0, together = 0;  // together: with the value to the left
+    for (std::size_t i = 0; i < kRows; ++i) std::fill_n(x.view().Row(i), kColumns, 1.0);
+    DropOut(kRows, kColumns - 1, rate, {true, 7}, 3, x.view());
+    for (std::size_t i = 0; i < kRows; ++i) {
+      const double* row = x.view().Row(i);
+      EXPECT_EQ(row[kColumns - 1], 1.0);
+      for (std::size_t j = 0; j + 1 < kColumns; ++j) {
+        if (row[j] != 0.0) {
+          EXPECT_NEAR(row[j] * (1 - rate), 1.0, 1e-3);
+          continue;
+        }
+        ++dropped;
+        together += j > 0 && row[j - 1] == 0.0;
+      }
+    }
+    constexpr double kCount = kRows * (kColumns - 1);
+    EXPECT_NEAR(dropped / kCount, rate, 0.006);  // more than 4 standard deviations
+    EXPECT_NEAR(together / kCount, rate * rate, 0.01);
   }
 }
 

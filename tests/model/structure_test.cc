@@ -108,6 +108,7 @@ TEST(Structure, GivesWhatItsEquationsSay) {
   struct Case {
     std::string kind;
     std::uint32_t levels, task_experts, experts, tasks;
+    bool linear = false;
   };
   constexpr std::size_t kRows = 7;
   for (const Case& c : std::vector<Case>{{"single", 1, 1, 1, 3},
@@ -119,12 +120,15 @@ TEST(Structure, GivesWhatItsEquationsSay) {
                                          {"ple", 3, 1, 2, 2},
                                          {"ple", 2, 3, 2, 1},
                                          {"esmm", 1, 1, 1, 3},
-                                         {"aitm", 1, 1, 1, 4}}) {
+                                         {"aitm", 1, 1, 1, 4},
+                                         {"mmoe", 1, 1, 3, 4, true},
+                                         {"aitm", 1, 1, 1, 4, true}}) {
     SCOPED_TRACE(c.kind + " with " + std::to_string(c.levels) + " levels");
     RunConfig config = TestConfig(c.kind);
     config.model.experts = c.experts;
     config.model.task_experts = c.task_experts;
     config.model.expert_levels = c.levels;
+    config.model.linear = c.linear;
     const std::vector<TaskType> types(kAllTaskTypes.begin(), kAllTaskTypes.begin() + c.tasks);
     const DatasetInfo data = TestData(TypesFor(c.kind, types));
     MakeChain(data, &config);
@@ -148,8 +152,11 @@ TEST(Structure, GivesWhatItsEquationsSay) {
       std::vector<Vector> q;
       for (std::uint32_t k = 0; k < tasks; ++k) q.push_back(Stack(layout.towers, k, hidden[k], dense));
       q = Heard(spec, layout, q, dense);
+      const Vector linear = c.linear ? Layer(*layout.linear, 0, row, dense) : Vector();
+      std::size_t term = 0;
       for (std::uint32_t k = 0; k < tasks; ++k) {
-        const Vector z = Layer(layout.outputs[k], 0, q[k], dense);
+        Vector z = Layer(layout.outputs[k], 0, q[k], dense);
+        for (double& value : z) value += c.linear ? linear[term++] : 0;
         for (std::size_t o = 0; o < z.size(); ++o)
           EXPECT_NEAR(structure.logits(k).Row(i)[o], z[o], 1e-12) << i << ' ' << k << ' ' << o;
       }

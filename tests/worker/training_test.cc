@@ -329,6 +329,7 @@ Rows TrainPlainly(const RunConfig& config, const ModelSpec& spec, Decisions* dec
     for (bool last = false; !last;) {
       auto batch = std::move(reader.Next(std::chrono::seconds(20)).value());
       last = batch->last_of_source;
+      batch->clock = clock;
       std::vector<float> dense, embeddings;
       for (Key key = 0; key < spec.DenseRows(); ++key) {
         const auto& row = rows[{kDenseTable, key}];
@@ -348,7 +349,9 @@ Rows TrainPlainly(const RunConfig& config, const ModelSpec& spec, Decisions* dec
         std::vector<float> dense_gradient(spec.DenseRows() * kDenseRowWidth);
         std::vector<float> embedding_gradient(slice.distinct.size() * spec.config.embedding_dim);
         std::vector<double> loss(spec.tasks.size());
-        model.Step(slice.Input(embeddings.data()), batch->total_weight.data(), slice.index == 0,
+        SliceInput<float> input = slice.Input(embeddings.data());
+        input.dropout_key = DropoutKey(config.seed, *batch, slice);
+        model.Step(input, batch->total_weight.data(), slice.index == 0,
                    {dense_gradient.data(), embedding_gradient.data(), loss.data()});
         for (Key key = 0; key < spec.DenseRows(); ++key) {
           const auto begin = dense_gradient.begin() + static_cast<std::ptrdiff_t>(key * kDenseRowWidth);
@@ -447,6 +450,14 @@ TEST(Training, BspEqualsThePlainLoopWithSchedulesAndDecay) {
     config->dense_optimizer.weight_decay = 0.01f;
     config->embedding_optimizer.schedule.kind = ScheduleKind::kStep;
     config->embedding_optimizer.schedule.step_every = 0.25f;
+  });
+}
+
+TEST(Training, BspEqualsThePlainLoopWithDropoutAndALinearTerm) {
+  ExpectThePlainLoop([](RunConfig* config) {
+    config->model.dropout = 0.3f;
+    config->model.embedding_dropout = 0.2f;
+    config->model.linear = true;
   });
 }
 

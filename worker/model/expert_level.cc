@@ -42,8 +42,8 @@ void ExpertLevel<T>::SetWeights(const T* dense) {
 }
 
 template <typename T>
-void ExpertLevel<T>::Forward(std::size_t rows, MatrixView<const T> x) {
-  for (LayerStack<T>& stack : stacks_) stack.Forward(rows, x);
+void ExpertLevel<T>::Forward(std::size_t rows, MatrixView<const T> x, const DropoutDraw& draw) {
+  for (LayerStack<T>& stack : stacks_) stack.Forward(rows, x, draw);
   task_gates_.Forward(rows, x);
   if (shared_gate_) shared_gate_->Forward(rows, x);
   for (const Gate& gate : gates_) {

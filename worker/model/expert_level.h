@@ -36,7 +36,7 @@ class ExpertLevel {
   ExpertLevel(const ExpertLevelShape& shape, std::size_t capacity, std::size_t gradient_inputs);
 
   void SetWeights(const T* dense);
-  void Forward(std::size_t rows, MatrixView<const T> x);
+  void Forward(std::size_t rows, MatrixView<const T> x, const DropoutDraw& draw = {});
   // rows x (h of each task, then h_s where there is one); its gradient is to be filled in before Backward.
   MatrixView<T> output() const { return mixture_.view(); }
   MatrixView<T> output_gradient() const { return mixture_gradient_.view(); }

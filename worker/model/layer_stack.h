@@ -27,9 +27,9 @@ class LayerStack {
   void SetWeights(const T* dense) {
     for (DenseLayer<T>& layer : layers_) layer.SetWeights(dense);
   }
-  void Forward(std::size_t rows, MatrixView<const T> x) {
+  void Forward(std::size_t rows, MatrixView<const T> x, const DropoutDraw& draw = {}) {
     for (DenseLayer<T>& layer : layers_) {
-      layer.Forward(rows, x);
+      layer.Forward(rows, x, draw);
       x = Const(layer.output());
     }
   }

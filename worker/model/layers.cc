@@ -57,7 +57,7 @@ void DenseLayer<T>::PackTransposedWeights() {
 }
 
 template <typename T>
-void DenseLayer<T>::Forward(std::size_t rows, MatrixView<const T> x) {
+void DenseLayer<T>::Forward(std::size_t rows, MatrixView<const T> x, const DropoutDraw& draw) {
   const MatrixView<T> y = output();
   for (std::size_t p = 0; p < Products(); ++p) {
     GemmArguments<T> product{};
@@ -76,6 +76,8 @@ void DenseLayer<T>::Forward(std::size_t rows, MatrixView<const T> x) {
     product.relu = shape_.relu;
     kernels_.gemm(product);
   }
+  draw_ = draw;
+  DropOut(rows, shape_.Width(), shape_.dropout, draw_, shape_.weights, y);
 }
 
 template <typename T>
@@ -83,6 +85,7 @@ void DenseLayer<T>::Backward(std::size_t rows, MatrixView<const T> x, T* dense_g
                              bool accumulate) {
   PackTransposedWeights();
   const MatrixView<T> y = output(), dy = output_gradient();
+  DropOut(rows, shape_.Width(), shape_.dropout, draw_, shape_.weights, dy);
   kernels_.bias_gradient(rows, shape_.Width(), shape_.relu ? y.data : nullptr, y.row, dy.data, dy.row,
                          dense_gradient + shape_.biases);
   for (std::size_t p = 0; p < Products(); ++p) {

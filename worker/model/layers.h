@@ -1,6 +1,6 @@
-// Dense layers: y = relu(x W + b), or without relu.
+// Dense layers: y = dropout(relu(x W + b)), either or both left out.
 //
-// Backward: dy is masked where y <= 0, db = column sums of dy, dW = x^T dy, dx = dy W^T. All products run on
+// Backward: dy is masked as dropout did and where y <= 0, db = column sums of dy, dW = x^T dy, dx = dy W^T. All products run on
 // the kernels (kernels.h), so each result has fixed bits; dW is written straight into the gradient, never
 // added.
 #ifndef COHORT_WORKER_MODEL_LAYERS_H_
@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "worker/model/dropout.h"
 #include "worker/model/kernels.h"
 #include "worker/model/layout.h"
 #include "worker/model/matrix.h"
@@ -28,7 +29,7 @@ class DenseLayer {
   void SetWeights(const T* dense);
 
   // output = layer(x): rows x shape.Width().
-  void Forward(std::size_t rows, MatrixView<const T> x);
+  void Forward(std::size_t rows, MatrixView<const T> x, const DropoutDraw& draw = {});
   MatrixView<T> output() const { return output_.view(); }
 
   // To be filled with the loss's gradient by the output before Backward, which masks it in place.
@@ -55,6 +56,7 @@ class DenseLayer {
   const T* dense_ = nullptr;
   AlignedArray<T> packed_, packed_transposed_;  // W and W^T in panels, by product
   bool transposed_ready_ = false;
+  DropoutDraw draw_;  // of the latest Forward
   AlignedArray<T> packed_gradient_;  // dy in panels, where that pays
 };
 

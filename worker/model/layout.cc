@@ -16,6 +16,8 @@ struct Block {
 
 class LayoutBuilder {
  public:
+  explicit LayoutBuilder(float dropout) : dropout_(dropout) {}
+
   LayerShape Add(std::uint32_t groups, std::uint32_t inputs, std::uint32_t outputs, bool shared, bool relu) {
     LayerShape layer{
         .groups = groups, .inputs = inputs, .outputs = outputs, .shared_input = shared, .relu = relu};
@@ -30,6 +32,7 @@ class LayoutBuilder {
                  std::vector<LayerShape>* layers) {
     for (std::uint32_t width : widths) {
       layers->push_back(Add(groups, input.width, width, input.shared && groups > 1, true));
+      layers->back().dropout = dropout_;
       input = {width, groups == 1};
     }
     return input;
@@ -86,13 +89,14 @@ class LayoutBuilder {
   ModelLayout& layout() { return layout_; }
 
  private:
+  const float dropout_;
   ModelLayout layout_;
 };
 
 }  // namespace
 
 ModelLayout LayoutOf(const ModelSpec& spec) {
-  LayoutBuilder builder;
+  LayoutBuilder builder(spec.config.dropout);
   ModelLayout& layout = builder.layout();
   const ModelConfig& config = spec.config;
   const auto tasks = static_cast<std::uint32_t>(spec.tasks.size());
@@ -139,6 +143,14 @@ ModelLayout LayoutOf(const ModelSpec& spec) {
                                   .columns = layer.outputs,
                                   .stride = layer.outputs});
     layout.outputs.push_back(layer);
+  }
+  if (config.linear) {
+    std::uint32_t outputs = 0;
+    for (const ModelTask& task : spec.tasks) outputs += task.outputs;
+    layout.linear = builder.Add(1, input.width, outputs, false, false);
+    std::uint64_t begin = layout.linear->weights;
+    for (std::uint32_t j = 0; j < tasks; begin += spec.tasks[j++].outputs)
+      layout.own_weights.push_back({j, begin, input.width, spec.tasks[j].outputs, outputs});
   }
   return layout;
 }
@@ -189,6 +201,7 @@ std::vector<InitSegment> InitialValues(const ModelSpec& spec, const ModelLayout&
       segments.push_back({layout.outputs[j].biases + k, OutputBias(spec, j, k), 0.0f});
     }
   }
+  if (layout.linear) segments.push_back({layout.linear->weights, 0.0f, 0.0f});
   return segments;
 }
 

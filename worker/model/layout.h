@@ -1,8 +1,8 @@
 // Where each layer's weights lie in the dense vector, from the model's configuration alone.
 //
 // The dense vector holds, in this order: the bottom's layers (the shared one, or each task's own) or, level by level,
-// the experts and gates (mmoe, ple), the towers' layers, the transfers between them (aitm), each task's output layer; of every layer first the weights, then
-// the biases.
+// the experts and gates (mmoe, ple), the towers' layers, the transfers between them (aitm), each task's output layer, the
+// linear term; of every layer first the weights, then the biases.
 #ifndef COHORT_WORKER_MODEL_LAYOUT_H_
 #define COHORT_WORKER_MODEL_LAYOUT_H_
 
@@ -21,6 +21,7 @@ struct LayerShape {
   std::uint32_t inputs = 0, outputs = 0;  // of one group
   bool shared_input = false;  // all groups read the same columns; else group g reads g * inputs ..
   bool relu = false;
+  float dropout = 0.0f;  // rate, after relu
   std::uint32_t input_column = 0;  // of the first group
   // Shared input: one matrix inputs x (groups * outputs), so that all groups are one product. Else `groups`
   // matrices inputs x outputs, one after the other. Biases: groups * outputs.
@@ -65,6 +66,7 @@ struct ModelLayout {
   std::vector<LayerShape> towers;
   std::vector<TransferShape> transfers;  // aitm: one less than the chain has tasks
   std::vector<LayerShape> outputs;       // by task
+  std::optional<LayerShape> linear;      // from the input to all raw outputs, side by side
   // Per task: its output reads block `input_column` of the transfers' output, not of the towers'.
   std::vector<bool> transferred;
   bool one_hidden = false;  // all outputs read the same columns

@@ -5,6 +5,7 @@
 
 #include "common/check.h"
 #include "worker/model/chain_losses.h"
+#include "worker/model/dropout.h"
 #include "worker/model/kernels.h"
 #include "worker/model/layout.h"
 #include "worker/model/losses.h"
@@ -12,6 +13,12 @@
 #include "worker/model/structure.h"
 
 namespace cohort {
+namespace {
+
+// DropOut's place of the input x: no layer has its weights there.
+constexpr std::uint64_t kInputPlace = ~std::uint64_t{0};
+
+}  // namespace
 
 // Only the first input.rows rows of anything are computed: the padding costs nothing and cannot change a bit.
 template <typename T>
@@ -42,17 +49,18 @@ struct Model<T>::Impl {
             .mean = mean.data()};
   }
 
-  MatrixView<const T> Forward(const SliceInput<T>& input) {
+  MatrixView<const T> Forward(const SliceInput<T>& input, const DropoutDraw& draw) {
     COHORT_CHECK(input.rows <= capacity, "%u rows in a model for %zu", input.rows, capacity);
     COHORT_CHECK(dense != nullptr, "SetDense has not been called");
     const MatrixView<T> view = x.view();
     if (embedded > 0) kernels.gather(Lookup(input), input.distinct, input.embeddings, view.data, view.row);
+    DropOut(input.rows, embedded, spec.config.embedding_dropout, draw, kInputPlace, view);
     const std::size_t count = spec.numerics.size();
     for (std::size_t i = 0; i < input.rows; ++i) {
       std::copy_n(input.numeric + i * count, count, view.Row(i) + embedded);
     }
     const MatrixView<const T> features{view.data, view.row};
-    structure.Forward(input.rows, features);
+    structure.Forward(input.rows, features, draw);
     return features;
   }
 
@@ -96,7 +104,8 @@ template <typename T>
 void Model<T>::Step(const SliceInput<T>& input, const double* total_weight, bool with_l2,
                     const SliceResult<T>& result) {
   Impl& m = *impl_;
-  const MatrixView<const T> x = m.Forward(input);
+  const DropoutDraw draw{true, input.dropout_key};
+  const MatrixView<const T> x = m.Forward(input, draw);
   for (std::size_t j = 0; j < m.spec.tasks.size(); ++j) {
     if (m.chain_losses.Owns(j)) continue;
     const ModelTask& task = m.spec.tasks[j];
@@ -110,6 +119,7 @@ void Model<T>::Step(const SliceInput<T>& input, const double* total_weight, bool
   m.structure.Backward(input.rows, x, result.dense_gradient, m.dx.view());
   if (with_l2) m.AddL2(result.dense_gradient);
   if (m.embedded > 0) {
+    DropOut(input.rows, m.embedded, m.spec.config.embedding_dropout, draw, kInputPlace, m.dx.view());
     std::fill_n(result.embedding_gradient, std::size_t{input.distinct_count} * m.spec.config.embedding_dim,
                 T{0});
     m.kernels.scatter(m.Lookup(input), m.dx.view().data, m.dx.view().row, result.embedding_gradient);
@@ -119,7 +129,7 @@ void Model<T>::Step(const SliceInput<T>& input, const double* total_weight, bool
 template <typename T>
 void Model<T>::Predict(const SliceInput<T>& input, T* predictions) {
   Impl& m = *impl_;
-  m.Forward(input);
+  m.Forward(input, {});
   for (std::size_t j = 0; j < m.spec.tasks.size(); ++j) {
     if (m.chain_losses.Owns(j)) continue;
     const ModelTask& task = m.spec.tasks[j];

@@ -76,6 +76,7 @@ struct SliceInput {
   const T* embeddings = nullptr;   // rows of embedding_dim (the batch's pulled rows)
   const float* labels = nullptr;   // padded_rows x data.tasks.size(), NaN = missing
   const float* weights = nullptr;  // padded_rows; 0 in the padding
+  std::uint64_t dropout_key = 0;   // names the slice (dropout.h); Step only
 };
 
 template <typename T>
@@ -99,7 +100,7 @@ class Model {
   // values.
   void SetDense(const T* dense);
 
-  // Forward, loss, backward. The loss of task j is averaged over the global batch: its gradient is divided by
+  // Forward (with dropout), loss, backward. The loss of task j is averaged over the global batch: its gradient is divided by
   // total_weight[j], the summed weight of the labelled rows of the whole global batch (0: the task is
   // absent). `with_l2`: adds the gradient of sum_j l2_j/2 |W_j|^2 (once per global batch: for the slice of
   // its first row).

@@ -1,11 +1,14 @@
 #include "worker/model/structure.h"
 
+#include <algorithm>
+
 namespace cohort {
 
 template <typename T>
 Structure<T>::Structure(const ModelLayout& layout, const std::vector<std::uint32_t>& chain,
                         std::size_t capacity, std::size_t gradient_inputs)
-    : bottom_(layout.bottom, capacity, gradient_inputs),
+    : kernels_(ActiveKernels<T>()),
+      bottom_(layout.bottom, capacity, gradient_inputs),
       transferred_(layout.transferred),
       one_hidden_(layout.one_hidden) {
   levels_.reserve(layout.levels.size());
@@ -18,6 +21,7 @@ Structure<T>::Structure(const ModelLayout& layout, const std::vector<std::uint32
   outputs_.reserve(layout.outputs.size());
   for (const LayerShape& shape : layout.outputs)
     outputs_.emplace_back(shape, capacity, on_input && towers_.empty() ? gradient_inputs : shape.inputs);
+  if (layout.linear) linear_.emplace(*layout.linear, capacity, gradient_inputs);
 }
 
 template <typename T>
@@ -27,6 +31,7 @@ void Structure<T>::SetWeights(const T* dense) {
   towers_.SetWeights(dense);
   if (transfer_) transfer_->SetWeights(dense);
   for (DenseLayer<T>& output : outputs_) output.SetWeights(dense);
+  if (linear_) linear_->SetWeights(dense);
 }
 
 template <typename T>
@@ -42,20 +47,37 @@ MatrixView<T> Structure<T>::HiddenGradient(MatrixView<T> dx) const {
 }
 
 template <typename T>
-void Structure<T>::Forward(std::size_t rows, MatrixView<const T> x) {
-  bottom_.Forward(rows, x);
+void Structure<T>::Forward(std::size_t rows, MatrixView<const T> x, const DropoutDraw& draw) {
+  bottom_.Forward(rows, x, draw);
   for (std::size_t l = 0; l < levels_.size(); ++l)
-    levels_[l].Forward(rows, l == 0 ? x : Const(levels_[l - 1].output()));
+    levels_[l].Forward(rows, l == 0 ? x : Const(levels_[l - 1].output()), draw);
   const MatrixView<const T> hidden = Hidden(x);
-  towers_.Forward(rows, hidden);
+  towers_.Forward(rows, hidden, draw);
   const MatrixView<const T> told = towers_.empty() ? hidden : Const(towers_.output());
   if (transfer_) transfer_->Forward(rows, told);
   for (std::size_t j = 0; j < outputs_.size(); ++j)
     outputs_[j].Forward(rows, transferred_[j] ? Const(transfer_->output()) : told);
+  if (!linear_) return;
+  linear_->Forward(rows, x);
+  MatrixView<const T> term = Const(linear_->output());
+  for (const DenseLayer<T>& output : outputs_) {
+    const std::size_t columns = output.shape().outputs;
+    for (std::size_t i = 0; i < rows; ++i) kernels_.axpy(columns, T{1}, term.Row(i), output.output().Row(i));
+    term = term.From(columns);
+  }
 }
 
 template <typename T>
 void Structure<T>::Backward(std::size_t rows, MatrixView<const T> x, T* dense_gradient, MatrixView<T> dx) {
+  if (linear_) {
+    MatrixView<T> term = linear_->output_gradient();
+    for (const DenseLayer<T>& output : outputs_) {
+      const std::size_t columns = output.shape().outputs;
+      for (std::size_t i = 0; i < rows; ++i)
+        std::copy_n(output.output_gradient().Row(i), columns, term.Row(i));
+      term = term.From(columns);
+    }
+  }
   const MatrixView<const T> hidden = Hidden(x);
   const MatrixView<T> hidden_gradient = HiddenGradient(dx);
   const MatrixView<const T> told = towers_.empty() ? hidden : Const(towers_.output());
@@ -73,6 +95,7 @@ void Structure<T>::Backward(std::size_t rows, MatrixView<const T> x, T* dense_gr
                         l == 0 ? dx : levels_[l - 1].output_gradient());
   }
   bottom_.Backward(rows, x, dense_gradient, dx);
+  if (linear_) linear_->Backward(rows, x, dense_gradient, dx, /*accumulate=*/true);
 }
 
 template class Structure<float>;

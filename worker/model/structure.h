@@ -7,6 +7,9 @@
 //   esmm           as single; what makes it one is in its losses (chain_losses.h)
 //   aitm           as single, but tasks of a chain hear from the one before them between tower and output (transfer.h)
 //
+// With a linear term (model.linear: the wide part of Cheng et al., "Wide & Deep Learning for Recommender Systems", DLRS 2016,
+// here on the embeddings instead of on crossed ids) z_j has x V_j added.
+//
 // bottom and experts are stacks of relu layers (expert_layers), towers too (tower_layers); outputs are
 // linear. Layers that read the same input are one product: the first layers of all experts, of all networks
 // of `single`, all gates.
@@ -18,6 +21,7 @@
 #include <vector>
 
 #include "worker/model/expert_level.h"
+#include "worker/model/kernels.h"
 #include "worker/model/layer_stack.h"
 #include "worker/model/layers.h"
 #include "worker/model/layout.h"
@@ -36,7 +40,7 @@ class Structure {
             std::size_t gradient_inputs);
 
   void SetWeights(const T* dense);
-  void Forward(std::size_t rows, MatrixView<const T> x);
+  void Forward(std::size_t rows, MatrixView<const T> x, const DropoutDraw& draw = {});
   // rows x outputs of task j: z_j after Forward; its gradient is to be filled in before Backward.
   MatrixView<T> logits(std::size_t task) const { return outputs_[task].output(); }
   MatrixView<T> logit_gradient(std::size_t task) const { return outputs_[task].output_gradient(); }
@@ -48,11 +52,13 @@ class Structure {
   MatrixView<const T> Hidden(MatrixView<const T> x) const;
   MatrixView<T> HiddenGradient(MatrixView<T> dx) const;
 
+  const KernelTable<T>& kernels_;
   LayerStack<T> bottom_;
   std::vector<ExpertLevel<T>> levels_;
   LayerStack<T> towers_;
   std::optional<Transfer<T>> transfer_;
   std::vector<DenseLayer<T>> outputs_;
+  std::optional<DenseLayer<T>> linear_;
   const std::vector<bool> transferred_;  // by task: its output reads the transfer's
   const bool one_hidden_;
 };
