@@ -6,6 +6,8 @@ set_source_files_properties(worker/model/kernels_avx2.cc PROPERTIES
 set_source_files_properties(worker/model/kernels_avx512.cc PROPERTIES
   COMPILE_OPTIONS "-march=x86-64-v4;-mprefer-vector-width=512;-O3;$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>"
   OBJECT_DEPENDS ${CMAKE_SOURCE_DIR}/worker/model/kernels_impl.inc)
+set_source_files_properties(worker/model/kernels_avx512_bf16.cc PROPERTIES
+  COMPILE_OPTIONS "-march=x86-64-v4;-mavx512bf16;-mprefer-vector-width=512;-O3;$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>")
 
 # bin/gemm_bench: our products beside Eigen's and OpenBLAS's (serial variant), and a whole training step. Built on
 # request only.

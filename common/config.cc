@@ -346,6 +346,11 @@ std::vector<Option> BuildOptions() {
                    COHORT_FIELD(model.dropout)));
   o.push_back(Real("model.embedding_dropout", 0, 0.95, false, "", "share of the embeddings' values dropped in training",
                    COHORT_FIELD(model.embedding_dropout)));
+  o.push_back(Choice(
+      "model.compute", {"float32", "bfloat16"},
+      "of the matrix products of hidden layers; bfloat16 where all processors have AVX512-BF16, else float32",
+      [](RunConfig& c, std::size_t i) { c.model.compute = static_cast<FloatType>(i); },
+      [](const RunConfig& c) { return static_cast<std::size_t>(c.model.compute); }));
   o.push_back(Widths("model.expert_layers",
                      "of an expert, the shared bottom, or each single network's bottom",
                      COHORT_FIELD(model.expert_layers)));

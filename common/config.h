@@ -27,6 +27,7 @@ struct ModelConfig {
   bool linear = false;              // adds a linear term of the inputs to every raw output
   float dropout = 0.0f;             // of the outputs of hidden layers
   float embedding_dropout = 0.0f;   // of the embeddings at the input
+  FloatType compute = FloatType::kFloat32;  // of hidden layers' products; kBfloat16 where all processors have it
 
   bool operator==(const ModelConfig&) const = default;
   std::vector<std::uint32_t> expert_layers = {

@@ -134,7 +134,7 @@ struct Register {
   std::string endpoint;      // where a shard listens; empty for workers
   std::string host;
   std::uint64_t pid = 0;
-  std::string kernels;  // "avx2" | "avx512": what this host can run
+  std::string kernels;  // "avx2" | "avx512" | "avx512_bf16": what this host can run
 };
 // Not everyone is here yet.
 struct RegisterPending {

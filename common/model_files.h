@@ -32,7 +32,7 @@ struct ModelManifest {
   std::vector<TableSpec> tables;
   std::vector<ModelPart> parts;  // by shard
   Hash128 hash;                  // row_hash.h, over all parts
-  std::string kernels;           // the numerical path that the hash belongs to: "avx2" | "avx512"
+  std::string kernels;           // the numerical path that the hash belongs to: "avx2" | "avx512" | "avx512_bf16"
   std::uint64_t seed = 0;
   std::string run_config;  // TOML, resolved (config.h)
   std::string

@@ -2,6 +2,18 @@
 
 namespace cohort {
 
+const char* ConsistencyName(Consistency consistency) {
+  switch (consistency) {
+    case Consistency::kBsp:
+      return "bsp";
+    case Consistency::kSsp:
+      return "ssp";
+    case Consistency::kAsp:
+      return "asp";
+  }
+  return "unknown";
+}
+
 const char* RoleName(Role role) {
   switch (role) {
     case Role::kScheduler: return "scheduler";

@@ -46,6 +46,7 @@ using TimePoint = std::chrono::time_point<std::chrono::steady_clock, Duration>;
 inline constexpr TimePoint kNever = TimePoint::max();
 
 enum class Consistency : std::uint8_t { kBsp = 0, kSsp = 1, kAsp = 2 };
+const char* ConsistencyName(Consistency consistency);  // "bsp"
 enum class Split : std::uint8_t { kTrain = 0, kValid = 1, kTest = 2 };
 inline constexpr int kSplitCount = 3;
 const char* SplitName(Split split);  // "train" | "valid" | "test"

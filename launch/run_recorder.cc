@@ -12,18 +12,6 @@
 namespace cohort {
 namespace {
 
-const char* ConsistencyName(Consistency consistency) {
-  switch (consistency) {
-    case Consistency::kBsp:
-      return "bsp";
-    case Consistency::kSsp:
-      return "ssp";
-    case Consistency::kAsp:
-      return "asp";
-  }
-  return "unknown";
-}
-
 Status WriteError(const std::string& path) {
   return {ErrorCode::kIo, path + ": cannot be written: " + std::strerror(errno)};
 }

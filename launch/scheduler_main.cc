@@ -149,6 +149,8 @@ class SchedulerJob {
     recorder_->OnSample(last);
     result.seconds = last.seconds;
     result.kernels = coordinator_->kernels();
+    if (config_.model.compute == FloatType::kBfloat16 && !result.kernels.empty() && result.kernels != "avx512_bf16")
+      recorder_->OnWarning("model.compute = \"bfloat16\", but not every host has AVX512-BF16: computed in float32");
     AddCounters(last, &result);
     const ProcessUsage usage = ReadProcessUsage();
     result.peak_memory_bytes["scheduler"] = usage.peak_memory_bytes;

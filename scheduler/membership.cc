@@ -1,8 +1,15 @@
 #include "scheduler/membership.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace cohort {
+namespace {
+
+// From the lowest on; each can do what those before it can.
+constexpr const char* kKernelPaths[] = {"avx2", "avx512", "avx512_bf16"};
+
+}  // namespace
 
 Membership::Membership(std::uint32_t shards, std::uint32_t workers, Duration dead_after)
     : dead_after_(dead_after), shards_(shards), missing_(shards + workers) {
@@ -81,9 +88,12 @@ TimePoint Membership::NextJudgement() const {
 }
 
 std::string Membership::CommonKernels() const {
-  const bool all = std::all_of(members_.begin(), members_.end(),
-                               [](const Member& member) { return member.registration.kernels == "avx512"; });
-  return all ? "avx512" : "avx2";
+  std::size_t lowest = std::size(kKernelPaths) - 1;
+  for (const Member& member : members_) {
+    const auto path = std::find(std::begin(kKernelPaths), std::end(kKernelPaths), member.registration.kernels);
+    lowest = std::min(lowest, path == std::end(kKernelPaths) ? 0 : static_cast<std::size_t>(path - kKernelPaths));
+  }
+  return kKernelPaths[lowest];
 }
 
 std::string Describe(const Member& member) {

@@ -57,7 +57,7 @@ class Membership {
   std::vector<Member*> Judge(TimePoint now);
   TimePoint NextJudgement() const;
 
-  // The lowest common kernel path: "avx2" unless all can run "avx512".
+  // The lowest common kernel path of "avx2", "avx512" and "avx512_bf16".
   std::string CommonKernels() const;
 
  private:

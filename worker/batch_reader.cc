@@ -1,6 +1,7 @@
 #include "worker/batch_reader.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "common/check.h"
@@ -125,22 +126,23 @@ void BatchReader::FinishBatch(Batch* batch) {
   distinct_.Sort();
   batch->keys = key_pool_.Take();
   batch->keys->assign(distinct_.keys().begin(), distinct_.keys().end());
-  constexpr std::uint32_t kAbsent = ~0u;
-  if (local_.size() < distinct_.size()) local_.resize(distinct_.size(), kAbsent);
+  local_.resize(std::max(local_.size(), distinct_.size()));
   for (std::size_t s = 0; s < batch->slice_count; ++s) {
     Slice& slice = batch->slices[s];
     encoder_.Finish(&slice);
+    present_.assign(distinct_.size() / 64 + 1, 0);
     for (std::uint32_t& id : slice.positions) {
       id = distinct_.Rank(id);
-      if (local_[id] == kAbsent) {
-        local_[id] = 0;
-        slice.distinct.push_back(id);
+      present_[id / 64] |= std::uint64_t{1} << id % 64;
+    }
+    for (std::uint32_t word = 0; word < present_.size(); ++word) {
+      for (std::uint64_t bits = present_[word]; bits != 0; bits &= bits - 1) {
+        const std::uint32_t rank = word * 64 + static_cast<std::uint32_t>(std::countr_zero(bits));
+        local_[rank] = static_cast<std::uint32_t>(slice.distinct.size());
+        slice.distinct.push_back(rank);
       }
     }
-    std::sort(slice.distinct.begin(), slice.distinct.end());
-    for (std::uint32_t i = 0; i < slice.distinct.size(); ++i) local_[slice.distinct[i]] = i;
     for (std::uint32_t& id : slice.positions) id = local_[id];
-    for (const std::uint32_t rank : slice.distinct) local_[rank] = kAbsent;
   }
 }
 

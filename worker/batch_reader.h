@@ -91,6 +91,7 @@ class BatchReader {
   std::vector<EpochOrder::Place> places_;
   DistinctKeys distinct_;
   std::vector<std::uint32_t> local_;  // batch rank -> index within the slice
+  std::vector<std::uint64_t> present_;  // a bit for each of the batch's distinct keys: in this slice
   ObjectPool<std::vector<Key>> key_pool_;
 
   mutable std::mutex mutex_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
 
 #include "common/table_spec.h"
 
@@ -43,11 +44,20 @@ void DistinctKeys::Grow() {
 }
 
 void DistinctKeys::Sort() {
+  // Ring positions are spread evenly, so that the leading bits put nearly all in order; insertion does the rest.
+  const int bits = std::max(1, static_cast<int>(std::bit_width(keys_.size())) - 2);
+  ends_.assign((std::size_t{1} << bits) + 1, 0);
+  for (const std::uint64_t position : positions_) ++ends_[(position >> (64 - bits)) + 1];
+  std::partial_sum(ends_.begin(), ends_.end(), ends_.begin());
   order_.resize(keys_.size());
   for (std::uint32_t number = 0; number < keys_.size(); ++number)
-    order_[number] = {positions_[number], number};
-  std::sort(order_.begin(), order_.end(),
-            [](const Entry& a, const Entry& b) { return a.position < b.position; });
+    order_[ends_[positions_[number] >> (64 - bits)]++] = {positions_[number], number};
+  for (std::size_t i = 1; i < order_.size(); ++i) {
+    const Entry entry = order_[i];
+    std::size_t to = i;
+    for (; to > 0 && entry.position < order_[to - 1].position; --to) order_[to] = order_[to - 1];
+    order_[to] = entry;
+  }
   rank_.resize(keys_.size());
   sorted_.resize(keys_.size());
   for (std::uint32_t rank = 0; rank < order_.size(); ++rank) {

@@ -38,6 +38,7 @@ class DistinctKeys {
     std::uint32_t number;
   };
   std::vector<Entry> order_;
+  std::vector<std::uint32_t> ends_;  // by leading bits of the position
   std::vector<Key> sorted_;
 };
 

@@ -21,18 +21,6 @@ constexpr double kMillion = 1e6;
 // A repetition is cut into turns of about this long, so that both sides see the same machine even while others use it.
 constexpr double kTurnSeconds = 0.2;
 
-const char* ConsistencyName(Consistency consistency) {
-  switch (consistency) {
-    case Consistency::kBsp:
-      return "bsp";
-    case Consistency::kSsp:
-      return "ssp";
-    case Consistency::kAsp:
-      return "asp";
-  }
-  return "unknown";
-}
-
 double PerMillion(double amount, const Round& round) {
   return amount / (static_cast<double>(round.rows) / kMillion);
 }

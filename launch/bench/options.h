@@ -47,6 +47,13 @@ struct Options {
   std::uint32_t slices = TrainConfig().slices;  // `step`
   std::uint64_t seed = 1;
 
+  // `train`
+  std::string job = "gemm";         // or "embedding"
+  std::uint64_t samples = 400'000;  // of the dataset
+  FloatType compute = FloatType::kFloat32;
+  std::uint32_t epochs = 2;         // that are measured, after a first one
+  std::string folder;               // for data and runs; empty: the system's for temporary files
+
   // The measurement.
   double seconds = 1;  // of each repetition and side, about
   std::uint32_t repetitions = 5;

@@ -8,12 +8,11 @@
 #include "common/process.h"
 #include "launch/bench/in_process.h"
 #include "launch/bench/keys.h"
+#include "launch/bench/matrix_products.h"
 #include "launch/bench/stopwatch.h"
 #include "worker/batch.h"
 #include "worker/distinct_keys.h"
 #include "worker/model/kernels.h"
-#include "worker/model/layout.h"
-#include "worker/model/matrix.h"
 #include "worker/model/model.h"
 #include "worker/slice_sum.h"
 
@@ -92,84 +91,6 @@ Batch DrawBatch(const Options& options) {
   return batch;
 }
 
-// The matrix products of a step on one slice, with operands of their own: forward, gradient by the weights, gradient by
-// the inputs (of the first layers: by the embeddings only), in the shapes of worker/model/layers.cc.
-class Products {
- public:
-  Products(const ModelSpec& spec, std::size_t rows) : kernels_(ActiveKernels<float>()), rows_(rows) {
-    const ModelLayout layout = LayoutOf(spec);
-    const std::size_t embedded = spec.fields.size() * spec.config.embedding_dim;
-    const auto add_stack = [&](const std::vector<LayerShape>& stack, bool on_input) {
-      for (std::size_t i = 0; i < stack.size(); ++i)
-        AddLayer(stack[i], i == 0 && on_input ? embedded : stack[i].inputs);
-    };
-    add_stack(layout.bottom, true);
-    for (const ExpertLevelShape& level : layout.levels) {
-      for (const std::vector<LayerShape>& stack : level.stacks) add_stack(stack, level.first);
-      AddLayer(level.task_gates, level.first ? embedded : level.task_gates.inputs);
-      if (level.shared_gate) AddLayer(*level.shared_gate, level.first ? embedded : level.shared_gate->inputs);
-    }
-    for (const LayerShape& layer : layout.towers) AddLayer(layer, layer.inputs);
-    for (const TransferShape& step : layout.transfers) {
-      AddLayer(step.told, step.told.inputs);
-      for (int u = 0; u < 2; ++u) AddLayer(step.projections, step.projections.inputs);
-    }
-    for (const LayerShape& layer : layout.outputs) AddLayer(layer, layer.inputs);
-    if (layout.linear) AddLayer(*layout.linear, embedded);
-  }
-
-  void Run() const {
-    for (const GemmArguments<float>& product : products_) kernels_.gemm(product);
-  }
-  // Of one Run.
-  double FloatingPointOperations() const {
-    double sum = 0;
-    for (const auto& p : products_)
-      sum +=
-          2.0 * static_cast<double>(p.rows) * static_cast<double>(p.columns) * static_cast<double>(p.depth);
-    return sum;
-  }
-
- private:
-  void AddLayer(const LayerShape& layer, std::size_t gradient_inputs) {
-    const std::size_t count = layer.shared_input ? 1 : layer.groups;
-    const std::size_t outputs = layer.shared_input ? layer.Width() : layer.outputs;
-    for (std::size_t i = 0; i < count; ++i) {
-      Add(rows_, outputs, layer.inputs, false);
-      Add(layer.inputs, outputs, rows_, true);
-      Add(rows_, gradient_inputs, outputs, false);
-    }
-  }
-
-  void Add(std::size_t rows, std::size_t columns, std::size_t depth, bool transposed) {
-    const std::size_t a_rows = transposed ? depth : rows, a_columns = transposed ? rows : depth;
-    const MatrixView<float> a = matrices_.emplace_back(a_rows, a_columns).view();
-    const MatrixView<float> c = matrices_.emplace_back(rows, columns).view();
-    std::fill_n(a.data, a_rows * static_cast<std::size_t>(a.row), 0.5f);
-    const std::size_t panels = (columns + kPanelColumns - 1) / kPanelColumns;
-    std::vector<float>& b = packed_.emplace_back(panels * kPanelColumns * depth, 0.25f);
-    GemmArguments<float> product{};
-    product.rows = rows;
-    product.columns = columns;
-    product.depth = depth;
-    product.a = a.data;
-    product.a_row = transposed ? 1 : a.row;
-    product.a_column = transposed ? a.row : 1;
-    product.b = b.data();
-    product.b_row = kPanelColumns;
-    product.b_panel = static_cast<std::ptrdiff_t>(kPanelColumns * depth);
-    product.c = c.data;
-    product.c_row = c.row;
-    products_.push_back(product);
-  }
-
-  const KernelTable<float>& kernels_;
-  const std::size_t rows_;
-  std::vector<Matrix<float>> matrices_;  // moved when it grows, but not their memory
-  std::vector<std::vector<float>> packed_;
-  std::vector<GemmArguments<float>> products_;
-};
-
 }  // namespace
 
 Result<Report> RunStep(const Options& options, const Progress& progress) {
@@ -200,7 +121,7 @@ Result<Report> RunStep(const Options& options, const Progress& progress) {
     }
     sum.Finish();
   };
-  const Products products(spec, slice_rows);
+  const MatrixProducts products(spec, slice_rows);
   const auto floor = [&](std::uint64_t) {
     for (std::uint32_t s = 0; s < options.slices; ++s) products.Run();
   };

@@ -91,6 +91,28 @@ TEST(Model, PredictionsOfARowDoNotDependOnItsNeighbours) {
   }
 }
 
+TEST(Model, Bfloat16StepsAreCloseToFloatOnes) {
+  if (!HasKernelPath("avx512_bf16")) GTEST_SKIP() << "this processor has no AVX512-BF16";
+  for (const std::string& kind : kAllKinds) {
+    const ModelSpec spec = WideSpec(kind);
+    ModelSpec half = spec;
+    half.config.compute = FloatType::kBfloat16;
+    const std::vector<float> dense = RandomDense<float>(spec, 2, 0.1);
+    const TestSlice<float> slice = RandomSlice<float>(spec, 93, 128, 1);
+    Model<float> exact(spec, 128), rounded(half, 128);
+    const StepOutput<float> x = RunStep(exact, spec, slice, dense, true),
+                            y = RunStep(rounded, half, slice, dense, true);
+    double difference = 0, size = 0;
+    for (std::size_t i = 0; i < x.dense.size(); ++i) {
+      difference += std::pow(static_cast<double>(x.dense[i]) - static_cast<double>(y.dense[i]), 2);
+      size += std::pow(static_cast<double>(x.dense[i]), 2);
+    }
+    EXPECT_GT(difference, 0) << kind;  // it is another arithmetic
+    EXPECT_LT(std::sqrt(difference / size), 0.02) << kind;
+    for (std::size_t j = 0; j < x.loss.size(); ++j) EXPECT_NEAR(y.loss[j], x.loss[j], 5e-3 * x.loss[j]) << kind;
+  }
+}
+
 // A drop of half of everything halves nothing on average, differs by key, and predictions know nothing of it.
 TEST(Model, DropoutIsForTrainingOnly) {
   RunConfig config = TestConfig("shared_bottom");

@@ -12,14 +12,28 @@ bool HasAvx512() {
          __builtin_cpu_supports("avx512cd");
 }
 
+bool HasAvx512Bf16() { return HasAvx512() && __builtin_cpu_supports("avx512bf16"); }
+
+const KernelTable<float>& Avx512Bf16Kernels() {
+  static const KernelTable<float> table = [] {
+    KernelTable<float> all = kAvx512Kernels;
+    all.name = "avx512_bf16";
+    all.bfloat16 = &kAvx512Bfloat16Kernels;
+    return all;
+  }();
+  return table;
+}
+
 std::atomic<const KernelTable<float>*> active{nullptr};
 
 }  // namespace
 
-const char* BestKernelPath() { return HasAvx512() ? kAvx512Kernels.name : kAvx2Kernels.name; }
+const char* BestKernelPath() {
+  return HasAvx512Bf16() ? Avx512Bf16Kernels().name : HasAvx512() ? kAvx512Kernels.name : kAvx2Kernels.name;
+}
 
 const KernelTable<float>* KernelsFor(const char* path) {
-  for (const KernelTable<float>* table : {&kAvx2Kernels, &kAvx512Kernels}) {
+  for (const KernelTable<float>* table : {&kAvx2Kernels, &kAvx512Kernels, &Avx512Bf16Kernels()}) {
     if (std::strcmp(path, table->name) == 0) return table;
   }
   return nullptr;
@@ -27,7 +41,8 @@ const KernelTable<float>* KernelsFor(const char* path) {
 
 bool HasKernelPath(const char* path) {
   const KernelTable<float>* table = KernelsFor(path);
-  return table != nullptr && (table != &kAvx512Kernels || HasAvx512());
+  if (table == nullptr) return false;
+  return table == &kAvx2Kernels || (table == &kAvx512Kernels ? HasAvx512() : HasAvx512Bf16());
 }
 
 bool UseKernels(const char* path) {

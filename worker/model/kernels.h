@@ -53,9 +53,18 @@ struct LookupArguments {
   const uint8_t* mean;  // by field: 1 = mean of the ids' rows, 0 = sum
 };
 
+// Products whose operands are rounded to bfloat16 (nearest even, subnormals to 0) and whose sums are in float32: by blocks of
+// 512 terms in ascending k, two at a time. B must be packed, by these functions, into as many floats as `pack` needs.
+struct Bfloat16Kernels {
+  void (*gemm)(const GemmArguments<float>& arguments);
+  void (*pack)(size_t depth, size_t columns, const float* b, ptrdiff_t b_row, float* packed);
+  void (*pack_transposed)(size_t depth, size_t columns, const float* bt, ptrdiff_t bt_row, float* packed);
+};
+
 template <typename T>
 struct KernelTable {
-  const char* name;  // "avx2", "avx512"; "double" for the reference
+  const char* name;  // "avx2", "avx512", "avx512_bf16"; "double" for the reference
+  const Bfloat16Kernels* bfloat16;  // null: the processor of this path has none
 
   void (*gemm)(const GemmArguments<T>& arguments);
   // Packs B (depth x columns) into panels: (columns + 31) / 32 * 32 * depth values; the missing columns
@@ -108,10 +117,12 @@ struct KernelTable {
 // instruction.
 extern const KernelTable<float> kAvx2Kernels;
 extern const KernelTable<float> kAvx512Kernels;
+extern const Bfloat16Kernels kAvx512Bfloat16Kernels;
 // Plain loops in double: the reference, and what the finite-difference checks run on.
 extern const KernelTable<double> kDoubleKernels;
 
-// The fastest path of this processor: "avx512" (F, BW, CD, DQ, VL) or "avx2".
+// The fastest path of this processor: "avx512_bf16" (float kernels as avx512, and products of bfloat16), "avx512" (F, BW, CD,
+// DQ, VL) or "avx2".
 const char* BestKernelPath();
 // Whether this processor can run the path; false for an unknown name.
 bool HasKernelPath(const char* path);

@@ -164,7 +164,7 @@ void MixBackward(std::size_t rows, std::size_t experts, std::size_t dim, const d
 }  // namespace
 
 const KernelTable<double> kDoubleKernels = {
-    "double", MatrixProduct, Pack,    PackTransposed, BiasGradient,    Axpy,    Gather, Scatter,
+    "double", nullptr, MatrixProduct, Pack,    PackTransposed, BiasGradient,    Axpy,    Gather, Scatter,
     Exp,      Log,           Sigmoid, Softmax,        SoftmaxBackward, RowDots, Mix,    MixBackward,
 };
 

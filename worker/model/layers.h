@@ -1,7 +1,7 @@
 // Dense layers: y = dropout(relu(x W + b)), either or both left out.
 //
 // Backward: dy is masked as dropout did and where y <= 0, db = column sums of dy, dW = x^T dy, dx = dy W^T. All products run on
-// the kernels (kernels.h), so each result has fixed bits; dW is written straight into the gradient, never
+// the kernels (kernels.h), in bfloat16 if the shape says so and the processor can, so each result has fixed bits; dW is written straight into the gradient, never
 // added.
 #ifndef COHORT_WORKER_MODEL_LAYERS_H_
 #define COHORT_WORKER_MODEL_LAYERS_H_
@@ -44,6 +44,8 @@ class DenseLayer {
 
  private:
   void PackTransposedWeights();
+  void Product(const GemmArguments<T>& product) const;
+  void Pack(std::size_t depth, std::size_t columns, const T* b, std::ptrdiff_t b_row, T* packed) const;
 
   // A group's share of a product; with a shared input all groups are one.
   std::size_t Products() const { return shape_.shared_input ? 1 : shape_.groups; }
@@ -52,6 +54,7 @@ class DenseLayer {
   const KernelTable<T>& kernels_;
   const LayerShape shape_;
   const std::size_t gradient_inputs_;
+  const Bfloat16Kernels* const bfloat16_;  // null: products in T
   Matrix<T> output_, output_gradient_;
   const T* dense_ = nullptr;
   AlignedArray<T> packed_, packed_transposed_;  // W and W^T in panels, by product

@@ -16,7 +16,8 @@ struct Block {
 
 class LayoutBuilder {
  public:
-  explicit LayoutBuilder(float dropout) : dropout_(dropout) {}
+  explicit LayoutBuilder(const ModelConfig& config)
+      : dropout_(config.dropout), bfloat16_(config.compute == FloatType::kBfloat16) {}
 
   LayerShape Add(std::uint32_t groups, std::uint32_t inputs, std::uint32_t outputs, bool shared, bool relu) {
     LayerShape layer{
@@ -33,6 +34,7 @@ class LayoutBuilder {
     for (std::uint32_t width : widths) {
       layers->push_back(Add(groups, input.width, width, input.shared && groups > 1, true));
       layers->back().dropout = dropout_;
+      layers->back().bfloat16 = bfloat16_;
       input = {width, groups == 1};
     }
     return input;
@@ -90,13 +92,14 @@ class LayoutBuilder {
 
  private:
   const float dropout_;
+  const bool bfloat16_;
   ModelLayout layout_;
 };
 
 }  // namespace
 
 ModelLayout LayoutOf(const ModelSpec& spec) {
-  LayoutBuilder builder(spec.config.dropout);
+  LayoutBuilder builder(spec.config);
   ModelLayout& layout = builder.layout();
   const ModelConfig& config = spec.config;
   const auto tasks = static_cast<std::uint32_t>(spec.tasks.size());

@@ -22,6 +22,7 @@ struct LayerShape {
   bool shared_input = false;  // all groups read the same columns; else group g reads g * inputs ..
   bool relu = false;
   float dropout = 0.0f;  // rate, after relu
+  bool bfloat16 = false;  // products, where the processor has the kernels
   std::uint32_t input_column = 0;  // of the first group
   // Shared input: one matrix inputs x (groups * outputs), so that all groups are one product. Else `groups`
   // matrices inputs x outputs, one after the other. Biases: groups * outputs.
