@@ -158,6 +158,11 @@ struct Welcome {
   std::string kernels;     // the lowest common path, to be used by all
 };
 
+// Where a worker's time in training goes; the parts of a step add up to its wall time (worker/trainer.h).
+enum class StepPart : std::uint8_t { kRead = 0, kDistinct, kPullWait, kForward, kBackward, kPushWait, kCount };
+inline constexpr const char* kStepPartNames[] = {"read",    "distinct", "pull_wait",
+                                                 "forward", "backward", "push_wait"};
+
 // Cumulative since the process started, so that a lost heartbeat loses nothing.
 struct Counters {
   Clock clock = 0;                  // worker: current; shard: lowest closed by all
@@ -188,7 +193,7 @@ struct Counters {
   std::uint64_t memory_bytes = 0;     // resident
   std::uint64_t peak_memory_bytes = 0;
   double busy_seconds = 0;           // CPU time
-  std::vector<double> step_seconds;  // worker: see worker/trainer.h, StepPart
+  std::vector<double> step_seconds;  // worker: by StepPart
 
   template <class Archive>
   void serialize(Archive& archive) {

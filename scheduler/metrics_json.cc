@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 namespace cohort {
@@ -81,7 +82,9 @@ std::string ToJsonLine(const MetricsSample& sample, const std::vector<std::strin
     } else {
       each["samples"] = c.samples;
       each["absent_rows"] = c.absent_rows;
-      each["step_seconds"] = c.step_seconds;
+      each["step_seconds"] = Json::object();
+      for (std::size_t part = 0; part < c.step_seconds.size() && part < std::size(kStepPartNames); ++part)
+        each["step_seconds"][kStepPartNames[part]] = Number(c.step_seconds[part]);
     }
     if (!member.waiting.empty()) each["waiting"] = member.waiting;
     json["members"].push_back(std::move(each));

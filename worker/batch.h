@@ -48,6 +48,7 @@ struct Batch {
   std::uint32_t rows = 0;         // rows in `slices`
   bool last_of_source = false;
   std::vector<Slice> slices;  // the first slice_count are in use
+  double read_seconds = 0, distinct_seconds = 0;  // the reader's: rows read and encoded; keys made distinct
   std::size_t slice_count = 0;
   std::shared_ptr<std::vector<Key>> keys;  // distinct, ascending by ring position
   std::vector<double> total_weight;  // by model task: summed weight of the labelled rows of the global batch

@@ -79,6 +79,7 @@ void BatchReader::Run() {
       sources_.pop_front();
       reading_ = true;
     }
+    began_ = std::chrono::steady_clock::now();
     Status status = std::visit([this](const auto& s) { return Read(s); }, source);
     {
       std::lock_guard lock(mutex_);
@@ -105,6 +106,7 @@ bool BatchReader::Deliver(std::unique_ptr<Batch> batch) {
   ready_.push_back(std::move(batch));
   lock.unlock();
   changed_.notify_all();
+  began_ = std::chrono::steady_clock::now();  // the wait for room was no work
   return true;
 }
 
@@ -123,6 +125,7 @@ void BatchReader::BeginBatch(Batch* batch, std::size_t slice_count, std::uint32_
 }
 
 void BatchReader::FinishBatch(Batch* batch) {
+  const auto read = std::chrono::steady_clock::now();
   distinct_.Sort();
   batch->keys = key_pool_.Take();
   batch->keys->assign(distinct_.keys().begin(), distinct_.keys().end());
@@ -144,6 +147,9 @@ void BatchReader::FinishBatch(Batch* batch) {
     }
     for (std::uint32_t& id : slice.positions) id = local_[id];
   }
+  const auto end = std::chrono::steady_clock::now();
+  batch->read_seconds = std::chrono::duration<double>(read - began_).count();
+  batch->distinct_seconds = std::chrono::duration<double>(end - read).count();
 }
 
 Status BatchReader::LoadWindow(const EpochOrder& order, std::uint64_t first, std::uint64_t count) {

@@ -5,6 +5,7 @@
 #ifndef COHORT_WORKER_BATCH_READER_H_
 #define COHORT_WORKER_BATCH_READER_H_
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <memory>
@@ -92,6 +93,7 @@ class BatchReader {
   DistinctKeys distinct_;
   std::vector<std::uint32_t> local_;  // batch rank -> index within the slice
   std::vector<std::uint64_t> present_;  // a bit for each of the batch's distinct keys: in this slice
+  std::chrono::steady_clock::time_point began_;  // its work on the batch at hand
   ObjectPool<std::vector<Key>> key_pool_;
 
   mutable std::mutex mutex_;

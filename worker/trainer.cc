@@ -7,25 +7,20 @@
 #include "common/gradient_tree.h"
 
 namespace cohort {
-namespace {
 
-// Adds the time since its construction to one part of the step.
-class Stopwatch {
- public:
-  Stopwatch(StepPart part, TrainProgress* progress)
-      : sum_(progress->step_seconds[static_cast<std::size_t>(part)]),
-        start_(std::chrono::steady_clock::now()) {}
-  ~Stopwatch() { sum_ += Seconds(); }
-  double Seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+void StepTimer::Lap(StepPart part, Time now) {
+  seconds_[static_cast<std::size_t>(part)] += std::chrono::duration<double>(now - last_).count();
+  last_ = now;
+}
+
+void StepTimer::LapOfBatch(const Batch* batch, Time now) {
+  const double work = batch == nullptr ? 0 : batch->read_seconds + batch->distinct_seconds;
+  if (work > 0) {
+    Lap(StepPart::kDistinct, last_ + std::chrono::duration_cast<Time::duration>(
+                                         (now - last_) * (batch->distinct_seconds / work)));
   }
-
- private:
-  double& sum_;
-  const std::chrono::steady_clock::time_point start_;
-};
-
-}  // namespace
+  Lap(StepPart::kRead, now);
+}
 
 std::uint32_t SliceRows(const RunConfig& config, std::uint32_t workers) {
   const std::uint32_t parts = config.train.consistency == Consistency::kBsp ? config.train.slices : workers;
@@ -44,6 +39,7 @@ Trainer::Trainer(const ModelSpec& spec, const RunConfig& config, std::uint32_t w
       slice_loss_(spec.tasks.size()) {}
 
 Result<Clock> Trainer::Train(const PhaseOrder& order, WorkerLoop& loop, BatchReader& reader) {
+  progress_.timer.Start();
   progress_.clock = order.first_clock;
   progress_.loss_sum.assign(spec_.tasks.size(), 0.0);
   progress_.loss_weight.assign(spec_.tasks.size(), 0.0);
@@ -58,11 +54,8 @@ Result<Clock> Trainer::TrainBsp(const PhaseOrder& order, WorkerLoop& loop, Batch
   PulledBatch pulled;
   Clock next_clock = order.first_clock;
   for (bool last = false; !last;) {
-    std::unique_ptr<Batch> batch;
-    {
-      Stopwatch watch(StepPart::kRead, &progress_);
-      COHORT_ASSIGN_OR_RETURN(batch, loop.NextBatch(reader, [] { return false; }));
-    }
+    COHORT_ASSIGN_OR_RETURN(std::unique_ptr<Batch> batch, loop.NextBatch(reader, [] { return false; }));
+    progress_.timer.LapOfBatch(batch.get());
     last = batch->last_of_source;
     progress_.clock = batch->clock;
     next_clock = batch->clock + 1;
@@ -70,18 +63,18 @@ Result<Clock> Trainer::TrainBsp(const PhaseOrder& order, WorkerLoop& loop, Batch
       loop.parameters().Close(batch->clock, loop.Now(), loop.out());
       COHORT_RETURN_IF_ERROR(
           loop.WaitUntil([&] { return loop.parameters().ClosedEverywhere(batch->clock); }));
+      progress_.timer.Lap(StepPart::kPushWait);
       reader.Recycle(std::move(batch));
       continue;
     }
-    {
-      Stopwatch watch(StepPart::kPullWait, &progress_);
-      StartPull(&pulled, std::move(batch), loop);
-      COHORT_RETURN_IF_ERROR(pulled.Wait(loop));
-    }
+    StartPull(&pulled, std::move(batch), loop);
+    COHORT_RETURN_IF_ERROR(pulled.Wait(loop));
+    progress_.timer.Lap(StepPart::kPullWait);
     COHORT_RETURN_IF_ERROR(Step(pulled, train.slices, loop));
     reader.Recycle(std::move(pulled.batch));
   }
   COHORT_RETURN_IF_ERROR(loop.WaitUntil([&] { return loop.parameters().ClosedEverywhere(next_clock - 1); }));
+  progress_.timer.Lap(StepPart::kPushWait);
   return next_clock;
 }
 
@@ -114,16 +107,14 @@ Result<Clock> Trainer::TrainLeased(const PhaseOrder& order, WorkerLoop& loop, Ba
   };
   // The next batch, its pull begun. No batch: the phase has no more data for us.
   const auto fetch = [&](PulledBatch* into) -> Status {
-    std::unique_ptr<Batch> batch;
-    {
-      Stopwatch watch(StepPart::kRead, &progress_);
-      COHORT_ASSIGN_OR_RETURN(batch, loop.NextBatch(reader, keep_leases_coming));
-    }
+    COHORT_ASSIGN_OR_RETURN(std::unique_ptr<Batch> batch, loop.NextBatch(reader, keep_leases_coming));
+    progress_.timer.LapOfBatch(batch.get());
     if (!batch) {
       into->batch.reset();
       return Status();
     }
     StartPull(into, std::move(batch), loop);
+    progress_.timer.Lap(StepPart::kPullWait);
     return Status();
   };
 
@@ -134,10 +125,8 @@ Result<Clock> Trainer::TrainLeased(const PhaseOrder& order, WorkerLoop& loop, Ba
   COHORT_RETURN_IF_ERROR(fetch(current));
   while (current->batch) {
     COHORT_RETURN_IF_ERROR(fetch(next));
-    {
-      Stopwatch watch(StepPart::kPullWait, &progress_);
-      COHORT_RETURN_IF_ERROR(current->Wait(loop));
-    }
+    COHORT_RETURN_IF_ERROR(current->Wait(loop));
+    progress_.timer.Lap(StepPart::kPullWait);
     progress_.clock = current->batch->clock;
     COHORT_RETURN_IF_ERROR(Step(*current, 1, loop));
     reader.Recycle(std::move(current->batch));
@@ -145,35 +134,38 @@ Result<Clock> Trainer::TrainLeased(const PhaseOrder& order, WorkerLoop& loop, Ba
   }
   loop.parameters().Close(kClockInfinity, loop.Now(), loop.out());
   COHORT_RETURN_IF_ERROR(loop.WaitUntil([&] { return loop.parameters().ClosedEverywhere(kClockInfinity); }));
+  progress_.timer.Lap(StepPart::kPushWait);
   return next_clock;
 }
 
 Status Trainer::Step(const PulledBatch& pulled, std::uint32_t slices, WorkerLoop& loop) {
   const Batch& batch = *pulled.batch;
-  {
-    Stopwatch watch(StepPart::kCompute, &progress_);
-    model_.SetDense(pulled.dense.data());
-    const bool bsp = config_.train.consistency == Consistency::kBsp;
-    sum_.Start(slices, bsp ? SlicesOfWorker(slices, workers_, worker_) : SliceRange{0, 1});
-    for (std::size_t s = 0; s < batch.slice_count; ++s) {
-      const Slice& slice = batch.slices[s];
-      sum_.Prepare(slice.distinct.size());
-      // The batch's first row is in slice 0 on whichever worker: it carries the once-per-batch L2.
-      SliceInput<float> input = slice.Input(pulled.embeddings.data());
-      input.dropout_key = DropoutKey(config_.seed, batch, slice);
-      model_.Step(input, batch.total_weight.data(),
-                  /*with_l2=*/slice.index == 0, {sum_.dense(), sum_.embedding(), slice_loss_.data()});
-      sum_.Add(slice);
-      for (std::size_t task = 0; task < slice_loss_.size(); ++task)
-        progress_.loss_sum[task] += slice_loss_[task];
-      COHORT_RETURN_IF_ERROR(loop.Breathe());
-    }
-    sum_.Finish();
-    const double seconds = watch.Seconds();
-    COHORT_RETURN_IF_ERROR(
-        SlowDown(std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds)), loop));
+  StepTimer& timer = progress_.timer;
+  const double before = timer.Sum(StepPart::kForward) + timer.Sum(StepPart::kBackward);
+  model_.SetDense(pulled.dense.data());
+  const bool bsp = config_.train.consistency == Consistency::kBsp;
+  sum_.Start(slices, bsp ? SlicesOfWorker(slices, workers_, worker_) : SliceRange{0, 1});
+  for (std::size_t s = 0; s < batch.slice_count; ++s) {
+    const Slice& slice = batch.slices[s];
+    sum_.Prepare(slice.distinct.size());
+    // The batch's first row is in slice 0 on whichever worker: it carries the once-per-batch L2.
+    SliceInput<float> input = slice.Input(pulled.embeddings.data());
+    input.dropout_key = DropoutKey(config_.seed, batch, slice);
+    model_.Step(input, batch.total_weight.data(),
+                /*with_l2=*/slice.index == 0, {sum_.dense(), sum_.embedding(), slice_loss_.data()});
+    timer.Lap(StepPart::kForward, model_.backward_began());
+    sum_.Add(slice);
+    for (std::size_t task = 0; task < slice_loss_.size(); ++task)
+      progress_.loss_sum[task] += slice_loss_[task];
+    COHORT_RETURN_IF_ERROR(loop.Breathe());
+    timer.Lap(StepPart::kBackward);
   }
-  Stopwatch watch(StepPart::kPush, &progress_);
+  sum_.Finish();
+  timer.Lap(StepPart::kBackward);
+  const double computed = timer.Sum(StepPart::kForward) + timer.Sum(StepPart::kBackward) - before;
+  COHORT_RETURN_IF_ERROR(
+      SlowDown(std::chrono::duration_cast<Duration>(std::chrono::duration<double>(computed)), loop));
+  timer.Lap(StepPart::kBackward);
   for (std::size_t task = 0; task < batch.total_weight.size(); ++task) {
     // In bsp every worker knows the whole batch's total and reports its rows' share of it: the shares sum to
     // the total.
@@ -183,7 +175,9 @@ Status Trainer::Step(const PulledBatch& pulled, std::uint32_t slices, WorkerLoop
   progress_.samples += batch.rows;
   for (const SliceSum::Part& part : sum_.parts()) Push(pulled, part, loop);
   loop.parameters().Close(batch.clock, loop.Now(), loop.out());
-  return loop.Breathe();
+  COHORT_RETURN_IF_ERROR(loop.Breathe());
+  timer.Lap(StepPart::kPushWait);
+  return Status();
 }
 
 void Trainer::StartPull(PulledBatch* pulled, std::unique_ptr<Batch> batch, WorkerLoop& loop) {

@@ -4,6 +4,7 @@
 #define COHORT_WORKER_TRAINER_H_
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -21,16 +22,36 @@
 
 namespace cohort {
 
-// Where a step's time goes; Counters::step_seconds has one sum for each.
-enum class StepPart : std::uint8_t { kRead = 0, kPullWait, kCompute, kPush, kCount };
-inline constexpr const char* kStepPartNames[] = {"read", "pull_wait", "compute", "push"};
+// Cuts the time of a training phase into parts, one behind the other: nothing is counted twice, and the parts add up to
+// the time from Start to the last Lap.
+//   read, distinct   waiting for the reader's next batch, divided as the reader's own time on it was: rows read and
+//                    encoded, keys made distinct. What it does while the worker computes costs nothing and is not here.
+//   pull_wait        asking for rows, and waiting for them
+//   forward          the dense weights taken over, forward passes and losses
+//   backward         backward passes, the sums over slices, and messages moved between them; a slow worker's handicap
+//   push_wait        handing over pushes, closing clocks, and waiting at the end until all is acknowledged
+class StepTimer {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+  void Start(Time now = std::chrono::steady_clock::now()) { last_ = now; }
+  // The time since the last lap went into `part`.
+  void Lap(StepPart part, Time now = std::chrono::steady_clock::now());
+  // Read and distinct; null: no batch came.
+  void LapOfBatch(const Batch* batch, Time now = std::chrono::steady_clock::now());
+  const auto& seconds() const { return seconds_; }
+  double Sum(StepPart part) const { return seconds_[static_cast<std::size_t>(part)]; }
+
+ private:
+  Time last_{};
+  std::array<double, static_cast<std::size_t>(StepPart::kCount)> seconds_{};
+};
 
 // What a training phase has done so far.
 struct TrainProgress {
   Clock clock = 0;
   std::uint64_t samples = 0;
   std::vector<double> loss_sum, loss_weight;  // by model task, of this phase
-  std::array<double, static_cast<std::size_t>(StepPart::kCount)> step_seconds{};
+  StepTimer timer;
 };
 
 // One thread.

@@ -91,7 +91,8 @@ class Job {
       counters.samples = progress.samples;
       counters.loss_sum = progress.loss_sum;
       counters.loss_weight = progress.loss_weight;
-      counters.step_seconds.assign(progress.step_seconds.begin(), progress.step_seconds.end());
+      const auto& seconds = progress.timer.seconds();
+      counters.step_seconds.assign(seconds.begin(), seconds.end());
     }
     if (scorer_) counters.samples += scorer_->samples();
     const ParameterClientCounters& client = loop_.parameters().counters();

@@ -67,22 +67,23 @@ NamedBars PerNode(const RunData& run, const std::string& role, const std::string
 
 // Where the workers' time goes: the parts of their steps, summed over the workers.
 NamedBars StepParts(const RunData& run) {
-  NamedBars bars{"Workers' time", "seconds that all workers spent in each part of their steps", {}};
-  const char* const names[] = {"reading", "waiting for pulls", "computing",
-                               "pushing"};  // in step_seconds' order
+  NamedBars bars{"Workers' time", "seconds that all workers spent in each part of their training steps", {}};
   if (run.samples.empty()) return bars;
-  double totals[4] = {};
-  bool any = false;
+  double total = 0;
   for (const MemberPoint& member : run.samples.back().members) {
-    for (std::size_t part = 0; part < member.step_seconds.size() && part < 4; ++part) {
-      if (!std::isfinite(member.step_seconds[part])) continue;
-      totals[part] += member.step_seconds[part];
-      any = true;
+    for (const auto& [part, seconds] : member.step_seconds) {
+      if (!std::isfinite(seconds)) continue;
+      std::string name = part;
+      std::replace(name.begin(), name.end(), '_', ' ');
+      auto found = std::find_if(bars.bars.begin(), bars.bars.end(),
+                                [&](const NamedBar& bar) { return bar.name == name; });
+      if (found == bars.bars.end()) found = bars.bars.insert(bars.bars.end(), {name, 0, ""});
+      found->value += seconds;
+      total += seconds;
     }
   }
-  for (std::size_t part = 0; any && part < 4; ++part) {
-    bars.bars.push_back({names[part], totals[part], FormatSeconds(totals[part])});
-  }
+  for (NamedBar& bar : bars.bars)
+    bar.text = FormatSeconds(bar.value) + Format(", %.0f %%", total > 0 ? 100 * bar.value / total : 0.0);
   return bars;
 }
 

@@ -64,9 +64,9 @@ RunSample SampleFrom(const Json& line) {
   for (const Json& member : line["members"]) {
     if (!member.is_object()) continue;
     MemberPoint point{Text(member, "node"), NumbersOf(member), {}};
-    if (const auto parts = member.find("step_seconds"); parts != member.end() && parts->is_array()) {
-      for (const Json& part : *parts)
-        point.step_seconds.push_back(part.is_number() ? part.get<double>() : kNotThere);
+    if (const auto parts = member.find("step_seconds"); parts != member.end() && parts->is_object()) {
+      for (const auto& [name, part] : parts->items())
+        point.step_seconds.emplace_back(name, part.is_number() ? part.get<double>() : kNotThere);
     }
     sample.members.push_back(std::move(point));
   }

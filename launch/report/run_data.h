@@ -19,7 +19,7 @@ namespace cohort {
 struct MemberPoint {
   std::string node;                      // "worker 0"
   std::map<std::string, double> values;  // the counters of common/message.h by name
-  std::vector<double> step_seconds;      // workers: read, pull_wait, compute, push
+  std::vector<std::pair<std::string, double>> step_seconds;  // workers: by part of a step
   double Value(const std::string& name) const;
 };
 

@@ -124,7 +124,7 @@ class ReportTest : public testing::Test {
           2000 + second * 10, second % 5);
       for (int node = 0; node < 2; ++node) {
         lines += Format(
-            R"({"node":"worker %d","samples":%d,"bytes_sent":%d,"busy_seconds":%.1f,"step_seconds":[0.1,%.1f,9.5,0.4],"peak_memory_bytes":134217728},)",
+            R"({"node":"worker %d","samples":%d,"bytes_sent":%d,"busy_seconds":%.1f,"step_seconds":{"read":0.1,"pull_wait":%.1f,"forward":9.5,"push_wait":0.4},"peak_memory_bytes":134217728},)",
             node, second * (15'000 + 900 * node), second * 9'175'040, second * 0.9, second * 0.1);
         lines += Format(
             R"({"node":"shard %d","pulls_served":%d,"rows":%d,"bytes_sent":%d,"busy_seconds":%.1f,)"

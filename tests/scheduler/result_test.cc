@@ -79,7 +79,7 @@ TEST(Metrics, ALinePerSampleAndWhatATerminalShowsOfIt) {
   sample.loss = {0.25, std::nan("")};
   MemberSample worker;
   worker.node = WorkerNode(2);
-  worker.counters.step_seconds = {1, 2, 3, 4};
+  worker.counters.step_seconds = {1, 2, 3, 4, 5, 6};
   sample.members = {worker};
   const std::string line = ToJsonLine(sample, {"income", "married"});
   EXPECT_EQ(line.find('\n'), std::string::npos);
@@ -87,6 +87,8 @@ TEST(Metrics, ALinePerSampleAndWhatATerminalShowsOfIt) {
   EXPECT_EQ(parsed["loss"]["income"], 0.25);
   EXPECT_TRUE(parsed["loss"]["married"].is_null());
   EXPECT_EQ(parsed["members"][0]["node"], "worker 2");
+  EXPECT_EQ(parsed["members"][0]["step_seconds"],
+            json::parse(R"({"read":1,"distinct":2,"pull_wait":3,"forward":4,"backward":5,"push_wait":6})"));
   EXPECT_EQ(ProgressText(line), "epoch 2: 45 %, 12.3 k samples/s, loss income 0.25");
   EXPECT_EQ(ProgressText("{\"kind\": 3}"), "");
   EXPECT_EQ(ProgressText("{broken"), "");

@@ -86,6 +86,7 @@ struct Model<T>::Impl {
   Matrix<T> x, dx;
   std::vector<std::uint8_t> mean;
   const T* dense = nullptr;
+  std::chrono::steady_clock::time_point backward_began{};
 };
 
 template <typename T>
@@ -116,6 +117,7 @@ void Model<T>::Step(const SliceInput<T>& input, const double* total_weight, bool
   }
   m.chain_losses.Gradient(input.rows, input.labels, m.spec.data.tasks.size(), input.weights, total_weight,
                           m.structure, result.loss_sum);
+  m.backward_began = std::chrono::steady_clock::now();
   m.structure.Backward(input.rows, x, result.dense_gradient, m.dx.view());
   if (with_l2) m.AddL2(result.dense_gradient);
   if (m.embedded > 0) {
@@ -124,6 +126,11 @@ void Model<T>::Step(const SliceInput<T>& input, const double* total_weight, bool
                 T{0});
     m.kernels.scatter(m.Lookup(input), m.dx.view().data, m.dx.view().row, result.embedding_gradient);
   }
+}
+
+template <typename T>
+std::chrono::steady_clock::time_point Model<T>::backward_began() const {
+  return impl_->backward_began;
 }
 
 template <typename T>

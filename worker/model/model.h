@@ -4,6 +4,7 @@
 #ifndef COHORT_WORKER_MODEL_MODEL_H_
 #define COHORT_WORKER_MODEL_MODEL_H_
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -106,6 +107,9 @@ class Model {
   // its first row).
   void Step(const SliceInput<T>& input, const double* total_weight, bool with_l2,
             const SliceResult<T>& result);
+
+  // When the last Step had its losses and began the backward pass.
+  std::chrono::steady_clock::time_point backward_began() const;
 
   // predictions: rows x prediction_columns, row-major: probabilities; regression and value in the label's own
   // unit.
