@@ -69,6 +69,8 @@ class Hdf5DatasetReader final : public DatasetReader {
       }
       if (info_.has_id)
         COHORT_RETURN_IF_ERROR(CheckArray(Name(split, "id_offsets"), Hdf5Type::kUint64, rows + 1, 1));
+      if (info_.HasGroups(split))
+        COHORT_RETURN_IF_ERROR(CheckArray(Name(split, "group"), Hdf5Type::kUint64, rows, 1));
     }
     return {};
   }
@@ -90,6 +92,7 @@ class Hdf5DatasetReader final : public DatasetReader {
     block->labels.resize(std::size_t{count} * info_.tasks.size());
     block->weights.resize(info_.has_weight ? count : 0);
     block->input_rows.resize(count);
+    block->groups.resize(info_.HasGroups(split) ? count : 0);
     block->bag_offsets.resize(bags_);
     block->bag_keys.resize(bags_);
     block->ids.clear();
@@ -113,6 +116,10 @@ class Hdf5DatasetReader final : public DatasetReader {
     }
     COHORT_RETURN_IF_ERROR(
         file_->ReadRows<std::uint64_t>(Name(split, "row"), first, count, block->input_rows));
+    if (info_.HasGroups(split)) {
+      COHORT_RETURN_IF_ERROR(
+          file_->ReadRows<std::uint64_t>(Name(split, "group"), first, count, block->groups));
+    }
     for (std::size_t bag = 0; bag < bags_; ++bag) {
       COHORT_RETURN_IF_ERROR(ReadList<Key>(BagName(split, bag, "offsets"), BagName(split, bag, "keys"), first,
                                            count, &block->bag_offsets[bag], &block->bag_keys[bag]));
@@ -163,13 +170,15 @@ class Hdf5DatasetWriter final : public DatasetWriter {
         bags_(info.CountOf(FeatureType::kBag)),
         tasks_(info.tasks.size()),
         has_weight_(info.has_weight),
-        has_id_(info.has_id) {}
+        has_id_(info.has_id),
+        has_group_(info.has_group) {}
 
   Status Append(Split split, const RowBlock& block) override {
     const std::size_t rows = block.rows;
     COHORT_CHECK(block.numeric.size() == rows * numeric_ && block.categorical.size() == rows * categorical_ &&
                  block.labels.size() == rows * tasks_ && block.weights.size() == (has_weight_ ? rows : 0) &&
-                 block.ids.size() == (has_id_ ? rows : 0) && block.input_rows.size() == rows &&
+                 block.ids.size() == (has_id_ ? rows : 0) &&
+                 block.groups.size() == (HasGroups(split) ? rows : 0) && block.input_rows.size() == rows &&
                  block.bag_offsets.size() == bags_ && block.bag_keys.size() == bags_);
     if (rows == 0) return {};
     SplitState& state = splits_[static_cast<std::size_t>(split)];
@@ -180,6 +189,8 @@ class Hdf5DatasetWriter final : public DatasetWriter {
     if (tasks_ > 0) COHORT_RETURN_IF_ERROR(writer_->Append<float>(Name(split, "label"), block.labels));
     if (has_weight_) COHORT_RETURN_IF_ERROR(writer_->Append<float>(Name(split, "weight"), block.weights));
     COHORT_RETURN_IF_ERROR(writer_->Append<std::uint64_t>(Name(split, "row"), block.input_rows));
+    if (HasGroups(split))
+      COHORT_RETURN_IF_ERROR(writer_->Append<std::uint64_t>(Name(split, "group"), block.groups));
     for (std::size_t bag = 0; bag < bags_; ++bag) {
       const auto& offsets = block.bag_offsets[bag];
       COHORT_CHECK(offsets.size() == rows + 1 && offsets.front() == 0 &&
@@ -221,6 +232,8 @@ class Hdf5DatasetWriter final : public DatasetWriter {
     std::vector<std::uint64_t> bag_sizes;
   };
 
+  bool HasGroups(Split split) const { return has_group_ && split != Split::kTrain; }
+
   Status CreateArrays(Split split, SplitState* state) {
     state->bag_sizes.assign(bags_, 0);
     const std::vector<std::uint64_t> zero(1, 0);
@@ -238,6 +251,8 @@ class Hdf5DatasetWriter final : public DatasetWriter {
       COHORT_RETURN_IF_ERROR(writer_->CreateExtendable<float>(Name(split, "weight"), 0, kBlockRows));
     }
     COHORT_RETURN_IF_ERROR(writer_->CreateExtendable<std::uint64_t>(Name(split, "row"), 0, kBlockRows));
+    if (HasGroups(split))
+      COHORT_RETURN_IF_ERROR(writer_->CreateExtendable<std::uint64_t>(Name(split, "group"), 0, kBlockRows));
     for (std::size_t bag = 0; bag < bags_; ++bag) {
       const std::string offsets = BagName(split, bag, "offsets");
       COHORT_RETURN_IF_ERROR(writer_->CreateExtendable<std::uint64_t>(offsets, 0, kBlockRows));
@@ -256,7 +271,7 @@ class Hdf5DatasetWriter final : public DatasetWriter {
   AtomicFile file_;  // outlives the writer: it removes what was not committed
   std::unique_ptr<Hdf5Writer> writer_;
   std::size_t numeric_, categorical_, bags_, tasks_;
-  bool has_weight_, has_id_;
+  bool has_weight_, has_id_, has_group_;
   std::array<SplitState, kSplitCount> splits_;
   std::vector<std::uint64_t> offsets_;
   std::vector<std::uint8_t> bytes_;

@@ -9,6 +9,9 @@
 //   label        float per task, NaN = missing; binary 0/1; multiclass the class index
 //   weight       float, > 0; absent: all 1
 //   id           text; absent: the row number stands for it
+//   group        of the valid and test split only: the number of the row's group within its split, from 0 in the
+//                order of the rows (a user's impressions: GroupRanking); rows of a group follow each other. kNoGroup:
+//                the row is of none
 //   row          the number of the row's record, from 0, within the files it came from ([source] files,
 //   valid_files and
 //                test_files each count on their own; dropped records count)
@@ -17,7 +20,7 @@
 // with
 //   numeric (rows, n) f32 | categorical (rows, m) u64 | label (rows, t) f32 | weight (rows) f32 | row (rows)
 //   u64: row number in the input | bag_<i>_offsets (rows+1) u64, bag_<i>_keys (total) u64 | id_offsets
-//   (rows+1) u64, id_bytes u8
+//   (rows+1) u64, id_bytes u8 | group (rows) u64 (not train)
 // Object times are off, so that equal inputs give equal bytes.
 #ifndef COHORT_COMMON_DATASET_H_
 #define COHORT_COMMON_DATASET_H_
@@ -37,6 +40,7 @@ namespace cohort {
 
 inline constexpr std::uint32_t kBlockRows = 1024;
 inline constexpr int kDatasetFormat = 1;
+inline constexpr std::uint64_t kNoGroup = ~std::uint64_t{0};
 
 enum class FeatureType : std::uint8_t { kNumeric = 0, kCategorical, kBag };
 enum class Pooling : std::uint8_t { kMean = 0, kSum };
@@ -81,6 +85,8 @@ struct DatasetInfo {
   std::vector<TaskInfo> tasks;
   bool has_weight = false;
   bool has_id = false;
+  bool has_group = false;
+  bool HasGroups(Split split) const { return has_group && split != Split::kTrain; }
   std::array<std::uint64_t, kSplitCount> rows{};  // by split
   // Positions of features among those of their type: the column in `numeric`, `categorical`, or the bag
   // number.
@@ -124,6 +130,7 @@ struct RowBlock {
   std::vector<float> weights;             // rows, or empty
   std::vector<std::uint64_t> input_rows;  // rows: the row number in the input
   std::vector<std::string> ids;           // rows, or empty; read only on request
+  std::vector<std::uint64_t> groups;      // rows, or empty (train, or no groups)
 };
 
 // Reads a dataset. One thread at a time (HDF5 has one lock); each process may open the file.
@@ -142,7 +149,7 @@ class DatasetReader {
 // succeeds; until then it is PATH.tmp, removed by the destructor.
 class DatasetWriter {
  public:
-  // `info` gives shapes (features' types, tasks, has_weight, has_id); its statistics are taken from Finish's.
+  // `info` gives shapes (features' types, tasks, has_weight, has_id, has_group); its statistics are taken from Finish's.
   static Result<std::unique_ptr<DatasetWriter>> Create(const std::string& path, const DatasetInfo& info);
   virtual ~DatasetWriter() = default;
   virtual Status Append(Split split, const RowBlock& block) = 0;

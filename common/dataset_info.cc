@@ -140,7 +140,7 @@ std::uint32_t DatasetInfo::CountOf(FeatureType type) const {
 }
 
 std::string ToJson(const DatasetInfo& info) {
-  Json json{{"has_weight", info.has_weight}, {"has_id", info.has_id}};
+  Json json{{"has_weight", info.has_weight}, {"has_id", info.has_id}, {"has_group", info.has_group}};
   json["features"] = Json::array();
   for (const FeatureInfo& feature : info.features) json["features"].push_back(ToJsonObject(feature));
   json["tasks"] = Json::array();
@@ -158,6 +158,7 @@ Result<DatasetInfo> DatasetInfoFromJson(const std::string& text) {
     DatasetInfo info;
     info.has_weight = json.at("has_weight").get<bool>();
     info.has_id = json.at("has_id").get<bool>();
+    info.has_group = json.value("has_group", false);  // older ones do not say
     std::set<std::string> features, tasks;
     for (const Json& feature : json.at("features")) {
       info.features.push_back(FeatureFrom(feature));

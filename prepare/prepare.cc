@@ -91,6 +91,7 @@ class Preparation {
     DatasetInfo& info = report_.info;
     info.has_id = schema_.id.has_value();
     info.has_weight = schema_.weight.has_value();
+    info.has_group = schema_.group.has_value();
     for (const FeatureSchema& feature : schema_.features) {
       FeatureInfo described;
       described.name = feature.name;
@@ -230,6 +231,7 @@ class Preparation {
       if (!split) return {};
       RowBlock& block = blocks_[static_cast<std::size_t>(*split)];
       if (!builder_->Append(record, *split, &block)) return {};
+      if (!log_.status().ok()) return log_.status();
       COHORT_RETURN_IF_ERROR(duplicates_.Add(record.hash, *split));
       return block.rows < kBlockRows ? Status() : Flush(*split);
     });

@@ -54,6 +54,10 @@ void FindingLog::Add(FindingKind kind, const std::string& name, const CsvReader&
   if (finding.places.size() < kPlaces) finding.places.push_back(std::move(place));
 }
 
+void FindingLog::Fail(const CsvReader& csv, std::ptrdiff_t cell, const std::string& what) {
+  if (status_.ok()) status_ = {ErrorCode::kInvalidInput, csv.Where(static_cast<std::size_t>(cell)) + ": " + what};
+}
+
 RowBuilder::RowBuilder(const Schema& schema, FindingLog* log)
     : schema_(schema),
       log_(log),
@@ -204,6 +208,19 @@ bool RowBuilder::ReadWeight(const Record& record, float* weight) {
   return false;
 }
 
+std::uint64_t RowBuilder::ReadGroup(const Record& record, Split split) {
+  const std::string_view cell = CellOf(record, record.columns.group);
+  if (IsMissing(cell)) return kNoGroup;
+  const std::optional<std::uint64_t> number = groups_[static_cast<std::size_t>(split)].Next(cell);
+  if (!number) {
+    log_->Fail(record.csv, record.columns.group,
+               "group " + Shown(cell) + " of the " + SplitName(split) +
+                   " split had rows before, and other groups since; the rows of a group must follow each other: sort "
+                   "the file by column " + schema_.group->Text() + ", or leave [group] out of the schema");
+  }
+  return number.value_or(kNoGroup);
+}
+
 float RowBuilder::ReadNumeric(std::size_t feature, const Record& record, std::string_view cell) {
   if (IsMissing(cell)) return kMissing;
   float value = 0;
@@ -244,6 +261,7 @@ bool RowBuilder::Append(const Record& record, Split split, RowBlock* block) {
   if (record.columns.weight >= 0) block->weights.push_back(weight);
   if (record.columns.id >= 0) block->ids.emplace_back(CellOf(record, record.columns.id));
   block->input_rows.push_back(record.row);
+  if (record.columns.group >= 0 && split != Split::kTrain) block->groups.push_back(ReadGroup(record, split));
   std::size_t bag = 0;
   for (std::size_t i = 0; i < schema_.features.size(); ++i) {
     const std::string_view cell = CellOf(record, record.columns.features[i]);
@@ -276,6 +294,7 @@ void RowBuilder::Clear(RowBlock* block) const {
   block->labels.clear();
   block->weights.clear();
   block->ids.clear();
+  block->groups.clear();
   block->input_rows.clear();
   block->bag_keys.resize(bags);
   block->bag_offsets.resize(bags);

@@ -14,6 +14,7 @@
 #include "common/dataset.h"
 #include "common/status.h"
 #include "prepare/csv_reader.h"
+#include "prepare/group_numbers.h"
 #include "prepare/prepare.h"
 #include "prepare/schema.h"
 
@@ -39,6 +40,8 @@ class FindingLog {
            const std::string& what);
   // A cell that was limited is no error, even when strict: the schema asks for it.
   void AddClipped(const std::string& feature) { ++findings_[{FindingKind::kClipped, feature}].count; }
+  // What the data cannot be used with, strict or not: `what` is wrong with a cell.
+  void Fail(const CsvReader& csv, std::ptrdiff_t cell, const std::string& what);
   const Status& status() const { return status_; }
   std::map<std::pair<FindingKind, std::string>, Finding> Take() { return std::move(findings_); }
 
@@ -72,6 +75,7 @@ class RowBuilder {
   bool ReadLabels(const Record& record);
   float ReadLabel(std::size_t task, const Record& record, std::string_view cell);
   bool ReadWeight(const Record& record, float* weight);
+  std::uint64_t ReadGroup(const Record& record, Split split);
   float ReadNumeric(std::size_t feature, const Record& record, std::string_view cell);
   void ReadBag(std::size_t feature, std::string_view cell, std::vector<Key>* keys);
   std::optional<Split> SplitByTime(const Record& record);
@@ -83,6 +87,7 @@ class RowBuilder {
   std::vector<FeatureKeys> keys_;
   std::vector<Key> missing_keys_;
   std::vector<std::optional<Limits>> limits_;
+  std::array<GroupNumbers, kSplitCount> groups_;
   std::vector<std::map<std::string, float, std::less<>>> label_values_;  // by task: cell -> label
   std::vector<float> labels_;                                            // of the row at hand
 };

@@ -47,12 +47,13 @@ class SchemaParser {
   Result<Schema> Parse(const std::string& path) {
     TomlTable root = document_->root();
     schema_.path = path;
-    root.AllowOnly({"source", "split", "id", "weight", "feature", "task"});
+    root.AllowOnly({"source", "split", "id", "weight", "group", "feature", "task"});
     if (!root.Has("source")) root.Fail(nullptr, "[source] is missing: it names the CSV files");
     ReadSource(root.Table("source"));
     ReadSplit(root.Table("split"));
     schema_.id = OnlyColumn(root.Table("id"));
     schema_.weight = OnlyColumn(root.Table("weight"));
+    schema_.group = OnlyColumn(root.Table("group"));
     for (const TomlTable& table : root.Tables("feature")) ReadFeature(table);
     for (const TomlTable& table : root.Tables("task")) ReadTask(table);
     if (schema_.features.empty()) root.Fail(nullptr, "no [[feature]]: a model needs at least one input");
@@ -335,6 +336,7 @@ Result<ColumnBinding> BindColumns(const Schema& schema, const std::string& file,
   };
   COHORT_RETURN_IF_ERROR(bind(schema.id, &binding.id));
   COHORT_RETURN_IF_ERROR(bind(schema.weight, &binding.weight));
+  COHORT_RETURN_IF_ERROR(bind(schema.group, &binding.group));
   COHORT_RETURN_IF_ERROR(bind(schema.split.hash_of, &binding.hash_of));
   // Rows of test files are where they are; only training files are split by time.
   COHORT_RETURN_IF_ERROR(bind(schema.split.time, &binding.time));
@@ -372,6 +374,10 @@ Result<ColumnBinding> BindColumns(const Schema& schema, const std::string& file,
   if (binding.weight >= 0 && labels.count(binding.weight) > 0) {
     return InvalidInput(schema.weight->where + ": the weight's column is the label of task \"" +
                         labels[binding.weight]->name + "\", too");
+  }
+  if (binding.group >= 0 && labels.count(binding.group) > 0) {
+    return InvalidInput(schema.group->where + ": the group's column is the label of task \"" +
+                        labels[binding.group]->name + "\", too");
   }
   return binding;
 }

@@ -19,6 +19,7 @@
 //   valid     = 0                share of the rows (with test_files or time: of the training rows), by hash
 //   [id]      column
 //   [weight]  column
+//   [group]   column             what rows are ranked within (a user's impressions): adjacent rows of valid and test
 //   [[feature]]
 //   name      = column's name    column = name, or a number from 0
 //   type      = "numeric" | "categorical" | "bag" | "sequence"
@@ -101,7 +102,7 @@ struct Schema {
   CsvOptions csv;
   std::vector<std::string> missing = {""};
   SplitSchema split;
-  std::optional<ColumnReference> id, weight;
+  std::optional<ColumnReference> id, weight, group;
   std::vector<FeatureSchema> features;
   std::vector<TaskSchema> tasks;
 };
@@ -117,7 +118,7 @@ Result<Schema> ParseSchema(const std::string& text, const std::string& path,
 struct ColumnBinding {
   std::size_t width = 0;
   std::vector<std::ptrdiff_t> features, tasks;  // in the schema's order
-  std::ptrdiff_t id = -1, weight = -1, hash_of = -1, time = -1;
+  std::ptrdiff_t id = -1, weight = -1, group = -1, hash_of = -1, time = -1;
 };
 
 // Finds the schema's columns in a file of `width` columns with these names (none: no header). Checks that

@@ -129,6 +129,37 @@ TEST_F(DatasetTest, RoundTrip) {
   EXPECT_EQ(block.rows, 0u);
 }
 
+TEST_F(DatasetTest, GroupsBelongToTheEvaluationSplits) {
+  DatasetInfo info = SmallInfo();
+  info.has_group = true;
+  auto writer = DatasetWriter::Create(Path("x.h5"), info);
+  ASSERT_TRUE(writer) << writer.error().text();
+  ASSERT_TRUE((*writer)->Append(Split::kTrain, MakeBlock(0, 5)).ok());
+  RowBlock test = MakeBlock(0, 4);
+  test.groups = {0, 0, kNoGroup, 1};
+  ASSERT_TRUE((*writer)->Append(Split::kTest, test).ok());
+  ASSERT_TRUE((*writer)->Finish(info).ok());
+  auto reader = DatasetReader::Open(Path("x.h5"));
+  ASSERT_TRUE(reader) << reader.error().text();
+  EXPECT_TRUE((*reader)->info().has_group);
+  RowBlock block;
+  ASSERT_TRUE((*reader)->Read(Split::kTest, 1, 3, false, &block).ok());
+  EXPECT_THAT(block.groups, ElementsAre(0, kNoGroup, 1));
+  ASSERT_TRUE((*reader)->Read(Split::kTrain, 0, 5, false, &block).ok());
+  EXPECT_TRUE(block.groups.empty());
+}
+
+// Before groups there were none.
+TEST_F(DatasetTest, ADescriptionOfAnEarlierVersionHasNoGroups) {
+  std::string text = ToJson(SmallInfo());
+  const std::string field = "\"has_group\":false,";
+  ASSERT_NE(text.find(field), std::string::npos);
+  text.erase(text.find(field), field.size());
+  const auto info = DatasetInfoFromJson(text);
+  ASSERT_TRUE(info) << info.error().text();
+  EXPECT_FALSE(info->has_group);
+}
+
 TEST_F(DatasetTest, EqualRowsGiveEqualBytes) {
   Write(Path("x.h5"));
   Write(Path("y.h5"));

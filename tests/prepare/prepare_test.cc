@@ -283,6 +283,27 @@ TEST_F(PrepareTest, SplitByFiles) {
   EXPECT_TRUE(std::isnan(Read(Split::kTest).labels[0]));
 }
 
+TEST_F(PrepareTest, NumbersTheGroupsOfTheEvaluationSplits) {
+  // Training rows may come in any order.
+  Write("a.csv", "x,user,y\n1,a,0\n2,b,1\n3,a,0\n");
+  Write("t.csv", "x,user,y\n1,b,0\n2,b,1\n3,,0\n4,b,1\n5,a,1\n");
+  const std::string schema = NumberedSchema("test_files = [\"t.csv\"]\n") + "[group]\ncolumn = \"user\"\n";
+  auto report = Run(schema);
+  ASSERT_TRUE(report) << report.error().text();
+  EXPECT_TRUE(report->info.has_group);
+  EXPECT_THAT(Read(Split::kTest).groups, ElementsAre(0, 0, kNoGroup, 0, 1));
+  EXPECT_TRUE(Read(Split::kTrain).groups.empty());
+
+  Write("t.csv", "x,user,y\n1,b,0\n2,a,1\n3,b,0\n");
+  PrepareOptions options = Options();
+  options.overwrite = true;
+  report = Run(schema, options);
+  ASSERT_FALSE(report);
+  EXPECT_EQ(report.error().exit_code(), 2);
+  EXPECT_THAT(report.error().text(), HasSubstr("t.csv:4:3: group \"b\" of the test split had rows before"));
+  EXPECT_THAT(report.error().text(), HasSubstr("sort the file by column \"user\""));
+}
+
 TEST_F(PrepareTest, ClipsAtQuantilesWhenAsked) {
   Write("a.csv", Numbered(1000));
   auto report = Run(NumberedSchema("", "clip = [0.1, 0.9]\n"));
