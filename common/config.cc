@@ -165,31 +165,37 @@ Option Choice(std::string name, std::vector<std::string> words, std::string help
   return option;
 }
 
+// Whole numbers from 1, at most `most` of them up to `largest`.
 template <typename F>
-Option Widths(std::string name, std::string help, F field) {
-  constexpr std::int64_t kMaxLayers = 16, kMaxWidth = 65536;
-  Option option{std::move(name), {}, "units", std::move(help), {}, {}};
-  option.expected = "a list of at most " + std::to_string(kMaxLayers) + " whole numbers from 1 to " +
-                    std::to_string(kMaxWidth) + ", for example [64, 32]";
+Option Wholes(std::string name, std::size_t most, std::int64_t largest, std::string unit, std::string help,
+              const char* example, F field) {
+  Option option{std::move(name), {}, std::move(unit), std::move(help), {}, {}};
+  option.expected = "a list of at most " + std::to_string(most) + " whole numbers from 1 to " +
+                    std::to_string(largest) + ", for example " + example;
   option.set = [=](const toml::node& node, RunConfig& config) {
     const toml::array* array = node.as_array();
-    if (array == nullptr || array->size() > static_cast<std::size_t>(kMaxLayers)) return false;
-    std::vector<std::uint32_t> widths;
+    if (array == nullptr || array->size() > most) return false;
+    std::vector<std::uint32_t> numbers;
     for (const toml::node& each : *array) {
       const auto value = each.is_integer() ? each.value<std::int64_t>() : std::nullopt;
-      if (!value || *value < 1 || *value > kMaxWidth) return false;
-      widths.push_back(static_cast<std::uint32_t>(*value));
+      if (!value || *value < 1 || *value > largest) return false;
+      numbers.push_back(static_cast<std::uint32_t>(*value));
     }
-    field(config) = std::move(widths);
+    field(config) = std::move(numbers);
     return true;
   };
   option.get = [=](const RunConfig& config) {
     std::string text;
-    for (const std::uint32_t width : FieldOf(config, field))
-      text += (text.empty() ? "" : ", ") + std::to_string(width);
+    for (const std::uint32_t number : FieldOf(config, field))
+      text += (text.empty() ? "" : ", ") + std::to_string(number);
     return "[" + text + "]";
   };
   return option;
+}
+
+template <typename F>
+Option Widths(std::string name, std::string help, F field) {
+  return Wholes(std::move(name), /*most=*/16, /*largest=*/65536, "units", std::move(help), "[64, 32]", field);
 }
 
 template <typename F>
@@ -376,6 +382,10 @@ std::vector<Option> BuildOptions() {
   o.push_back(Flag("train.evaluate_each_epoch", "metrics of the valid split after every epoch",
                    COHORT_FIELD(train.evaluate_each_epoch)));
 
+  o.push_back(Wholes("evaluation.top", 16, 1000000, "rows",
+                     "k of hr@k, ndcg@k and recall@k, where the dataset has groups", "[5, 10]",
+                     COHORT_FIELD(evaluation.top)));
+
   o.push_back(Choice(
       "embedding.dtype", kFloatTypes, "of the weights in the servers' memory; optimizer state is float32",
       [](RunConfig& c, std::size_t i) { c.embedding.dtype = static_cast<FloatType>(i); },
@@ -548,7 +558,7 @@ class Reader {
  private:
   static bool IsSection(const std::string& name) {
     static const std::set<std::string> sections = {
-        "model",           "train", "embedding", "tier", "optimizer", "optimizer.embedding",
+        "model",           "train", "evaluation", "embedding", "tier", "optimizer", "optimizer.embedding",
         "optimizer.dense", "task",  "cluster",   "wire", "cache"};
     return sections.contains(name);
   }
@@ -588,7 +598,7 @@ class Reader {
     }
     std::vector<std::string> names;
     for (const Option& option : options) names.push_back(option.name);
-    for (const char* section : {"model", "train", "embedding", "tier", "optimizer", "optimizer.embedding",
+    for (const char* section : {"model", "train", "evaluation", "embedding", "tier", "optimizer", "optimizer.embedding",
                                 "optimizer.dense", "cluster", "wire", "cache"}) {
       names.push_back(section);
     }

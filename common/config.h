@@ -46,6 +46,10 @@ struct TrainConfig {
   bool evaluate_each_epoch = true;     // metrics of the valid split after every epoch
 };
 
+struct EvaluationConfig {
+  std::vector<std::uint32_t> top = {5, 10};  // k of hr@k, ndcg@k, recall@k
+};
+
 struct TaskConfig {
   float weight = 1.0f;
   float l2 = 0.0f;      // lambda of the task's own weights (DESIGN 5)
@@ -110,6 +114,7 @@ struct RunConfig {
   bool strict = false;  // any dropped, defaulted, clipped or NaN value is an error
   ModelConfig model;
   TrainConfig train;
+  EvaluationConfig evaluation;
   EmbeddingConfig embedding;
   TierConfig tier;
   OptimizerSpec embedding_optimizer;        // default: adagrad 0.05

@@ -235,6 +235,7 @@ struct PhaseDone {
   std::uint32_t phase = 0;
   Clock next_clock = 0;  // the first clock it has not used
   Counters counters;     // final for the phase
+  Buffer evaluation;     // kEvaluate: what the worker's rows come to (evaluation_sums.h); else empty
 };
 
 // A lease of blocks of a split (dataset.h), in the order of the phase's epoch: batches of `batch_rows` from
@@ -254,7 +255,7 @@ struct LeaseReply {
   std::uint32_t batch_rows = 0;
 };
 
-// Predictions of consecutive rows of a split, with what is needed to judge them.
+// Predictions of consecutive rows of a split.
 struct ScoreBlock {
   RequestId request_id = 0;
   std::uint32_t phase = 0;
@@ -263,10 +264,7 @@ struct ScoreBlock {
   std::uint64_t first_row = 0;
   std::uint32_t rows = 0;
   std::uint32_t prediction_columns = 0;
-  std::uint32_t label_columns = 0;
   Buffer predictions;  // float[rows * prediction_columns]
-  Buffer labels;       // float[rows * label_columns], NaN where missing; empty when scoring
-  Buffer weights;      // float[rows]; empty: all 1
 };
 
 struct SnapshotOrder {

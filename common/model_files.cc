@@ -128,6 +128,7 @@ ModelManifest ManifestFrom(const Json& json) {
   json.at("seed").get_to(manifest.seed);
   json.at("run_config").get_to(manifest.run_config);
   manifest.dataset_info = json.at("dataset").dump();
+  if (json.contains("thresholds")) json["thresholds"].get_to(manifest.thresholds);  // older ones have none
   return manifest;
 }
 
@@ -156,6 +157,7 @@ Status WriteModelManifest(const std::string& directory, const ModelManifest& man
       {"run_config", manifest.run_config},
       {"tables", Json::array()},
       {"parts", Json::array()},
+      {"thresholds", manifest.thresholds},
       {"dataset", Json::parse(manifest.dataset_info.empty() ? "{}" : manifest.dataset_info, nullptr, false)}};
   if (json["dataset"].is_discarded()) {
     return {ErrorCode::kInternal, directory + ": the dataset's description is not JSON"};

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -32,6 +33,8 @@ struct ModelManifest {
   std::vector<TableSpec> tables;
   std::vector<ModelPart> parts;  // by shard
   Hash128 hash;                  // row_hash.h, over all parts
+  // Of binary tasks, by name: where a prediction counts as positive, chosen on the valid split (docs/metrics.md).
+  std::map<std::string, double> thresholds;
   std::string kernels;           // the numerical path that the hash belongs to: "avx2" | "avx512" | "avx512_bf16"
   std::uint64_t seed = 0;
   std::string run_config;  // TOML, resolved (config.h)

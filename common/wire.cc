@@ -88,10 +88,10 @@ struct CloseReplyBody {
 struct ScoreBlockBody {
   RequestId request_id;
   std::uint64_t lease, first_row;
-  std::uint32_t phase, rows, prediction_columns, label_columns;
-  std::uint8_t last_of_lease, reserved[7];
+  std::uint32_t phase, rows, prediction_columns;
+  std::uint8_t last_of_lease, reserved[3];
 };
-static_assert(sizeof(GroupRun) == 8 && sizeof(PushRequestBody) == 40 && sizeof(ScoreBlockBody) == 48);
+static_assert(sizeof(GroupRun) == 8 && sizeof(PushRequestBody) == 40 && sizeof(ScoreBlockBody) == 40);
 
 // ---------------------------------------------------------------- Cereal, bounded
 
@@ -464,13 +464,10 @@ void Put(const ScoreBlock& m, Parts parts) {
                          m.phase,
                          m.rows,
                          m.prediction_columns,
-                         m.label_columns,
                          static_cast<std::uint8_t>(m.last_of_lease),
                          {}},
           parts);
   parts.bulk[0] = m.predictions;
-  parts.bulk[1] = m.labels;
-  parts.bulk[2] = m.weights;
 }
 bool Get(const Source& in, ScoreBlock* m) {
   ScoreBlockBody body;
@@ -479,12 +476,6 @@ bool Get(const Source& in, ScoreBlock* m) {
   if (!Fills(in.bulk[0], body.rows, body.prediction_columns, sizeof(float))) {
     return in.Wrong("predictions that do not match the rows");
   }
-  if (!in.bulk[1].empty() && !Fills(in.bulk[1], body.rows, body.label_columns, sizeof(float))) {
-    return in.Wrong("labels that do not match the rows");
-  }
-  if (!in.bulk[2].empty() && !Fills(in.bulk[2], body.rows, 1, sizeof(float))) {
-    return in.Wrong("weights that do not match the rows");
-  }
   *m = {body.request_id,
         body.phase,
         body.lease,
@@ -492,10 +483,7 @@ bool Get(const Source& in, ScoreBlock* m) {
         body.first_row,
         body.rows,
         body.prediction_columns,
-        body.label_columns,
-        in.bulk[0],
-        in.bulk[1],
-        in.bulk[2]};
+        in.bulk[0]};
   return true;
 }
 
@@ -582,9 +570,18 @@ bool Check(const Source&, const M&) {
   return true;
 }
 
+// Of PhaseDone's bulk frame only the two ends know the structure.
+void PutBulk(const PhaseDone& m, Parts parts) { parts.bulk[0] = m.evaluation; }
+void GetBulk(const Source& in, PhaseDone* m) { m->evaluation = in.bulk[0]; }
+template <typename M>
+void PutBulk(const M&, Parts) {}
+template <typename M>
+void GetBulk(const Source&, M*) {}
+
 template <typename M>
 void Put(const M& m, Parts parts) {
   BodyWriter (&parts.body)(m);
+  PutBulk(m, parts);
 }
 template <typename M>
 bool Get(const Source& in, M* m) {
@@ -592,6 +589,7 @@ bool Get(const Source& in, M* m) {
     BodyReader reader(in.body);
     reader(*m);
     if (reader.remaining() != 0) return in.Wrong("bytes behind the end of the body");
+    GetBulk(in, m);
   } catch (const cereal::Exception& error) {
     return in.Wrong(error.what());
   }
@@ -636,8 +634,8 @@ constexpr TypeInfo kTypes[] = {
     {"CloseReply", 0, false},      {"ErrorReply", 0, false},   {"Register", 0, true},
     {"RegisterPending", 0, false}, {"Welcome", 0, false},      {"Heartbeat", 0, true},
     {"HeartbeatReply", 0, false},  {"PhaseOrder", 0, true},    {"PhaseReply", 0, false},
-    {"PhaseDone", 0, true},        {"LeaseRequest", 0, true},  {"LeaseReply", 0, false},
-    {"ScoreBlock", 3, true},       {"SnapshotOrder", 0, true}, {"SnapshotDone", 0, true},
+    {"PhaseDone", 1, true},        {"LeaseRequest", 0, true},  {"LeaseReply", 0, false},
+    {"ScoreBlock", 1, true},       {"SnapshotOrder", 0, true}, {"SnapshotDone", 0, true},
     {"Failure", 0, true},          {"Ack", 0, false},          {"Warning", 0, true}};
 constexpr std::size_t kTypeCount = std::size(kTypes);
 static_assert(kTypeCount == std::variant_size_v<Message>);

@@ -90,6 +90,7 @@ Result<RunInputs> ReadRunInputs(const RunConfig& config, const JobRequest& reque
     COHORT_ASSIGN_OR_RETURN(trained_on, DatasetInfoFromJson(manifest.dataset_info));
     inputs.model_hash = ToHex(manifest.hash);
     inputs.model_rows = manifest.rows();
+    inputs.thresholds = manifest.thresholds;
   }
   COHORT_ASSIGN_OR_RETURN(inputs.spec, BuildModelSpec(config, trained_on));
   // Whether the data has what the model reads.
@@ -136,7 +137,8 @@ Result<RunPlan> MakePlan(const RunInputs& inputs, const JobRequest& request, std
     // Evaluation creates no rows: the model is safe before it begins.
     plan.steps.push_back(PlanStep::Snapshot(request.snapshot));
     const std::uint32_t last = config.train.epochs == 0 ? 0 : config.train.epochs - 1;
-    for (const Split split : kSplits) {
+    // The valid split chooses the thresholds by which the others are judged.
+    for (const Split split : {Split::kValid, Split::kTrain, Split::kTest}) {
       if (RowsOf(inputs.data, split) == 0 || (split == Split::kTrain && !config.train.evaluate_train))
         continue;
       plan.steps.push_back(PlanStep::Phase(PhaseKind::kEvaluate, last, split));

@@ -2,6 +2,7 @@
 #ifndef COHORT_LAUNCH_RUN_PLAN_H_
 #define COHORT_LAUNCH_RUN_PLAN_H_
 
+#include <map>
 #include <optional>
 #include <string>
 
@@ -34,6 +35,7 @@ struct RunInputs {
   ModelSpec spec;          // of the model: its features and tasks, with the statistics it was trained on
   std::string model_hash;  // evaluate, score: of the model
   std::uint64_t model_rows = 0;  // likewise
+  std::map<std::string, double> thresholds;  // likewise (model_files.h)
 };
 // Opens the dataset and, for evaluate and score, the model's manifest. Errors are the user's (kInvalidInput) as far as
 // they lie in these files.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -18,10 +19,13 @@ Status WriteError(const std::string& path) {
 
 }  // namespace
 
-RunRecorder::RunRecorder(const RunInputs& inputs, Job job, std::string folder) : folder_(std::move(folder)) {
+RunRecorder::RunRecorder(const RunInputs& inputs, Job job, std::string folder)
+    : rows_(inputs.data.rows), top_(inputs.config.evaluation.top), folder_(std::move(folder)) {
   for (const ModelTask& task : inputs.spec.tasks) {
     tasks_.push_back(task.info);
     result_.tasks.push_back(task.info.name);
+    const auto threshold = inputs.thresholds.find(task.info.name);
+    thresholds_.push_back(threshold == inputs.thresholds.end() ? std::nan("") : threshold->second);
   }
   const ClusterConfig& cluster = inputs.config.cluster;
   result_.job = JobName(job);
@@ -43,7 +47,7 @@ Status RunRecorder::Open() {
 Status RunRecorder::OnPhase(const PhaseOrder& order) {
   order_ = order;
   if (order.kind == PhaseKind::kEvaluate) {
-    evaluation_.emplace(tasks_);
+    sums_.emplace(tasks_, top_);
     return {};
   }
   const std::string path = folder_ + "/scores-" + SplitName(order.split) + ".bin";
@@ -54,16 +58,6 @@ Status RunRecorder::OnPhase(const PhaseOrder& order) {
 }
 
 Status RunRecorder::OnBlock(const ScoreBlock& block) {
-  if (order_.kind == PhaseKind::kEvaluate) {
-    if (block.label_columns != tasks_.size()) {
-      return {ErrorCode::kCorrupt, "predictions came with " + std::to_string(block.label_columns) +
-                                       " columns of labels; the model has " + std::to_string(tasks_.size()) +
-                                       " tasks"};
-    }
-    evaluation_->Add(block.predictions.As<float>(), block.labels.As<float>(), block.weights.As<float>(),
-                     block.rows);
-    return {};
-  }
   if (std::fwrite(block.predictions.data(), 1, block.predictions.size(), spill_.get()) !=
       block.predictions.size()) {
     return WriteError(spilled_.back().path);
@@ -71,17 +65,51 @@ Status RunRecorder::OnBlock(const ScoreBlock& block) {
   return {};
 }
 
+Status RunRecorder::OnEvaluation(const Buffer& sums) {
+  EvaluationSums part(tasks_, top_);
+  COHORT_RETURN_IF_ERROR(part.FromBytes({sums.data(), sums.size()}));
+  sums_->Merge(part);
+  return {};
+}
+
+void RunRecorder::ChooseThresholds() {
+  const bool none = std::all_of(thresholds_.begin(), thresholds_.end(), [](double t) { return std::isnan(t); });
+  if (order_.split == Split::kValid && (result_.job == JobName(Job::kTrain) || none))
+    thresholds_ = BestThresholds(*sums_);
+}
+
+std::map<std::string, double> RunRecorder::Thresholds() const {
+  std::map<std::string, double> thresholds;
+  for (std::size_t j = 0; j < tasks_.size(); ++j) {
+    if (std::isfinite(thresholds_[j])) thresholds[tasks_[j].name] = thresholds_[j];
+  }
+  return thresholds;
+}
+
 Status RunRecorder::OnPhaseEnd() {
   if (order_.kind == PhaseKind::kScore) {
     return std::fclose(spill_.release()) == 0 ? Status() : WriteError(spilled_.back().path);
   }
-  SplitEvaluation evaluation{SplitName(order_.split), evaluation_->Finish()};
-  evaluation_.reset();
+  if (const std::uint64_t rows = rows_[static_cast<std::size_t>(order_.split)]; sums_->rows() != rows) {
+    return {ErrorCode::kInternal, "the workers judged " + std::to_string(sums_->rows()) + " rows of " +
+                                      std::to_string(rows)};
+  }
+  sums_->Finish();
+  ChooseThresholds();
+  SplitEvaluation evaluation{SplitName(order_.split), MetricsOf(*sums_, thresholds_)};
+  sums_.reset();
   if (order_.split == Split::kValid && !result_.epochs.empty())
     result_.epochs.back().valid = evaluation.tasks;
   // The newest of a split is what the result tells.
   std::erase_if(result_.splits, [&](const SplitEvaluation& each) { return each.split == evaluation.split; });
   result_.splits.push_back(std::move(evaluation));
+  const auto place = [](const SplitEvaluation& each) {
+    int split = 0;
+    while (split < kSplitCount && each.split != SplitName(static_cast<Split>(split))) ++split;
+    return split;
+  };
+  std::sort(result_.splits.begin(), result_.splits.end(),
+            [&](const SplitEvaluation& a, const SplitEvaluation& b) { return place(a) < place(b); });
   return {};
 }
 

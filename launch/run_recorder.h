@@ -3,12 +3,15 @@
 #ifndef COHORT_LAUNCH_RUN_RECORDER_H_
 #define COHORT_LAUNCH_RUN_RECORDER_H_
 
+#include <array>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "common/evaluation_sums.h"
 #include "common/status.h"
 #include "launch/run_plan.h"
 #include "scheduler/evaluation.h"
@@ -30,6 +33,7 @@ class RunRecorder : public ScoreSink, public RunObserver {
 
   Status OnPhase(const PhaseOrder& order) override;
   Status OnBlock(const ScoreBlock& block) override;
+  Status OnEvaluation(const Buffer& sums) override;
   Status OnPhaseEnd() override;
   void OnSample(const MetricsSample& sample) override;
   void OnPhaseEnd(const PhaseSummary& summary) override;
@@ -39,6 +43,7 @@ class RunRecorder : public ScoreSink, public RunObserver {
   const Status& failure() const { return failure_; }
   RunResult& result() { return result_; }
   const std::vector<SpilledScores>& spilled() const { return spilled_; }
+  std::map<std::string, double> Thresholds() const;  // by task, of those that have one
 
  private:
   struct FileCloser {
@@ -46,12 +51,18 @@ class RunRecorder : public ScoreSink, public RunObserver {
   };
   using File = std::unique_ptr<std::FILE, FileCloser>;
 
+  // The thresholds of this evaluation; the train job's valid split, or a model without any, chooses them.
+  void ChooseThresholds();
+
   std::vector<TaskInfo> tasks_;
+  const std::array<std::uint64_t, kSplitCount> rows_;
+  const std::vector<std::uint32_t> top_;
   const std::string folder_;
   File metrics_;
   File spill_;
   PhaseOrder order_;
-  std::optional<Evaluation> evaluation_;
+  std::optional<EvaluationSums> sums_;
+  std::vector<double> thresholds_;  // by task, NaN: none
   std::vector<SpilledScores> spilled_;
   RunResult result_;
   std::uint64_t samples_ = 0;

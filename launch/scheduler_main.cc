@@ -103,6 +103,9 @@ class SchedulerJob {
     recorder_.emplace(inputs_, request_.job, folder_);
     for (const std::string& warning : WarningsOf(config_)) recorder_->OnWarning(warning);
     for (const std::string& warning : WarningsOf(inputs_.spec)) recorder_->OnWarning(warning);
+    if (!inputs_.data.has_group && config_.evaluation.top != EvaluationConfig().top) {
+      recorder_->OnWarning("evaluation.top changes nothing: the dataset has no groups ([group] in the schema)");
+    }
     recorder_->result().model_hash = inputs_.model_hash;
     recorder_->result().model_rows = inputs_.model_rows;
     COHORT_RETURN_IF_ERROR(recorder_->Open());
@@ -188,6 +191,7 @@ class SchedulerJob {
       manifest.parts.push_back({part.file, part.bytes, part.checksum, part.rows});
       manifest.hash += Hash128{part.hash_low, part.hash_high};
     }
+    manifest.thresholds = recorder_->Thresholds();
     manifest.kernels = coordinator_->kernels();
     manifest.seed = config_.seed;
     manifest.run_config = ToToml(config_);

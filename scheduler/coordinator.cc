@@ -210,6 +210,10 @@ void Coordinator::OnPhaseDone(Member& member, PhaseDone message, TimePoint now, 
   UpdateCounters(member, message.phase, std::move(message.counters), now);
   if (!workers_done_.insert(member.node.index).second) return;
   last_progress_ = now;
+  if (order_.kind == PhaseKind::kEvaluate && sink_ != nullptr) {
+    const Status status = sink_->OnEvaluation(message.evaluation);
+    if (!status.ok()) return Stop(status.Within(Describe(member) + ", " + StepName()), now, out);
+  }
   if (message.next_clock != kClockInfinity && message.next_clock >= order_.first_clock) {
     const auto steps = static_cast<std::uint64_t>(message.next_clock - order_.first_clock);
     // In bsp the clocks are everyone's; else each worker's own.
@@ -244,7 +248,7 @@ void Coordinator::OnLeaseRequest(const Member& member, const LeaseRequest& messa
 }
 
 bool Coordinator::MayGrant() const {
-  if (!Scoring() || leases_.exhausted()) return true;
+  if (order_.kind != PhaseKind::kScore || leases_.exhausted()) return true;
   // Blocks ahead of the first missing row are held in memory: no lease too far ahead of it.
   return leases_.next_row() < row_order_.next_row() + 4 * std::uint64_t{plan_.workers} * leases_.lease_rows();
 }
@@ -261,7 +265,7 @@ void Coordinator::GrantWaitingLeases(Outbox& out) {
 
 void Coordinator::OnScoreBlock(Member& member, ScoreBlock message, TimePoint now, Outbox& out) {
   const RequestId id = message.request_id;
-  if (message.phase < phase_ || state_ != State::kRunning || !Scoring()) {
+  if (message.phase < phase_ || state_ != State::kRunning || order_.kind != PhaseKind::kScore) {
     // Of a phase that is over: every row of it has been taken.
     if (message.phase <= phase_) out.Send(member.node, Ack{id});
     return;
@@ -364,7 +368,7 @@ void Coordinator::NextStep(TimePoint now, Outbox& out) {
     leases_ = Leases(rows, leased ? Leases::TrainingBlocks(rows, plan_.shuffle_rows, plan_.workers) : 0,
                      std::max(1u, plan_.batch_size / plan_.workers), next_lease_);
   }
-  row_order_ = RowOrder(Scoring() ? rows : 0);
+  row_order_ = RowOrder(order_.kind == PhaseKind::kScore ? rows : 0);
   if (Scoring() && sink_ != nullptr) {
     const Status status = sink_->OnPhase(order_);
     if (!status.ok()) return Stop(status.Within(StepName()), now, out);

@@ -4,7 +4,7 @@
 // with ZeroMQ, tests with messages.
 //
 // A phase: the order goes to all shards; when all have confirmed, to all workers; when all workers are done
-// (and, in evaluation and scoring, every row's prediction is here) the next step begins, at the highest
+// (and, in scoring, every row's prediction is here) the next step begins, at the highest
 // next_clock of the workers. Anything that goes wrong (a member silent or dead, a Failure, a limit passed)
 // decides the run as failed: everyone is told to stop, and those who confirm within RunPlan::stop are waited
 // for.

@@ -11,24 +11,54 @@ constexpr int kEvaluationFormat = 1;
 constexpr TaskType kTaskTypes[] = {TaskType::kBinary, TaskType::kMulticlass, TaskType::kRegression,
                                    TaskType::kValue};
 
-const std::vector<const char*>& MetricsOf(TaskType type) {
-  static const std::vector<const char*> classification = {"auc",    "logloss", "accuracy", "precision",
-                                                          "recall", "f1",      "ece"};
-  static const std::vector<const char*> real = {"mse", "mae", "r2", "spearman", "gini", "total_ratio"};
-  return type == TaskType::kBinary || type == TaskType::kMulticlass ? classification : real;
+// The metrics that a task of this type has, in the order in which they are written.
+std::vector<std::string> NamesOf(const TaskMetrics& metrics) {
+  const bool binary = metrics.type == TaskType::kBinary;
+  if (!binary && metrics.type != TaskType::kMulticlass) {
+    std::vector<std::string> real = {"mse", "mae", "r2", "spearman", "gini", "total_ratio"};
+    if (metrics.type == TaskType::kValue) real.push_back("decile_mape");
+    return real;
+  }
+  std::vector<std::string> names = {"auc", "logloss", "accuracy", "precision", "recall", "f1", "ece"};
+  if (binary) {
+    for (const char* name : {"best_threshold", "accuracy_best", "precision_best", "recall_best", "f1_best"})
+      names.push_back(name);
+  }
+  if (metrics.values.contains("groups")) {
+    names.insert(names.end(), {"gauc", "mrr"});
+    for (const std::uint32_t k : metrics.top) {
+      for (const char* name : {"hr@", "ndcg@", "recall@"}) names.push_back(name + std::to_string(k));
+    }
+  }
+  return names;
 }
 
 Json ValuesOf(const TaskMetrics& metrics) {
   Json values = Json::object();
-  for (const char* name : MetricsOf(metrics.type)) {
+  for (const std::string& name : NamesOf(metrics)) {
     auto found = metrics.values.find(name);
     values[name] = found == metrics.values.end() ? Json() : Json(found->second);
   }
-  for (const char* name : {"rows", "bad_predictions", "bad_labels"}) {
+  for (const char* name :
+       {"groups", "one_class_groups", "ungrouped_rows", "rows", "bad_predictions", "bad_labels"}) {
     auto found = metrics.values.find(name);
     if (found != metrics.values.end()) values[name] = static_cast<std::uint64_t>(found->second);
   }
   return values;
+}
+
+// For people who read result.json: values, and the curves in short.
+Json SummaryOf(const TaskMetrics& metrics) {
+  Json summary = ValuesOf(metrics);
+  if (!metrics.lift.empty())
+    summary["lift"] = std::vector<double>(metrics.lift.rbegin(), metrics.lift.rend());
+  if (!metrics.calibration.empty()) summary["calibration"] = Json::array();
+  for (const PredictionBin& bin : metrics.calibration) {
+    summary["calibration"].push_back(
+        {{"rows", bin.rows}, {"prediction", bin.prediction}, {"label", bin.label}});
+  }
+  if (!metrics.bounds.empty()) summary["bounds"] = metrics.bounds;
+  return summary;
 }
 
 Json BinsOf(const std::vector<PredictionBin>& bins) {
@@ -64,7 +94,10 @@ Json ToJson(const TaskMetrics& metrics) {
   return {{"name", metrics.name},
           {"type", TaskTypeName(metrics.type)},
           {"values", ValuesOf(metrics)},
+          {"bounds", metrics.bounds},
+          {"top", metrics.top},
           {"deciles", BinsOf(metrics.deciles)},
+          {"lift", metrics.lift},
           {"calibration", BinsOf(metrics.calibration)},
           {"roc", std::move(roc)},
           {"histogram",
@@ -88,6 +121,9 @@ TaskMetrics MetricsFrom(const Json& json) {
   for (const auto& [name, value] : json.at("values").items()) {
     if (!value.is_null()) metrics.values[name] = value.get<double>();
   }
+  if (json.contains("bounds")) json["bounds"].get_to(metrics.bounds);
+  if (json.contains("top")) json["top"].get_to(metrics.top);
+  if (json.contains("lift")) json["lift"].get_to(metrics.lift);
   metrics.deciles = BinsFrom(json.at("deciles"));
   metrics.calibration = BinsFrom(json.at("calibration"));
   for (const Json& curve : json.at("roc")) {
@@ -109,7 +145,7 @@ TaskMetrics MetricsFrom(const Json& json) {
 std::string TaskValuesToJson(const std::vector<SplitEvaluation>& splits) {
   Json tasks = Json::object();
   for (const SplitEvaluation& split : splits) {
-    for (const TaskMetrics& metrics : split.tasks) tasks[metrics.name][split.split] = ValuesOf(metrics);
+    for (const TaskMetrics& metrics : split.tasks) tasks[metrics.name][split.split] = SummaryOf(metrics);
   }
   return tasks.dump();
 }

@@ -16,12 +16,14 @@ struct SplitEvaluation {
   std::vector<TaskMetrics> tasks;
 };
 
-// {"<task>": {"<split>": {"auc": 0.95, "rows": 100, ...}}}: a text to embed. Every metric of the task's type
-// is there; one that is not defined is null.
+// {"<task>": {"<split>": {"auc": 0.95, "rows": 100, ..., "lift": [...], "calibration": [...], "bounds": {...}}}}: a text
+// to embed. Every metric of the task's type is there; one that is not defined is null. "lift": by decile, the highest
+// predictions first; "calibration": {"rows", "prediction", "label"} by bin, ascending; "bounds": of the values that are not
+// exact, absent when all are.
 std::string TaskValuesToJson(const std::vector<SplitEvaluation>& splits);
 
-// {"format": 1, "splits": {"<split>": [{"name", "type", "values", "deciles", "calibration", "roc",
-// "histogram"}]}}
+// {"format": 1, "splits": {"<split>": [{"name", "type", "values", "bounds", "top", "deciles", "lift", "calibration",
+// "roc", "histogram"}]}}. Texts of earlier versions have no bounds, top and lift.
 std::string EvaluationToJson(const std::vector<SplitEvaluation>& splits);
 // Errors (kCorrupt) name `origin` and the place.
 Result<std::vector<SplitEvaluation>> EvaluationFromJson(const std::string& text, const std::string& origin);

@@ -23,9 +23,7 @@ Status RowOrder::Take(ScoreBlock block, const LeaseRecord& lease, std::uint32_t 
                                      Rows(lease.first_row, lease.rows)};
   }
   if (block.prediction_columns != prediction_columns ||
-      !HasFloats(block.predictions, count * prediction_columns) ||
-      (!block.labels.empty() && !HasFloats(block.labels, count * block.label_columns)) ||
-      (!block.weights.empty() && !HasFloats(block.weights, count))) {
+      !HasFloats(block.predictions, count * prediction_columns)) {
     return {ErrorCode::kCorrupt, "predictions of " + Rows(first, count) + " have sizes that do not fit: " +
                                      std::to_string(block.prediction_columns) + " columns, expected " +
                                      std::to_string(prediction_columns)};

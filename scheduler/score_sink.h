@@ -1,5 +1,5 @@
-// Where predictions go: evaluation, the score file, or a test. The coordinator puts the workers' blocks in
-// order first.
+// Where predictions go, and what evaluation sums them up to: the score file, the metrics, or a test. The coordinator puts
+// the workers' blocks in order first.
 #ifndef COHORT_SCHEDULER_SCORE_SINK_H_
 #define COHORT_SCHEDULER_SCORE_SINK_H_
 
@@ -13,10 +13,13 @@ class ScoreSink {
   virtual ~ScoreSink() = default;
   // A phase of kind kEvaluate or kScore begins.
   virtual Status OnPhase(const PhaseOrder& order) = 0;
-  // Rows of the split, each exactly once, in order from row 0, whatever the number of workers. Sizes are
+  // kScore: rows of the split, each exactly once, in order from row 0, whatever the number of workers. Sizes are
   // checked.
   virtual Status OnBlock(const ScoreBlock& block) = 0;
-  // Every row of the split has been handed over.
+  // kEvaluate: what the rows of one worker come to, once for each worker (message.h, PhaseDone).
+  virtual Status OnEvaluation(const Buffer& sums) = 0;
+  // kScore: every row of the split has been handed over. kEvaluate: every worker's sums have; whether they cover the
+  // split is the sink's to check.
   virtual Status OnPhaseEnd() = 0;
 };
 

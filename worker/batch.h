@@ -44,11 +44,12 @@ struct Batch {
   Clock clock = 0;
   std::uint64_t lease = 0;
   std::uint64_t first_row = 0;    // scoring: of the split
+  std::vector<std::uint64_t> groups;  // scoring: of the rows (dataset.h); empty: none
   std::uint32_t global_rows = 0;  // rows of the global batch (bsp), else of this batch
   std::uint32_t rows = 0;         // rows in `slices`
   bool last_of_source = false;
-  std::vector<Slice> slices;  // the first slice_count are in use
   double read_seconds = 0, distinct_seconds = 0;  // the reader's: rows read and encoded; keys made distinct
+  std::vector<Slice> slices;  // the first slice_count are in use
   std::size_t slice_count = 0;
   std::shared_ptr<std::vector<Key>> keys;  // distinct, ascending by ring position
   std::vector<double> total_weight;  // by model task: summed weight of the labelled rows of the global batch

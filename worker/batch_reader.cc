@@ -262,6 +262,7 @@ Status BatchReader::Read(const ScoreLease& source) {
     BeginBatch(batch.get(), 1, kBlockRows, count);
     batch->lease = source.lease;
     batch->first_row = first;
+    batch->groups = window_[0].groups;
     batch->global_rows = batch->rows = count;
     batch->last_of_source = first + count == end;
     batch->slices[0].index = 0;

@@ -1,13 +1,22 @@
 #include "worker/scorer.h"
 
-#include <algorithm>
+#include <string>
 #include <utility>
+
+#include "common/wire.h"
 
 namespace cohort {
 
-Scorer::Scorer(const ModelSpec& spec) : spec_(spec), model_(spec, kBlockRows), dense_keys_(DenseKeys(spec)) {}
+Scorer::Scorer(const ModelSpec& spec, std::vector<std::uint32_t> top)
+    : spec_(spec), top_(std::move(top)), model_(spec, kBlockRows), dense_keys_(DenseKeys(spec)) {}
 
-Status Scorer::Score(const PhaseOrder& order, WorkerLoop& loop, BatchReader& reader) {
+Result<Buffer> Scorer::Score(const PhaseOrder& order, WorkerLoop& loop, BatchReader& reader) {
+  sums_.reset();
+  if (order.kind == PhaseKind::kEvaluate) {
+    std::vector<TaskInfo> tasks;
+    for (const ModelTask& task : spec_.tasks) tasks.push_back(task.info);
+    sums_.emplace(std::move(tasks), top_);
+  }
   bool asked = false, exhausted = false;
   const auto keep_leases_coming = [&] {
     if (std::optional<LeaseReply> lease = loop.scheduler().TakeLease()) {
@@ -46,20 +55,32 @@ Status Scorer::Score(const PhaseOrder& order, WorkerLoop& loop, BatchReader& rea
     COHORT_RETURN_IF_ERROR(current->Wait(loop));
     if (current->with_dense)
       model_.SetDense(slots[0].dense.data());  // the first batch is in slots[0], which stays
-    COHORT_RETURN_IF_ERROR(Send(order, *current->batch, current->embeddings.data(), loop));
+    COHORT_RETURN_IF_ERROR(Take(order, *current->batch, current->embeddings.data(), loop));
     samples_ += current->batch->rows;
     reader.Recycle(std::move(current->batch));
     std::swap(current, next);
   }
-  return loop.WaitUntil([&] { return loop.scheduler().outstanding() == 0; });
+  COHORT_RETURN_IF_ERROR(loop.WaitUntil([&] { return loop.scheduler().outstanding() == 0; }));
+  if (!sums_) return Buffer();
+  sums_->Finish();
+  Buffer bytes = sums_->ToBytes();
+  // Only groups have no bound of their own.
+  if (bytes.size() > kMaxBulkBytes) {
+    return InvalidInput("the groups at the ends of leases hold " + std::to_string(bytes.size()) +
+                        " bytes of rows; at most " + std::to_string(kMaxBulkBytes) +
+                        " can be sent: are the groups of [group] what rows are to be ranked within?");
+  }
+  return bytes;
 }
 
-Status Scorer::Send(const PhaseOrder& order, const Batch& batch, const float* embeddings, WorkerLoop& loop) {
-  const Slice& slice = batch.slices[0];
+Status Scorer::Take(const PhaseOrder& order, const Batch& batch, const float* embeddings, WorkerLoop& loop) {
   auto predictions = pool_.Take();
   predictions->resize(static_cast<std::size_t>(batch.rows) * spec_.prediction_columns);
-  model_.Predict(slice.Input(embeddings), predictions->data());
-
+  model_.Predict(batch.slices[0].Input(embeddings), predictions->data());
+  if (order.kind == PhaseKind::kEvaluate) {
+    Evaluate(batch, *predictions);
+    return loop.Breathe();
+  }
   ScoreBlock block;
   block.phase = order.phase;
   block.lease = batch.lease;
@@ -68,27 +89,22 @@ Status Scorer::Send(const PhaseOrder& order, const Batch& batch, const float* em
   block.rows = batch.rows;
   block.prediction_columns = spec_.prediction_columns;
   block.predictions = AsBuffer(predictions);
-  if (order.kind == PhaseKind::kEvaluate) {
-    block.label_columns = static_cast<std::uint32_t>(spec_.tasks.size());
-    auto labels = pool_.Take();
-    labels->clear();
-    for (std::uint32_t row = 0; row < batch.rows; ++row) {
-      for (const ModelTask& task : spec_.tasks) {
-        labels->push_back(
-            slice.labels[static_cast<std::size_t>(row) * spec_.data.tasks.size() + task.label_column]);
-      }
-    }
-    block.labels = AsBuffer(labels);
-    if (std::any_of(slice.weights.begin(), slice.weights.begin() + batch.rows,
-                    [](float w) { return w != 1.0f; })) {
-      auto weights = pool_.Take();
-      weights->assign(slice.weights.begin(), slice.weights.begin() + batch.rows);
-      block.weights = AsBuffer(weights);
-    }
-  }
   COHORT_RETURN_IF_ERROR(loop.WaitUntil([&] { return loop.scheduler().outstanding() < kOutstandingBlocks; }));
   loop.scheduler().SendReliably(std::move(block), loop.Now(), loop.out());
   return loop.Breathe();
+}
+
+void Scorer::Evaluate(const Batch& batch, const std::vector<float>& predictions) {
+  const Slice& slice = batch.slices[0];
+  labels_.clear();
+  for (std::uint32_t row = 0; row < batch.rows; ++row) {
+    for (const ModelTask& task : spec_.tasks) {
+      labels_.push_back(
+          slice.labels[static_cast<std::size_t>(row) * spec_.data.tasks.size() + task.label_column]);
+    }
+  }
+  sums_->Add(batch.first_row, predictions, labels_, std::span(slice.weights).first(batch.rows), batch.groups,
+             batch.rows);
 }
 
 }  // namespace cohort

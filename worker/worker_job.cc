@@ -32,9 +32,11 @@ class Job {
       phase_ = order.phase;
       loop_.parameters().BeginPhase(order.phase);
       loop_.scheduler().ConfirmPhase(order, loop_.Now(), loop_.out());
-      COHORT_ASSIGN_OR_RETURN(const Clock next_clock, Take(order));
-      loop_.scheduler().SendReliably(PhaseDone{0, order.phase, next_clock, MakeCounters()}, loop_.Now(),
-                                     loop_.out());
+      PhaseDone done;
+      done.phase = order.phase;
+      COHORT_RETURN_IF_ERROR(Take(order, &done));
+      done.counters = MakeCounters();
+      loop_.scheduler().SendReliably(std::move(done), loop_.Now(), loop_.out());
     }
   }
 
@@ -68,19 +70,21 @@ class Job {
     return Status();
   }
 
-  Result<Clock> Take(const PhaseOrder& order) {
+  Status Take(const PhaseOrder& order, PhaseDone* done) {
     if (order.kind == PhaseKind::kTrain) {
       if (!trainer_) trainer_ = std::make_unique<Trainer>(spec_, config_, index_, workers_);
-      return trainer_->Train(order, loop_, *reader_);
+      COHORT_ASSIGN_OR_RETURN(done->next_clock, trainer_->Train(order, loop_, *reader_));
+      return Status();
     }
-    if (!scorer_) scorer_ = std::make_unique<Scorer>(spec_);
+    if (!scorer_) scorer_ = std::make_unique<Scorer>(spec_, config_.evaluation.top);
     // In training an absent row is a new one; in scoring it is a default, and counted.
     absent_before_ = loop_.parameters().counters().absent_rows;
     scoring_ = true;
-    COHORT_RETURN_IF_ERROR(scorer_->Score(order, loop_, *reader_));
+    COHORT_ASSIGN_OR_RETURN(done->evaluation, scorer_->Score(order, loop_, *reader_));
     scoring_ = false;
     absent_scored_ += loop_.parameters().counters().absent_rows - absent_before_;
-    return order.first_clock;
+    done->next_clock = order.first_clock;
+    return Status();
   }
 
   Counters MakeCounters() {

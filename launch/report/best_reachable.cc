@@ -101,10 +101,12 @@ std::vector<float> ConstantPrediction(const DatasetInfo& info) {
   return row;
 }
 
-SplitEvaluation ValuesOnly(const char* split, const Evaluation& evaluation) {
-  SplitEvaluation result{split, evaluation.Finish()};
+SplitEvaluation ValuesOnly(const char* split, EvaluationSums* sums) {
+  sums->Finish();
+  SplitEvaluation result{split, MetricsOf(*sums)};
   for (TaskMetrics& task : result.tasks) {
     task.deciles.clear();
+    task.lift.clear();
     task.calibration.clear();
     task.roc.clear();
     task.histogram = {};
@@ -140,7 +142,7 @@ Result<BestReachable> ComputeBestReachable(const std::string& dataset, const std
   for (Split split : {Split::kValid, Split::kTest}) {
     const std::uint64_t rows = info.rows[static_cast<std::size_t>(split)];
     if (rows == 0) continue;
-    Evaluation best(info.tasks), constant(info.tasks);
+    EvaluationSums best(info.tasks), constant(info.tasks);
     RowBlock block;
     std::vector<float> best_rows, constant_rows;
     for (std::uint64_t first = 0; first < rows; first += kBlockRows) {
@@ -158,11 +160,11 @@ Result<BestReachable> ComputeBestReachable(const std::string& dataset, const std
         best_rows.insert(best_rows.end(), values, values + static_cast<std::ptrdiff_t>(truth.columns));
         constant_rows.insert(constant_rows.end(), constant_row.begin(), constant_row.end());
       }
-      best.Add(best_rows, block.labels, block.weights, count);
-      constant.Add(constant_rows, block.labels, block.weights, count);
+      best.Add(first, best_rows, block.labels, block.weights, {}, count);
+      constant.Add(first, constant_rows, block.labels, block.weights, {}, count);
     }
-    reachable.best.push_back(ValuesOnly(SplitName(split), best));
-    reachable.constant.push_back(ValuesOnly(SplitName(split), constant));
+    reachable.best.push_back(ValuesOnly(SplitName(split), &best));
+    reachable.constant.push_back(ValuesOnly(SplitName(split), &constant));
   }
   return reachable;
 }
@@ -220,10 +222,12 @@ std::string MetricsTable(const std::vector<SplitEvaluation>& model, const std::s
     if (each.split != split) continue;
     for (const TaskMetrics& task : each.tasks) {
       const bool classes = task.type == TaskType::kBinary || task.type == TaskType::kMulticlass;
-      for (const char* metric : {LossMetric(task.type), classes ? "auc" : "spearman"}) {
+      std::vector<std::string> metrics = {LossMetric(task.type), classes ? "auc" : "spearman"};
+      if (task.values.contains("gauc")) metrics.push_back("gauc");
+      for (const std::string& metric : metrics) {
         const bool is_loss = metric == LossMetric(task.type);
         text += Format("%-*s  %8s  %8s  %9s", name, is_loss ? task.name.c_str() : "",
-                       is_loss ? FormatCount(task.Value("rows")).c_str() : "", metric,
+                       is_loss ? FormatCount(task.Value("rows")).c_str() : "", metric.c_str(),
                        number(task.Value(metric)).c_str());
         if (reachable) {
           const TaskMetrics* best = Find(reachable->best, split, task.name);

@@ -37,6 +37,8 @@ TEST(Config, DefaultsAndValues) {
     enabled = false
     [cluster]
     credit_bytes = 1_000_000
+    [evaluation]
+    top = [1, 20]
     [wire]
     push_rows = "keys"
     push_values = "bfloat16"
@@ -54,6 +56,7 @@ TEST(Config, DefaultsAndValues) {
   EXPECT_EQ(config->tasks.at("income").weight, 0.5f);
   EXPECT_FALSE(config->tasks.at("never married").enabled);
   EXPECT_EQ(config->cluster.credit_bytes, 1000000u);
+  EXPECT_EQ(config->evaluation.top, (std::vector<std::uint32_t>{1, 20}));
   EXPECT_EQ(config->wire.push_rows, PushRowNames::kKeys);
   EXPECT_EQ(config->wire.push_values, FloatType::kBfloat16);
   EXPECT_EQ(config->wire.pull_values, FloatType::kFloat32);

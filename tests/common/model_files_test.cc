@@ -70,6 +70,7 @@ class ModelFilesTest : public testing::Test {
     manifest.tables = {Dense(), Sparse()};
     manifest.kernels = "avx2";
     manifest.seed = 0xfedcba9876543210ull;
+    manifest.thresholds = {{"buy", 0.1f}, {"stay", 0.5}};
     manifest.run_config = "data = \"x\"\n\"quoted\" and\ttabs";
     manifest.dataset_info = R"({"features":[1,2.5]})";
     const Rows sparse[2] = {{{0, {1, 2, 3, 4, 5, 6}}, {17, {-0.0f, 1e-40f, 3, 4, 5, 6}}},
@@ -102,6 +103,7 @@ TEST_F(ModelFilesTest, ComesBackAsItWas) {
   EXPECT_EQ(read->hash, written.hash);
   EXPECT_EQ(read->rows(), 7u);
   EXPECT_EQ(read->seed, written.seed);
+  EXPECT_EQ(read->thresholds, written.thresholds);
   EXPECT_EQ(read->kernels, "avx2");
   EXPECT_EQ(read->run_config, written.run_config);
   EXPECT_EQ(read->dataset_info, written.dataset_info);

@@ -238,12 +238,10 @@ TEST(Wire, WrongContentIsRefusedAndItsSenderIsKnown) {
       {"unknown phase", 13, SetBody<std::uint8_t>(12, 4), "range"},
       {"unknown split", 13, SetBody<std::uint8_t>(17, 3), "range"},
       {"predictions", 18, Resize(1, -4), "predictions"},
-      {"labels", 18, Resize(2, -4), "labels"},
-      {"weights", 18, Resize(3, 4), "weights"},
       {"rows huge", 18, SetBody<std::uint32_t>(28, 0xffffffff), "predictions"},
       {"columns huge", 18, SetBody<std::uint32_t>(32, 0xffffffff), "predictions"},
-      {"last of lease", 18, SetBody<std::uint8_t>(40, 2), "range"},
-      {"reserved", 18, SetBody<std::uint8_t>(47, 1), "range"},
+      {"last of lease", 18, SetBody<std::uint8_t>(36, 2), "range"},
+      {"reserved", 18, SetBody<std::uint8_t>(39, 1), "range"},
       {"list of doubles", 11, SetBody<std::uint32_t>(28, 0xffffffff), "longer"},
   };
   const auto messages = SampleMessages();

@@ -80,9 +80,10 @@ std::vector<TaskMetrics> EvaluateFixture(double noise, std::uint64_t seed, bool 
     labels.push_back(
         random.Uniform() < 0.4 ? 0.0f : static_cast<float>(33 * std::exp(0.5 * z + random.Uniform() - 0.5)));
   }
-  Evaluation evaluation(tasks);
-  evaluation.Add(predictions, labels, {}, kRows);
-  return evaluation.Finish();
+  EvaluationSums sums(tasks);
+  sums.Add(0, predictions, labels, {}, {}, kRows);
+  sums.Finish();
+  return MetricsOf(sums);
 }
 
 class ReportTest : public testing::Test {

@@ -41,7 +41,7 @@ TEST(RunPlan, TrainingEvaluatesEachEpochAndWritesTheModelBeforeTheLastEvaluation
   EXPECT_EQ(plan->run_id, 5u);
   EXPECT_EQ(plan->shards, 4u);
   EXPECT_EQ(Steps(*plan),
-            "train:train:0 evaluate:valid:0 train:train:1 snapshot evaluate:train:1 evaluate:valid:1 "
+            "train:train:0 evaluate:valid:0 train:train:1 snapshot evaluate:valid:1 evaluate:train:1 "
             "evaluate:test:1 ");
   inputs.config.train.evaluate_each_epoch = inputs.config.train.evaluate_train = false;
   inputs.data.rows[1] = 0;

@@ -28,6 +28,10 @@ class Recorder : public ScoreSink, public RunObserver {
     first_rows.push_back(block.first_row);
     return block_status;
   }
+  Status OnEvaluation(const Buffer& sums) override {
+    evaluated += sums.size();
+    return block_status;
+  }
   Status OnPhaseEnd() override {
     ++ended;
     return {};
@@ -40,6 +44,7 @@ class Recorder : public ScoreSink, public RunObserver {
   std::vector<Split> phases;
   std::vector<std::uint64_t> first_rows;
   Status block_status;
+  std::uint64_t evaluated = 0;  // bytes
   int ended = 0;
   std::vector<MetricsSample> samples;
   std::vector<PhaseSummary> summaries;
@@ -348,9 +353,9 @@ TEST(Coordinator, LeasesTrainingBlocksInOrderAndRepeatsAnswers) {
   EXPECT_EQ(cluster.Take<ErrorReply>(WorkerNode(0))->reason, ErrorReason::kFuturePhase);
 }
 
-TEST(Coordinator, HandsEvaluatedRowsOnInOrderOnce) {
+TEST(Coordinator, HandsScoredRowsOnInOrderOnce) {
   RunPlan plan = SmallPlan();
-  plan.steps = {PlanStep::Phase(PhaseKind::kEvaluate, 0, Split::kTest)};
+  plan.steps = {PlanStep::Phase(PhaseKind::kScore, 0, Split::kTest)};
   Cluster cluster(plan);
   cluster.RegisterAll();
   cluster.BeginPhase();
@@ -378,6 +383,28 @@ TEST(Coordinator, HandsEvaluatedRowsOnInOrderOnce) {
   EXPECT_TRUE(cluster.coordinator.decided());
   EXPECT_TRUE(cluster.coordinator.verdict().ok()) << cluster.coordinator.verdict().text();
   EXPECT_EQ(cluster.recorder.ended, 1);
+}
+
+TEST(Coordinator, HandsOnWhatEachWorkersRowsComeToOnce) {
+  RunPlan plan = SmallPlan();
+  plan.steps = {PlanStep::Phase(PhaseKind::kEvaluate, 0, Split::kTest)};
+  for (const bool fails : {false, true}) {
+    Cluster cluster(plan);
+    cluster.RegisterAll();
+    cluster.BeginPhase();
+    PhaseDone done{cluster.NextId(), cluster.phase, 0, {}, Buffer::Own(std::vector<float>{1, 2})};
+    cluster.Send(WorkerNode(0), done);
+    cluster.Send(WorkerNode(0), done);  // repeated
+    EXPECT_EQ(cluster.recorder.evaluated, 8u);
+    if (fails) cluster.recorder.block_status = Status(ErrorCode::kCorrupt, "not the sums of this model");
+    cluster.Done(1, 0);
+    EXPECT_TRUE(cluster.coordinator.decided());
+    EXPECT_EQ(cluster.coordinator.verdict().ok(), !fails);
+    EXPECT_EQ(cluster.recorder.ended, fails ? 0 : 1);
+    if (fails) {
+      EXPECT_THAT(cluster.coordinator.verdict().text(), HasSubstr("not the sums of this model"));
+    }
+  }
 }
 
 TEST(Coordinator, GrantsNoLeaseTooFarAheadOfTheFirstMissingRow) {

@@ -26,9 +26,10 @@ TaskInfo Task(const std::string& name, TaskType type, std::vector<std::string> c
 
 TaskMetrics Evaluate(const TaskInfo& task, const std::vector<float>& predictions,
                      const std::vector<float>& labels, const std::vector<float>& weights = {}) {
-  Evaluation evaluation({task});
-  evaluation.Add(predictions, labels, weights, labels.size());
-  return evaluation.Finish().at(0);
+  EvaluationSums sums({task});
+  sums.Add(0, predictions, labels, weights, {}, labels.size());
+  sums.Finish();
+  return MetricsOf(sums).at(0);
 }
 
 // Over all pairs: what AUC is defined as.
@@ -232,13 +233,14 @@ TEST(Evaluation, GiniIsOneForAPerfectOrderAndOppositeForTheReverse) {
 }
 
 TEST(Evaluation, MissingLabelsMaskOnlyTheirTask) {
-  Evaluation evaluation({Task("a", TaskType::kBinary), Task("b", TaskType::kRegression)});
+  EvaluationSums sums({Task("a", TaskType::kBinary), Task("b", TaskType::kRegression)});
   const std::vector<float> predictions = {0.9f, 1, 0.2f, 2, 0.6f, 3, 0.1f, 9};
   const std::vector<float> labels = {1, 1, kMissing, 2, 0, kMissing, 0, 4};
   // In two pieces, the second weighted: as one.
-  evaluation.Add(std::span(predictions).first(4), std::span(labels).first(4), {}, 2);
-  evaluation.Add(std::span(predictions).last(4), std::span(labels).last(4), std::vector<float>{1, 3}, 2);
-  const auto metrics = evaluation.Finish();
+  sums.Add(0, std::span(predictions).first(4), std::span(labels).first(4), {}, {}, 2);
+  sums.Add(2, std::span(predictions).last(4), std::span(labels).last(4), std::vector<float>{1, 3}, {}, 2);
+  sums.Finish();
+  const auto metrics = MetricsOf(sums);
   EXPECT_EQ(metrics[0].Value("rows"), 3);
   EXPECT_EQ(metrics[1].Value("rows"), 3);
   EXPECT_DOUBLE_EQ(metrics[0].Value("accuracy"), 4.0 / 5);

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 #include <map>
+#include <set>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -356,44 +357,54 @@ class CheckingSink : public ScoreSink {
       : plan_(plan), expected_(expected), exact_(exact) {}
   Status OnPhase(const PhaseOrder& order) override {
     epoch_ = order.epoch;
-    next_row_ = 0;
+    rows_.clear();
     return {};
   }
   Status OnBlock(const ScoreBlock& block) override {
-    const auto predictions = block.predictions.As<float>(), labels = block.labels.As<float>();
-    for (std::uint32_t i = 0; i < block.rows; ++i, ++next_row_) {
-      const Lookup weights = [&](TableId table, Key key) -> const float* {
-        static const std::vector<float> kZeros(16, 0.0f);
-        const PlainTables& tables = expected_[epoch_];
-        auto rows = tables.find(table);
-        if (rows == tables.end()) return kZeros.data();
-        auto row = rows->second.find(RingPosition(plan_.workload.Table(table), key));
-        return row == rows->second.end() ? kZeros.data() : row->second.values.data();
-      };
-      if (block.first_row + i != next_row_ || labels[i] != static_cast<float>(next_row_)) {
+    const auto predictions = block.predictions.As<float>();
+    for (std::uint32_t i = 0; i < block.rows; ++i) {
+      if (block.first_row + i != rows_.size()) {
         return {ErrorCode::kInternal, "row " + std::to_string(block.first_row + i) + " scored out of order"};
       }
-      const float expected = plan_.workload.PredictionOf(kTestRows + next_row_, weights);
-      if (exact_ && predictions[i] != expected) {
-        return {ErrorCode::kInternal, "row " + std::to_string(next_row_) + " scored " +
-                                          std::to_string(predictions[i]) + ", expected " +
-                                          std::to_string(expected)};
-      }
+      if (Status status = Check(block.first_row + i, predictions[i]); !status.ok()) return status;
+    }
+    return {};
+  }
+  Status OnEvaluation(const Buffer& sums) override {
+    for (const EvaluatedRow& row : sums.As<EvaluatedRow>()) {
+      if (Status status = Check(row.row, row.prediction); !status.ok()) return status;
     }
     return {};
   }
   Status OnPhaseEnd() override {
     ++phases;
-    return next_row_ == plan_.test_rows ? Status() : Status(ErrorCode::kInternal, "rows were not scored");
+    return rows_.size() == plan_.test_rows ? Status() : Status(ErrorCode::kInternal, "rows were not scored");
   }
   std::uint64_t phases = 0;
 
  private:
+  Status Check(std::uint64_t row, float prediction) {
+    if (row >= plan_.test_rows || !rows_.insert(row).second)
+      return {ErrorCode::kInternal, "row " + std::to_string(row) + " scored twice, or not there"};
+    const Lookup weights = [&](TableId table, Key key) -> const float* {
+      static const std::vector<float> kZeros(16, 0.0f);
+      const PlainTables& tables = expected_[epoch_];
+      auto rows = tables.find(table);
+      if (rows == tables.end()) return kZeros.data();
+      auto found = rows->second.find(RingPosition(plan_.workload.Table(table), key));
+      return found == rows->second.end() ? kZeros.data() : found->second.values.data();
+    };
+    const float expected = plan_.workload.PredictionOf(kTestRows + row, weights);
+    if (!exact_ || prediction == expected) return {};
+    return {ErrorCode::kInternal, "row " + std::to_string(row) + " scored " + std::to_string(prediction) +
+                                      ", expected " + std::to_string(expected)};
+  }
+
   const SimPlan& plan_;
   const std::vector<PlainTables>& expected_;
   const bool exact_;
   std::uint32_t epoch_ = 0;
-  std::uint64_t next_row_ = 0;
+  std::set<std::uint64_t> rows_;
 };
 
 // Adds parts in the order in which they came, whatever the tree says.

@@ -258,7 +258,7 @@ bool SimWorker::ContinueScoring(TimePoint now, Outbox& out) {
   if (!batches_.empty()) {
     Batch& batch = *batches_.front();
     if (!(client_.Done(batch.tickets[0]) && client_.Done(batch.tickets[1]))) return false;
-    SendPredictions(batch, now, out);
+    TakePredictions(batch, now, out);
     batches_.pop_front();
     return true;
   }
@@ -271,6 +271,8 @@ void SimWorker::FinishPhase(TimePoint now, Outbox& out) {
   PhaseDone done;
   done.phase = phase_.phase;
   done.next_clock = next_clock_;
+  done.evaluation = Buffer::Own(std::move(evaluated_));
+  evaluated_.clear();
   scheduler_.SendReliably(done, now, out);
   state_ = State::kIdle;
 }
@@ -374,22 +376,22 @@ void SimWorker::PushOne(const Batch& batch, std::uint16_t node, TableId table, c
   client_.PushRows(batch.tickets[table], node, Buffer::Own(std::move(places)), values, now, out, counts);
 }
 
-void SimWorker::SendPredictions(const Batch& batch, TimePoint now, Outbox& out) {
+void SimWorker::TakePredictions(const Batch& batch, TimePoint now, Outbox& out) {
   const Lookup weights = LookupOf(batch);
-  std::vector<float> predictions, labels;
+  std::vector<float> predictions;
   for (std::uint64_t row = batch.begin; row < batch.end; ++row) {
     predictions.push_back(plan_.workload.PredictionOf(kTestRows + row, weights));
-    labels.push_back(static_cast<float>(row));
+    if (phase_.kind == PhaseKind::kEvaluate) evaluated_.push_back({row, predictions.back(), 0});
   }
+  if (phase_.kind == PhaseKind::kEvaluate) return;
   ScoreBlock block;
   block.phase = phase_.phase;
   block.lease = batch.lease;
   block.last_of_lease = batch.last_of_lease;
   block.first_row = batch.begin;
   block.rows = static_cast<std::uint32_t>(batch.end - batch.begin);
-  block.prediction_columns = block.label_columns = 1;
+  block.prediction_columns = 1;
   block.predictions = Buffer::Own(std::move(predictions));
-  block.labels = Buffer::Own(std::move(labels));
   scheduler_.SendReliably(std::move(block), now, out);
 }
 

@@ -59,6 +59,13 @@ class Markers {
   std::vector<Key> all_;
 };
 
+// What an evaluation comes to in the simulation: the rows themselves.
+struct EvaluatedRow {
+  std::uint64_t row = 0;
+  float prediction = 0;
+  std::uint32_t unused = 0;
+};
+
 class SimWorker : public Node {
  public:
   SimWorker(std::uint32_t index, const SimPlan& plan, Markers* markers, SchedulerClient::Options scheduler,
@@ -103,7 +110,8 @@ class SimWorker : public Node {
   void PushOne(const Batch& batch, std::uint16_t node, TableId table, const GradientRows& rows,
                std::span<const PlainRows* const> summed, TimePoint now, Outbox& out);
   void CheckMarkers(const Batch& batch);
-  void SendPredictions(const Batch& batch, TimePoint now, Outbox& out);
+  // Scoring: sends them; evaluation: keeps them for the end of the phase.
+  void TakePredictions(const Batch& batch, TimePoint now, Outbox& out);
   void FinishPhase(TimePoint now, Outbox& out);
   Lookup LookupOf(const Batch& batch) const;
   bool Bsp() const { return plan_.consistency == Consistency::kBsp; }
@@ -126,6 +134,7 @@ class SimWorker : public Node {
   bool asked_ = false, exhausted_ = false, closing_ = false;
   std::deque<std::unique_ptr<Batch>> batches_;
   std::uint64_t clocks_without_data_ = 0;
+  std::vector<EvaluatedRow> evaluated_;
   std::string violation_;
 };
 

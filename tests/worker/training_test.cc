@@ -258,7 +258,7 @@ RunPlan MakePlan(const RunConfig& config, const ModelSpec& spec, std::uint32_t s
   plan.run_config = ToToml(config);
   for (std::uint32_t epoch = 0; epoch < config.train.epochs; ++epoch) {
     plan.steps.push_back(PlanStep::Phase(PhaseKind::kTrain, epoch, Split::kTrain));
-    plan.steps.push_back(PlanStep::Phase(PhaseKind::kEvaluate, epoch, Split::kValid));
+    plan.steps.push_back(PlanStep::Phase(PhaseKind::kScore, epoch, Split::kValid));
   }
   return plan;
 }
@@ -275,6 +275,7 @@ class Predictions : public ScoreSink {
     values.insert(values.end(), rows.begin(), rows.end());
     return Status();
   }
+  Status OnEvaluation(const Buffer&) override { return Status(); }
   Status OnPhaseEnd() override { return Status(); }
   std::vector<float> values;
 };
