@@ -22,13 +22,20 @@ constexpr MetricColumn kClassColumns[] = {{"auc", "AUC"},
                                           {"ece", "ECE"}};
 constexpr MetricColumn kRealColumns[] = {{"mse", "MSE"},   {"mae", "MAE"},
                                          {"r2", "R²"},     {"spearman", "Spearman"},
-                                         {"gini", "Gini"}, {"total_ratio", "predicted / actual"}};
+                                         {"gini", "Gini"}, {"total_ratio", "predicted / actual"},
+                                         {"decile_mape", "decile MAPE"}};
 
 bool IsClasses(TaskType type) { return type == TaskType::kBinary || type == TaskType::kMulticlass; }
 
 std::string Tile(const std::string& value, const std::string& label) {
   return "<div class=\"tile\"><b>" + EscapeHtml(value) + "</b><span>" + EscapeHtml(label) + "</span></div>\n";
 }
+
+constexpr MetricColumn kThresholdColumns[] = {{"best_threshold", "threshold"},
+                                              {"accuracy_best", "accuracy"},
+                                              {"precision_best", "precision"},
+                                              {"recall_best", "recall"},
+                                              {"f1_best", "F1"}};
 
 // The split that tells most: test, else valid, else the last.
 const SplitEvaluation* JudgedSplit(const RunData& run) {
@@ -69,11 +76,14 @@ std::string LossTable(const RunData& run, const SplitEvaluation& split) {
   return html + "</tbody></table></div>\n";
 }
 
-template <std::size_t N>
-std::string MetricTable(const SplitEvaluation& split, bool classes, const MetricColumn (&columns)[N]) {
+// The tasks that have one of the metrics.
+template <typename Columns>
+std::string MetricTable(const SplitEvaluation& split, const Columns& columns) {
   std::string rows;
   for (const TaskMetrics& task : split.tasks) {
-    if (IsClasses(task.type) != classes) continue;
+    if (std::none_of(std::begin(columns), std::end(columns),
+                     [&](const MetricColumn& column) { return task.values.contains(column.name); }))
+      continue;
     rows += "<tr><th>" + EscapeHtml(task.name) + "</th><td>" + FormatCount(task.Value("rows")) + "</td>";
     for (const MetricColumn& column : columns)
       rows += "<td>" + FormatMetric(task.Value(column.name)) + "</td>";
@@ -84,6 +94,22 @@ std::string MetricTable(const SplitEvaluation& split, bool classes, const Metric
       "<div class=\"scroll\"><table><thead><tr><th>" + EscapeHtml(split.split) + "</th><th>rows</th>";
   for (const MetricColumn& column : columns) html += std::string("<th>") + column.title + "</th>";
   return html + "</tr></thead><tbody>\n" + rows + "</tbody></table></div>\n";
+}
+
+// How rows are ordered within their groups.
+std::string GroupTable(const SplitEvaluation& split) {
+  for (const TaskMetrics& task : split.tasks) {
+    if (task.top.empty() && !task.values.contains("groups")) continue;
+    std::vector<std::string> names;
+    for (const std::uint32_t k : task.top) {
+      for (const char* name : {"hr@", "ndcg@", "recall@"}) names.push_back(name + std::to_string(k));
+    }
+    std::vector<MetricColumn> columns = {
+        {"groups", "groups"}, {"one_class_groups", "of one class"}, {"gauc", "GAUC"}, {"mrr", "MRR"}};
+    for (const std::string& name : names) columns.push_back({name.c_str(), name.c_str()});
+    return MetricTable(split, columns);
+  }
+  return {};
 }
 
 // Where an epoch of training begins, the first left out; none when there are too many to be told apart.
@@ -233,6 +259,21 @@ Chart DecileChart(const TaskMetrics& task) {
   return chart;
 }
 
+// Mean label of each tenth of the rows over that of all: what a campaign to the first tenths gains.
+Chart LiftChart(const TaskMetrics& task) {
+  Chart chart;
+  chart.title = "Lift by decile";
+  chart.description = "mean label of each decile of " + task.name + " by prediction, over the mean label of all rows";
+  chart.x = {"decile by prediction (10 is the highest)", 0.5, 10.5, true};
+  chart.y.label = "lift";
+  chart.rules.push_back({1, false, "no lift"});
+  Series lift{"", Mark::kBars, {}};
+  for (std::size_t d = 0; d < task.lift.size(); ++d)
+    lift.points.push_back({static_cast<double>(d + 1), task.lift[d]});
+  chart.series.push_back(std::move(lift));
+  return chart;
+}
+
 }  // namespace
 
 std::string RenderHeadline(const RunData& run) {
@@ -279,7 +320,19 @@ std::string RenderMetrics(const RunData& run) {
       "for "
       "these rows.</p>\n";
   for (const SplitEvaluation& split : run.evaluation) {
-    html += MetricTable(split, true, kClassColumns) + MetricTable(split, false, kRealColumns);
+    html += MetricTable(split, kClassColumns) + MetricTable(split, kRealColumns);
+    if (const std::string table = MetricTable(split, kThresholdColumns); !table.empty())
+      html += "<p class=\"soft\">At the threshold of the best F1 on the valid split:</p>\n" + table;
+    if (const std::string table = GroupTable(split); !table.empty())
+      html += "<p class=\"soft\">Within groups:</p>\n" + table;
+  }
+  for (const SplitEvaluation& split : run.evaluation) {
+    for (const TaskMetrics& task : split.tasks) {
+      for (const auto& [metric, bound] : task.bounds) {
+        html += "<p class=\"soft\">" + EscapeHtml(split.split + ", " + task.name + ": " + metric) +
+                Format(" is within %.1e of its exact value.</p>\n", bound);
+      }
+    }
   }
   return html;
 }
@@ -319,6 +372,7 @@ std::string RenderTasks(const RunData& run) {
     if (IsClasses(task.type)) html += RenderChart(RocChart(task));
     html +=
         RenderChart(CalibrationChart(task)) + RenderChart(ScoreChart(task)) + RenderChart(DecileChart(task));
+    if (!task.lift.empty()) html += RenderChart(LiftChart(task));
     html += "</div>\n";
   }
   return html;

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <sstream>
 
+#include "common/random.h"
 #include "tests/end_to_end/shop_run.h"
 
 namespace cohort::testing {
@@ -93,6 +95,113 @@ TEST(MainJob, ScoresAreInInputOrderAndTheSameBytesForAnyNumberOfWorkers) {
   std::size_t at = 0;
   while (std::getline(source, line) && at < ids.size()) at += line.substr(0, line.find(',')) == ids[at];
   EXPECT_EQ(at, ids.size()) << "ids are not in input order";
+}
+
+// Impressions of users, some of whose rows lie in the leases of two workers.
+TEST(MainJob, GroupsAreRankedTheSameForAnyNumberOfWorkers) {
+  const TemporaryFolder folder;
+  const auto write = [&](const std::string& name, std::uint64_t seed, int users) {
+    std::string text = "user,item,x,click\n";
+    RandomStream random(seed);
+    for (int user = 0; user < users; ++user) {
+      const auto rows = 1 + random.Below(20);
+      for (std::uint64_t i = 0; i < rows; ++i) {
+        const std::uint64_t item = random.Below(30);
+        const double x = random.Uniform();
+        const bool click = random.Uniform() < 0.1 + 0.3 * x + (item % 5 == 0 ? 0.3 : 0);
+        text += "u" + std::to_string(user) + ",i" + std::to_string(item) + "," + std::to_string(x) + "," +
+                (click ? "1" : "0") + "\n";
+      }
+    }
+    folder.Write(name, text);
+  };
+  write("train.csv", 1, 500), write("valid.csv", 2, 300), write("test.csv", 3, 600);
+  folder.Write("schema.toml", R"([source]
+files = ["train.csv"]
+[split]
+valid_files = ["valid.csv"]
+test_files = ["test.csv"]
+[group]
+column = "user"
+[[feature]]
+name = "item"
+type = "categorical"
+[[feature]]
+name = "x"
+type = "numeric"
+[[task]]
+name = "click"
+type = "binary"
+)");
+  folder.Write("run.toml", R"(data = "d.h5"
+[model]
+embedding_dim = 4
+expert_layers = [8]
+tower_layers = [8]
+[train]
+epochs = 2
+batch_size = 256
+[evaluation]
+top = [3]
+)");
+  Outcome outcome = RunProgram({Program(), "prepare", folder / "schema.toml", "--out", folder / "d.h5"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
+  json first;
+  for (const std::string workers : {"1", "2", "4"}) {
+    outcome = RunProgram({Program(), "train", folder / "run.toml", "--out", folder / ("run" + workers),
+                          "--workers", workers, "--json"},
+                         std::chrono::seconds(180));
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
+    const json tasks = json::parse(outcome.out)["tasks"];
+    if (first.is_null()) first = tasks;
+    EXPECT_EQ(tasks, first) << workers << " workers";
+  }
+  const json& test = first["click"]["test"];
+  EXPECT_EQ(test["groups"], 600);
+  EXPECT_GT(test["gauc"], 0.55);
+  EXPECT_FALSE(first["click"]["train"].contains("gauc"));
+  // The valid split's threshold, applied to all.
+  EXPECT_EQ(test["best_threshold"], first["click"]["valid"]["best_threshold"]);
+  EXPECT_GE(first["click"]["valid"]["f1_best"], first["click"]["valid"]["f1"]);
+
+  // HR@3 and MRR from the scores, as the definitions say.
+  outcome = RunProgram({Program(), "score", folder / "run2", "--data", folder / "d.h5", "--split", "test", "--out",
+                        folder / "scores.csv"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
+  std::istringstream scores(ReadFile(folder / "scores.csv")), rows(ReadFile(folder / "test.csv"));
+  std::string score, row;
+  std::getline(scores, score), std::getline(rows, row);
+  std::map<std::string, std::vector<std::pair<double, int>>> users;
+  while (std::getline(scores, score) && std::getline(rows, row)) {
+    users[row.substr(0, row.find(','))].emplace_back(-std::stod(score.substr(score.find(',') + 1)),
+                                                     row.back() == '1');
+  }
+  EXPECT_EQ(users.size(), 600u);
+  double hits = 0, reciprocal = 0, judged = 0;
+  for (auto& [user, impressions] : users) {
+    std::sort(impressions.begin(), impressions.end());  // of equal scores the negatives first
+    for (std::size_t i = 0; i < impressions.size(); ++i) {
+      if (impressions[i].second == 0) continue;
+      hits += i < 3;
+      reciprocal += 1 / static_cast<double>(i + 1);
+      judged += 1;
+      break;
+    }
+  }
+  EXPECT_NEAR(test["hr@3"].get<double>(), hits / judged, 1e-12);
+  EXPECT_NEAR(test["mrr"].get<double>(), reciprocal / judged, 1e-12);
+
+  // `evaluate` takes the threshold from the model.
+  outcome = RunProgram({Program(), "evaluate", folder / "run4", "--data", folder / "d.h5", "--split", "test",
+                        "--json"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
+  EXPECT_EQ(json::parse(outcome.out)["tasks"]["click"]["test"], test);
+
+  outcome = RunProgram({Program(), "report", folder / "run2", "--out", folder / "report.html"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
+  const std::string page = ReadFile(folder / "report.html");
+  for (const char* part : {"GAUC", "ndcg@3", "Lift by decile", "At the threshold of the best F1"})
+    EXPECT_NE(page.find(part), std::string::npos) << part;
 }
 
 TEST(MainJob, AModelIsJudgedAsTheKindThatItIs) {
