@@ -24,10 +24,11 @@ constexpr std::uint32_t kIds = 26, kNumbers = 13, kTasks = 2;
 constexpr std::uint64_t kValues = 100'000;  // of each id feature
 constexpr double kZipf = 1.05;
 
-Result<ModelSpec> MidSizeModel(std::uint32_t dim) {
+Result<ModelSpec> MidSizeModel(const Options& options) {
   RunConfig config;
   config.model.kind = "mmoe";
-  config.model.embedding_dim = dim;
+  config.model.embedding_dim = options.dim;
+  config.model.compute = options.compute;
   config.model.experts = 8;
   DatasetInfo data;
   for (std::uint32_t i = 0; i < kIds + kNumbers; ++i) {
@@ -99,7 +100,7 @@ Result<Report> RunStep(const Options& options, const Progress& progress) {
                         std::to_string(options.slices) + " equal slices (--slices): choose a multiple of it");
   }
   progress("drawing a batch");
-  COHORT_ASSIGN_OR_RETURN(const ModelSpec spec, MidSizeModel(options.dim));
+  COHORT_ASSIGN_OR_RETURN(const ModelSpec spec, MidSizeModel(options));
   const std::uint32_t slice_rows = options.batch / options.slices;
   const Batch batch = DrawBatch(options);
   Model<float> model(spec, slice_rows);
@@ -130,6 +131,7 @@ Result<Report> RunStep(const Options& options, const Progress& progress) {
 
   Report report("step", {{"model", "mmoe"},
                          {"kernels", ActiveKernels<float>().name},
+                         {"compute", options.compute == FloatType::kBfloat16 ? "bfloat16" : "float32"},
                          {"dim", options.dim},
                          {"batch", options.batch},
                          {"slices", options.slices},

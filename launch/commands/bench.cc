@@ -225,6 +225,7 @@ void AddBench(CLI::App& app, Commands& commands) {
       bench::RunStep, [](CLI::App& command, Options& options) {
         options.batch = TrainConfig().batch_size;
         AddDim(command, options);
+        AddChoice(command, "--compute", kComputeTypes, &options.compute, "float32", "model.compute of a run");
         command.add_option("--batch", options.batch, "samples of a step")
             ->check(CLI::Range(1, 1 << 20))
             ->capture_default_str();

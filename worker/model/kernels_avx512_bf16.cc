@@ -16,6 +16,7 @@ namespace {
 
 constexpr size_t kLanes = 16;
 constexpr int kTileRows = 14;  // 28 accumulators, 2 registers for B, 1 for A
+constexpr ptrdiff_t kAhead = 16;     // rows of a transposed A fetched before they are read
 constexpr size_t kBlockPairs = 256;  // in depth: 32 KB of a panel of B, and the tile's rows of A
 
 COHORT_INLINE size_t Smaller(size_t a, size_t b) { return a < b ? a : b; }
@@ -127,6 +128,9 @@ void MatrixProduct(const GemmArguments<float>& g) {
       if (column_major) {
         for (size_t k = 0; k < depth; k += 2) {
           const float* from = a_rows + static_cast<ptrdiff_t>(k) * g.a_column;
+          // Rows of a wide matrix lie in different pages, which the processor does not fetch ahead by itself.
+          __builtin_prefetch(from + kAhead * g.a_column);
+          __builtin_prefetch(from + (kAhead + 1) * g.a_column);
           const __m512 even = LoadFirst(from, rows),
                        odd = k + 1 < depth ? LoadFirst(from + g.a_column, rows) : _mm512_setzero_ps();
           _mm512_store_si512(a + k / 2 * kLanes, Pairs(even, odd));
