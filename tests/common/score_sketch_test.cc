@@ -101,8 +101,8 @@ TEST(ScoreSketch, DropsBitsOnlyAsFarAsItMust) {
     double plain_weight = 0, plain_prediction = 0;
     for (const Row& row : rows)
       plain_weight += row.weight, plain_prediction += double{row.weight} * row.prediction;
-    EXPECT_NEAR(weight, plain_weight, 1e-6);
-    EXPECT_NEAR(prediction, plain_prediction, 1e-6);
+    EXPECT_NEAR(weight, plain_weight, 1e-12 * plain_weight);
+    EXPECT_NEAR(prediction, plain_prediction, 1e-12 * plain_prediction);
   }
 }
 
@@ -133,7 +133,7 @@ TEST(ScoreSketch, RefusesBytesThatAreNone) {
   const auto bytes = Bytes(Of(Draw(4, 100, 10, 2), 50));
   for (std::size_t size = 0; size < bytes.size(); size += 7) {
     ScoreSketch sketch(50);
-    ByteReader in(std::span(bytes).first(size));
+    ByteReader in{std::span(bytes).first(size)};
     EXPECT_FALSE(sketch.Read(&in)) << size;
   }
   ScoreSketch small(4);

@@ -139,8 +139,10 @@ embedding_dim = 4
 expert_layers = [8]
 tower_layers = [8]
 [train]
-epochs = 2
+epochs = 10
 batch_size = 256
+[optimizer.dense]
+learning_rate = 0.01
 [evaluation]
 top = [3]
 )");
