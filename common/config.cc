@@ -400,6 +400,9 @@ std::vector<Option> BuildOptions() {
   o.push_back(Real("embedding.admit_probability", 0, 1, true, "",
                    "admit = \"probability\": of getting a row at each sighting",
                    COHORT_FIELD(embedding.policy.admit_probability)));
+  o.push_back(Real("embedding.l2", 0, HUGE_VAL, false, "",
+                   "lambda: the objective has 1/2 lambda |w|^2 for each row that a batch touches; not ftrl",
+                   COHORT_FIELD(embedding_optimizer.l2)));
   o.push_back(Whole("embedding.sketch_bytes", kSlotCount * 64, std::int64_t{1} << 40, "bytes",
                     "admit = \"count\": of the counters, over all servers",
                     COHORT_FIELD(embedding.policy.sketch_bytes)));
@@ -728,6 +731,10 @@ Status CheckTogether(const RunConfig& c) {
   if (c.cluster.dead_after_seconds < 3 * c.cluster.heartbeat_seconds) {
     return bad("cluster.dead_after_seconds is " + Number(c.cluster.dead_after_seconds) +
                "; expected at least 3 x cluster.heartbeat_seconds = " +
+    if (optimizer->kind == OptimizerKind::kFtrl && optimizer->l2 > 0) {
+      return bad("embedding.l2 is " + Number(optimizer->l2) + ", but " + section +
+                 ".kind is \"ftrl\", which has an l2 of its own; use " + section + ".ftrl_l2");
+    }
                Number(3 * c.cluster.heartbeat_seconds) + ", so that a late heartbeat is not a death");
   }
   if (c.cluster.request_seconds < 2 * c.cluster.retry_seconds) {

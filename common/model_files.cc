@@ -49,7 +49,8 @@ Json ToJson(const TableSpec& table) {
             {"ftrl_l1", o.ftrl_l1},
             {"ftrl_l2", o.ftrl_l2},
             {"ftrl_beta", o.ftrl_beta},
-            {"weight_decay", o.weight_decay}}},
+            {"weight_decay", o.weight_decay},
+            {"l2", o.l2}}},
           {"init", std::move(init)}};
 }
 
@@ -92,6 +93,7 @@ TableSpec TableFrom(const Json& json) {
   o.at("ftrl_l2").get_to(table.optimizer.ftrl_l2);
   o.at("ftrl_beta").get_to(table.optimizer.ftrl_beta);
   table.optimizer.weight_decay = o.value("weight_decay", 0.0f);
+  table.optimizer.l2 = o.value("l2", 0.0f);
   for (const Json& segment : json.at("init")) {
     table.init.push_back({segment.at("begin").get<std::uint64_t>(), segment.at("mean").get<float>(),
                           segment.at("scale").get<float>()});

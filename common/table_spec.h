@@ -39,12 +39,13 @@ struct OptimizerSpec {
   float ftrl_l2 = 0.0f;              // ftrl
   float ftrl_beta = 1.0f;            // ftrl
   float weight_decay = 0.0f;         // all but ftrl: decoupled, of rows that are updated
+  float l2 = 0.0f;                   // all but ftrl: lambda of 1/2 |w|^2, of rows that are updated
   RateSchedule schedule;             // all but ftrl
 
   template <class Archive>
   void serialize(Archive& archive) {
     archive(kind, learning_rate, momentum, initial_accumulator, beta1, beta2, epsilon, ftrl_l1, ftrl_l2,
-            ftrl_beta, weight_decay, schedule);
+            ftrl_beta, weight_decay, l2, schedule);
   }
 };
 

@@ -502,7 +502,7 @@ bool Check(const Source& in, const TableSpec& table) {
     return in.Wrong("a dense table of " + std::to_string(table.row_count) + " rows");
   }
   for (float value : {o.learning_rate, o.momentum, o.initial_accumulator, o.beta1, o.beta2, o.epsilon,
-                      o.ftrl_l1, o.ftrl_l2, o.ftrl_beta, o.weight_decay, o.schedule.final_share}) {
+                      o.ftrl_l1, o.ftrl_l2, o.ftrl_beta, o.weight_decay, o.l2, o.schedule.final_share}) {
     if (!std::isfinite(value)) return in.Wrong("an optimizer's value that is not finite");
   }
   const RateSchedule& schedule = o.schedule;
@@ -511,8 +511,8 @@ bool Check(const Source& in, const TableSpec& table) {
       !(schedule.step_factor > 0 && schedule.step_factor <= 1)) {
     return in.Wrong("a schedule of rates that cannot be");
   }
-  if (o.kind == OptimizerKind::kFtrl && (o.weight_decay != 0.0f || !schedule.constant())) {
-    return in.Wrong("ftrl with a weight decay or a schedule");
+  if (o.kind == OptimizerKind::kFtrl && (o.weight_decay != 0.0f || o.l2 != 0.0f || !schedule.constant())) {
+    return in.Wrong("ftrl with a weight decay, l2 or a schedule");
   }
   const RowPolicySpec& policy = table.policy;
   if (policy.admit > Admission::kProbability || policy.admit_count < 1 || policy.admit_count > 255 ||

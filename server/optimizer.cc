@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 namespace cohort {
 namespace {
@@ -73,6 +74,12 @@ void Optimizer::InitState(const float* weights, float* state) const {
 }
 
 void Optimizer::Step(const float* gradient, float* weights, float* state, float share) const {
+  if (spec_.l2 != 0.0f) {
+    thread_local std::vector<float> regularized;
+    regularized.resize(dim_);
+    for (std::uint32_t i = 0; i < dim_; ++i) regularized[i] = gradient[i] + spec_.l2 * weights[i];
+    gradient = regularized.data();
+  }
   const float* __restrict g = gradient;
   float* __restrict w = weights;
   float* __restrict s = state;

@@ -13,6 +13,9 @@
 //                    initial_accumulator)                        w = |z| <= l1 ? 0
 //                                                                  : (sign(z) l1 - z) / ((beta + sqrt(n))/r + l2)   [5]
 //
+// With l2 (all but ftrl; ftrl has its own), g is the gradient pushed plus l2 w: the objective has l2 / 2 |w|^2 added once for
+// every row that is updated.
+//
 // A decoupled weight decay d (all but ftrl) comes first: w -= r d w (Loshchilov, Hutter: "Decoupled Weight Decay
 // Regularization", ICLR 2019). r is the learning rate times the share that the caller's schedule gives.
 //

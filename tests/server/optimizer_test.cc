@@ -67,6 +67,34 @@ TEST(Optimizer, WeightDecayAndTheScheduleByHand) {
   }
 }
 
+TEST(Optimizer, L2GoesThroughTheGradientByHand) {
+  OptimizerSpec spec = Spec(OptimizerKind::kSgd);
+  spec.learning_rate = 0.5f;
+  spec.l2 = 0.25f;
+  const float g[] = {4, -1};
+  std::vector<float> row = {1, -2};
+  Optimizer(spec, 2).Step(g, row.data());  // gradients 4.25 and -1.5
+  EXPECT_EQ(row, (std::vector<float>{-1.125f, -1.25f}));
+  spec.weight_decay = 0.5f;  // the gradient is that of the weights before their decay: 4.25; 1 - 0.25 - 2.125
+  row = {1, -2};
+  Optimizer(spec, 2).Step(g, row.data());
+  EXPECT_EQ(row, (std::vector<float>{-1.375f, -0.75f}));
+  // It is what the optimizer would do with that gradient, whichever it is.
+  for (const OptimizerKind kind : {OptimizerKind::kSgd, OptimizerKind::kMomentum, OptimizerKind::kAdagrad,
+                                   OptimizerKind::kRowwiseAdagrad, OptimizerKind::kAdam}) {
+    OptimizerSpec plain = Spec(kind), regularized = Spec(kind);
+    regularized.l2 = 0.125f;
+    const Optimizer without(plain, 2), with(regularized, 2);
+    std::vector<float> a = Row(with, {1, -2}), b = a;
+    for (int step = 0; step < 3; ++step) {
+      const float sum[] = {g[0] + 0.125f * b[0], g[1] + 0.125f * b[1]};
+      with.Step(g, a.data());
+      without.Step(sum, b.data());
+    }
+    EXPECT_EQ(a, b) << OptimizerName(kind);
+  }
+}
+
 TEST(Optimizer, MomentumByHand) {
   OptimizerSpec spec = Spec(OptimizerKind::kMomentum);
   spec.learning_rate = 0.5f;
