@@ -309,6 +309,7 @@ void AddOptimizer(const std::string& section, const std::string& what, F spec, s
 
 const std::vector<std::string> kModelKinds = {"single", "shared_bottom", "mmoe", "ple", "esmm", "aitm"};
 const std::vector<std::string> kConsistencies = {"bsp", "ssp", "asp"};
+const std::vector<std::string> kBalances = {"fixed", "uncertainty", "gradnorm", "pcgrad"};
 const std::vector<std::string> kFloatTypes = {"float32", "bfloat16", "float16"};
 const std::vector<std::string> kAdmissions = {"always", "count", "probability"};
 constexpr std::int64_t kMaxInt = std::numeric_limits<std::int64_t>::max();
@@ -377,6 +378,15 @@ std::vector<Option> BuildOptions() {
                     COHORT_FIELD(train.staleness)));
   o.push_back(Whole("train.shuffle_rows", 1024, 1 << 28, "rows",
                     "shuffled together; bounds a worker's memory", COHORT_FIELD(train.shuffle_rows)));
+  o.push_back(Choice(
+      "train.balance", kBalances,
+      "how tasks share the weights (docs/models.md); gradnorm, pcgrad: a backward "
+      "pass for each task",
+      [](RunConfig& c, std::size_t i) { c.train.balance = static_cast<Balance>(i); },
+      [](const RunConfig& c) { return static_cast<std::size_t>(c.train.balance); }));
+  o.push_back(Real("train.gradnorm_alpha", 0, 10, false, "",
+                   "gradnorm: how strongly tasks that train slowly are favoured",
+                   COHORT_FIELD(train.gradnorm_alpha)));
   o.push_back(Flag("train.evaluate_train", "metrics of the train split at the end",
                    COHORT_FIELD(train.evaluate_train)));
   o.push_back(Flag("train.evaluate_each_epoch", "metrics of the valid split after every epoch",
@@ -390,6 +400,9 @@ std::vector<Option> BuildOptions() {
       "embedding.dtype", kFloatTypes, "of the weights in the servers' memory; optimizer state is float32",
       [](RunConfig& c, std::size_t i) { c.embedding.dtype = static_cast<FloatType>(i); },
       [](const RunConfig& c) { return static_cast<std::size_t>(c.embedding.dtype); }));
+  o.push_back(Real("embedding.l2", 0, HUGE_VAL, false, "",
+                   "lambda: the objective has 1/2 lambda |w|^2 for each row that a batch touches; not ftrl",
+                   COHORT_FIELD(embedding_optimizer.l2)));
   o.push_back(Choice(
       "embedding.admit", kAdmissions, "which keys get a row with their first gradient",
       [](RunConfig& c, std::size_t i) { c.embedding.policy.admit = static_cast<Admission>(i); },
@@ -400,9 +413,6 @@ std::vector<Option> BuildOptions() {
   o.push_back(Real("embedding.admit_probability", 0, 1, true, "",
                    "admit = \"probability\": of getting a row at each sighting",
                    COHORT_FIELD(embedding.policy.admit_probability)));
-  o.push_back(Real("embedding.l2", 0, HUGE_VAL, false, "",
-                   "lambda: the objective has 1/2 lambda |w|^2 for each row that a batch touches; not ftrl",
-                   COHORT_FIELD(embedding_optimizer.l2)));
   o.push_back(Whole("embedding.sketch_bytes", kSlotCount * 64, std::int64_t{1} << 40, "bytes",
                     "admit = \"count\": of the counters, over all servers",
                     COHORT_FIELD(embedding.policy.sketch_bytes)));
@@ -516,6 +526,20 @@ std::vector<Option> TaskOptions(const std::string& task) {
                    field(&TaskConfig::l2)));
   o.push_back(
       Flag(section + ".enabled", "false leaves the task out of the model", field(&TaskConfig::enabled)));
+  o.push_back(Choice(
+      section + ".loss", {"default", "huber", "focal"},
+      "huber: regression; focal: binary, multiclass; default: squared error, cross-entropy, likelihood",
+      [task](RunConfig& c, std::size_t i) { c.tasks[task].loss = static_cast<TaskLoss>(i); },
+      [task](const RunConfig& c) { return static_cast<std::size_t>(c.tasks.at(task).loss); }));
+  o.push_back(Real(section + ".delta", 0, HUGE_VAL, true, "deviations of the label",
+                   "huber: the loss is linear beyond it", field(&TaskConfig::delta)));
+  o.push_back(Real(section + ".gamma", 0, 10, false, "",
+                   "focal: how much less a row counts that is predicted well", field(&TaskConfig::gamma)));
+  o.push_back(Real(section + ".alpha", 0.001, 0.999, false, "",
+                   "focal, binary: weight of label 1; label 0 has 1 - alpha", field(&TaskConfig::alpha)));
+  o.push_back(Real(section + ".label_smoothing", 0, 0.9, false, "of the label",
+                   "binary, multiclass: share spread evenly over the classes; not with focal",
+                   field(&TaskConfig::label_smoothing)));
   return o;
 }
 
@@ -707,6 +731,10 @@ Status CheckTogether(const RunConfig& c) {
           ".kind is \"ftrl\", which computes its weights anew from all gradients at one rate; it takes "
           "no weight_decay, schedule or warmup (ftrl_l2 shrinks its weights)");
     }
+    if (optimizer->kind == OptimizerKind::kFtrl && optimizer->l2 > 0) {
+      return bad("embedding.l2 is " + Number(optimizer->l2) + ", but " + section +
+                 ".kind is \"ftrl\", which has an l2 of its own; use " + section + ".ftrl_l2");
+    }
     if (optimizer->kind == OptimizerKind::kAdam && (optimizer->beta1 >= 1 || optimizer->beta2 >= 1)) {
       return bad(section + ": beta1 and beta2 must be below 1");
     }
@@ -731,10 +759,6 @@ Status CheckTogether(const RunConfig& c) {
   if (c.cluster.dead_after_seconds < 3 * c.cluster.heartbeat_seconds) {
     return bad("cluster.dead_after_seconds is " + Number(c.cluster.dead_after_seconds) +
                "; expected at least 3 x cluster.heartbeat_seconds = " +
-    if (optimizer->kind == OptimizerKind::kFtrl && optimizer->l2 > 0) {
-      return bad("embedding.l2 is " + Number(optimizer->l2) + ", but " + section +
-                 ".kind is \"ftrl\", which has an l2 of its own; use " + section + ".ftrl_l2");
-    }
                Number(3 * c.cluster.heartbeat_seconds) + ", so that a late heartbeat is not a death");
   }
   if (c.cluster.request_seconds < 2 * c.cluster.retry_seconds) {
@@ -880,6 +904,8 @@ std::vector<std::string> WarningsOf(const RunConfig& config) {
       warnings.push_back(section +
                          ".schedule = \"one_cycle\" without warmup is \"cosine\"; usual is warmup = 0.3");
   }
+  idle("train.gradnorm_alpha", config.train.gradnorm_alpha != TrainConfig().gradnorm_alpha,
+       config.train.balance == Balance::kGradNorm, "train.balance = \"gradnorm\"");
   const std::string& kind = config.model.kind;
   const ModelConfig usual_model;
   const bool progressive = kind == "ple";

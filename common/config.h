@@ -35,6 +35,13 @@ struct ModelConfig {
   std::vector<std::uint32_t> tower_layers = {64, 32};
 };
 
+// How the tasks share the model's weights (worker/model/task_balance.h).
+enum class Balance : std::uint8_t { kFixed = 0, kUncertainty, kGradNorm, kPcGrad };
+// Whether it learns a weight for each task.
+inline bool LearnsBalance(Balance balance) {
+  return balance == Balance::kUncertainty || balance == Balance::kGradNorm;
+}
+
 struct TrainConfig {
   std::uint32_t epochs = 1;
   std::uint32_t batch_size = 1024;  // global, divided among the workers
@@ -42,6 +49,8 @@ struct TrainConfig {
   Consistency consistency = Consistency::kBsp;
   std::uint32_t staleness = 4;         // ssp only, clocks
   std::uint32_t shuffle_rows = 65536;  // rows shuffled together; bounds a worker's memory
+  Balance balance = Balance::kFixed;
+  float gradnorm_alpha = 1.5f;         // gradnorm: how much faster slower tasks are to train
   bool evaluate_train = true;          // metrics of the train split at the end
   bool evaluate_each_epoch = true;     // metrics of the valid split after every epoch
 };
@@ -50,10 +59,18 @@ struct EvaluationConfig {
   std::vector<std::uint32_t> top = {5, 10};  // k of hr@k, ndcg@k, recall@k
 };
 
+// The loss of a task (worker/model/losses.h); kDefault: its type's own.
+enum class TaskLoss : std::uint8_t { kDefault = 0, kHuber, kFocal };
+
 struct TaskConfig {
   float weight = 1.0f;
   float l2 = 0.0f;      // lambda of the task's own weights (DESIGN 5)
   bool enabled = true;  // false: the task is left out of the model
+  TaskLoss loss = TaskLoss::kDefault;
+  float delta = 1.0f;            // huber: where the loss becomes linear, in deviations of the label
+  float gamma = 2.0f;            // focal
+  float alpha = 0.25f;           // focal, binary: weight of label 1; 1 - alpha of label 0
+  float label_smoothing = 0.0f;  // cross-entropy of binary and multiclass
 };
 
 struct ClusterConfig {

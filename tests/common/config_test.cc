@@ -213,6 +213,51 @@ TEST(Config, HelpListsEveryOptionWithDefaultUnitAndRange) {
                           HasSubstr("from 1 to 1048576"), HasSubstr("(required)")));
 }
 
+TEST(Config, LossesAndTheirBalance) {
+  const auto config = Parse(R"(
+    data = "d.h5"
+    [train]
+    balance = "gradnorm"
+    gradnorm_alpha = 0.5
+    [embedding]
+    l2 = 0.125
+    [task.left]
+    loss = "focal"
+    gamma = 1.5
+    alpha = 0.75
+    [task.cost]
+    loss = "huber"
+    delta = 0.5
+    [task.first]
+    label_smoothing = 0.25
+  )");
+  ASSERT_TRUE(config) << config.error().text();
+  EXPECT_EQ(config->train.balance, Balance::kGradNorm);
+  EXPECT_EQ(config->train.gradnorm_alpha, 0.5f);
+  EXPECT_EQ(config->embedding_optimizer.l2, 0.125f);
+  EXPECT_EQ(config->dense_optimizer.l2, 0.0f);
+  EXPECT_EQ(config->tasks.at("left").loss, TaskLoss::kFocal);
+  EXPECT_EQ(config->tasks.at("left").gamma, 1.5f);
+  EXPECT_EQ(config->tasks.at("left").alpha, 0.75f);
+  EXPECT_EQ(config->tasks.at("cost").loss, TaskLoss::kHuber);
+  EXPECT_EQ(config->tasks.at("cost").delta, 0.5f);
+  EXPECT_EQ(config->tasks.at("first").label_smoothing, 0.25f);
+  EXPECT_EQ(config->tasks.at("first").loss, TaskLoss::kDefault);
+  const auto again = ParseRunConfig(ToToml(*config), "again", "/elsewhere");
+  ASSERT_TRUE(again) << again.error().text();
+  EXPECT_EQ(ToToml(*again), ToToml(*config));
+  EXPECT_TRUE(WarningsOf(*config).empty());
+  EXPECT_THAT(WarningsOf(*Parse("data = \"d.h5\"\n[train]\ngradnorm_alpha = 1\n")),
+              ::testing::ElementsAre(HasSubstr("train.gradnorm_alpha changes nothing")));
+  const auto unknown = Parse("data = \"d.h5\"\n[train]\nbalance = \"grad_norm\"\n");
+  ASSERT_FALSE(unknown);
+  EXPECT_THAT(unknown.error().text(), HasSubstr("\"pcgrad\""));
+  const auto proximal =
+      Parse("data = \"d.h5\"\n[embedding]\nl2 = 1\n[optimizer.embedding]\nkind = \"ftrl\"\n");
+  ASSERT_FALSE(proximal);
+  EXPECT_THAT(proximal.error().text(), HasSubstr("use optimizer.embedding.ftrl_l2"));
+}
+
 TEST(Config, PoliciesOfRows) {
   const auto config = Parse(R"(
     data = "d.h5"

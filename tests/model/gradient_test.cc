@@ -13,15 +13,26 @@
 namespace cohort {
 namespace {
 
-// sum_j a_j / total_j * loss_j + sum_j l2_j / 2 |W_j|^2: what Step's gradient is the gradient of.
+// sum_j a_j f_j / total_j * loss_j + sum_j l2_j / 2 |W_j|^2, and with uncertainty + sum_j a_j s_j: what Step's gradient is
+// the gradient of (task_balance.h). With gradnorm f is held fixed.
 double Objective(Model<double>& model, const ModelSpec& spec, const TestSlice<double>& slice,
                  const std::vector<double>& dense, bool with_l2) {
   const StepOutput<double> out = RunStep(model, spec, slice, dense, with_l2);
-  double sum = 0;
-  for (std::size_t j = 0; j < spec.tasks.size(); ++j) {
-    if (slice.total_weight[j] > 0) {
-      sum += static_cast<double>(spec.tasks[j].config.weight) / slice.total_weight[j] * out.loss[j];
+  double sum = 0, exponentials = 0;
+  const double* learned = LearnsBalance(spec.balance) ? &dense[LayoutOf(spec).learned_balance] : nullptr;
+  const std::size_t tasks = spec.tasks.size();
+  for (std::size_t j = 0; j < tasks && learned; ++j) exponentials += std::exp(learned[j]);
+  for (std::size_t j = 0; j < tasks; ++j) {
+    if (!(slice.total_weight[j] > 0)) continue;
+    const double weight = static_cast<double>(spec.tasks[j].config.weight);
+    double factor = 1;
+    if (spec.balance == Balance::kGradNorm)
+      factor = static_cast<double>(tasks) * std::exp(learned[j]) / exponentials;
+    if (spec.balance == Balance::kUncertainty && spec.tasks[j].info.type != TaskType::kValue) {
+      factor = std::exp(-2 * learned[j]);
+      if (with_l2) sum += weight * learned[j];
     }
+    sum += weight * factor / slice.total_weight[j] * out.loss[j];
   }
   if (with_l2) {
     for (const OwnWeights& own : LayoutOf(spec).own_weights) {
@@ -55,7 +66,9 @@ double LargestError(const ModelSpec& spec, TestSlice<double> slice, bool with_l2
     worst = std::max(
         worst, std::fabs(numeric - gradient) / std::max({std::fabs(numeric), std::fabs(gradient), 1e-3}));
   };
-  for (std::size_t i = 0; i < dense.size(); ++i) check(&dense[i], analytic.dense[i]);
+  const std::size_t checked =
+      spec.balance == Balance::kGradNorm ? LayoutOf(spec).learned_balance : dense.size();
+  for (std::size_t i = 0; i < checked; ++i) check(&dense[i], analytic.dense[i]);
   const std::size_t dim = spec.config.embedding_dim;
   std::vector<double> by_row(slice.embeddings.size(), 0.0);
   for (std::size_t p = 0; p < slice.distinct.size(); ++p) {
@@ -101,6 +114,64 @@ TEST(Gradient, WithDropoutAndALinearTerm) {
       config.model.embedding_dropout = embedding;
       const ModelSpec spec = TestSpec(config, data);
       EXPECT_LE(LargestError(spec, RandomSlice<double>(spec, 19, 24, 5), true, 9), 1e-5) << kind << hidden;
+    }
+  }
+}
+
+// The losses that a task may take instead of its type's own.
+TEST(Gradient, EveryStructureWithOtherLosses) {
+  struct Variant {
+    const char* name;
+    TaskType type;
+    TaskConfig task;
+  };
+  TaskConfig huber{.loss = TaskLoss::kHuber, .delta = 0.6f};
+  TaskConfig focal{.loss = TaskLoss::kFocal, .gamma = 2.0f, .alpha = 0.3f};
+  TaskConfig sharp{.loss = TaskLoss::kFocal, .gamma = 0.5f, .alpha = 0.7f};
+  TaskConfig smooth{.label_smoothing = 0.2f};
+  const Variant variants[] = {
+      {"huber", TaskType::kRegression, huber},      {"focal", TaskType::kBinary, focal},
+      {"focal", TaskType::kMulticlass, focal},      {"focal 0.5", TaskType::kBinary, sharp},
+      {"focal 0.5", TaskType::kMulticlass, sharp},  {"smoothing", TaskType::kBinary, smooth},
+      {"smoothing", TaskType::kMulticlass, smooth},
+  };
+  for (const std::string& kind : kAllKinds) {
+    for (const Variant& variant : variants) {
+      const DatasetInfo data = TestData(TypesFor(kind, {variant.type, TaskType::kValue}));
+      RunConfig config = TestConfig(kind);
+      config.model.chain.clear();
+      config.model.expert_layers = {4};
+      config.model.tower_layers = {3};
+      // The chain of esmm has its own loss: only the tasks beside it may take another.
+      if (IsChain(kind)) config.model.chain = {data.tasks[2].name, data.tasks[3].name};
+      config.tasks[data.tasks[0].name] = variant.task;
+      config.tasks[data.tasks[0].name].weight = 0.7f;
+      const ModelSpec spec = TestSpec(config, data);
+      EXPECT_LE(LargestError(spec, RandomSlice<double>(spec, 19, 24, 15), true, 19), 1e-5)
+          << kind << ' ' << variant.name << ' ' << TaskTypeName(variant.type);
+    }
+  }
+}
+
+TEST(Gradient, EveryStructureWithLearnedWeightsOfTheTasks) {
+  for (const Balance balance : {Balance::kUncertainty, Balance::kGradNorm}) {
+    for (const std::string& kind : kAllKinds) {
+      for (const bool absent : {false, true}) {
+        const DatasetInfo data = TestData(TypesFor(kind));
+        RunConfig config = TestConfig(kind);
+        MakeChain(data, &config);
+        config.train.balance = balance;
+        for (std::size_t j = 0; j < data.tasks.size(); ++j)
+          config.tasks[data.tasks[j].name].weight = 0.5f + 0.4f * static_cast<float>(j);
+        config.model.expert_layers = {4};
+        config.model.tower_layers = {3};
+        const ModelSpec spec = TestSpec(config, data);
+        TestSlice<double> slice = RandomSlice<double>(spec, 19, 24, 25);
+        for (std::size_t i = 0; absent && i < 19; ++i)
+          slice.labels[i * data.tasks.size()] = std::numeric_limits<float>::quiet_NaN();
+        if (absent) slice.total_weight[0] = 0;
+        EXPECT_LE(LargestError(spec, slice, !absent, 29), 1e-5) << kind << absent;
+      }
     }
   }
 }

@@ -462,6 +462,24 @@ TEST(Training, BspEqualsThePlainLoopWithDropoutAndALinearTerm) {
   });
 }
 
+TEST(Training, BspEqualsThePlainLoopHoweverTasksAreBalanced) {
+  for (const Balance balance : {Balance::kUncertainty, Balance::kGradNorm, Balance::kPcGrad}) {
+    for (const std::string kind : {"single", "shared_bottom", "mmoe", "ple"}) {
+      ExpectThePlainLoop([&](RunConfig* config) {
+        config->train.balance = balance;
+        config->model.kind = kind;
+      });
+    }
+  }
+}
+TEST(Training, BspEqualsThePlainLoopWithOtherLossesAndL2) {
+  ExpectThePlainLoop([](RunConfig* config) {
+    config->tasks["buys"].loss = TaskLoss::kFocal;
+    config->tasks["kind"].label_smoothing = 0.1f;
+    config->embedding_optimizer.l2 = 0.01f;
+  });
+}
+
 TEST(Training, PoliciesDecideTheSameForAnyNumberOfWorkersAndShards) {
   TemporaryFolder folder;
   const DatasetInfo info = MakeDataset(folder / "d.h5", 1100);

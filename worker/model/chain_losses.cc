@@ -53,19 +53,19 @@ void ChainLosses<T>::Products(std::size_t rows, const Structure<T>& structure) {
 
 template <typename T>
 void ChainLosses<T>::Gradient(std::size_t rows, const float* labels, std::size_t label_stride,
-                              const float* weights, const double* total_weight, const Structure<T>& structure,
+                              const float* weights, const double* coefficient, const Structure<T>& structure,
                               double* loss_sum) {
   if (chain_.empty()) return;
   if (Owns(chain_[0])) {
-    EntireSpace(rows, labels, label_stride, weights, total_weight, structure, loss_sum);
+    EntireSpace(rows, labels, label_stride, weights, coefficient, structure, loss_sum);
   } else if (calibration_ > T{0}) {
-    Calibration(rows, labels, label_stride, weights, total_weight, structure, loss_sum);
+    Calibration(rows, labels, label_stride, weights, coefficient, structure, loss_sum);
   }
 }
 
 template <typename T>
 void ChainLosses<T>::EntireSpace(std::size_t rows, const float* labels, std::size_t label_stride,
-                                 const float* weights, const double* total_weight,
+                                 const float* weights, const double* coefficient,
                                  const Structure<T>& structure, double* loss_sum) {
   Products(rows, structure);
   for (const std::uint32_t task : chain_) {
@@ -74,8 +74,6 @@ void ChainLosses<T>::EntireSpace(std::size_t rows, const float* labels, std::siz
   }
   for (std::size_t j = 0; j < chain_.size(); ++j) {
     const ModelTask& task = tasks_[chain_[j]];
-    const double total = total_weight[chain_[j]];
-    const double coefficient = total > 0.0 ? static_cast<double>(task.config.weight) / total : 0.0;
     double sum = 0.0;
     for (std::size_t i = 0; i < rows; ++i) {
       const float label = labels[i * label_stride + task.label_column];
@@ -84,7 +82,7 @@ void ChainLosses<T>::EntireSpace(std::size_t rows, const float* labels, std::siz
       sum += static_cast<double>(weights[i]) *
              (static_cast<double>(y) * static_cast<double>(Array(kCost, j)[i]) -
               static_cast<double>(T{1} - y) * static_cast<double>(Array(kLogComplement, j)[i]));
-      const T scale = static_cast<T>(coefficient * static_cast<double>(weights[i]));
+      const T scale = static_cast<T>(coefficient[chain_[j]] * static_cast<double>(weights[i]));
       for (std::size_t k = 0; k <= j; ++k) {
         // The quotient is at most 2, whatever P: 1 - P_j is at least P_(k-1) sigmoid(-z_k), and at least 1 - P_(k-1).
         const T miss = Array(kMiss, k)[i], share = Array(kProduct, j)[i] * (miss / Array(kComplement, j)[i]);
@@ -97,7 +95,7 @@ void ChainLosses<T>::EntireSpace(std::size_t rows, const float* labels, std::siz
 
 template <typename T>
 void ChainLosses<T>::Calibration(std::size_t rows, const float* labels, std::size_t label_stride,
-                                 const float* weights, const double* total_weight,
+                                 const float* weights, const double* coefficient,
                                  const Structure<T>& structure, double* loss_sum) {
   const auto binary = [&](std::size_t j) { return tasks_[chain_[j]].info.type == TaskType::kBinary; };
   for (std::size_t j = 0; j < chain_.size(); ++j) {
@@ -110,8 +108,6 @@ void ChainLosses<T>::Calibration(std::size_t rows, const float* labels, std::siz
   for (std::size_t j = 1; j < chain_.size(); ++j) {
     if (!binary(j) || !binary(j - 1)) continue;
     const ModelTask& task = tasks_[chain_[j]];
-    const double total = total_weight[chain_[j]];
-    const double coefficient = total > 0.0 ? static_cast<double>(task.config.weight) / total : 0.0;
     const MatrixView<T> dz = structure.logit_gradient(chain_[j]),
                         before = structure.logit_gradient(chain_[j - 1]);
     const T *p = Array(kRate, j), *p_before = Array(kRate, j - 1);
@@ -121,7 +117,7 @@ void ChainLosses<T>::Calibration(std::size_t rows, const float* labels, std::siz
       if (!(p[i] > p_before[i])) continue;
       sum += static_cast<double>(weights[i]) * static_cast<double>(calibration_) *
              static_cast<double>(p[i] - p_before[i]);
-      const T slope = static_cast<T>(coefficient * static_cast<double>(weights[i])) * calibration_;
+      const T slope = static_cast<T>(coefficient[chain_[j]] * static_cast<double>(weights[i])) * calibration_;
       *dz.Row(i) += slope * (p[i] * (T{1} - p[i]));
       *before.Row(i) -= slope * (p_before[i] * (T{1} - p_before[i]));
     }

@@ -35,16 +35,16 @@ class ChainLosses {
   // After every other loss has been written to the gradients of `structure` and to loss_sum: writes those of the tasks that
   // it owns, or adds the calibration's. Arguments as of Losses::Gradient, by task.
   void Gradient(std::size_t rows, const float* labels, std::size_t label_stride, const float* weights,
-                const double* total_weight, const Structure<T>& structure, double* loss_sum);
+                const double* coefficient, const Structure<T>& structure, double* loss_sum);
   // The predictions of the tasks that it owns: predictions[i * stride + the task's column].
   void Predict(std::size_t rows, const Structure<T>& structure, T* predictions, std::size_t stride);
 
  private:
   void Products(std::size_t rows, const Structure<T>& structure);
   void EntireSpace(std::size_t rows, const float* labels, std::size_t label_stride, const float* weights,
-                   const double* total_weight, const Structure<T>& structure, double* loss_sum);
+                   const double* coefficient, const Structure<T>& structure, double* loss_sum);
   void Calibration(std::size_t rows, const float* labels, std::size_t label_stride, const float* weights,
-                   const double* total_weight, const Structure<T>& structure, double* loss_sum);
+                   const double* coefficient, const Structure<T>& structure, double* loss_sum);
   // Array `which` of the chain's task at position j.
   T* Array(std::size_t which, std::size_t j) const {
     return memory_.data() + (which * chain_.size() + j) * stride_;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "worker/model/losses.h"
+#include "worker/model/base_rates.h"
 
 namespace cohort {
 namespace {
@@ -155,22 +155,23 @@ ModelLayout LayoutOf(const ModelSpec& spec) {
     for (std::uint32_t j = 0; j < tasks; begin += spec.tasks[j++].outputs)
       layout.own_weights.push_back({j, begin, input.width, spec.tasks[j].outputs, outputs});
   }
+  layout.learned_balance = layout.dense_count;
+  if (LearnsBalance(spec.balance)) layout.dense_count += tasks;
   return layout;
 }
 
 namespace {
 
-// Of raw output k of task j. In esmm a task's output is the rate among the rows that got as far as the task before it.
-float OutputBias(const ModelSpec& spec, std::size_t j, std::uint32_t k) {
-  const TaskInfo& task = spec.tasks[j].info;
+// Of the raw outputs of task j. In esmm a task's output is the rate among the rows that got as far as the task before it.
+std::vector<float> OutputBiases(const ModelSpec& spec, std::size_t j) {
+  ModelTask task = spec.tasks[j];
   const auto place = std::find(spec.chain.begin(), spec.chain.end(), j);
-  if (spec.config.kind != "esmm" || place == spec.chain.begin() || place == spec.chain.end())
-    return BaseRateBias(task, k);
-  TaskInfo conditional = task;
-  const double before = spec.tasks[*(place - 1)].info.mean;
-  // Close to 1 nothing would be learned: the gradient has the factor 1 - rate.
-  if (before > 0) conditional.mean = std::min(task.mean / before, 0.95);
-  return BaseRateBias(conditional, k);
+  if (spec.config.kind == "esmm" && place != spec.chain.begin() && place != spec.chain.end()) {
+    const double before = spec.tasks[*(place - 1)].info.mean;
+    // Close to 1 nothing would be learned: the gradient has the factor 1 - rate.
+    if (before > 0) task.info.mean = std::min(task.info.mean / before, 0.95);
+  }
+  return BaseRatesOf(task).biases;
 }
 
 }  // namespace
@@ -200,11 +201,12 @@ std::vector<InitSegment> InitialValues(const ModelSpec& spec, const ModelLayout&
   }
   for (std::size_t j = 0; j < layout.outputs.size(); ++j) {
     add_weights(layout.outputs[j]);
-    for (std::uint32_t k = 0; k < layout.outputs[j].outputs; ++k) {
-      segments.push_back({layout.outputs[j].biases + k, OutputBias(spec, j, k), 0.0f});
-    }
+    const std::vector<float> biases = OutputBiases(spec, j);
+    for (std::uint32_t k = 0; k < layout.outputs[j].outputs; ++k)
+      segments.push_back({layout.outputs[j].biases + k, biases[k], 0.0f});
   }
   if (layout.linear) segments.push_back({layout.linear->weights, 0.0f, 0.0f});
+  if (LearnsBalance(spec.balance)) segments.push_back({layout.learned_balance, 0.0f, 0.0f});
   return segments;
 }
 

@@ -2,7 +2,7 @@
 //
 // The dense vector holds, in this order: the bottom's layers (the shared one, or each task's own) or, level by level,
 // the experts and gates (mmoe, ple), the towers' layers, the transfers between them (aitm), each task's output layer, the
-// linear term; of every layer first the weights, then the biases.
+// linear term, the learned weights of the tasks' balance; of every layer first the weights, then the biases.
 #ifndef COHORT_WORKER_MODEL_LAYOUT_H_
 #define COHORT_WORKER_MODEL_LAYOUT_H_
 
@@ -72,6 +72,7 @@ struct ModelLayout {
   std::vector<bool> transferred;
   bool one_hidden = false;  // all outputs read the same columns
   std::vector<OwnWeights> own_weights;
+  std::uint64_t learned_balance = 0;  // what task_balance.h learns: a weight for each task, if any
   std::uint64_t dense_count = 0;
 };
 
@@ -79,7 +80,7 @@ struct ModelLayout {
 ModelLayout LayoutOf(const ModelSpec& spec);
 
 // He-uniform for layers followed by relu, Glorot-uniform for linear ones, biases 0; output biases the label's
-// base rate, so that training starts from the best constant prediction (losses.h: BaseRateBias).
+// base rate, so that training starts from the best constant prediction (base_rates.h).
 std::vector<InitSegment> InitialValues(const ModelSpec& spec, const ModelLayout& layout);
 
 }  // namespace cohort

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "common/check.h"
@@ -11,12 +12,6 @@ namespace {
 
 double ScaleOf(double deviation) { return std::isfinite(deviation) && deviation > 0 ? deviation : 1.0; }
 double CenterOf(double mean) { return std::isfinite(mean) ? mean : 0.0; }
-
-double Logit(double rate) {
-  constexpr double kLeast = 1e-6;
-  rate = std::clamp(rate, kLeast, 1.0 - kLeast);
-  return std::log(rate / (1.0 - rate));
-}
 
 const double kHalfLog2Pi = 0.5 * std::log(2.0 * std::numbers::pi);
 
@@ -35,27 +30,6 @@ std::uint32_t OutputsOf(const TaskInfo& task) {
   return 1;
 }
 
-float BaseRateBias(const TaskInfo& task, std::uint32_t output) {
-  if (task.labelled == 0) return 0.0f;
-  double bias = 0.0;
-  switch (task.type) {
-    case TaskType::kBinary:
-      bias = Logit(task.mean);
-      break;
-    case TaskType::kMulticlass:
-      if (output < task.class_rates.size()) bias = std::log(std::max(task.class_rates[output], 1e-6));
-      break;
-    case TaskType::kRegression:
-      break;                // 0 is the mean
-    case TaskType::kValue:  // the share, the mean and, through softplus, a deviation of 1
-      bias = output == 0   ? Logit(task.positive_share)
-             : output == 1 ? 0.0
-                           : std::log(std::expm1(1.0 - kSigmaFloor));
-      break;
-  }
-  return std::isfinite(bias) ? static_cast<float>(bias) : 0.0f;
-}
-
 template <typename T>
 struct Losses<T>::Labelled {
   const float* labels;
@@ -67,6 +41,13 @@ struct Losses<T>::Labelled {
   // Whether the row counts; its label is a number then.
   bool Has(std::size_t i) const { return !std::isnan(Label(i)) && weights[i] > 0.0f; }
   T Coefficient(std::size_t i) const { return static_cast<T>(coefficient * static_cast<double>(weights[i])); }
+  // REQUIRES: Has(i).
+  std::uint32_t Class(std::size_t i, const ModelTask& task) const {
+    const auto y = static_cast<std::uint32_t>(Label(i));
+    COHORT_CHECK(Label(i) >= 0.0f && y < task.outputs, "class %g of %u in task %s", Label(i), task.outputs,
+                 task.info.name.c_str());
+    return y;
+  }
 };
 
 template <typename T>
@@ -85,13 +66,11 @@ const T* Losses<T>::Column(std::size_t rows, MatrixView<const T> z, std::size_t 
 template <typename T>
 double Losses<T>::Gradient(const ModelTask& task, std::size_t rows, MatrixView<const T> z,
                            const float* labels, std::size_t label_stride, const float* weights,
-                           double total_weight, MatrixView<T> dz) {
-  const double coefficient =
-      total_weight > 0.0 ? static_cast<double>(task.config.weight) / total_weight : 0.0;
+                           double coefficient, MatrixView<T> dz) {
   const Labelled labelled{labels, label_stride, weights, coefficient};
   switch (task.info.type) {
     case TaskType::kBinary:
-      return Binary(rows, z, labelled, dz);
+      return Binary(task, rows, z, labelled, dz);
     case TaskType::kMulticlass:
       return Multiclass(task, rows, z, labelled, dz);
     case TaskType::kRegression:
@@ -103,18 +82,90 @@ double Losses<T>::Gradient(const ModelTask& task, std::size_t rows, MatrixView<c
 }
 
 template <typename T>
-double Losses<T>::Binary(std::size_t rows, MatrixView<const T> z, const Labelled& labels, MatrixView<T> dz) {
+double Losses<T>::Binary(const ModelTask& task, std::size_t rows, MatrixView<const T> z,
+                         const Labelled& labels, MatrixView<T> dz) {
+  if (task.config.loss == TaskLoss::kFocal) return BinaryFocal(task, rows, z, labels, dz);
   const T* logits = Column(rows, z, 0, scratch_[0]);
   T *p = scratch_[1], *softplus = scratch_[2];
   kernels_.sigmoid(rows, logits, p, softplus);
+  const T smoothing = static_cast<T>(task.config.label_smoothing);
   double sum = 0.0;
   for (std::size_t i = 0; i < rows; ++i) {
     *dz.Row(i) = T{0};
     if (!labels.Has(i)) continue;
-    const T y = static_cast<T>(labels.Label(i));
+    const T y = (T{1} - smoothing) * static_cast<T>(labels.Label(i)) + smoothing / T{2};
     *dz.Row(i) = labels.Coefficient(i) * (p[i] - y);
     sum += static_cast<double>(labels.weights[i]) *
            (static_cast<double>(softplus[i]) - static_cast<double>(y) * static_cast<double>(logits[i]));
+  }
+  return sum;
+}
+
+template <typename T>
+void Losses<T>::Focal(const ModelTask& task, std::size_t rows, T* s, T* loss, T* slope, T* scratch_p,
+                      T* scratch_miss) {
+  const T gamma = static_cast<T>(task.config.gamma);
+  T *p = scratch_p, *miss = scratch_miss, *factor = slope;
+  kernels_.sigmoid(rows, s, p, factor);  // factor: softplus(s) = -log(1 - p)
+  for (std::size_t i = 0; i < rows; ++i) factor[i] *= -gamma, s[i] = -s[i];
+  kernels_.exp(rows, factor, factor);     // (1 - p)^gamma
+  kernels_.sigmoid(rows, s, miss, loss);  // loss: softplus(-s) = -log p
+  for (std::size_t i = 0; i < rows; ++i) {
+    const T by_p = -factor[i] * (gamma * p[i] * loss[i] + miss[i]);
+    loss[i] *= factor[i];
+    slope[i] = by_p;
+  }
+}
+
+template <typename T>
+double Losses<T>::BinaryFocal(const ModelTask& task, std::size_t rows, MatrixView<const T> z,
+                              const Labelled& labels, MatrixView<T> dz) {
+  T *s = scratch_[0], *loss = scratch_[1], *slope = scratch_[2];
+  const auto positive = [&](std::size_t i) { return labels.Label(i) > 0.5f; };  // false: no label, too
+  for (std::size_t i = 0; i < rows; ++i) s[i] = positive(i) ? *z.Row(i) : -*z.Row(i);
+  Focal(task, rows, s, loss, slope, scratch_[3], scratch_[4]);
+  const double alpha = static_cast<double>(task.config.alpha);
+  double sum = 0.0;
+  for (std::size_t i = 0; i < rows; ++i) {
+    *dz.Row(i) = T{0};
+    if (!labels.Has(i)) continue;
+    const double a = positive(i) ? alpha : 1.0 - alpha;
+    const T by_z = static_cast<T>(a) * (positive(i) ? slope[i] : -slope[i]);
+    *dz.Row(i) = labels.Coefficient(i) * by_z;
+    sum += static_cast<double>(labels.weights[i]) * a * static_cast<double>(loss[i]);
+  }
+  return sum;
+}
+
+// The logit of class y against all others is s = z_y - log sum_(k != y) exp(z_k); ds/dz_y = 1, ds/dz_k = -p_k / (1 - p_y).
+template <typename T>
+double Losses<T>::MulticlassFocal(const ModelTask& task, std::size_t rows, MatrixView<const T> z,
+                                  const Labelled& labels, MatrixView<T> dz) {
+  T *s = scratch_[0], *rest = scratch_[1], *log_rest = scratch_[2], *loss = scratch_[3], *slope = scratch_[4];
+  for (std::size_t i = 0; i < rows; ++i) {
+    // 1 - p_y as the sum of the others: nothing cancels.
+    rest[i] = T{0};
+    if (labels.Has(i)) {
+      const std::uint32_t y = labels.Class(i, task);
+      for (std::uint32_t k = 0; k < task.outputs; ++k) rest[i] += k == y ? T{0} : dz.Row(i)[k];
+      s[i] = z.Row(i)[y] - s[i];
+    }
+    rest[i] = std::max(rest[i], std::numeric_limits<T>::min());
+  }
+  kernels_.log(rows, rest, log_rest);
+  for (std::size_t i = 0; i < rows; ++i) s[i] -= log_rest[i];
+  Focal(task, rows, s, loss, slope, scratch_[5], scratch_[6]);
+  double sum = 0.0;
+  for (std::size_t i = 0; i < rows; ++i) {
+    T* row = dz.Row(i);
+    if (!labels.Has(i)) {
+      std::fill_n(row, task.outputs, T{0});
+      continue;
+    }
+    const T by_s = labels.Coefficient(i) * slope[i];
+    for (std::uint32_t k = 0; k < task.outputs; ++k) row[k] *= -by_s / rest[i];
+    row[labels.Class(i, task)] = by_s;
+    sum += static_cast<double>(labels.weights[i]) * static_cast<double>(loss[i]);
   }
   return sum;
 }
@@ -124,6 +175,9 @@ double Losses<T>::Multiclass(const ModelTask& task, std::size_t rows, MatrixView
                              const Labelled& labels, MatrixView<T> dz) {
   T* log_sum = scratch_[0];
   kernels_.softmax(rows, task.outputs, z.data, z.row, dz.data, dz.row, log_sum);
+  if (task.config.loss == TaskLoss::kFocal) return MulticlassFocal(task, rows, z, labels, dz);
+  const T smoothing = static_cast<T>(task.config.label_smoothing);
+  const T share = smoothing / static_cast<T>(task.outputs);  // of the label that goes to each class
   double sum = 0.0;
   for (std::size_t i = 0; i < rows; ++i) {
     T* row = dz.Row(i);
@@ -131,14 +185,16 @@ double Losses<T>::Multiclass(const ModelTask& task, std::size_t rows, MatrixView
       std::fill_n(row, task.outputs, T{0});
       continue;
     }
-    const auto y = static_cast<std::uint32_t>(labels.Label(i));
-    COHORT_CHECK(labels.Label(i) >= 0.0f && y < task.outputs, "class %g of %u in task %s", labels.Label(i),
-                 task.outputs, task.info.name.c_str());
-    row[y] -= T{1};
+    const std::uint32_t y = labels.Class(i, task);
+    row[y] -= T{1} - smoothing;
     const T coefficient = labels.Coefficient(i);
-    for (std::uint32_t k = 0; k < task.outputs; ++k) row[k] *= coefficient;
-    sum += static_cast<double>(labels.weights[i]) *
-           (static_cast<double>(log_sum[i]) - static_cast<double>(z.Row(i)[y]));
+    double loss = static_cast<double>(log_sum[i]) -
+                  static_cast<double>(T{1} - smoothing) * static_cast<double>(z.Row(i)[y]);
+    for (std::uint32_t k = 0; k < task.outputs; ++k) {
+      row[k] = coefficient * (row[k] - share);
+      if (share > T{0}) loss -= static_cast<double>(share) * static_cast<double>(z.Row(i)[k]);
+    }
+    sum += static_cast<double>(labels.weights[i]) * loss;
   }
   return sum;
 }
@@ -147,15 +203,19 @@ template <typename T>
 double Losses<T>::Regression(const ModelTask& task, std::size_t rows, MatrixView<const T> z,
                              const Labelled& labels, MatrixView<T> dz) {
   const double mean = CenterOf(task.info.mean), deviation = ScaleOf(task.info.deviation);
+  const T delta = task.config.loss == TaskLoss::kHuber ? static_cast<T>(task.config.delta)
+                                                       : std::numeric_limits<T>::infinity();
   double sum = 0.0;
   for (std::size_t i = 0; i < rows; ++i) {
     *dz.Row(i) = T{0};
     if (!labels.Has(i)) continue;
     const T target = static_cast<T>((static_cast<double>(labels.Label(i)) - mean) / deviation);
     const T difference = *z.Row(i) - target;
-    *dz.Row(i) = labels.Coefficient(i) * difference;
-    sum += static_cast<double>(labels.weights[i]) * 0.5 * static_cast<double>(difference) *
-           static_cast<double>(difference);
+    const T limited = std::clamp(difference, -delta, delta);
+    *dz.Row(i) = labels.Coefficient(i) * limited;
+    // Both branches of the loss: limited * (difference - limited / 2).
+    sum += static_cast<double>(labels.weights[i]) * static_cast<double>(limited) *
+           (static_cast<double>(difference) - 0.5 * static_cast<double>(limited));
   }
   return sum;
 }

@@ -1,23 +1,37 @@
 // Losses and predictions of the tasks, from the raw outputs z of their towers. m: labelled, w: the row's
 // weight.
 //
-//   binary      l = softplus(z) - y z                       (cross-entropy with logits);       prediction
-//   sigmoid(z) multiclass  l = log sum_k exp(z_k) - z_y                (softmax cross-entropy); prediction
-//   softmax(z) regression  l = 1/2 (z - t)^2, t = (y - mean) / deviation; prediction mean + deviation z value
-//   zero-inflated log-normal (Wang, Liu, Miao: "A Deep Probabilistic Model for Customer Lifetime Value
+//   binary      l = softplus(z) - y z  (cross-entropy with logits);  prediction sigmoid(z)
+//   multiclass  l = log sum_k exp(z_k) - z_y  (softmax cross-entropy);  prediction softmax(z)
+//   regression  l = 1/2 (z - t)^2, t = (y - mean) / deviation;  prediction mean + deviation z
+//   value       zero-inflated log-normal (Wang, Liu, Miao: "A Deep Probabilistic Model for Customer Lifetime Value
 //               Prediction", 2019), z = (z_p, z_mu, z_sigma):
 //               y = 0: l = softplus(z_p);   y > 0: l = softplus(z_p) - z_p + log s + log(2 pi) / 2 + r^2 / 2
 //               with s = kSigmaFloor + softplus(z_sigma), r = (u - z_mu) / s, u = (log y - log_mean) /
 //               log_deviation; prediction sigmoid(z_p) exp(E), E = log_mean + log_deviation z_mu +
 //               (log_deviation s)^2 / 2, held within [-80, 80] so that it is finite and above 0.
 //
+// Losses that a task may take instead ([task.NAME] loss); predictions stay as above:
+//
+//   huber       regression: with r = z - t, l = r^2 / 2 where |r| <= delta, else delta (|r| - delta / 2). delta is in units
+//               of the scaled target: deviations of the label. Huber: "Robust Estimation of a Location Parameter", 1964.
+//   focal       with p the probability that is predicted for the label, l = -a (1 - p)^gamma log p. binary: a = alpha for
+//               label 1, 1 - alpha for label 0; multiclass: a = 1. With s the logit of p it is
+//               a exp(-gamma softplus(s)) softplus(-s), whose slope by s, -a exp(-gamma softplus(s))
+//               (gamma p softplus(-s) + 1 - p), is finite everywhere. Lin, Goyal, Girshick, He, Dollar: "Focal Loss for
+//               Dense Object Detection", ICCV 2017. Its least lies at probabilities nearer to 1/K than the true ones.
+//   label smoothing e (cross-entropy of binary and multiclass): the label's indicator y_k becomes (1 - e) y_k + e / K, binary
+//               with K = 2. Szegedy, Vanhoucke, Ioffe, Shlens, Wojna: "Rethinking the Inception Architecture for Computer
+//               Vision", CVPR 2016.
+//
 // Labels of regression and value tasks are standardised by the train split's statistics (TaskInfo; a
 // deviation that is not above 0 counts as 1), so that one learning rate serves whatever unit the label has;
-// predictions are in the label's unit. Losses are reported as written here: regression in units of the
-// label's variance, value without the terms log y + log(log_deviation), which no weight influences.
+// predictions are in the label's unit. Losses are reported as written here (the one that the task takes, of the smoothed
+// labels): regression in units of the label's variance, value without the terms log y + log(log_deviation), which no weight
+// influences.
 //
-// The gradient by z is coefficient * m w dl/dz, with coefficient = task weight / total weight of the labelled
-// rows of the global batch; 0 for an absent task. Rows without a label, or of weight 0, give exactly 0,
+// The gradient by z is coefficient * m w dl/dz, with coefficient = the task's factor in the objective / total weight of the
+// labelled rows of the global batch; 0 for an absent task. Rows without a label, or of weight 0, give exactly 0,
 // whatever z is.
 #ifndef COHORT_WORKER_MODEL_LOSSES_H_
 #define COHORT_WORKER_MODEL_LOSSES_H_
@@ -38,8 +52,6 @@ inline constexpr double kSigmaFloor = 0.05;
 
 // Raw outputs of a task's tower: 1; the classes (multiclass); 3 (value).
 std::uint32_t OutputsOf(const TaskInfo& task);
-// Bias of raw output k that makes the prediction the label's base rate when all else is 0.
-float BaseRateBias(const TaskInfo& task, std::uint32_t output);
 
 // Scratch memory for `capacity` rows; one thread at a time.
 template <typename T>
@@ -51,7 +63,7 @@ class Losses {
   // order. Label of row i: labels[i * label_stride]; NaN = missing; REQUIRES: a multiclass label is a class
   // index.
   double Gradient(const ModelTask& task, std::size_t rows, MatrixView<const T> z, const float* labels,
-                  std::size_t label_stride, const float* weights, double total_weight, MatrixView<T> dz);
+                  std::size_t label_stride, const float* weights, double coefficient, MatrixView<T> dz);
 
   // predictions[i * stride ..]: task.info.PredictionColumns() values for row i.
   void Predict(const ModelTask& task, std::size_t rows, MatrixView<const T> z, T* predictions,
@@ -59,9 +71,17 @@ class Losses {
 
  private:
   struct Labelled;
-  double Binary(std::size_t rows, MatrixView<const T> z, const Labelled& labels, MatrixView<T> dz);
+  double Binary(const ModelTask& task, std::size_t rows, MatrixView<const T> z, const Labelled& labels,
+                MatrixView<T> dz);
   double Multiclass(const ModelTask& task, std::size_t rows, MatrixView<const T> z, const Labelled& labels,
                     MatrixView<T> dz);
+  // Of rows whose label has the logits s: the losses with a = 1, and their slopes by s. s is replaced, and two more arrays of
+  // scratch are used.
+  void Focal(const ModelTask& task, std::size_t rows, T* s, T* loss, T* slope, T* scratch_p, T* scratch_miss);
+  double BinaryFocal(const ModelTask& task, std::size_t rows, MatrixView<const T> z, const Labelled& labels,
+                     MatrixView<T> dz);
+  double MulticlassFocal(const ModelTask& task, std::size_t rows, MatrixView<const T> z,
+                         const Labelled& labels, MatrixView<T> dz);
   double Regression(const ModelTask& task, std::size_t rows, MatrixView<const T> z, const Labelled& labels,
                     MatrixView<T> dz);
   double Value(const ModelTask& task, std::size_t rows, MatrixView<const T> z, const Labelled& labels,

@@ -1,6 +1,7 @@
 #include "worker/model/model.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "common/check.h"
@@ -11,6 +12,7 @@
 #include "worker/model/losses.h"
 #include "worker/model/matrix.h"
 #include "worker/model/structure.h"
+#include "worker/model/task_balance.h"
 
 namespace cohort {
 namespace {
@@ -32,6 +34,9 @@ struct Model<T>::Impl {
         structure(layout, spec.chain, rows, embedded),
         losses(rows),
         chain_losses(spec, rows),
+        balance(spec, layout),
+        coefficients(spec.tasks.size()),
+        labelled_weight(spec.tasks.size()),
         x(rows, spec.InputWidth()),
         dx(rows, std::max<std::size_t>(embedded, 1)) {
     for (const EmbeddedField& field : spec.fields) {
@@ -64,6 +69,69 @@ struct Model<T>::Impl {
     return features;
   }
 
+  // The losses of all tasks, and the gradients by their raw outputs at these coefficients (losses.h), by task.
+  void RunLosses(const SliceInput<T>& input, double* loss_sum) {
+    const std::size_t stride = spec.data.tasks.size();
+    for (std::size_t j = 0; j < spec.tasks.size(); ++j) {
+      if (chain_losses.Owns(j)) continue;
+      const MatrixView<T> z = structure.logits(j);
+      loss_sum[j] = losses.Gradient(spec.tasks[j], input.rows, {z.data, z.row},
+                                    input.labels + spec.tasks[j].label_column, stride, input.weights,
+                                    coefficients[j], structure.logit_gradient(j));
+    }
+    chain_losses.Gradient(input.rows, input.labels, stride, input.weights, coefficients.data(), structure,
+                          loss_sum);
+  }
+
+  void ScatterEmbeddings(const SliceInput<T>& input, T* gradient) {
+    if (embedded == 0) return;
+    DropOut(input.rows, embedded, spec.config.embedding_dropout, DropoutDraw{true, input.dropout_key},
+            kInputPlace, dx.view());
+    std::fill_n(gradient, std::size_t{input.distinct_count} * spec.config.embedding_dim, T{0});
+    kernels.scatter(Lookup(input), dx.view().data, dx.view().row, gradient);
+  }
+
+  // Backward for all tasks at once.
+  void BackwardTogether(const SliceInput<T>& input, MatrixView<const T> features, const double* total_weight,
+                        const SliceResult<T>& result) {
+    for (std::size_t j = 0; j < spec.tasks.size(); ++j) coefficients[j] = Coefficient(j, total_weight);
+    RunLosses(input, result.loss_sum);
+    backward_began = std::chrono::steady_clock::now();
+    structure.Backward(input.rows, features, result.dense_gradient, dx.view());
+    ScatterEmbeddings(input, result.embedding_gradient);
+  }
+
+  // Backward for one task after the other, as the balance of tasks wants it.
+  void BackwardByTask(const SliceInput<T>& input, MatrixView<const T> features, const double* total_weight,
+                      const SliceResult<T>& result) {
+    balance.Start(embedded > 0 ? std::size_t{input.distinct_count} * spec.config.embedding_dim : 0);
+    for (std::size_t j = 0; j < spec.tasks.size(); ++j) {
+      std::fill(coefficients.begin(), coefficients.end(), 0.0);
+      coefficients[j] = Coefficient(j, total_weight);
+      RunLosses(input, result.loss_sum);
+      if (j == 0) backward_began = std::chrono::steady_clock::now();
+      structure.Backward(input.rows, features, balance.dense(), dx.view());
+      ScatterEmbeddings(input, balance.embedding(j));
+      balance.Add(j, result.dense_gradient);
+    }
+    balance.Combine(input.dropout_key, result.dense_gradient, result.embedding_gradient);
+  }
+
+  double Coefficient(std::size_t task, const double* total_weight) const {
+    return total_weight[task] > 0.0 ? balance.Factor(task) / total_weight[task] : 0.0;
+  }
+
+  void SumLabelledWeights(const SliceInput<T>& input) {
+    for (std::size_t j = 0; j < spec.tasks.size(); ++j) {
+      const float* labels = input.labels + spec.tasks[j].label_column;
+      labelled_weight[j] = 0.0;
+      for (std::size_t i = 0; i < input.rows; ++i) {
+        if (!std::isnan(labels[i * spec.data.tasks.size()]))
+          labelled_weight[j] += static_cast<double>(input.weights[i]);
+      }
+    }
+  }
+
   void AddL2(T* gradient) const {
     for (const OwnWeights& own : layout.own_weights) {
       const T lambda = static_cast<T>(spec.tasks[own.task].config.l2);
@@ -83,6 +151,9 @@ struct Model<T>::Impl {
   Structure<T> structure;
   Losses<T> losses;
   ChainLosses<T> chain_losses;
+  TaskBalance<T> balance;
+  std::vector<double> coefficients;     // by task, of the losses' gradients
+  std::vector<double> labelled_weight;  // by task, of the slice
   Matrix<T> x, dx;
   std::vector<std::uint8_t> mean;
   const T* dense = nullptr;
@@ -99,6 +170,7 @@ template <typename T>
 void Model<T>::SetDense(const T* dense) {
   impl_->dense = dense;
   impl_->structure.SetWeights(dense);
+  impl_->balance.SetWeights(dense);
 }
 
 template <typename T>
@@ -107,25 +179,15 @@ void Model<T>::Step(const SliceInput<T>& input, const double* total_weight, bool
   Impl& m = *impl_;
   const DropoutDraw draw{true, input.dropout_key};
   const MatrixView<const T> x = m.Forward(input, draw);
-  for (std::size_t j = 0; j < m.spec.tasks.size(); ++j) {
-    if (m.chain_losses.Owns(j)) continue;
-    const ModelTask& task = m.spec.tasks[j];
-    const MatrixView<T> z = m.structure.logits(j);
-    result.loss_sum[j] = m.losses.Gradient(task, input.rows, {z.data, z.row},
-                                           input.labels + task.label_column, m.spec.data.tasks.size(),
-                                           input.weights, total_weight[j], m.structure.logit_gradient(j));
+  if (m.balance.ByTask()) {
+    m.SumLabelledWeights(input);
+    m.BackwardByTask(input, x, total_weight, result);
+  } else {
+    m.BackwardTogether(input, x, total_weight, result);
   }
-  m.chain_losses.Gradient(input.rows, input.labels, m.spec.data.tasks.size(), input.weights, total_weight,
-                          m.structure, result.loss_sum);
-  m.backward_began = std::chrono::steady_clock::now();
-  m.structure.Backward(input.rows, x, result.dense_gradient, m.dx.view());
+  m.balance.LearnedGradient({result.loss_sum, m.labelled_weight.data(), total_weight, with_l2},
+                            result.dense_gradient);
   if (with_l2) m.AddL2(result.dense_gradient);
-  if (m.embedded > 0) {
-    DropOut(input.rows, m.embedded, m.spec.config.embedding_dropout, draw, kInputPlace, m.dx.view());
-    std::fill_n(result.embedding_gradient, std::size_t{input.distinct_count} * m.spec.config.embedding_dim,
-                T{0});
-    m.kernels.scatter(m.Lookup(input), m.dx.view().data, m.dx.view().row, result.embedding_gradient);
-  }
 }
 
 template <typename T>

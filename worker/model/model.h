@@ -22,7 +22,7 @@ struct ModelTask {
   TaskInfo info;
   TaskConfig config;
   std::uint32_t label_column = 0;       // in RowBlock::labels
-  std::uint32_t outputs = 1;            // raw outputs of the tower: 1; classes (multiclass); 3 (value: ZILN)
+  std::uint32_t outputs = 1;            // raw outputs of the tower (losses.h)
   std::uint32_t prediction_column = 0;  // first of info.PredictionColumns() columns
 };
 
@@ -46,6 +46,8 @@ struct ModelSpec {
   std::vector<NumericInput> numerics;
   std::vector<ModelTask> tasks;      // enabled ones, in dataset order
   std::vector<std::uint32_t> chain;  // esmm, aitm: tasks in the order of the user's steps, at least two
+  Balance balance = Balance::kFixed;
+  float gradnorm_alpha = 0.0f;
   std::uint32_t prediction_columns = 0;
   std::uint64_t dense_count = 0;  // dense weights, without padding
   std::vector<InitSegment>
@@ -77,7 +79,7 @@ struct SliceInput {
   const T* embeddings = nullptr;   // rows of embedding_dim (the batch's pulled rows)
   const float* labels = nullptr;   // padded_rows x data.tasks.size(), NaN = missing
   const float* weights = nullptr;  // padded_rows; 0 in the padding
-  std::uint64_t dropout_key = 0;   // names the slice (dropout.h); Step only
+  std::uint64_t dropout_key = 0;   // names the slice, for dropout (dropout.h) and pcgrad's order; Step only
 };
 
 template <typename T>
@@ -103,8 +105,8 @@ class Model {
 
   // Forward (with dropout), loss, backward. The loss of task j is averaged over the global batch: its gradient is divided by
   // total_weight[j], the summed weight of the labelled rows of the whole global batch (0: the task is
-  // absent). `with_l2`: adds the gradient of sum_j l2_j/2 |W_j|^2 (once per global batch: for the slice of
-  // its first row).
+  // absent). The tasks are weighed as task_balance.h says. `with_l2`: adds what counts once per global batch, the gradient
+  // of sum_j l2_j/2 |W_j|^2 (for the slice of its first row).
   void Step(const SliceInput<T>& input, const double* total_weight, bool with_l2,
             const SliceResult<T>& result);
 

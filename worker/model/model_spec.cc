@@ -51,6 +51,26 @@ Status CheckConfig(const ModelConfig& model) {
   return {};
 }
 
+// Whether the loss that the run file gives suits the task's type.
+Status CheckLoss(const ModelTask& task) {
+  const TaskConfig& config = task.config;
+  const TaskType type = task.info.type;
+  const bool classes = type == TaskType::kBinary || type == TaskType::kMulticlass;
+  const auto bad = [&](const std::string& option, const std::string& expected) {
+    return Status(ErrorCode::kInvalidInput, "[task." + task.info.name + "] " + option + ": the task is " +
+                                                TaskTypeName(type) + "; " + expected);
+  };
+  if (config.loss == TaskLoss::kHuber && type != TaskType::kRegression)
+    return bad("loss = \"huber\"", "huber is for regression tasks; remove it");
+  if (config.loss == TaskLoss::kFocal && !classes)
+    return bad("loss = \"focal\"", "focal is for binary and multiclass tasks; remove it");
+  if (config.label_smoothing > 0.0f && !classes)
+    return bad("label_smoothing", "only labels of binary and multiclass tasks can be smoothed; remove it");
+  if (config.label_smoothing > 0.0f && config.loss == TaskLoss::kFocal)
+    return bad("label_smoothing", "with loss = \"focal\" labels are not smoothed; remove one of the two");
+  return {};
+}
+
 Status AddTasks(const RunConfig& config, const DatasetInfo& data, ModelSpec* spec) {
   for (const auto& entry : config.tasks) {
     const std::string& name = entry.first;
@@ -72,6 +92,7 @@ Status AddTasks(const RunConfig& config, const DatasetInfo& data, ModelSpec* spe
                   " is multiclass, yet no row of the train split has a class; set [task." + task.info.name +
                   "] enabled = false, or prepare it with labels"};
     }
+    COHORT_RETURN_IF_ERROR(CheckLoss(task));
     task.label_column = static_cast<std::uint32_t>(i);
     task.outputs = OutputsOf(task.info);
     task.prediction_column = spec->prediction_columns;
@@ -111,6 +132,14 @@ Status MakeChain(ModelSpec* spec) {
       return {ErrorCode::kInvalidInput, where + "task \"" + name + "\" is named twice"};
     chain.push_back(j);
   }
+  for (const std::uint32_t j : chain) {
+    const TaskConfig& task = spec->tasks[j].config;
+    if (!esmm || (task.loss == TaskLoss::kDefault && task.label_smoothing == 0.0f)) continue;
+    return {ErrorCode::kInvalidInput,
+            "[task." + spec->tasks[j].info.name +
+                "] loss, label_smoothing: the task is in the chain of esmm, whose loss is "
+                "the cross-entropy of products; remove them"};
+  }
   if (chain.size() < 2) {
     return {ErrorCode::kInvalidInput,
             where + "found " + std::to_string(chain.size()) + (esmm ? " binary" : "") +
@@ -141,6 +170,8 @@ Result<ModelSpec> BuildModelSpec(const RunConfig& config, const DatasetInfo& dat
   }
   COHORT_RETURN_IF_ERROR(AddTasks(config, data, &spec));
   COHORT_RETURN_IF_ERROR(MakeChain(&spec));
+  spec.balance = config.train.balance;
+  spec.gradnorm_alpha = config.train.gradnorm_alpha;
   const ModelLayout layout = LayoutOf(spec);
   spec.dense_count = layout.dense_count;
   spec.dense_init = InitialValues(spec, layout);
@@ -169,6 +200,20 @@ std::vector<std::string> WarningsOf(const ModelSpec& spec) {
                          ") than the step before it, " + before.name + " (" + std::to_string(before.mean) +
                          "); give the tasks in the order of a user's steps");
     }
+  }
+  if ((spec.balance == Balance::kGradNorm || spec.balance == Balance::kPcGrad) && spec.tasks.size() == 1)
+    warnings.push_back("train.balance changes nothing: the model has one task");
+  for (const ModelTask& task : spec.tasks) {
+    const TaskConfig &config = task.config, usual;
+    const bool focal = config.loss == TaskLoss::kFocal;
+    const auto idle = [&](const char* option, bool changed, bool used, const char* needs) {
+      if (changed && !used)
+        warnings.push_back("task." + task.info.name + "." + option + " changes nothing: it needs " + needs);
+    };
+    idle("delta", config.delta != usual.delta, config.loss == TaskLoss::kHuber, "loss = \"huber\"");
+    idle("gamma", config.gamma != usual.gamma, focal, "loss = \"focal\"");
+    idle("alpha", config.alpha != usual.alpha, focal && task.info.type == TaskType::kBinary,
+         "loss = \"focal\" and a binary task");
   }
   if (spec.config.kind == "aitm" && spec.config.calibration > 0.0f && !calibrated)
     warnings.push_back(

@@ -1,0 +1,195 @@
+// The losses that a task may choose, against their formulas written out; their values far from 0; where training starts.
+#include "worker/model/losses.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <vector>
+
+#include "tests/model/model_fixture.h"
+#include "worker/model/base_rates.h"
+
+namespace cohort {
+namespace {
+
+using ::testing::HasSubstr;
+
+ModelTask TaskOf(TaskType type, const TaskConfig& config) {
+  ModelTask task;
+  task.info = TestData({type}).tasks[0];
+  task.config = config;
+  task.outputs = OutputsOf(task.info);
+  return task;
+}
+
+struct LossOutput {
+  std::vector<double> dz;
+  double sum = 0;
+};
+// One row.
+template <typename T>
+LossOutput LossOf(const ModelTask& task, const std::vector<double>& z, float label) {
+  Losses<T> losses(16);
+  std::vector<T> in(z.begin(), z.end()), out(z.size());
+  const float weight = 1.0f;
+  LossOutput result;
+  result.sum = losses.Gradient(task, 1, {in.data(), 16}, &label, 1, &weight, 1.0, {out.data(), 16});
+  result.dz.assign(out.begin(), out.end());
+  return result;
+}
+
+TEST(Losses, HuberByHand) {
+  const ModelTask task = TaskOf(TaskType::kRegression, {.loss = TaskLoss::kHuber, .delta = 0.5f});
+  // The label's mean is 50, its deviation 20: a label of 60 is 0.5.
+  EXPECT_DOUBLE_EQ(LossOf<double>(task, {0.75}, 60).sum, 0.5 * 0.25 * 0.25);
+  EXPECT_DOUBLE_EQ(LossOf<double>(task, {0.75}, 60).dz[0], 0.25);
+  EXPECT_DOUBLE_EQ(LossOf<double>(task, {2.5}, 60).sum, 0.5 * (2.0 - 0.25));
+  EXPECT_DOUBLE_EQ(LossOf<double>(task, {2.5}, 60).dz[0], 0.5);
+  EXPECT_DOUBLE_EQ(LossOf<double>(task, {-1.5}, 60).sum, 0.5 * (2.0 - 0.25));
+  EXPECT_DOUBLE_EQ(LossOf<double>(task, {-1.5}, 60).dz[0], -0.5);
+}
+
+TEST(Losses, FocalAndSmoothedCrossEntropyAreTheirFormulas) {
+  const std::vector<double> logits = {0.7, -1.2, 2.5, 0.1};
+  for (const TaskConfig& config :
+       std::vector<TaskConfig>{{.loss = TaskLoss::kFocal, .gamma = 2.0f, .alpha = 0.25f},
+                               {.loss = TaskLoss::kFocal, .gamma = 0.0f, .alpha = 0.5f},
+                               {.loss = TaskLoss::kFocal, .gamma = 3.5f, .alpha = 0.9f},
+                               {.label_smoothing = 0.1f},
+                               {.label_smoothing = 0.0f}}) {
+    const bool focal = config.loss == TaskLoss::kFocal;
+    const double gamma = static_cast<double>(config.gamma),
+                 smoothing = static_cast<double>(config.label_smoothing);
+    const ModelTask binary = TaskOf(TaskType::kBinary, config),
+                    classes = TaskOf(TaskType::kMulticlass, config);
+    for (const double z : {-3.0, -0.4, 0.0, 1.9}) {
+      for (const float y : {0.0f, 1.0f}) {
+        const double p = 1 / (1 + std::exp(-z)), right = y > 0 ? p : 1 - p;
+        const double a = y > 0 ? static_cast<double>(config.alpha) : 1 - static_cast<double>(config.alpha);
+        const double q = (1 - smoothing) * static_cast<double>(y) + smoothing / 2;
+        const double expected = focal ? -a * std::pow(1 - right, gamma) * std::log(right)
+                                      : -q * std::log(p) - (1 - q) * std::log(1 - p);
+        EXPECT_NEAR(LossOf<double>(binary, {z}, y).sum, expected, 1e-12) << z << ' ' << y;
+      }
+    }
+    double sum = 0;
+    for (const double z : logits) sum += std::exp(z);
+    for (std::size_t y = 0; y < logits.size(); ++y) {
+      const auto p = [&](std::size_t k) { return std::exp(logits[k]) / sum; };
+      double expected = -std::pow(1 - p(y), gamma) * std::log(p(y));
+      if (!focal) {
+        expected = 0;
+        for (std::size_t k = 0; k < logits.size(); ++k)
+          expected -= ((k == y ? 1 - smoothing : 0) + smoothing / 4) * std::log(p(k));
+      }
+      EXPECT_NEAR(LossOf<double>(classes, logits, static_cast<float>(y)).sum, expected, 1e-12) << y;
+    }
+  }
+}
+
+// Where 1 - p or p is below what a float can tell from 0, loss and gradient are still right.
+TEST(Losses, FocalIsStableFarFromZero) {
+  for (const float gamma : {0.0f, 0.5f, 2.0f}) {
+    const TaskConfig config{.loss = TaskLoss::kFocal, .gamma = gamma, .alpha = 0.25f};
+    const ModelTask binary = TaskOf(TaskType::kBinary, config),
+                    classes = TaskOf(TaskType::kMulticlass, config);
+    for (const double z : {-200.0, -60.0, -17.0, 17.0, 40.0, 200.0}) {
+      for (const float y : {0.0f, 1.0f}) {
+        const LossOutput exact = LossOf<double>(binary, {z}, y), got = LossOf<float>(binary, {z}, y);
+        EXPECT_NEAR(got.sum, exact.sum, 1e-5 * std::fabs(exact.sum) + 1e-30) << z << y << gamma;
+        EXPECT_NEAR(got.dz[0], exact.dz[0], 1e-5 * std::fabs(exact.dz[0]) + 1e-30) << z << y << gamma;
+      }
+      const std::vector<double> logits = {z, 0.5, -1.0, 0.25};
+      for (const float y : {0.0f, 2.0f}) {
+        const LossOutput exact = LossOf<double>(classes, logits, y), got = LossOf<float>(classes, logits, y);
+        EXPECT_NEAR(got.sum, exact.sum, 1e-4 * std::fabs(exact.sum) + 1e-30) << z << y << gamma;
+        for (std::size_t k = 0; k < 4; ++k) {
+          ASSERT_TRUE(std::isfinite(got.dz[k]));
+          EXPECT_NEAR(got.dz[k], exact.dz[k], 1e-4 * std::fabs(exact.dz[k]) + 1e-30) << z << y << gamma << k;
+        }
+      }
+    }
+    // A miss far out costs what it does in cross-entropy: alpha |z|, with a slope of alpha.
+    EXPECT_NEAR(LossOf<float>(binary, {-100.0}, 1.0f).sum, 25, 1e-4);
+    EXPECT_NEAR(LossOf<float>(binary, {-100.0}, 1.0f).dz[0], -0.25, 1e-6);
+  }
+}
+
+// At the initial biases the gradient by every raw output, summed over labels as frequent as the statistics say, is 0, and
+// the mean loss is what BaseRatesOf says.
+TEST(BaseRates, AreWhereTheMeanLossIsLeast) {
+  for (const TaskConfig& config :
+       std::vector<TaskConfig>{{},
+                               {.label_smoothing = 0.3f},
+                               {.loss = TaskLoss::kFocal, .gamma = 0.0f},
+                               {.loss = TaskLoss::kFocal, .gamma = 0.7f, .alpha = 0.5f},
+                               {.loss = TaskLoss::kFocal, .gamma = 2.0f},
+                               {.loss = TaskLoss::kFocal, .gamma = 5.0f, .alpha = 0.9f}}) {
+    for (const TaskType type : {TaskType::kBinary, TaskType::kMulticlass}) {
+      const ModelTask task = TaskOf(type, config);
+      const BaseRates base = BaseRatesOf(task);
+      const std::vector<double> z(base.biases.begin(), base.biases.end());
+      std::vector<double> slope(z.size(), 0.0), rates = task.info.class_rates;
+      if (type == TaskType::kBinary) rates = {1 - task.info.mean, task.info.mean};
+      double loss = 0;
+      for (std::size_t y = 0; y < rates.size(); ++y) {
+        const LossOutput row = LossOf<double>(task, z, static_cast<float>(y));
+        loss += rates[y] * row.sum;
+        for (std::size_t k = 0; k < z.size(); ++k) slope[k] += rates[y] * row.dz[k];
+      }
+      EXPECT_NEAR(loss, base.loss, 1e-6) << TaskTypeName(type);
+      for (const double each : slope) EXPECT_NEAR(each, 0, 1e-6) << TaskTypeName(type) << config.gamma;
+    }
+  }
+}
+
+TEST(BaseRates, LossesOfNumbersAreThoseOfTheNormalDistribution) {
+  for (const float delta : {0.0f, 0.3f, 1.0f, 2.5f}) {  // 0: squared error
+    TaskConfig config;
+    if (delta > 0) config = {.loss = TaskLoss::kHuber, .delta = delta};
+    const ModelTask task = TaskOf(TaskType::kRegression, config);
+    double sum = 0;
+    constexpr int kSteps = 20000;
+    for (int i = 0; i < kSteps; ++i) {
+      const double r = -10 + 20 * (i + 0.5) / kSteps;
+      sum += LossOf<double>(task, {0.0}, static_cast<float>(50 + 20 * r)).sum * std::exp(-0.5 * r * r) * 20 /
+             kSteps;
+    }
+    EXPECT_NEAR(BaseRatesOf(task).loss, sum / std::sqrt(2 * std::acos(-1.0)), 1e-4) << delta;
+  }
+}
+
+TEST(ModelSpec, LossesMustSuitTheirTasks) {
+  const DatasetInfo data = TestData({TaskType::kBinary, TaskType::kRegression, TaskType::kBinary});
+  const auto error = [&](std::size_t task, const TaskConfig& loss, const std::string& kind = "mmoe") {
+    RunConfig config = TestConfig(kind);
+    config.tasks[data.tasks[task].name] = loss;
+    const Result<ModelSpec> spec = BuildModelSpec(config, data);
+    return spec ? std::string() : spec.error().text();
+  };
+  EXPECT_THAT(
+      error(0, {.loss = TaskLoss::kHuber}),
+      HasSubstr("[task.binary0] loss = \"huber\": the task is binary; huber is for regression tasks"));
+  EXPECT_THAT(error(1, {.loss = TaskLoss::kFocal}), HasSubstr("focal is for binary and multiclass tasks"));
+  EXPECT_THAT(error(1, {.label_smoothing = 0.1f}), HasSubstr("[task.regression1] label_smoothing"));
+  EXPECT_THAT(error(0, {.loss = TaskLoss::kFocal, .label_smoothing = 0.1f}),
+              HasSubstr("remove one of the two"));
+  EXPECT_THAT(error(0, {.loss = TaskLoss::kFocal}, "esmm"), HasSubstr("in the chain of esmm"));
+  EXPECT_EQ(error(0, {.loss = TaskLoss::kFocal}), "");
+  EXPECT_EQ(error(1, {.loss = TaskLoss::kHuber}), "");
+}
+
+TEST(ModelSpec, WarnsOfOptionsOfALossThatIsNotTaken) {
+  const DatasetInfo data = TestData({TaskType::kBinary, TaskType::kMulticlass});
+  RunConfig config = TestConfig("mmoe");
+  config.tasks["binary0"].delta = 2;
+  config.tasks["multiclass1"] = {.loss = TaskLoss::kFocal, .gamma = 1, .alpha = 0.5f};
+  EXPECT_THAT(WarningsOf(TestSpec(config, data)),
+              ::testing::ElementsAre(HasSubstr("task.binary0.delta changes nothing"),
+                                     HasSubstr("task.multiclass1.alpha changes nothing")));
+}
+
+}  // namespace
+}  // namespace cohort
