@@ -22,13 +22,18 @@ namespace {
 using ::testing::HasSubstr;
 
 // Wide enough for full and partial tiles, with dimensions that divide nothing.
-ModelSpec WideSpec(const std::string& kind) {
+ModelSpec WideSpec(const std::string& kind, Balance balance = Balance::kFixed, bool other_losses = false) {
   RunConfig config = TestConfig(kind);
+  config.train.balance = balance;
   config.model.embedding_dim = 21;
   config.model.expert_layers = {67, 35};
   config.model.tower_layers = {33, 17};
   const DatasetInfo data = TestData(TypesFor(kind));
   for (const TaskInfo& task : data.tasks) config.tasks[task.name].l2 = 0.01f;
+  if (other_losses) {
+    config.tasks[data.tasks[0].name].loss = config.tasks[data.tasks[1].name].loss = TaskLoss::kFocal;
+    config.tasks[data.tasks[2].name].loss = TaskLoss::kHuber;
+  }
   MakeChain(data, &config);
   return TestSpec(config, data);
 }
@@ -65,6 +70,23 @@ TEST(Model, SameBitsOnEveryInstructionSet) {
     ASSERT_TRUE(UseKernels(""));
     ExpectSameBits(RunStep(narrow, spec, slice, dense, true), RunStep(wide, spec, slice, dense, true), kind);
     ExpectSameBits(RunPredict(narrow, spec, slice, dense), RunPredict(wide, spec, slice, dense), kind);
+  }
+}
+
+TEST(Model, BalancesAndOtherLossesHaveTheSameBitsOnEveryInstructionSet) {
+  if (!HasKernelPath("avx512")) GTEST_SKIP() << "this processor has no AVX-512";
+  for (const Balance balance :
+       {Balance::kFixed, Balance::kUncertainty, Balance::kGradNorm, Balance::kPcGrad}) {
+    const ModelSpec spec = WideSpec("mmoe", balance, true);
+    const TestSlice<float> slice = RandomSlice<float>(spec, 93, 128, 1);
+    const std::vector<float> dense = RandomDense<float>(spec, 2, 0.2);
+    ASSERT_TRUE(UseKernels("avx2"));
+    Model<float> narrow(spec, 128);
+    ASSERT_TRUE(UseKernels("avx512"));
+    Model<float> wide(spec, 128);
+    ASSERT_TRUE(UseKernels(""));
+    ExpectSameBits(RunStep(narrow, spec, slice, dense, true), RunStep(wide, spec, slice, dense, true),
+                   std::to_string(static_cast<int>(balance)));
   }
 }
 
@@ -209,8 +231,10 @@ TEST(Model, ExtremeLogitsStayFinite) {
 }
 
 TEST(Model, SteadyStepAllocatesNothing) {
-  for (const std::string& kind : kAllKinds) {
-    const ModelSpec spec = WideSpec(kind);
+  std::vector<ModelSpec> specs = {WideSpec("mmoe", Balance::kGradNorm, true),
+                                  WideSpec("mmoe", Balance::kPcGrad, true)};
+  for (const std::string& kind : kAllKinds) specs.push_back(WideSpec(kind));
+  for (const ModelSpec& spec : specs) {
     const TestSlice<float> slice = RandomSlice<float>(spec, 100, 128, 10);
     const std::vector<float> dense = RandomDense<float>(spec, 2);
     Model<float> model(spec, 128);
@@ -218,13 +242,15 @@ TEST(Model, SteadyStepAllocatesNothing) {
         predictions(128 * spec.prediction_columns);
     std::vector<double> loss(spec.tasks.size());
     const SliceInput<float> input = slice.Input();
-    const std::uint64_t before = CountedAllocations();
-    for (int i = 0; i < 3; ++i) {
+    std::uint64_t before = 0;
+    for (int i = 0; i < 4; ++i) {
+      // A balance by task takes memory for the first slice's distinct ids.
+      if (i == (spec.balance == Balance::kFixed ? 0 : 1)) before = CountedAllocations();
       model.SetDense(dense.data());
       model.Step(input, slice.total_weight.data(), true, {gradient.data(), embedding.data(), loss.data()});
       model.Predict(input, predictions.data());
     }
-    EXPECT_EQ(CountedAllocations() - before, 0u) << kind;
+    EXPECT_EQ(CountedAllocations() - before, 0u) << spec.config.kind;
   }
 }
 
