@@ -387,6 +387,9 @@ std::vector<Option> BuildOptions() {
   o.push_back(Real("train.gradnorm_alpha", 0, 10, false, "",
                    "gradnorm: how strongly tasks that train slowly are favoured",
                    COHORT_FIELD(train.gradnorm_alpha)));
+  o.push_back(Real("train.clip_norm", 0, HUGE_VAL, false, "",
+                   "largest norm of a batch's gradient; a longer one is scaled down; 0: no limit",
+                   COHORT_FIELD(train.clip_norm)));
   o.push_back(Flag("train.evaluate_train", "metrics of the train split at the end",
                    COHORT_FIELD(train.evaluate_train)));
   o.push_back(Flag("train.evaluate_each_epoch", "metrics of the valid split after every epoch",

@@ -51,6 +51,7 @@ struct TrainConfig {
   std::uint32_t shuffle_rows = 65536;  // rows shuffled together; bounds a worker's memory
   Balance balance = Balance::kFixed;
   float gradnorm_alpha = 1.5f;         // gradnorm: how much faster slower tasks are to train
+  float clip_norm = 0.0f;              // of a batch's gradient (worker/gradient_clip.h); 0: not clipped
   bool evaluate_train = true;          // metrics of the train split at the end
   bool evaluate_each_epoch = true;     // metrics of the valid split after every epoch
 };

@@ -187,6 +187,7 @@ struct Counters {
   std::uint64_t evicted_memory = 0;   // shard: rows
   std::uint64_t pulls_forgotten = 0;  // shard: kept pulls let go for want of room
   std::uint64_t clipped_values = 0;   // beyond what a 16-bit value can say, made the largest one (float16.h)
+  std::uint64_t clipped_gradients = 0;  // worker: of slices, by train.clip_norm
   std::uint64_t cold_rows = 0;        // shard: rows that lie on disk
   std::uint64_t rows_read = 0;        // shard: rows read from disk
   std::uint64_t queue_depth = 0;      // shard: parked pulls and pushes; worker: outstanding requests
@@ -200,7 +201,7 @@ struct Counters {
     archive(clock, samples, loss_sum, loss_weight, rows, bytes_received, bytes_sent, pushes_acknowledged,
             pushes_duplicated, pulls_served, pulls_parked, retries, absent_rows, bad_frames, cached_rows,
             nan_gradients, clipped_weights, not_admitted, evicted_idle, evicted_memory, pulls_forgotten,
-            clipped_values, cold_rows, rows_read, queue_depth, memory_bytes, peak_memory_bytes, busy_seconds,
+            clipped_values, clipped_gradients, cold_rows, rows_read, queue_depth, memory_bytes, peak_memory_bytes, busy_seconds,
             step_seconds);
   }
 };

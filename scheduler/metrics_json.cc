@@ -60,6 +60,7 @@ std::string ToJsonLine(const MetricsSample& sample, const std::vector<std::strin
                  {"bad_frames", c.bad_frames},
                  {"retries", c.retries},
                  {"clipped_values", c.clipped_values},
+                 {"clipped_gradients", c.clipped_gradients},
                  {"cached_rows", c.cached_rows},
                  {"memory_bytes", c.memory_bytes},
                  {"peak_memory_bytes", c.peak_memory_bytes},

@@ -79,6 +79,7 @@ void AddCounters(const MetricsSample& last, RunResult* result) {
   result->traffic_bytes = last.bytes_sent;
   result->pushes_acknowledged = result->pushes_duplicated = 0;
   std::uint64_t defaulted = 0, refused = 0, nan = 0, clipped_weights = 0, clipped_values = 0, cached = 0,
+                clipped_gradients = 0,
                 not_admitted = 0, evicted = 0, retries = 0, parked = 0, unapplied = 0, forgotten = 0;
   for (const MemberSample& member : last.members) {
     const Counters& counters = member.counters;
@@ -100,6 +101,7 @@ void AddCounters(const MetricsSample& last, RunResult* result) {
     }
     refused += counters.bad_frames;
     clipped_values += counters.clipped_values;
+    clipped_gradients += counters.clipped_gradients;
     const std::string process = shard ? "server " + std::to_string(member.server) : ToString(member.node);
     std::uint64_t& peak = result->peak_memory_bytes[process];
     peak = std::max(peak, counters.peak_memory_bytes);
@@ -113,6 +115,7 @@ void AddCounters(const MetricsSample& last, RunResult* result) {
   result->counts["nan_gradients"] = nan;
   result->counts["clipped_weights"] = clipped_weights;
   result->counts["clipped_values"] = clipped_values;
+  result->counts["clipped_gradients"] = clipped_gradients;
   result->counts["not_admitted"] = not_admitted;
   result->counts["evicted"] = evicted;
   result->counts["requests_sent_again"] = retries;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/gradient_tree.h"
+#include "worker/gradient_clip.h"
 
 namespace cohort {
 
@@ -154,6 +155,11 @@ Status Trainer::Step(const PulledBatch& pulled, std::uint32_t slices, WorkerLoop
     model_.Step(input, batch.total_weight.data(),
                 /*with_l2=*/slice.index == 0, {sum_.dense(), sum_.embedding(), slice_loss_.data()});
     timer.Lap(StepPart::kForward, model_.backward_began());
+    if (config_.train.clip_norm > 0) {
+      const double share = static_cast<double>(slice.rows) / batch.global_rows;
+      clipped_gradients_ += ClipNorm(config_.train.clip_norm * share, {sum_.dense(), spec_.dense_count},
+                                     {sum_.embedding(), slice.distinct.size() * spec_.config.embedding_dim});
+    }
     sum_.Add(slice);
     for (std::size_t task = 0; task < slice_loss_.size(); ++task)
       progress_.loss_sum[task] += slice_loss_[task];

@@ -66,13 +66,14 @@ class Trainer {
 
   const TrainProgress& progress() const { return progress_; }
   std::uint64_t clipped_values() const { return sum_.clipped(); }
+  std::uint64_t clipped_gradients() const { return clipped_gradients_; }  // of slices, by train.clip_norm
 
  private:
   Result<Clock> TrainBsp(const PhaseOrder& order, WorkerLoop& loop, BatchReader& reader);
   Result<Clock> TrainLeased(const PhaseOrder& order, WorkerLoop& loop, BatchReader& reader);
   // Begins the pull of a batch's rows.
   void StartPull(PulledBatch* pulled, std::unique_ptr<Batch> batch, WorkerLoop& loop);
-  // Computes the gradients of a pulled batch, pushes them and closes its clock.
+  // Computes the gradients of a pulled batch, clips them, pushes them and closes its clock.
   Status Step(const PulledBatch& pulled, std::uint32_t slices, WorkerLoop& loop);
   void Push(const PulledBatch& pulled, const SliceSum::Part& part, WorkerLoop& loop);
   // An experiment's handicap (cluster.slow_worker): waits as if computing had taken slow_factor times as
@@ -89,6 +90,7 @@ class Trainer {
   ObjectPool<std::vector<Key>> keys_pool_;  // of pushes by keys
   std::vector<double> slice_loss_;
   TrainProgress progress_;
+  std::uint64_t clipped_gradients_ = 0;
 };
 
 // Rows of a slice in training: bsp pads to the nominal slice, ssp and asp to the worker's share of the batch.

@@ -95,6 +95,7 @@ class Job {
       counters.samples = progress.samples;
       counters.loss_sum = progress.loss_sum;
       counters.loss_weight = progress.loss_weight;
+      counters.clipped_gradients = trainer_->clipped_gradients();
       const auto& seconds = progress.timer.seconds();
       counters.step_seconds.assign(seconds.begin(), seconds.end());
     }

@@ -25,7 +25,7 @@ TEST(Result, CarriesTheContract) {
   shard.counters.pushes_acknowledged = 10, shard.counters.pushes_duplicated = 2,
   shard.counters.peak_memory_bytes = 5;
   worker.node = WorkerNode(0);
-  worker.counters.absent_rows = 7, worker.counters.retries = 1;
+  worker.counters.clipped_gradients = 4, worker.counters.absent_rows = 7, worker.counters.retries = 1;
   last.members = {shard, worker};
   AddCounters(last, &result);
   const json done = json::parse(ToJson(Status(), result));
@@ -37,6 +37,7 @@ TEST(Result, CarriesTheContract) {
   EXPECT_FALSE(done.contains("reason"));
   EXPECT_EQ(done["pushes"], json::parse(R"({"acknowledged":10,"lost":0,"duplicated":2,"rolled_back":0})"));
   EXPECT_EQ(done["counts"]["defaulted_rows"], 7);
+  EXPECT_EQ(done["counts"]["clipped_gradients"], 4);
   EXPECT_EQ(done["peak_memory_bytes"]["server 1"], 5);
   EXPECT_TRUE(done["epochs"][0]["loss"]["income"].is_null());
 

@@ -24,6 +24,7 @@
 #include "tests/support/rows_of.h"
 #include "tests/support/subprocess.h"
 #include "worker/batch_reader.h"
+#include "worker/gradient_clip.h"
 #include "worker/model/model.h"
 #include "worker/worker.h"
 #include "worker/worker_job.h"
@@ -104,6 +105,13 @@ class InProcessCluster {
       }
     }
     return rows;
+  }
+
+  std::uint64_t clipped_gradients() const {
+    std::uint64_t sum = 0;
+    for (const MemberSample& member : coordinator_.Sample(Now()).members)
+      sum += member.counters.clipped_gradients;
+    return sum;
   }
 
   std::uint64_t Count(ShardEvent event) const {
@@ -301,8 +309,19 @@ Gradient SumBelow(const std::vector<Gradient>& slices, std::size_t node, FloatTy
   return left;
 }
 
+double NormOf(const std::vector<Gradient>& tables) {
+  double sum = 0;
+  for (const Gradient& gradient : tables) {
+    for (const auto& [key, values] : gradient) {
+      for (const float value : values) sum += static_cast<double>(value) * value;
+    }
+  }
+  return std::sqrt(sum);
+}
+
 // The plain loop.
-Rows TrainPlainly(const RunConfig& config, const ModelSpec& spec, Decisions* decisions = nullptr) {
+Rows TrainPlainly(const RunConfig& config, const ModelSpec& spec, Decisions* decisions = nullptr,
+                  std::uint64_t* clipped = nullptr) {
   const std::vector<TableSpec> tables = TablesOf(spec, config);
   Rows rows;
   PlainPolicy policy(tables[kEmbeddingTable], config.seed);
@@ -354,6 +373,11 @@ Rows TrainPlainly(const RunConfig& config, const ModelSpec& spec, Decisions* dec
         input.dropout_key = DropoutKey(config.seed, *batch, slice);
         model.Step(input, batch->total_weight.data(), slice.index == 0,
                    {dense_gradient.data(), embedding_gradient.data(), loss.data()});
+        if (config.train.clip_norm > 0) {
+          const double share = static_cast<double>(slice.rows) / batch->global_rows;
+          const bool scaled = ClipNorm(config.train.clip_norm * share, dense_gradient, embedding_gradient);
+          if (clipped != nullptr && scaled) ++*clipped;
+        }
         for (Key key = 0; key < spec.DenseRows(); ++key) {
           const auto begin = dense_gradient.begin() + static_cast<std::ptrdiff_t>(key * kDenseRowWidth);
           by_slice[0][slice.index][key].assign(begin, begin + kDenseRowWidth);
@@ -365,6 +389,11 @@ Rows TrainPlainly(const RunConfig& config, const ModelSpec& spec, Decisions* dec
           by_slice[1][slice.index][(*batch->keys)[slice.distinct[i]]].assign(
               begin, begin + spec.config.embedding_dim);
         }
+      }
+      if (config.train.clip_norm > 0) {
+        EXPECT_LE(NormOf({SumBelow(by_slice[0], 1, FloatType::kFloat32),
+                          SumBelow(by_slice[1], 1, FloatType::kFloat32)}),
+                  config.train.clip_norm * 1.000001);
       }
       for (const TableId table : {kDenseTable, kEmbeddingTable}) {
         const Optimizer optimizer(tables[table].optimizer, tables[table].dim);
@@ -478,6 +507,27 @@ TEST(Training, BspEqualsThePlainLoopWithOtherLossesAndL2) {
     config->tasks["kind"].label_smoothing = 0.1f;
     config->embedding_optimizer.l2 = 0.01f;
   });
+}
+TEST(Training, ClipsTheSameSlicesForAnyNumberOfWorkersAndShards) {
+  TemporaryFolder folder;
+  const DatasetInfo info = MakeDataset(folder / "d.h5", 1100);
+  RunConfig config = MakeConfig(folder / "d.h5");
+  const ModelSpec spec = BuildModelSpec(config, info).value();
+  const Rows unclipped = TrainPlainly(config, spec);
+  config.train.clip_norm = 0.4f;  // some slices' gradients are longer, some are not
+  std::uint64_t clipped = 0;
+  const Rows expected = TrainPlainly(config, spec, nullptr, &clipped);
+  EXPECT_NE(expected, unclipped);
+  const std::uint64_t slices = 2 * (4 * 8 + 4);
+  EXPECT_GT(clipped, 0u);
+  EXPECT_LT(clipped, slices);
+  for (const auto& [shards, workers] : {std::pair(1u, 1u), std::pair(2u, 3u), std::pair(3u, 8u)}) {
+    InProcessCluster cluster(MakePlan(config, spec, shards, workers), nullptr);
+    const Status status = cluster.Run();
+    ASSERT_TRUE(status.ok()) << status.text();
+    ExpectSameBits(cluster.Rows(), expected);
+    EXPECT_EQ(cluster.clipped_gradients(), clipped) << workers << " workers";
+  }
 }
 
 TEST(Training, PoliciesDecideTheSameForAnyNumberOfWorkersAndShards) {
