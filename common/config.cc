@@ -310,6 +310,7 @@ void AddOptimizer(const std::string& section, const std::string& what, F spec, s
 const std::vector<std::string> kModelKinds = {"single", "shared_bottom", "mmoe", "ple", "esmm", "aitm"};
 const std::vector<std::string> kConsistencies = {"bsp", "ssp", "asp"};
 const std::vector<std::string> kBalances = {"fixed", "uncertainty", "gradnorm", "pcgrad"};
+const std::vector<std::string> kStoppingMetrics = {"loss", "ranking"};
 const std::vector<std::string> kFloatTypes = {"float32", "bfloat16", "float16"};
 const std::vector<std::string> kAdmissions = {"always", "count", "probability"};
 constexpr std::int64_t kMaxInt = std::numeric_limits<std::int64_t>::max();
@@ -390,6 +391,16 @@ std::vector<Option> BuildOptions() {
   o.push_back(Real("train.clip_norm", 0, HUGE_VAL, false, "",
                    "largest norm of a batch's gradient; a longer one is scaled down; 0: no limit",
                    COHORT_FIELD(train.clip_norm)));
+  o.push_back(
+      Whole("train.early_stopping", 0, 1000000, "epochs",
+            "without improvement on the valid split until training ends and the best epoch's model is "
+            "kept; 0: all epochs, the last one's model",
+            COHORT_FIELD(train.early_stopping)));
+  o.push_back(Choice(
+      "train.early_stopping_metric", kStoppingMetrics,
+      "loss: by task weight, logloss, or 1 - r2 for numbers; ranking: auc, or spearman",
+      [](RunConfig& c, std::size_t i) { c.train.early_stopping_metric = static_cast<StoppingMetric>(i); },
+      [](const RunConfig& c) { return static_cast<std::size_t>(c.train.early_stopping_metric); }));
   o.push_back(Flag("train.evaluate_train", "metrics of the train split at the end",
                    COHORT_FIELD(train.evaluate_train)));
   o.push_back(Flag("train.evaluate_each_epoch", "metrics of the valid split after every epoch",
@@ -718,6 +729,12 @@ Status CheckTogether(const RunConfig& c) {
     return bad("cache.rows is " + std::to_string(c.cache.rows) +
                ", but with train.staleness = 0 no row may serve two clocks; use 0, or a greater staleness");
   }
+  if (c.train.early_stopping > 0 && !c.train.evaluate_each_epoch) {
+    return bad(
+        "train.early_stopping is " + std::to_string(c.train.early_stopping) +
+        ", but train.evaluate_each_epoch is false: it judges each epoch by the valid split; set it to true, "
+        "or early_stopping to 0");
+  }
   if (c.dense_optimizer.kind == OptimizerKind::kRowwiseAdagrad) {
     return bad(
         "optimizer.dense.kind is \"rowwise_adagrad\", which is for embeddings: rows of the dense weights are "
@@ -909,6 +926,8 @@ std::vector<std::string> WarningsOf(const RunConfig& config) {
   }
   idle("train.gradnorm_alpha", config.train.gradnorm_alpha != TrainConfig().gradnorm_alpha,
        config.train.balance == Balance::kGradNorm, "train.balance = \"gradnorm\"");
+  idle("train.early_stopping_metric", config.train.early_stopping_metric != StoppingMetric::kLoss,
+       config.train.early_stopping > 0, "train.early_stopping");
   const std::string& kind = config.model.kind;
   const ModelConfig usual_model;
   const bool progressive = kind == "ple";

@@ -41,6 +41,8 @@ enum class Balance : std::uint8_t { kFixed = 0, kUncertainty, kGradNorm, kPcGrad
 inline bool LearnsBalance(Balance balance) {
   return balance == Balance::kUncertainty || balance == Balance::kGradNorm;
 }
+// What early stopping judges an epoch by (scheduler/early_stopping.h).
+enum class StoppingMetric : std::uint8_t { kLoss = 0, kRanking };
 
 struct TrainConfig {
   std::uint32_t epochs = 1;
@@ -52,6 +54,8 @@ struct TrainConfig {
   Balance balance = Balance::kFixed;
   float gradnorm_alpha = 1.5f;         // gradnorm: how much faster slower tasks are to train
   float clip_norm = 0.0f;              // of a batch's gradient (worker/gradient_clip.h); 0: not clipped
+  std::uint32_t early_stopping = 0;    // patience, epochs without improvement on the valid split; 0: off
+  StoppingMetric early_stopping_metric = StoppingMetric::kLoss;
   bool evaluate_train = true;          // metrics of the train split at the end
   bool evaluate_each_epoch = true;     // metrics of the valid split after every epoch
 };

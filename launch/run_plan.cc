@@ -127,6 +127,29 @@ Result<RunPlan> MakePlan(const RunInputs& inputs, const JobRequest& request, std
     if (RowsOf(inputs.data, Split::kTrain) == 0)
       return InvalidInput(config.data + ": the train split has no rows");
     const bool has_valid = RowsOf(inputs.data, Split::kValid) > 0;
+    const auto wanted = [&](Split split) {
+      return RowsOf(inputs.data, split) > 0 && (split != Split::kTrain || config.train.evaluate_train);
+    };
+    if (config.train.early_stopping > 0 && config.train.epochs > 0) {
+      if (!has_valid) {
+        return InvalidInput(
+            config.data + ": the valid split has no rows, by which train.early_stopping = " +
+            std::to_string(config.train.early_stopping) +
+            " judges each epoch; prepare the data with valid = 0.1 in [split], or set it to 0");
+      }
+      for (std::uint32_t epoch = 0; epoch < config.train.epochs; ++epoch) {
+        plan.steps.push_back(PlanStep::Phase(PhaseKind::kTrain, epoch, Split::kTrain));
+        plan.steps.push_back(PlanStep::Phase(PhaseKind::kEvaluate, epoch, Split::kValid));
+        const std::size_t best_from = plan.steps.size();
+        plan.steps.push_back(PlanStep::Snapshot(request.snapshot));
+        for (const Split split : {Split::kTrain, Split::kTest}) {
+          if (wanted(split)) plan.steps.push_back(PlanStep::Phase(PhaseKind::kEvaluate, epoch, split));
+        }
+        for (std::size_t step = best_from; step < plan.steps.size(); ++step)
+          plan.steps[step].only_if_best = true;
+      }
+      return plan;
+    }
     for (std::uint32_t epoch = 0; epoch < config.train.epochs; ++epoch) {
       plan.steps.push_back(PlanStep::Phase(PhaseKind::kTrain, epoch, Split::kTrain));
       const bool last = epoch + 1 == config.train.epochs;
@@ -139,9 +162,7 @@ Result<RunPlan> MakePlan(const RunInputs& inputs, const JobRequest& request, std
     const std::uint32_t last = config.train.epochs == 0 ? 0 : config.train.epochs - 1;
     // The valid split chooses the thresholds by which the others are judged.
     for (const Split split : {Split::kValid, Split::kTrain, Split::kTest}) {
-      if (RowsOf(inputs.data, split) == 0 || (split == Split::kTrain && !config.train.evaluate_train))
-        continue;
-      plan.steps.push_back(PlanStep::Phase(PhaseKind::kEvaluate, last, split));
+      if (wanted(split)) plan.steps.push_back(PlanStep::Phase(PhaseKind::kEvaluate, last, split));
     }
     return plan;
   }

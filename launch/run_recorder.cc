@@ -4,9 +4,11 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "common/log.h"
+#include "common/model_files.h"
 #include "launch/run_folder.h"
 #include "scheduler/metrics_json.h"
 
@@ -20,13 +22,21 @@ Status WriteError(const std::string& path) {
 }  // namespace
 
 RunRecorder::RunRecorder(const RunInputs& inputs, Job job, std::string folder)
-    : rows_(inputs.data.rows), top_(inputs.config.evaluation.top), folder_(std::move(folder)) {
+    : inputs_(inputs),
+      rows_(inputs.data.rows),
+      top_(inputs.config.evaluation.top),
+      folder_(std::move(folder)) {
+  std::vector<double> weights;
   for (const ModelTask& task : inputs.spec.tasks) {
     tasks_.push_back(task.info);
+    weights.push_back(task.config.weight);
     result_.tasks.push_back(task.info.name);
     const auto threshold = inputs.thresholds.find(task.info.name);
     thresholds_.push_back(threshold == inputs.thresholds.end() ? std::nan("") : threshold->second);
   }
+  const TrainConfig& train = inputs.config.train;
+  if (job == Job::kTrain && train.early_stopping > 0 && train.epochs > 0)
+    stopping_.emplace(train.early_stopping, train.early_stopping_metric, std::move(weights));
   const ClusterConfig& cluster = inputs.config.cluster;
   result_.job = JobName(job);
   result_.servers = cluster.servers;
@@ -100,7 +110,22 @@ Status RunRecorder::OnPhaseEnd() {
   sums_.reset();
   if (order_.split == Split::kValid && !result_.epochs.empty())
     result_.epochs.back().valid = evaluation.tasks;
-  // The newest of a split is what the result tells.
+  // A model that was written before its valid split was judged learns of its thresholds.
+  if (order_.split == Split::kValid && manifest_ && !stopping_) {
+    manifest_->thresholds = Thresholds();
+    COHORT_RETURN_IF_ERROR(WriteModelManifest(model_folder_, *manifest_));
+  }
+  if (order_.split == Split::kValid && stopping_) {
+    stopping_->Add(order_.epoch, evaluation.tasks);
+    result_.early_stopping = {stopping_->metric(), stopping_->patience(), stopping_->best_epoch(),
+                              stopping_->best(), stopping_->Ending()};
+    if (std::isnan(stopping_->ValueOf(evaluation.tasks))) {
+      OnWarning("train.early_stopping: after epoch " + std::to_string(order_.epoch) + " the " +
+                stopping_->metric() + " of the valid split is not defined for any task, or not finite");
+    }
+    if (!stopping_->improved()) return {};  // the result tells of the model that is kept
+  }
+  // The newest of a split is what the result tells, in the order of the splits.
   std::erase_if(result_.splits, [&](const SplitEvaluation& each) { return each.split == evaluation.split; });
   result_.splits.push_back(std::move(evaluation));
   const auto place = [](const SplitEvaluation& each) {
@@ -134,6 +159,37 @@ void RunRecorder::OnPhaseEnd(const PhaseSummary& summary) {
   result_.steps += summary.steps;
   result_.epochs.push_back(
       {summary.epoch, summary.seconds, summary.samples, summary.steps, summary.loss, {}});
+}
+
+void RunRecorder::OnSnapshot(const std::string& directory, const std::vector<SnapshotDone>& parts,
+                             const std::string& kernels) {
+  Status status = WriteModel(directory, parts, kernels);
+  if (!status.ok() && failure_.ok()) failure_ = std::move(status);
+}
+
+Status RunRecorder::WriteModel(const std::string& directory, const std::vector<SnapshotDone>& parts,
+                               const std::string& kernels) {
+  ModelManifest manifest;
+  manifest.tables = TablesOf(inputs_.spec, inputs_.config);
+  for (const SnapshotDone& part : parts) {
+    manifest.parts.push_back({part.file, part.bytes, part.checksum, part.rows});
+    manifest.hash += Hash128{part.hash_low, part.hash_high};
+  }
+  if (stopping_) manifest.thresholds = Thresholds();  // of this very epoch; else they are yet to come
+  manifest.kernels = kernels;
+  manifest.seed = inputs_.config.seed;
+  manifest.run_config = ToToml(inputs_.config);
+  manifest.dataset_info = ToJson(inputs_.data);
+  COHORT_RETURN_IF_ERROR(WriteModelManifest(directory, manifest));
+  result_.model_hash = ToHex(manifest.hash);
+  result_.model_rows = manifest.rows();
+  for (const ModelPart& part : manifest_ ? manifest_->parts : std::vector<ModelPart>()) {
+    std::error_code error;  // a part that stays takes room, and harms nothing
+    std::filesystem::remove(directory + "/" + part.file, error);
+  }
+  model_folder_ = directory;
+  manifest_ = std::move(manifest);
+  return {};
 }
 
 void RunRecorder::OnEvent(const std::string& text) { Log(text); }

@@ -1,5 +1,5 @@
-// RunRecorder: what the scheduler keeps of a run: metrics.jsonl as it goes, evaluations, predictions to be written, and
-// the numbers of result.json.
+// RunRecorder: what the scheduler keeps of a run: metrics.jsonl as it goes, evaluations, predictions to be written, the
+// model's manifest, and the numbers of result.json.
 #ifndef COHORT_LAUNCH_RUN_RECORDER_H_
 #define COHORT_LAUNCH_RUN_RECORDER_H_
 
@@ -12,8 +12,10 @@
 #include <vector>
 
 #include "common/evaluation_sums.h"
+#include "common/model_files.h"
 #include "common/status.h"
 #include "launch/run_plan.h"
+#include "scheduler/early_stopping.h"
 #include "scheduler/evaluation.h"
 #include "scheduler/result.h"
 #include "scheduler/run_observer.h"
@@ -24,7 +26,7 @@ namespace cohort {
 
 class RunRecorder : public ScoreSink, public RunObserver {
  public:
-  // Files go to `folder`, which exists.
+  // Files go to `folder`, which exists. `inputs` must outlive the recorder.
   RunRecorder(const RunInputs& inputs, Job job, std::string folder);
   ~RunRecorder() override;
 
@@ -35,8 +37,13 @@ class RunRecorder : public ScoreSink, public RunObserver {
   Status OnBlock(const ScoreBlock& block) override;
   Status OnEvaluation(const Buffer& sums) override;
   Status OnPhaseEnd() override;
+  bool BestSoFar() const override { return !stopping_ || stopping_->improved(); }
+  bool TrainedEnough() const override { return stopping_ && stopping_->exhausted(); }
   void OnSample(const MetricsSample& sample) override;
   void OnPhaseEnd(const PhaseSummary& summary) override;
+  // Makes the parts the model: writes its manifest, then removes the parts that a former one named.
+  void OnSnapshot(const std::string& directory, const std::vector<SnapshotDone>& parts,
+                  const std::string& kernels) override;
   void OnEvent(const std::string& text) override;
   void OnWarning(const std::string& text) override;
 
@@ -54,6 +61,10 @@ class RunRecorder : public ScoreSink, public RunObserver {
   // The thresholds of this evaluation; the train job's valid split, or a model without any, chooses them.
   void ChooseThresholds();
 
+  Status WriteModel(const std::string& directory, const std::vector<SnapshotDone>& parts,
+                    const std::string& kernels);
+
+  const RunInputs& inputs_;
   std::vector<TaskInfo> tasks_;
   const std::array<std::uint64_t, kSplitCount> rows_;
   const std::vector<std::uint32_t> top_;
@@ -64,6 +75,9 @@ class RunRecorder : public ScoreSink, public RunObserver {
   std::optional<EvaluationSums> sums_;
   std::vector<double> thresholds_;  // by task, NaN: none
   std::vector<SpilledScores> spilled_;
+  std::string model_folder_;
+  std::optional<ModelManifest> manifest_;  // of the model that was written last
+  std::optional<EarlyStopping> stopping_;
   RunResult result_;
   std::uint64_t samples_ = 0;
   double phase_seconds_ = 0;

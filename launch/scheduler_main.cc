@@ -9,7 +9,6 @@
 
 #include "common/atomic_file.h"
 #include "common/log.h"
-#include "common/model_files.h"
 #include "common/node_loop.h"
 #include "common/process.h"
 #include "common/zmq_transport.h"
@@ -176,30 +175,12 @@ class SchedulerJob {
   // The run is over: what is left to do without the others.
   Status Conclude(NodeLoop& loop) {
     Status verdict = coordinator_->verdict();
-    if (verdict.ok() && request_.job == Job::kTrain) verdict = PublishModel();
+    if (verdict.ok() && recorder_) verdict = recorder_->failure();
     if (verdict.ok() && request_.job == Job::kScore) verdict = WriteScores();
     if (!written_) CloseResult(loop);
     if (verdict.ok() && config_.strict) verdict = CheckStrict(recorder_->result());
     if (!written_) WriteResult(verdict);
     return verdict;
-  }
-
-  Status PublishModel() {
-    ModelManifest manifest;
-    manifest.tables = TablesOf(inputs_.spec, config_);
-    for (const SnapshotDone& part : coordinator_->snapshots()) {
-      manifest.parts.push_back({part.file, part.bytes, part.checksum, part.rows});
-      manifest.hash += Hash128{part.hash_low, part.hash_high};
-    }
-    manifest.thresholds = recorder_->Thresholds();
-    manifest.kernels = coordinator_->kernels();
-    manifest.seed = config_.seed;
-    manifest.run_config = ToToml(config_);
-    manifest.dataset_info = ToJson(inputs_.data);
-    COHORT_RETURN_IF_ERROR(WriteModelManifest(request_.snapshot, manifest));
-    recorder_->result().model_hash = ToHex(manifest.hash);
-    recorder_->result().model_rows = manifest.rows();
-    return {};
   }
 
   Status WriteScores() {

@@ -312,6 +312,7 @@ void Coordinator::OnSnapshotDone(Member& member, SnapshotDone message, TimePoint
   snapshots_[member.node.index] = std::move(message);
   if (shards_written_.size() < plan_.shards) return;
   Event("the model's parts are written to " + plan_.steps[step_].directory);
+  if (observer_ != nullptr) observer_->OnSnapshot(plan_.steps[step_].directory, snapshots_, kernels_);
   ++step_;
   NextStep(now, out);
 }
@@ -331,8 +332,14 @@ void Coordinator::SendOrder(const Member& member, PhaseOrder order, TimePoint no
 }
 
 void Coordinator::NextStep(TimePoint now, Outbox& out) {
+  const bool best = sink_ == nullptr || sink_->BestSoFar();
+  while (step_ < plan_.steps.size() && plan_.steps[step_].only_if_best && !best) ++step_;
   if (step_ == plan_.steps.size()) return Stop({}, now, out);
   const PlanStep& step = plan_.steps[step_];
+  if (!step.snapshot && step.kind == PhaseKind::kTrain && sink_ != nullptr && sink_->TrainedEnough()) {
+    Event("training ends before epoch " + std::to_string(step.epoch));
+    return Stop({}, now, out);
+  }
   orders_.clear();
   if (step.snapshot) {
     state_ = State::kSnapshot;

@@ -56,9 +56,6 @@ class Coordinator : public Node {
   std::uint64_t ignored_messages() const { return ignored_messages_; }
   const Membership& membership() const { return membership_; }
   const Leases& leases() const { return leases_; }
-  const std::vector<SnapshotDone>& snapshots() const {
-    return snapshots_;
-  }                                                        // of the newest snapshot, by shard
   const std::string& kernels() const { return kernels_; }  // the common path; empty until all have registered
   Clock next_clock() const { return next_clock_; }
   // What the run waits for now: "phase 2 (train, epoch 1): worker 0, worker 3".
@@ -132,7 +129,7 @@ class Coordinator : public Node {
   std::set<std::uint32_t> workers_done_;
   std::set<std::uint32_t> shards_written_;
   std::map<std::uint32_t, RequestId> newest_written_;  // by shard: the newest SnapshotDone taken
-  std::vector<SnapshotDone> snapshots_;
+  std::vector<SnapshotDone> snapshots_;                // of the newest snapshot, by shard
   Leases leases_;
   std::uint64_t next_lease_ = 1;
   std::vector<std::pair<std::uint32_t, LeaseRequest>> waiting_leases_;

@@ -21,12 +21,14 @@ struct PlanStep {
   std::uint32_t epoch = 0;             // kTrain: orders the shuffle; kEvaluate: after which epoch
   Split split = Split::kTrain;
   std::string directory;  // snapshot: exists
+  // Early stopping: only when the newest evaluation of the valid split is the best so far (ScoreSink says).
+  bool only_if_best = false;
 
   static PlanStep Phase(PhaseKind kind, std::uint32_t epoch, Split split) {
-    return {false, kind, epoch, split, {}};
+    return {false, kind, epoch, split, {}, false};
   }
   static PlanStep Snapshot(std::string directory) {
-    return {true, PhaseKind::kTrain, 0, Split::kTrain, directory};
+    return {true, PhaseKind::kTrain, 0, Split::kTrain, directory, false};
   }
 };
 

@@ -65,6 +65,13 @@ std::string ToJson(const Status& status, const RunResult& result) {
     }
     json["epochs"].push_back(std::move(each));
   }
+  if (const auto& stopping = result.early_stopping) {
+    json["early_stopping"] = {{"metric", stopping->metric},
+                              {"patience", stopping->patience},
+                              {"best_epoch", stopping->best_epoch},
+                              {"best", Number(stopping->best)},
+                              {"ended", stopping->ended}};
+  }
   json["cluster"] = {{"servers", result.servers}, {"shards", result.shards},
                      {"workers", result.workers}, {"consistency", result.consistency},
                      {"kernels", result.kernels}, {"seed", result.seed}};

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,11 +25,21 @@ struct EpochResult {
   std::vector<TaskMetrics> valid;
 };
 
+// What early stopping decided (early_stopping.h).
+struct EarlyStoppingResult {
+  std::string metric;  // "loss" | "ranking"
+  std::uint32_t patience = 0;
+  std::uint32_t best_epoch = 0;  // of which the model and the evaluations are; from 0
+  double best = 0;               // its value on the valid split
+  std::string ended;             // why training ended
+};
+
 struct RunResult {
   std::string job;                 // "train" | "evaluate" | "score"
   std::vector<std::string> tasks;  // of the model
   std::vector<SplitEvaluation> splits;
   std::vector<EpochResult> epochs;
+  std::optional<EarlyStoppingResult> early_stopping;
   double seconds = 0;             // from the start of the scheduler to its verdict
   double samples_per_second = 0;  // of the training phases (evaluate, score: of theirs)
   std::uint64_t steps = 0;

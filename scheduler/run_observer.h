@@ -58,6 +58,11 @@ class RunObserver {
   virtual ~RunObserver() = default;
   virtual void OnSample(const MetricsSample& sample) = 0;
   virtual void OnPhaseEnd(const PhaseSummary& summary) = 0;
+  // Every shard has written its part, `parts` by shard, to `directory`: together they are the model as it is now.
+  virtual void OnSnapshot(const std::string& directory, const std::vector<SnapshotDone>& parts,
+                          const std::string& kernels) {
+    (void)directory, (void)parts, (void)kernels;
+  }
   virtual void OnEvent(const std::string& text) = 0;
   // What the user should know when the run is over, too.
   virtual void OnWarning(const std::string& text) = 0;

@@ -21,6 +21,12 @@ class ScoreSink {
   // kScore: every row of the split has been handed over. kEvaluate: every worker's sums have; whether they cover the
   // split is the sink's to check.
   virtual Status OnPhaseEnd() = 0;
+
+  // Early stopping. Whether the newest evaluation of the valid split is the best so far: steps that are only for the best
+  // (PlanStep::only_if_best) are then taken.
+  virtual bool BestSoFar() const { return true; }
+  // Whether no further epoch is to be trained: the run ends well before the next one.
+  virtual bool TrainedEnough() const { return false; }
 };
 
 }  // namespace cohort

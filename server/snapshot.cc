@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <vector>
 
@@ -31,16 +32,23 @@ Status WritePart(const std::string& path, std::span<const EmbeddingTable* const>
 
 }  // namespace
 
-std::string PartFileName(std::uint32_t shard) {
-  char name[32];
-  std::snprintf(name, sizeof(name), "part-%05u.h5", shard);
+std::string PartFileName(std::uint32_t shard, std::uint32_t number) {
+  char name[40];
+  if (number == 0) {
+    std::snprintf(name, sizeof(name), "part-%05u.h5", shard);
+  } else {
+    std::snprintf(name, sizeof(name), "part-%05u-%u.h5", shard, number);
+  }
   return name;
 }
 
 SnapshotDone Hdf5SnapshotStore::Write(const std::string& directory, std::uint32_t shard,
                                       std::span<const EmbeddingTable* const> tables) {
   SnapshotDone done;
-  done.file = PartFileName(shard);
+  std::uint32_t number = 0;
+  std::error_code ignored;
+  while (std::filesystem::exists(directory + "/" + PartFileName(shard, number), ignored)) ++number;
+  done.file = PartFileName(shard, number);
   const Status status = WritePart(directory + "/" + done.file, tables, &done);
   if (!status.ok()) done.error = status.text();
   return done;

@@ -11,11 +11,14 @@
 
 namespace cohort {
 
-std::string PartFileName(std::uint32_t shard);  // "part-00003.h5"
+// "part-00003.h5"; a later snapshot's: "part-00003-2.h5".
+std::string PartFileName(std::uint32_t shard, std::uint32_t number = 0);
 
 // Blocks its thread while it writes or reads: the shard serves nobody meanwhile.
 class Hdf5SnapshotStore : public SnapshotStore {
  public:
+  // Replaces no part of a former snapshot in `directory`, but takes the next free name: until the manifest names the new
+  // parts, and at once, the former model is whole.
   SnapshotDone Write(const std::string& directory, std::uint32_t shard,
                      std::span<const EmbeddingTable* const> tables) override;
   // Also refused: a model whose tables are not those of the run (shape, optimizer), or that lacks a dense

@@ -41,6 +41,12 @@ std::string Summary(const std::string& text, const RunFolder& folder) {
   const auto result = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!result.is_object()) return "";
   const auto& pushes = result["pushes"];
+  std::string stopping;
+  if (const auto found = result.find("early_stopping"); found != result.end()) {
+    stopping = "best epoch " + (*found)["best_epoch"].dump() + " (" + found->value("metric", "") + " " +
+               (*found)["best"].dump() + " on valid) of " + std::to_string(result["epochs"].size()) + ": " +
+               found->value("ended", "") + "\n";
+  }
   char line[512];
   std::snprintf(line, sizeof(line),
                 "trained %.0f samples/s; %.1f s in all, %llu steps\n"
@@ -48,7 +54,7 @@ std::string Summary(const std::string& text, const RunFolder& folder) {
                 result.value("samples_per_second", 0.0), result.value("seconds", 0.0),
                 result.value("steps", 0ULL), pushes.value("acknowledged", 0ULL), pushes.value("lost", 0ULL),
                 pushes.value("duplicated", 0ULL), pushes.value("rolled_back", 0ULL));
-  return line + CountsLine(text) + "\nmodel " + result.value("model_hash", "") + " in " +
+  return line + stopping + CountsLine(text) + "\nmodel " + result.value("model_hash", "") + " in " +
          folder / kModelFolder;
 }
 

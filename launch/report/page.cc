@@ -285,6 +285,14 @@ std::string RenderHeadline(const RunData& run) {
   if (!run.model_hash.empty())
     html += "<p class=\"soft\">model <code>" + EscapeHtml(run.model_hash) + "</code></p>\n";
 
+  if (!run.stopped.empty()) {
+    html +=
+        Format(
+            "<p>The model is that of epoch %.0f, the best of %zu on the valid split (epochs count from 0): ",
+            run.Number("early_stopping.best_epoch"), run.epochs.size()) +
+        EscapeHtml(run.stopped) + ".</p>\n";
+  }
+
   html += "<div class=\"tiles\">\n";
   auto tile = [&](double value, std::string (*text)(double), const char* label) {
     if (std::isfinite(value)) html += Tile(text(value), label);

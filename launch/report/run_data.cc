@@ -84,6 +84,8 @@ Status ReadResult(const std::string& path, RunData* data) {
     for (const Json& warning : *warnings)
       if (warning.is_string()) data->warnings.push_back(warning.get<std::string>());
   }
+  if (const auto stopping = result.find("early_stopping"); stopping != result.end() && stopping->is_object())
+    data->stopped = Text(*stopping, "ended");
   data->model_hash = Text(result, "model_hash");
   data->samples_per_second = Number(result, "samples_per_second");
   data->seconds = Number(result, "seconds");

@@ -44,6 +44,7 @@ struct RunData {
   std::string name;  // the folder's
   std::string status = "unknown", reason, model_hash;
   std::vector<std::string> warnings;  // what the user should know
+  std::string stopped;                // early stopping: why training ended; empty without it
   double samples_per_second = std::numeric_limits<double>::quiet_NaN(), seconds = samples_per_second,
          steps = samples_per_second;
   // Every other number of result.json by dotted path: "pushes.lost" -> 0.

@@ -13,6 +13,7 @@ using ::testing::HasSubstr;
 std::string Steps(const RunPlan& plan) {
   std::string text;
   for (const PlanStep& step : plan.steps) {
+    if (step.only_if_best) text += "[if best] ";
     if (step.snapshot) {
       text += "snapshot ";
     } else {
@@ -50,6 +51,28 @@ TEST(RunPlan, TrainingEvaluatesEachEpochAndWritesTheModelBeforeTheLastEvaluation
   EXPECT_EQ(Steps(*MakePlan(inputs, {}, 5)), "snapshot evaluate:test:0 ");
   inputs.data.rows[0] = 0;
   EXPECT_THAT(MakePlan(inputs, {}, 5).error().text(), HasSubstr("the train split has no rows"));
+}
+
+TEST(RunPlan, EarlyStoppingKeepsAndEvaluatesTheBestEpoch) {
+  RunInputs inputs = Inputs();
+  inputs.config.train.early_stopping = 1;
+  EXPECT_EQ(Steps(*MakePlan(inputs, {}, 5)),
+            "train:train:0 evaluate:valid:0 [if best] snapshot [if best] evaluate:train:0 [if best] "
+            "evaluate:test:0 "
+            "train:train:1 evaluate:valid:1 [if best] snapshot [if best] evaluate:train:1 [if best] "
+            "evaluate:test:1 ");
+  inputs.config.train.evaluate_train = false;
+  inputs.config.train.epochs = 1;
+  EXPECT_EQ(Steps(*MakePlan(inputs, {}, 5)),
+            "train:train:0 evaluate:valid:0 [if best] snapshot [if best] evaluate:test:0 ");
+  inputs.data.rows[1] = 0;
+  const auto without = MakePlan(inputs, {}, 5);
+  ASSERT_FALSE(without);
+  EXPECT_EQ(without.error().exit_code(), 2);
+  EXPECT_THAT(without.error().text(),
+              HasSubstr("d.h5: the valid split has no rows, by which train.early_stopping"));
+  inputs.config.train.epochs = 0;
+  EXPECT_EQ(Steps(*MakePlan(inputs, {}, 5)), "snapshot evaluate:test:0 ");
 }
 
 TEST(RunPlan, OtherJobsTakeTheSplitsThatHaveRows) {

@@ -36,6 +36,12 @@ class Recorder : public ScoreSink, public RunObserver {
     ++ended;
     return {};
   }
+  bool BestSoFar() const override { return best; }
+  bool TrainedEnough() const override { return enough; }
+  void OnSnapshot(const std::string& directory, const std::vector<SnapshotDone>& parts,
+                  const std::string& kernels) override {
+    snapshots.push_back(directory + ": " + parts[0].file + ", " + parts[1].file + ", " + kernels);
+  }
   void OnSample(const MetricsSample& sample) override { samples.push_back(sample); }
   void OnPhaseEnd(const PhaseSummary& summary) override { summaries.push_back(summary); }
   void OnEvent(const std::string& text) override { events.push_back(text); }
@@ -46,6 +52,8 @@ class Recorder : public ScoreSink, public RunObserver {
   Status block_status;
   std::uint64_t evaluated = 0;  // bytes
   int ended = 0;
+  bool best = true, enough = false;
+  std::vector<std::string> snapshots;
   std::vector<MetricsSample> samples;
   std::vector<PhaseSummary> summaries;
   std::vector<std::string> events, warnings;
@@ -466,7 +474,39 @@ TEST(Coordinator, CollectsASnapshotFromEveryShardAndIsPatientWithThem) {
   }
   ASSERT_TRUE(cluster.coordinator.decided());
   EXPECT_TRUE(cluster.coordinator.verdict().ok());
-  EXPECT_EQ(cluster.coordinator.snapshots()[1].file, "shard-1");
+  EXPECT_THAT(cluster.recorder.snapshots, ElementsAre("run/model: shard-0, shard-1, avx2"));
+}
+
+TEST(Coordinator, TakesStepsForTheBestOnlyWhenItIsAndEndsWhenTheSinkHasEnough) {
+  RunPlan plan = SmallPlan();
+  plan.steps.clear();
+  for (std::uint32_t epoch = 0; epoch < 4; ++epoch) {
+    plan.steps.push_back(PlanStep::Phase(PhaseKind::kTrain, epoch, Split::kTrain));
+    plan.steps.push_back(PlanStep::Snapshot("run/model"));
+    plan.steps.back().only_if_best = true;
+  }
+  Cluster cluster(plan);
+  cluster.RegisterAll();
+  for (std::uint32_t epoch = 0; epoch < 3; ++epoch) {
+    const bool best = epoch != 1;
+    cluster.recorder.best = best;
+    cluster.recorder.enough = epoch == 2;
+    cluster.BeginPhase();
+    EXPECT_EQ(cluster.coordinator.Sample(cluster.now).epoch, epoch);
+    cluster.Done(0, epoch + 1), cluster.Done(1, epoch + 1);
+    for (std::uint32_t shard = 0; best && shard < 2; ++shard) {
+      EXPECT_FALSE(cluster.coordinator.decided());
+      EXPECT_TRUE(cluster.Take<SnapshotOrder>(ShardNode(shard)));
+      SnapshotDone done;
+      done.request_id = cluster.NextId();
+      done.file = std::to_string(epoch) + "-" + std::to_string(shard);
+      cluster.Send(ShardNode(shard), done);
+    }
+  }
+  ASSERT_TRUE(cluster.coordinator.decided()) << "before the last epoch";
+  EXPECT_TRUE(cluster.coordinator.verdict().ok());
+  EXPECT_THAT(cluster.recorder.snapshots,
+              ElementsAre("run/model: 0-0, 0-1, avx2", "run/model: 2-0, 2-1, avx2"));
 }
 
 TEST(Coordinator, SamplesEverySecondWithDifferences) {

@@ -40,6 +40,11 @@ TEST(Result, CarriesTheContract) {
   EXPECT_EQ(done["counts"]["clipped_gradients"], 4);
   EXPECT_EQ(done["peak_memory_bytes"]["server 1"], 5);
   EXPECT_TRUE(done["epochs"][0]["loss"]["income"].is_null());
+  EXPECT_FALSE(done.contains("early_stopping"));
+  result.early_stopping = EarlyStoppingResult{"loss", 2, 4, 0.5, "2 epochs without improvement"};
+  EXPECT_EQ(json::parse(ToJson(Status(), result))["early_stopping"],
+            json::parse(R"({"metric":"loss","patience":2,"best_epoch":4,"best":0.5,)"
+                        R"("ended":"2 epochs without improvement"})"));
 
   const json failed = json::parse(ToJson(KilledStatus(), result));
   EXPECT_EQ(failed["status"], "failed");

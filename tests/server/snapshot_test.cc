@@ -158,6 +158,27 @@ TEST_F(SnapshotTest, OneBitOfOneWeightChangesTheHash) {
   EXPECT_NE(Write(directory_ + "/b", 2, &state, nullptr).hash, model.hash);
 }
 
+// A run that dies while it writes a later snapshot into the same folder leaves the former one, whole.
+TEST_F(SnapshotTest, ALaterSnapshotLeavesTheFormerWholeUntilTheManifestNamesIt) {
+  State state;
+  const ModelManifest first = Write(directory_, 2, nullptr, &state);
+  for (auto& [name, row] : state) row[0] += 1.0f;
+  {
+    ShardTables shard(2, 0);  // one of two shards writes its part
+    EXPECT_EQ(Hdf5SnapshotStore().Write(directory_, 0, shard.view()).error, "");
+  }
+  auto verified = VerifyModel(directory_);
+  ASSERT_TRUE(verified) << verified.error().text();
+  EXPECT_EQ(verified->hash, first.hash);
+  const ModelManifest second = Write(directory_, 2, &state, nullptr);
+  EXPECT_EQ(second.parts[0].file, PartFileName(0, 2));
+  EXPECT_EQ(second.parts[1].file, PartFileName(1, 1));
+  EXPECT_NE(second.hash, first.hash);
+  verified = VerifyModel(directory_);
+  ASSERT_TRUE(verified) << verified.error().text();
+  EXPECT_EQ(verified->hash, second.hash);
+}
+
 TEST_F(SnapshotTest, DamageAndForeignModelsAreRefused) {
   Write(directory_, 2, nullptr, nullptr);
   Hdf5SnapshotStore store;

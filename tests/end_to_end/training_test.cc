@@ -1,0 +1,78 @@
+// What training offers beside the plain loop: clipping, early stopping; through the programs.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "tests/end_to_end/shop_run.h"
+
+namespace cohort::testing {
+namespace {
+
+using nlohmann::json;
+using Words = std::vector<std::string>;
+
+json Trained(const std::string& out, int servers, int workers, const Words& more) {
+  const ShopRun& shop = ShopRun::Get();
+  const Outcome outcome = shop.Train(out, servers, workers, more);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.all();
+  return shop.Result(out);
+}
+
+Words Set(const Words& options) {
+  Words words;
+  for (const std::string& option : options) words.insert(words.end(), {"--set", option});
+  return words;
+}
+
+std::string VerifiedHash(const std::string& run) {
+  const Outcome outcome =
+      RunProgram({Program(), "verify", ShopRun::Get().folder() / run, "--json"}, std::chrono::seconds(60));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.all();
+  return json::parse(outcome.out, nullptr, false).value("hash", "none");
+}
+
+TEST(Training, ClipsTheSameSlicesHoweverTheWorkIsSpread) {
+  const Words more = Set({"train.clip_norm=0.5", "train.epochs=1"});
+  const json one = Trained("clip11", 1, 1, more), other = Trained("clip23", 2, 3, more);
+  EXPECT_GT(one["counts"]["clipped_gradients"], 0);
+  EXPECT_EQ(one["counts"]["clipped_gradients"], other["counts"]["clipped_gradients"]);
+  EXPECT_EQ(one["model_hash"], other["model_hash"]);
+  EXPECT_EQ(Trained("unclipped", 1, 2, Set({"train.epochs=1"}))["counts"]["clipped_gradients"], 0);
+}
+
+// The kept model is the very model of a run that ends after the best epoch.
+TEST(Training, EarlyStoppingKeepsTheModelOfTheBestEpoch) {
+  const Words fast = {"optimizer.dense.learning_rate=0.05", "optimizer.embedding.learning_rate=0.5"};
+  Words options = fast;
+  options.insert(options.end(), {"train.epochs=20", "train.early_stopping=2"});
+  const json result = Trained("stopped", 2, 2, Set(options));
+  ASSERT_TRUE(result.contains("early_stopping")) << result.dump();
+  const json& stopping = result["early_stopping"];
+  const std::size_t best = stopping["best_epoch"];
+  ASSERT_LT(result["epochs"].size(), 20u) << "it overfits long before";
+  EXPECT_EQ(result["epochs"].size(), best + 3);
+  EXPECT_EQ(stopping["ended"], "2 epochs without improvement");
+  for (const auto& [task, metrics] : result["tasks"].items()) {
+    for (const auto& [metric, value] : result["epochs"].at(best).at("valid").at(task).items())
+      EXPECT_EQ(metrics.at("valid").at(metric), value) << task << " " << metric;
+    EXPECT_TRUE(metrics.contains("test"));
+  }
+  EXPECT_EQ(VerifiedHash("stopped"), result["model_hash"]);
+  Words plain = fast;
+  plain.push_back("train.epochs=" + std::to_string(best + 1));
+  const json same = Trained("best", 1, 3, Set(plain));
+  EXPECT_EQ(same["model_hash"], result["model_hash"]);
+  EXPECT_EQ(same["tasks"], result["tasks"]);
+}
+
+TEST(Training, EarlyStoppingNeedsAnEvaluationOfEachEpoch) {
+  const Outcome outcome =
+      ShopRun::Get().Train("blind", 1, 1, Set({"train.early_stopping=1", "train.evaluate_each_epoch=false"}));
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_NE(outcome.all().find("train.evaluate_each_epoch is false"), std::string::npos) << outcome.all();
+}
+
+}  // namespace
+}  // namespace cohort::testing

@@ -1,0 +1,152 @@
+#include "launch/run_recorder.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "common/model_files.h"
+#include "tests/support/subprocess.h"
+
+namespace cohort {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Pair;
+using testing::TemporaryFolder;
+
+RunInputs Inputs() {
+  RunInputs inputs;
+  inputs.config.data = "/d.h5";
+  inputs.config.train.epochs = 9;
+  FeatureInfo city;
+  city.name = "city", city.type = FeatureType::kCategorical;
+  inputs.data.features = {city};
+  TaskInfo task;
+  task.name = "buys", task.type = TaskType::kBinary, task.mean = 0.5, task.labelled = 4;
+  inputs.data.tasks = {task};
+  inputs.data.rows = {4, 4, 4};
+  inputs.spec = BuildModelSpec(inputs.config, inputs.data).value();
+  return inputs;
+}
+
+// An evaluation whose logloss falls with `right`, the probability of every true label.
+void Evaluate(RunRecorder& recorder, std::uint32_t epoch, Split split, float right) {
+  PhaseOrder order;
+  order.kind = PhaseKind::kEvaluate;
+  order.epoch = epoch;
+  order.split = split;
+  ASSERT_TRUE(recorder.OnPhase(order).ok());
+  EvaluationSums sums(Inputs().data.tasks, Inputs().config.evaluation.top);
+  const std::vector<float> predictions = {right, right, 1 - right, 1 - right}, labels = {1, 1, 0, 0};
+  sums.Add(0, predictions, labels, {}, {}, 4);
+  sums.Finish();
+  ASSERT_TRUE(recorder.OnEvaluation(sums.ToBytes()).ok());
+  ASSERT_TRUE(recorder.OnPhaseEnd().ok());
+}
+void TrainEpoch(RunRecorder& recorder, std::uint32_t epoch) {
+  PhaseSummary summary;
+  summary.epoch = epoch;
+  recorder.OnPhaseEnd(summary);
+}
+
+TEST(RunRecorder, TellsOfTheBestEpochAndEndsAfterItsPatience) {
+  TemporaryFolder folder;
+  RunInputs inputs = Inputs();
+  inputs.config.train.early_stopping = 2;
+  RunRecorder recorder(inputs, Job::kTrain, folder.path());
+  const float right[] = {0.6f, 0.9f, 0.8f, 0.7f};
+  for (std::uint32_t epoch = 0; epoch < 4; ++epoch) {
+    EXPECT_FALSE(recorder.TrainedEnough()) << epoch;
+    TrainEpoch(recorder, epoch);
+    Evaluate(recorder, epoch, Split::kValid, right[epoch]);
+    ASSERT_EQ(recorder.BestSoFar(), epoch < 2);
+    if (epoch < 2) Evaluate(recorder, epoch, Split::kTrain, right[epoch]);
+    if (epoch < 2) Evaluate(recorder, epoch, Split::kTest, right[epoch]);
+  }
+  EXPECT_TRUE(recorder.TrainedEnough());
+  const RunResult& result = recorder.result();
+  ASSERT_EQ(result.epochs.size(), 4u);
+  ASSERT_TRUE(result.early_stopping);
+  EXPECT_EQ(result.early_stopping->best_epoch, 1u);
+  EXPECT_EQ(result.early_stopping->ended, "2 epochs without improvement");
+  EXPECT_DOUBLE_EQ(result.early_stopping->best, result.epochs[1].valid[0].Value("logloss"));
+  std::vector<std::string> splits;
+  for (const SplitEvaluation& split : result.splits) {
+    splits.push_back(split.split);
+    EXPECT_NEAR(split.tasks[0].Value("logloss"), 0.10536, 1e-4) << split.split;  // -log 0.9
+  }
+  EXPECT_THAT(splits, ElementsAre("train", "valid", "test"));
+}
+
+TEST(RunRecorder, WithoutEarlyStoppingTheNewestEvaluationsCount) {
+  TemporaryFolder folder;
+  const RunInputs inputs = Inputs();
+  RunRecorder recorder(inputs, Job::kTrain, folder.path());
+  for (std::uint32_t epoch = 0; epoch < 2; ++epoch) {
+    TrainEpoch(recorder, epoch);
+    Evaluate(recorder, epoch, Split::kValid, epoch == 0 ? 0.9f : 0.6f);
+    EXPECT_TRUE(recorder.BestSoFar());
+    EXPECT_FALSE(recorder.TrainedEnough());
+  }
+  EXPECT_FALSE(recorder.result().early_stopping);
+  EXPECT_NEAR(recorder.result().splits.at(0).tasks[0].Value("logloss"), 0.5108, 1e-4);
+}
+
+TEST(RunRecorder, PredictionsThatAreNotFiniteAreNoImprovementAndWarnedOf) {
+  TemporaryFolder folder;
+  RunInputs inputs = Inputs();
+  inputs.config.train.early_stopping = 1;
+  RunRecorder recorder(inputs, Job::kTrain, folder.path());
+  TrainEpoch(recorder, 0);
+  Evaluate(recorder, 0, Split::kValid, 0.6f);
+  TrainEpoch(recorder, 1);
+  Evaluate(recorder, 1, Split::kValid, std::nanf(""));
+  EXPECT_FALSE(recorder.BestSoFar());
+  EXPECT_TRUE(recorder.TrainedEnough());
+  EXPECT_THAT(recorder.result().warnings,
+              ElementsAre(HasSubstr("after epoch 1 the loss of the valid split")));
+}
+
+TEST(RunRecorder, ALaterSnapshotTakesTheFormerOnesPlaceAtOnce) {
+  TemporaryFolder folder;
+  const RunInputs inputs = Inputs();
+  RunRecorder recorder(inputs, Job::kTrain, folder.path());
+  const std::string model = folder / "model";
+  std::filesystem::create_directory(model);
+  const auto written = [&](const std::string& file, std::uint64_t hash) {
+    folder.Write("model/" + file, "rows");
+    SnapshotDone done;
+    done.file = file, done.rows = 3, done.hash_low = hash;
+    return done;
+  };
+  recorder.OnSnapshot(model, {written("part-00000.h5", 1), written("part-00001.h5", 2)}, "avx2");
+  ASSERT_TRUE(recorder.failure().ok()) << recorder.failure().text();
+  EXPECT_TRUE(ReadModelManifest(model)->thresholds.empty());
+  Evaluate(recorder, 0, Split::kValid, 0.75f);  // chooses the threshold, which is written at once
+  EXPECT_THAT(ReadModelManifest(model)->thresholds, ElementsAre(Pair("buys", 0.75)));
+  const std::string first = ToHex(ReadModelManifest(model)->hash);
+  EXPECT_EQ(recorder.result().model_hash, first);
+  // Half of the next one is written: the model is still the first.
+  const SnapshotDone half = written("part-00000-1.h5", 5);
+  EXPECT_EQ(ToHex(ReadModelManifest(model)->hash), first);
+  EXPECT_TRUE(std::filesystem::exists(model + "/part-00000.h5"));
+  recorder.OnSnapshot(model, {half, written("part-00001-1.h5", 6)}, "avx2");
+  const auto manifest = ReadModelManifest(model);
+  EXPECT_EQ(manifest->parts[1].file, "part-00001-1.h5");
+  EXPECT_NE(ToHex(manifest->hash), first);
+  EXPECT_EQ(recorder.result().model_hash, ToHex(manifest->hash));
+  EXPECT_EQ(recorder.result().model_rows, 6u);
+  EXPECT_FALSE(std::filesystem::exists(model + "/part-00000.h5"));
+  EXPECT_TRUE(std::filesystem::exists(model + "/part-00000-1.h5"));
+  // A disk that refuses the manifest fails the run.
+  recorder.OnSnapshot(folder / "nowhere", {half}, "avx2");
+  EXPECT_FALSE(recorder.failure().ok());
+}
+
+}  // namespace
+}  // namespace cohort
