@@ -28,7 +28,8 @@ std::optional<RoleArguments> ParseRoleArguments(const std::string& program, int 
     app.add_flag("--overwrite", arguments.overwrite, "replace an earlier run in RUN_DIR");
     app.add_option("--job", arguments.job, "train | evaluate | score")
         ->check(CLI::IsMember({"train", "evaluate", "score"}));
-    app.add_option("--model", arguments.model, "evaluate, score: the folder of the model");
+    app.add_option("--model", arguments.model,
+                   "evaluate, score: the folder of the model; train: of one of its own shape to start from");
     app.add_option("--split", arguments.split, "evaluate, score: one split only");
     app.add_option("--scores", arguments.scores, "score: the file to write (.csv or .h5)");
     app.add_flag("--supervised", arguments.supervised, "the folder was made by a supervisor (`cohort train`)")

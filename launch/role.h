@@ -25,7 +25,7 @@ struct RoleArguments {
   bool overwrite = false;
   bool supervised = false;  // the launcher has made and locked the folder
   std::string job = "train";
-  std::string model;  // evaluate, score
+  std::string model;  // evaluate, score; train: to start from
   std::string split;
   std::string scores;  // score: the file for the users
 };

@@ -44,6 +44,7 @@ Result<RunFolder> RunFolder::Create(const std::string& given, bool overwrite) {
     return InvalidInput(given + " is not empty and holds no run; --overwrite replaces nothing but runs");
   }
   for (const char* name : kOwnFiles) fs::remove(folder / name, error);
+  fs::remove_all(folder / kWarmFolder, error);
   fs::remove_all(folder / kModelFolder, error);
   if (error) return Error(ErrorCode::kIo, folder / kModelFolder + " cannot be removed: " + error.message());
   return folder;

@@ -16,6 +16,7 @@ inline constexpr const char* kMetricsFile = "metrics.jsonl";
 inline constexpr const char* kEvaluationFile = "evaluation.json";
 inline constexpr const char* kLogFile = "log.txt";
 inline constexpr const char* kModelFolder = "model";
+inline constexpr const char* kWarmFolder = "warm";  // while a warm start runs: what it starts from (warm_start.h)
 
 // While the object lives, no other run uses the folder (a lock that ends with the process). Move-only.
 class RunFolder {

@@ -115,7 +115,7 @@ Result<RunPlan> MakePlan(const RunInputs& inputs, const JobRequest& request, std
   plan.prediction_columns = inputs.spec.prediction_columns;
   plan.tables = TablesOf(inputs.spec, config);
   plan.run_config = ToToml(config);
-  plan.model_path = request.job == Job::kTrain ? "" : request.model;
+  plan.model_path = request.model;
   plan.startup = FromSeconds(config.cluster.startup_seconds);
   plan.heartbeat = FromSeconds(config.cluster.heartbeat_seconds);
   plan.dead_after = FromSeconds(config.cluster.dead_after_seconds);

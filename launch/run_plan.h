@@ -23,7 +23,8 @@ Result<std::optional<Split>> SplitFromName(const std::string& name);  // "": non
 
 struct JobRequest {
   Job job = Job::kTrain;
-  std::string model;           // evaluate, score: the model's directory
+  // evaluate, score: the model's directory; train: of one of the run's own shape to start from (warm_start.h), or empty.
+  std::string model;
   std::optional<Split> split;  // evaluate, score: this one only; else each that has rows
   std::string snapshot;        // train: the directory for the model; exists
 };

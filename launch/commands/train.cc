@@ -7,17 +7,19 @@
 #include <optional>
 
 #include "common/atomic_file.h"
+#include "common/model_files.h"
 #include "launch/cluster_job.h"
 #include "launch/commands/cluster_options.h"
 #include "launch/commands/commands.h"
 #include "launch/report/best_reachable.h"
 #include "launch/run_folder.h"
+#include "launch/warm_start.h"
 
 namespace cohort {
 namespace {
 
 struct TrainOptions {
-  std::string run_file, out, truth;
+  std::string run_file, out, truth, from;
   bool overwrite = false;
   bool help_config = false;
   ClusterOptions cluster;
@@ -58,6 +60,34 @@ std::string Summary(const std::string& text, const RunFolder& folder) {
          folder / kModelFolder;
 }
 
+// Before anything is removed for --overwrite.
+Status CheckSource(const TrainOptions& options) {
+  COHORT_ASSIGN_OR_RETURN(const std::string model, FindModel(options.from));
+  std::error_code error;
+  const bool same = std::filesystem::equivalent(model, options.out, error) ||
+                    std::filesystem::equivalent(model, options.out + "/" + kModelFolder, error);
+  if (!same) return {};
+  return {ErrorCode::kInvalidInput, "--from " + options.from + " is the model of --out " + options.out +
+                                        ", which this run replaces; choose another --out"};
+}
+
+// Makes the model that the run starts from.
+Status StartFrom(const std::string& from, const RunFolder& folder, ClusterJob* job, Console& console) {
+  COHORT_ASSIGN_OR_RETURN(const RunInputs inputs, ReadRunInputs(job->config, job->request));
+  const std::string warm = folder / kWarmFolder;
+  std::error_code error;
+  std::filesystem::create_directory(warm, error);
+  if (error) return {ErrorCode::kIo, warm + " cannot be made: " + error.message()};
+  const auto start = WriteWarmModel(from, inputs, warm);
+  if (!start) {
+    std::filesystem::remove_all(warm, error);
+    return start.error();
+  }
+  console.Note(Describe(*start, from));
+  job->request.model = warm;
+  return {};
+}
+
 Status Train(const TrainOptions& options, Console& console) {
   if (options.help_config) {
     console.Print(DescribeRunConfig());
@@ -77,10 +107,13 @@ Status Train(const TrainOptions& options, Console& console) {
   const std::vector<std::string> known = WarningsOf(job.config);
   for (const std::string& warning : known) console.Note("warning: " + warning);
 
+  if (!options.from.empty()) COHORT_RETURN_IF_ERROR(CheckSource(options));
   COHORT_ASSIGN_OR_RETURN(const RunFolder folder, RunFolder::Create(options.out, options.overwrite));
   job.folder = folder.path();
+  if (!options.from.empty()) COHORT_RETURN_IF_ERROR(StartFrom(options.from, folder, &job, console));
   if (reachable) COHORT_RETURN_IF_ERROR(WriteFileAtomically(folder / kBestReachableFile, ToJson(*reachable)));
   const Status verdict = RunClusterJob(job, OutputOf(console));
+  if (!options.from.empty()) std::filesystem::remove_all(folder / kWarmFolder);
   COHORT_ASSIGN_OR_RETURN(std::string result, ReadFile(folder / kResultFile));
   const std::string summary = Summary(result, folder);
   ShowWarnings(result, known, console);
@@ -99,6 +132,8 @@ void AddTrain(CLI::App& app, Commands& commands) {
       app.add_subcommand("train", "train, evaluate and write a model, on a cluster started through mpirun");
   command->add_option("RUN.toml", options->run_file, "the run file; --help-config lists its options");
   command->add_option("--out", options->out, "RUN_DIR: the folder for model and results");
+  command->add_option("--from", options->from,
+                      "RUN_DIR or model to start from: its weights, by the names of features and tasks");
   options->cluster.AddTo(*command);
   command->add_flag("--overwrite", options->overwrite, "replace an earlier run in RUN_DIR");
   command->add_option("--truth", options->truth,

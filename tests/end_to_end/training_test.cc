@@ -1,7 +1,8 @@
-// What training offers beside the plain loop: clipping, early stopping; through the programs.
+// What training offers beside the plain loop: clipping, early stopping, warm starts; through the programs.
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -65,6 +66,39 @@ TEST(Training, EarlyStoppingKeepsTheModelOfTheBestEpoch) {
   const json same = Trained("best", 1, 3, Set(plain));
   EXPECT_EQ(same["model_hash"], result["model_hash"]);
   EXPECT_EQ(same["tasks"], result["tasks"]);
+}
+
+TEST(Training, AWarmStartContinuesWhereTheFormerRunEnded) {
+  const ShopRun& shop = ShopRun::Get();
+  const json former = Trained("former", 2, 1, {});
+  Words still = Set({"train.epochs=0"});
+  still.insert(still.end(), {"--from", shop.folder() / "former"});
+  const json same = Trained("still", 1, 2, still);
+  EXPECT_EQ(same["model_hash"], former["model_hash"]);
+  EXPECT_EQ(same["tasks"], former["tasks"]);
+  EXPECT_FALSE(std::filesystem::exists(shop.folder() / "still/warm"));
+
+  Words on = Set({"train.epochs=1", "task.churned.enabled=true"});  // a task comes
+  on.insert(on.end(), {"--from", shop.folder() / "former/model"});
+  const json one = Trained("on11", 1, 1, on), other = Trained("on23", 2, 3, on);
+  EXPECT_EQ(one["model_hash"], other["model_hash"]);
+  EXPECT_NE(one["model_hash"], former["model_hash"]);
+  EXPECT_TRUE(one["tasks"].contains("churned"));
+}
+
+TEST(Training, AWarmStartThatDoesNotFitSaysWhy) {
+  const ShopRun& shop = ShopRun::Get();
+  Trained("short", 1, 1, Set({"train.epochs=0"}));
+  const auto refused = [&](const std::string& out, Words more, const std::string& why) {
+    more.insert(more.end(), {"--from", shop.folder() / "short"});
+    const Outcome outcome = shop.Train(out, 1, 1, more);
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.all();
+    EXPECT_NE(outcome.all().find(why), std::string::npos) << outcome.all();
+  };
+  refused("narrow", Set({"model.embedding_dim=4"}),
+          "model.embedding_dim is 4, but 8 in the model to start from");
+  refused("short", {"--overwrite"}, "which this run replaces");
+  EXPECT_EQ(VerifiedHash("short").size(), 32u) << "the former model is still there";
 }
 
 TEST(Training, EarlyStoppingNeedsAnEvaluationOfEachEpoch) {

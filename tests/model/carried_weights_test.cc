@@ -1,0 +1,180 @@
+// A model with features and tasks added, removed and moved, warm-started from a former one, predicts what that one does.
+#include "worker/model/carried_weights.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/model/model_fixture.h"
+
+namespace cohort {
+namespace {
+
+using ::testing::HasSubstr;
+
+// "city" is removed, "brand" and "weight" (which misses values) are added, the others come in another order.
+DatasetInfo OtherFeatures(const DatasetInfo& before) {
+  DatasetInfo now = before;
+  const auto& f = before.features;
+  FeatureInfo weight = Feature("weight", FeatureType::kNumeric);
+  weight.missing = 2;
+  now.features = {Feature("brand", FeatureType::kCategorical), f[4], f[2], weight, f[1], f[3]};
+  return now;
+}
+
+// What `slice`, of `now`, looks like to `before`: without what only one of them has.
+TestSlice<double> SeenBy(const ModelSpec& before, const ModelSpec& now, const TestSlice<double>& slice) {
+  TestSlice<double> seen = slice;
+  seen.numeric.clear(), seen.positions.clear();
+  seen.offsets = {0};
+  const auto name = [](const ModelSpec& spec, const auto& input) {
+    return spec.data.features[input.feature].name;
+  };
+  for (std::uint32_t row = 0; row < slice.padded_rows; ++row) {
+    for (const NumericInput& input : before.numerics) {
+      double value = 0;
+      for (std::size_t i = 0; i < now.numerics.size(); ++i) {
+        if (name(now, now.numerics[i]) == name(before, input) &&
+            now.numerics[i].missing_indicator == input.missing_indicator)
+          value = slice.numeric[row * now.numerics.size() + i];
+      }
+      seen.numeric.push_back(value);
+    }
+    for (const EmbeddedField& field : before.fields) {
+      for (std::size_t i = 0; i < now.fields.size(); ++i) {
+        if (name(now, now.fields[i]) != name(before, field)) continue;
+        const std::size_t at = row * now.fields.size() + i;
+        seen.positions.insert(seen.positions.end(), slice.positions.begin() + slice.offsets[at],
+                              slice.positions.begin() + slice.offsets[at + 1]);
+      }
+      seen.offsets.push_back(static_cast<std::uint32_t>(seen.positions.size()));
+    }
+  }
+  return seen;
+}
+
+void ExpectTheSamePredictions(const ModelSpec& now, const ModelSpec& before) {
+  const std::vector<double> old_dense = RandomDense<double>(before, 3);
+  const std::vector<std::int64_t> sources = CarriedWeights(now, before);
+  ASSERT_EQ(sources.size(), now.dense_count);
+  std::vector<double> dense(now.dense_count, 0.0);  // fresh ones add nothing
+  std::set<std::int64_t> used;
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    if (sources[i] < 0) continue;
+    ASSERT_LT(sources[i], static_cast<std::int64_t>(old_dense.size()));
+    EXPECT_TRUE(used.insert(sources[i]).second) << "twice";
+    dense[i] = old_dense[static_cast<std::size_t>(sources[i])];
+  }
+  const TestSlice<double> slice = RandomSlice<double>(now, 9, 9, 7), old_slice = SeenBy(before, now, slice);
+  std::vector<double> predictions(9 * now.prediction_columns), old_predictions(9 * before.prediction_columns);
+  Model<double> model(now, 9), old_model(before, 9);
+  model.SetDense(dense.data());
+  model.Predict(slice.Input(), predictions.data());
+  old_model.SetDense(old_dense.data());
+  old_model.Predict(old_slice.Input(), old_predictions.data());
+  int shared = 0;
+  for (const ModelTask& task : now.tasks) {
+    for (const ModelTask& old_task : before.tasks) {
+      if (old_task.info.name != task.info.name) continue;
+      ++shared;
+      for (std::uint32_t row = 0; row < 9; ++row) {
+        for (std::uint32_t k = 0; k < task.info.PredictionColumns(); ++k) {
+          const double expected =
+              old_predictions[row * before.prediction_columns + old_task.prediction_column + k];
+          EXPECT_NEAR(predictions[row * now.prediction_columns + task.prediction_column + k], expected,
+                      1e-12 * std::max(1.0, std::abs(expected)))
+              << task.info.name << " row " << row;
+        }
+      }
+    }
+  }
+  EXPECT_GE(shared, 2);
+}
+
+TEST(CarriedWeights, NothingChangedCarriesEverything) {
+  for (const std::string& kind : kAllKinds) {
+    RunConfig config = TestConfig(kind);
+    config.model.linear = true;
+    const DatasetInfo data = TestData(TypesFor(kind));
+    MakeChain(data, &config);
+    const ModelSpec spec = TestSpec(config, data);
+    const auto sources = CarriedWeights(spec, spec);
+    ASSERT_EQ(sources.size(), spec.dense_count);
+    for (std::size_t i = 0; i < sources.size(); ++i)
+      ASSERT_EQ(sources[i], static_cast<std::int64_t>(i)) << kind;
+  }
+}
+
+TEST(CarriedWeights, FeaturesComeAndGoAndTasksMoveInEveryStructure) {
+  for (const std::string& kind : kAllKinds) {
+    for (const bool deep : {true, false}) {
+      RunConfig config = TestConfig(kind);
+      config.model.linear = true;
+      if (!deep && (kind == "single" || kind == "shared_bottom")) config.model.expert_layers = {};
+      if (!deep && kind != "aitm") config.model.tower_layers = {};
+      const DatasetInfo data = TestData(TypesFor(kind));
+      MakeChain(data, &config);
+      DatasetInfo other = OtherFeatures(data);
+      std::reverse(other.tasks.begin(), other.tasks.end());
+      SCOPED_TRACE(kind + (deep ? "" : ", shallow"));
+      ExpectTheSamePredictions(TestSpec(config, other), TestSpec(config, data));
+    }
+  }
+}
+
+TEST(CarriedWeights, TasksComeAndGo) {
+  for (const std::string kind : {"single", "shared_bottom", "mmoe"}) {
+    RunConfig config = TestConfig(kind);
+    config.model.linear = true;
+    const DatasetInfo data = TestData(kAllTaskTypes);
+    DatasetInfo other = OtherFeatures(data);
+    TaskInfo added = data.tasks[0];
+    added.name = "added";
+    other.tasks = {data.tasks[3], added, data.tasks[1]};
+    SCOPED_TRACE(kind);
+    ExpectTheSamePredictions(TestSpec(config, other), TestSpec(config, data));
+  }
+}
+
+TEST(CarriedWeights, ATaskOfOtherClassesIsAnotherTask) {
+  const RunConfig config = TestConfig("shared_bottom");
+  const DatasetInfo data = TestData(kAllTaskTypes);
+  DatasetInfo other = data;
+  other.tasks[1].classes[2] = "z";
+  const ModelSpec now = TestSpec(config, other);
+  const auto sources = CarriedWeights(now, TestSpec(config, data));
+  const ModelLayout layout = LayoutOf(now);
+  EXPECT_EQ(sources[layout.outputs[1].weights], -1);
+  EXPECT_GE(sources[layout.outputs[2].weights], 0);
+  EXPECT_GE(sources[layout.bottom[0].weights], 0);
+}
+
+TEST(CarriedWeights, NamesTheOptionThatDiffers) {
+  const auto problem = [](const std::string& kind, auto change) {
+    const ModelConfig before = TestConfig(kind).model;
+    ModelConfig now = before;
+    change(&now);
+    return CheckMatchingLayers(now, before).text();
+  };
+  EXPECT_THAT(problem("mmoe", [](ModelConfig* c) { c->kind = "ple"; }),
+              HasSubstr("model.kind is ple, but mmoe"));
+  EXPECT_THAT(problem("mmoe", [](ModelConfig* c) { c->embedding_dim = 8; }),
+              HasSubstr("model.embedding_dim is 8, but 3"));
+  EXPECT_THAT(problem("mmoe", [](ModelConfig* c) { c->experts = 8; }),
+              HasSubstr("model.experts is 8, but 3"));
+  EXPECT_THAT(problem("ple", [](ModelConfig* c) { c->task_experts = 8; }), HasSubstr("model.task_experts"));
+  EXPECT_THAT(problem("ple", [](ModelConfig* c) { c->expert_levels = 1; }), HasSubstr("model.expert_levels"));
+  EXPECT_THAT(problem("mmoe", [](ModelConfig* c) { c->expert_layers = {7}; }),
+              HasSubstr("model.expert_layers is [7], but [7, 5]"));
+  EXPECT_THAT(problem("mmoe", [](ModelConfig* c) { c->tower_layers = {}; }),
+              HasSubstr("model.tower_layers is [], but [6, 4]"));
+  EXPECT_EQ(problem("single", [](ModelConfig* c) { c->experts = 8, c->dropout = 0.5f, c->linear = true; }),
+            "");
+}
+
+}  // namespace
+}  // namespace cohort

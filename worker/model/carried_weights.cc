@@ -1,0 +1,198 @@
+#include "worker/model/carried_weights.h"
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+#include <tuple>
+
+#include "worker/model/layout.h"
+
+namespace cohort {
+namespace {
+
+constexpr std::int64_t kNone = -1;
+// By index now: the index before, or kNone.
+using Map = std::vector<std::int64_t>;
+
+Map Identity(std::size_t size) {
+  Map map(size);
+  std::iota(map.begin(), map.end(), 0);
+  return map;
+}
+
+template <typename Name>
+Map ByName(const std::vector<Name>& now, const std::vector<Name>& before) {
+  Map map;
+  for (const Name& name : now) {
+    const auto found = std::find(before.begin(), before.end(), name);
+    map.push_back(found == before.end() ? kNone : found - before.begin());
+  }
+  return map;
+}
+
+// What each column of the first layer's input is: the feature, which of its inputs, and which dimension of that.
+using Column = std::tuple<std::string, int, std::uint32_t>;
+std::vector<Column> InputColumns(const ModelSpec& spec) {
+  std::vector<Column> columns;
+  for (const EmbeddedField& field : spec.fields) {
+    for (std::uint32_t d = 0; d < spec.config.embedding_dim; ++d)
+      columns.push_back({spec.data.features[field.feature].name, field.bin ? 1 : 0, d});
+  }
+  for (const NumericInput& numeric : spec.numerics)
+    columns.push_back({spec.data.features[numeric.feature].name, numeric.missing_indicator ? 3 : 2, 0});
+  return columns;
+}
+
+using Task = std::tuple<std::string, TaskType, std::vector<std::string>>;
+std::vector<Task> TasksOf(const ModelSpec& spec) {
+  std::vector<Task> tasks;
+  for (const ModelTask& task : spec.tasks)
+    tasks.push_back({task.info.name, task.info.type, task.info.classes});
+  return tasks;
+}
+
+// `each` things of every task one after the other, then `shared` ones.
+Map OfTasks(const Map& tasks, std::size_t tasks_before, std::uint32_t each, std::uint32_t shared) {
+  Map map;
+  for (const std::int64_t task : tasks) {
+    for (std::uint32_t k = 0; k < each; ++k) map.push_back(task == kNone ? kNone : task * each + k);
+  }
+  for (std::uint32_t k = 0; k < shared; ++k)
+    map.push_back(static_cast<std::int64_t>(tasks_before * each + k));
+  return map;
+}
+
+std::uint64_t WeightAt(const LayerShape& layer, std::uint64_t group, std::uint64_t input,
+                       std::uint64_t output) {
+  return layer.weights + (layer.shared_input ? input * layer.Width() + group * layer.outputs + output
+                                             : (group * layer.inputs + input) * layer.outputs + output);
+}
+
+class Carrier {
+ public:
+  explicit Carrier(std::uint64_t count) : sources_(count, kNone) {}
+
+  void Layer(const LayerShape& now, const LayerShape& before, const Map& groups, const Map& inputs,
+             const Map& outputs) {
+    for (std::size_t g = 0; g < groups.size(); ++g) {
+      for (std::size_t o = 0; o < outputs.size(); ++o) {
+        if (groups[g] == kNone || outputs[o] == kNone) continue;
+        const auto group = static_cast<std::uint64_t>(groups[g]),
+                   output = static_cast<std::uint64_t>(outputs[o]);
+        for (std::size_t i = 0; i < inputs.size(); ++i) {
+          if (inputs[i] == kNone) continue;
+          sources_[WeightAt(now, g, i, o)] = static_cast<std::int64_t>(
+              WeightAt(before, group, static_cast<std::uint64_t>(inputs[i]), output));
+        }
+        sources_[now.biases + g * now.outputs + o] =
+            static_cast<std::int64_t>(before.biases + group * before.outputs + output);
+      }
+    }
+  }
+
+  // Layers above each other; `inputs` is what the first reads, and then what reads the last.
+  void Stack(const std::vector<LayerShape>& now, const std::vector<LayerShape>& before, const Map& groups,
+             Map* inputs) {
+    for (std::size_t l = 0; l < now.size(); ++l) {
+      Layer(now[l], before[l], groups, *inputs, Identity(now[l].outputs));
+      *inputs = Identity(now[l].outputs);
+    }
+  }
+
+  std::vector<std::int64_t>& sources() { return sources_; }
+
+ private:
+  std::vector<std::int64_t> sources_;
+};
+
+void CarryLevel(const ExpertLevelShape& now, const ExpertLevelShape& before, const Map& tasks,
+                const Map& inputs, Carrier* carrier) {
+  const Map experts = OfTasks(tasks, before.tasks, now.task_experts, now.shared_experts);
+  for (std::size_t k = 0; k < now.stacks.size(); ++k) {
+    Map hidden = inputs;
+    if (now.first) {
+      carrier->Stack(now.stacks[k], before.stacks[k], experts, &hidden);
+      continue;
+    }
+    const bool shared = k == tasks.size();
+    if (!shared && tasks[k] == kNone) continue;
+    const std::vector<LayerShape>& source =
+        shared ? before.stacks.back() : before.stacks[static_cast<std::size_t>(tasks[k])];
+    carrier->Stack(now.stacks[k], source, Identity(now.stacks[k][0].groups), &hidden);
+  }
+  carrier->Layer(now.task_gates, before.task_gates, tasks, inputs, Identity(now.task_gates.outputs));
+  if (now.shared_gate) carrier->Layer(*now.shared_gate, *before.shared_gate, Identity(1), inputs, experts);
+}
+
+}  // namespace
+
+Status CheckMatchingLayers(const ModelConfig& now, const ModelConfig& before) {
+  const auto differ = [](const std::string& option, const std::string& a, const std::string& b) -> Status {
+    return {ErrorCode::kInvalidInput, "model." + option + " is " + a + ", but " + b +
+                                          " in the model to start from: its layers do not fit; give the same "
+                                          "value, or train without it"};
+  };
+  if (now.kind != before.kind) return differ("kind", now.kind, before.kind);
+  const auto number = [](std::uint32_t value) { return std::to_string(value); };
+  if (now.embedding_dim != before.embedding_dim)
+    return differ("embedding_dim", number(now.embedding_dim), number(before.embedding_dim));
+  const bool ple = now.kind == "ple";
+  if ((ple || now.kind == "mmoe") && now.experts != before.experts)
+    return differ("experts", number(now.experts), number(before.experts));
+  if (ple && now.task_experts != before.task_experts)
+    return differ("task_experts", number(now.task_experts), number(before.task_experts));
+  if (ple && now.expert_levels != before.expert_levels)
+    return differ("expert_levels", number(now.expert_levels), number(before.expert_levels));
+  const auto widths = [&](const std::vector<std::uint32_t>& list) {
+    std::string text;
+    for (const std::uint32_t width : list) text += (text.empty() ? "[" : ", ") + number(width);
+    return text.empty() ? "[]" : text + "]";
+  };
+  if (now.expert_layers != before.expert_layers)
+    return differ("expert_layers", widths(now.expert_layers), widths(before.expert_layers));
+  if (now.tower_layers != before.tower_layers)
+    return differ("tower_layers", widths(now.tower_layers), widths(before.tower_layers));
+  return {};
+}
+
+std::vector<std::int64_t> CarriedWeights(const ModelSpec& now, const ModelSpec& before) {
+  const ModelLayout layout = LayoutOf(now), old = LayoutOf(before);
+  const Map columns = ByName(InputColumns(now), InputColumns(before));
+  const Map tasks = ByName(TasksOf(now), TasksOf(before));
+  Carrier carrier(layout.dense_count);
+  Map hidden = columns;
+  carrier.Stack(layout.bottom, old.bottom, now.config.kind == "shared_bottom" ? Identity(1) : tasks, &hidden);
+  for (std::size_t l = 0; l < layout.levels.size(); ++l) {
+    CarryLevel(layout.levels[l], old.levels[l], tasks, hidden, &carrier);
+    hidden = Identity(layout.levels[l].width);
+  }
+  carrier.Stack(layout.towers, old.towers, tasks, &hidden);
+  for (std::size_t t = 0; t < layout.transfers.size(); ++t) {
+    for (std::size_t s = 0; s < old.transfers.size(); ++s) {
+      if (tasks[now.chain[t]] != static_cast<std::int64_t>(before.chain[s]) ||
+          tasks[now.chain[t + 1]] != static_cast<std::int64_t>(before.chain[s + 1]))
+        continue;
+      carrier.Layer(layout.transfers[t].told, old.transfers[s].told, Identity(1), hidden, hidden);
+      carrier.Layer(layout.transfers[t].projections, old.transfers[s].projections, Identity(3), hidden,
+                    hidden);
+    }
+  }
+  Map raw_outputs;  // of all tasks, side by side
+  for (std::size_t j = 0; j < tasks.size(); ++j) {
+    const std::uint32_t outputs = now.tasks[j].outputs;
+    if (tasks[j] == kNone) {
+      raw_outputs.insert(raw_outputs.end(), outputs, kNone);
+      continue;
+    }
+    const auto source = static_cast<std::size_t>(tasks[j]);
+    carrier.Layer(layout.outputs[j], old.outputs[source], Identity(1), hidden, Identity(outputs));
+    std::int64_t first = 0;
+    for (std::size_t k = 0; k < source; ++k) first += before.tasks[k].outputs;
+    for (std::uint32_t k = 0; k < outputs; ++k) raw_outputs.push_back(first + k);
+  }
+  if (layout.linear && old.linear)
+    carrier.Layer(*layout.linear, *old.linear, Identity(1), columns, raw_outputs);
+  return std::move(carrier.sources());
+}
+
+}  // namespace cohort
