@@ -54,7 +54,8 @@ struct FeatureInfo {
   FeatureType type = FeatureType::kNumeric;
   NumericScale scale = NumericScale::kStandard;
   Pooling pooling = Pooling::kMean;
-  bool sequence = false;
+  bool sequence = false;   // a bag that keeps the order, oldest first
+  std::string vocabulary;  // the feature whose keys the values have; empty: its own (a missing cell's key is always its own)
   // numeric, over the non-missing values of the train split; log1p: mean and deviation are of
   // sign(x)*log1p(|x|). A deviation of 0 is written as 1, here and in TaskInfo: one may divide by it.
   double mean = 0, deviation = 1, minimum = 0, maximum = 0;

@@ -56,6 +56,7 @@ Json ToJsonObject(const FeatureInfo& feature) {
     json["pooling"] = NameOf(kPoolings, feature.pooling);
     json["sequence"] = feature.sequence;
   }
+  if (!feature.vocabulary.empty()) json["vocabulary"] = feature.vocabulary;
   return json;
 }
 
@@ -80,6 +81,7 @@ FeatureInfo FeatureFrom(const Json& json) {
     feature.pooling = EnumOf<Pooling>(kPoolings, json, "pooling");
     feature.sequence = json.at("sequence").get<bool>();
   }
+  feature.vocabulary = json.value("vocabulary", "");  // former versions had none
   return feature;
 }
 

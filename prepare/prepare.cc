@@ -99,6 +99,7 @@ class Preparation {
       described.scale = feature.scale;
       described.pooling = feature.pooling;
       described.sequence = feature.sequence;
+      described.vocabulary = feature.vocabulary;
       info.features.push_back(std::move(described));
     }
     for (const TaskSchema& task : schema_.tasks) {

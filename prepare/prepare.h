@@ -50,8 +50,10 @@ enum class FindingKind {
   kLabelNegative,  // of a value task
   // the cell of a feature was limited to a quantile, as the schema asks
   kClipped,
+  // a sequence was cut to its latest items, as the schema asks
+  kShortened,
 };
-inline constexpr int kFindingKinds = static_cast<int>(FindingKind::kClipped) + 1;
+inline constexpr int kFindingKinds = static_cast<int>(FindingKind::kShortened) + 1;
 const char* FindingName(FindingKind kind);  // "wrong_cell_count", for programs
 const char* FindingText(FindingKind kind);  // for people
 bool IsDroppedRow(FindingKind kind);

@@ -28,12 +28,13 @@ constexpr FindingWords kWords[kFindingKinds] = {
     {"label_unknown", "not a known label"},
     {"label_negative", "below 0"},
     {"clipped", "limited to the quantiles asked for"},
+    {"shortened", "cut to the latest max_length items"},
 };
 
 // What a kind of finding did: the section it is reported in.
 const char* Section(FindingKind kind) {
   if (IsDroppedRow(kind)) return "dropped";
-  if (kind == FindingKind::kClipped) return "clipped";
+  if (kind >= FindingKind::kClipped) return "clipped";
   return kind <= FindingKind::kNotFinite ? "defaulted" : "masked";
 }
 

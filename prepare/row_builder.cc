@@ -68,8 +68,8 @@ RowBuilder::RowBuilder(const Schema& schema, FindingLog* log)
     missing_sizes_ |= std::uint64_t{1} << std::min<std::size_t>(text.size(), 63);
   }
   for (const FeatureSchema& feature : schema.features) {
-    keys_.emplace_back(feature.name);
-    missing_keys_.push_back(keys_.back().Missing());
+    keys_.emplace_back(feature.vocabulary.empty() ? feature.name : feature.vocabulary);
+    missing_keys_.push_back(MissingKey(feature.name));
   }
   for (std::size_t i = 0; i < schema.tasks.size(); ++i) {
     const TaskSchema& task = schema.tasks[i];
@@ -228,7 +228,7 @@ float RowBuilder::ReadNumeric(std::size_t feature, const Record& record, std::st
   if (kind == NumberKind::kNumber) {
     if (!limits_[feature]) return value;
     const float limited = std::clamp(value, limits_[feature]->least, limits_[feature]->most);
-    if (limited != value) log_->AddClipped(schema_.features[feature].name);
+    if (limited != value) log_->AddIntended(FindingKind::kClipped, schema_.features[feature].name);
     return limited;
   }
   const bool not_finite = kind == NumberKind::kNotFinite;
@@ -241,6 +241,7 @@ float RowBuilder::ReadNumeric(std::size_t feature, const Record& record, std::st
 
 void RowBuilder::ReadBag(std::size_t feature, std::string_view cell, std::vector<Key>* keys) {
   const std::string& separator = schema_.features[feature].separator;
+  const std::size_t before = keys->size();
   for (std::size_t begin = 0; begin <= cell.size();) {
     const std::size_t end = std::min(cell.find(separator, begin), cell.size());
     std::string_view item = cell.substr(begin, end - begin);
@@ -248,6 +249,11 @@ void RowBuilder::ReadBag(std::size_t feature, std::string_view cell, std::vector
     if (!item.empty()) keys->push_back(keys_[feature].Category(item));
     begin = end + separator.size();
   }
+  const std::size_t limit = schema_.features[feature].max_length;
+  if (limit == 0 || keys->size() - before <= limit) return;
+  keys->erase(keys->begin() + static_cast<std::ptrdiff_t>(before),
+              keys->end() - static_cast<std::ptrdiff_t>(limit));
+  log_->AddIntended(FindingKind::kShortened, schema_.features[feature].name);
 }
 
 bool RowBuilder::Append(const Record& record, Split split, RowBlock* block) {

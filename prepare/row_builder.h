@@ -38,8 +38,8 @@ class FindingLog {
   explicit FindingLog(bool strict) : strict_(strict) {}
   void Add(FindingKind kind, const std::string& name, const CsvReader& csv, std::ptrdiff_t cell,
            const std::string& what);
-  // A cell that was limited is no error, even when strict: the schema asks for it.
-  void AddClipped(const std::string& feature) { ++findings_[{FindingKind::kClipped, feature}].count; }
+  // A cell that was limited or shortened is no error, even when strict: the schema asks for it.
+  void AddIntended(FindingKind kind, const std::string& feature) { ++findings_[{kind, feature}].count; }
   // What the data cannot be used with, strict or not: `what` is wrong with a cell.
   void Fail(const CsvReader& csv, std::ptrdiff_t cell, const std::string& what);
   const Status& status() const { return status_; }

@@ -55,6 +55,7 @@ class SchemaParser {
     schema_.weight = OnlyColumn(root.Table("weight"));
     schema_.group = OnlyColumn(root.Table("group"));
     for (const TomlTable& table : root.Tables("feature")) ReadFeature(table);
+    CheckVocabularies();
     for (const TomlTable& table : root.Tables("task")) ReadTask(table);
     if (schema_.features.empty()) root.Fail(nullptr, "no [[feature]]: a model needs at least one input");
     if (schema_.tasks.empty()) root.Fail(nullptr, "no [[task]]: a model needs at least one label to learn");
@@ -205,7 +206,8 @@ class SchemaParser {
   }
 
   void ReadFeature(const TomlTable& table) {
-    table.AllowOnly({"name", "column", "type", "scale", "bins", "clip", "separator", "pooled"});
+    table.AllowOnly({"name", "column", "type", "scale", "bins", "clip", "separator", "pooled",
+                     "max_length", "vocabulary"});
     FeatureSchema feature;
     std::tie(feature.name, feature.column) = NameAndColumn(table);
     if (!IsFeatureName(feature.name))
@@ -239,7 +241,32 @@ class SchemaParser {
     } else {
       for (const char* key : {"separator", "pooled"}) table.Forbid(key, "only bags and sequences have it");
     }
+    if (feature.sequence) {
+      feature.max_length = static_cast<std::uint32_t>(table.Integer("max_length", 64, 1, 4096));
+    } else {
+      table.Forbid("max_length", "only sequences have it");
+    }
+    if (feature.type == FeatureType::kNumeric) {
+      table.Forbid("vocabulary", "only categorical features, bags and sequences have it");
+    } else if (table.Has("vocabulary")) {
+      feature.vocabulary = table.Text("vocabulary", "");
+      vocabularies_.push_back({table, feature.vocabulary});
+    }
     schema_.features.push_back(std::move(feature));
+  }
+
+  // Each names a feature that has keys of its own.
+  void CheckVocabularies() {
+    std::vector<std::string> names;
+    for (const FeatureSchema& feature : schema_.features) {
+      if (feature.type != FeatureType::kNumeric && feature.vocabulary.empty()) names.push_back(feature.name);
+    }
+    for (const auto& [table, name] : vocabularies_) {
+      if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+      table.Fail("vocabulary",
+                 "no categorical feature, bag or sequence \"" + name + "\" has a vocabulary of its own" +
+                     DidYouMean(name, names));
+    }
   }
 
   void ReadTask(const TomlTable& table) {
@@ -287,6 +314,7 @@ class SchemaParser {
   std::string data_directory_;
   Schema schema_;
   std::set<std::string> all_files_, feature_names_, task_names_;
+  std::vector<std::pair<TomlTable, std::string>> vocabularies_;  // named, and where
 };
 
 // The index of a column; kInvalidInput with the schema's place when it is not there.

@@ -28,6 +28,8 @@
 //   clip      = [0.001, 0.999]   (none) limit values to these quantiles of the training rows; numeric
 //   separator = "|"              of a bag's or sequence's items
 //   pooled    = "mean"           | "sum"; bag and sequence
+//   max_length = 64              1 .. 4096: the latest items are kept, and rows cut are counted; sequence
+//   vocabulary = "item"          (own) the feature whose values and embeddings these are; categorical, bag and sequence
 //   [[task]]
 //   name, column (as of features)
 //   type      = "binary" | "multiclass" | "regression" | "value" (zero-inflated, >= 0)
@@ -68,6 +70,8 @@ struct FeatureSchema {
   std::optional<std::array<double, 2>> clip;
   std::string separator = "|";
   Pooling pooling = Pooling::kMean;
+  std::uint32_t max_length = 0;  // of a sequence; 0: no limit
+  std::string vocabulary;        // the feature whose keys these are; empty: its own
 };
 
 struct TaskSchema {

@@ -423,6 +423,52 @@ TEST_F(PrepareTest, WarnsOfUselessColumns) {
                           HasSubstr("test split is empty")));
 }
 
+TEST_F(PrepareTest, SequencesKeepTheLatestItemsInOrderAndShareAVocabulary) {
+  Write("a.csv", "item,seen,y\nc,a|b|c|b,1\n,b,0\nb,,0\na,c | a||b,1\n");
+  PrepareOptions options = Options();
+  options.strict = true;  // a cut is what the schema asks for
+  auto report = Run(R"(
+[source]
+files = ["a.csv"]
+[[feature]]
+name = "item"
+type = "categorical"
+[[feature]]
+name = "seen"
+type = "sequence"
+max_length = 3
+vocabulary = "item"
+[[feature]]
+name = "bag"
+column = "seen"
+type = "bag"
+[[task]]
+name = "y"
+type = "binary"
+)",
+                    options);
+  ASSERT_TRUE(report) << report.error().text();
+  const RowBlock block = Read(Split::kTrain);
+  const auto key = [](const char* item) { return CategoryKey("item", item); };
+  EXPECT_THAT(block.bag_offsets[0], ElementsAre(0, 3, 4, 4, 7));
+  EXPECT_THAT(block.bag_keys[0],
+              ElementsAre(key("b"), key("c"), key("b"), key("b"), key("c"), key("a"), key("b")));
+  EXPECT_EQ(block.categorical[0], key("c"));
+  EXPECT_EQ(block.categorical[1], MissingKey("item"));
+  EXPECT_EQ(block.bag_keys[1][0], CategoryKey("bag", "a"));
+  EXPECT_EQ(block.bag_keys[1].size(), 8u);
+  EXPECT_EQ(report->Count(FindingKind::kShortened), 1u);
+  EXPECT_THAT(report->ToText(), HasSubstr("1 cells of \"seen\": cut to the latest max_length items"));
+  const auto json = nlohmann::json::parse(report->ToJson());
+  EXPECT_EQ(json["clipped"]["seen"]["shortened"], 1);
+  EXPECT_EQ(json["features"][1]["vocabulary"], "item");
+  auto reader = DatasetReader::Open(Path("out.h5"));
+  ASSERT_TRUE(reader);
+  EXPECT_TRUE((*reader)->info().features[1].sequence);
+  EXPECT_EQ((*reader)->info().features[1].vocabulary, "item");
+  EXPECT_EQ((*reader)->info().features[0].vocabulary, "");
+}
+
 // The known figures of real data, where it is at hand.
 TEST_F(PrepareTest, CensusIncome) {
   const char* data = std::getenv("COHORT_DATA_DIR");

@@ -49,6 +49,8 @@ column = "tags"
 type = "sequence"
 separator = ";"
 pooled = "sum"
+max_length = 9
+vocabulary = "city"
 [[feature]]
 name = "city"
 column = 4
@@ -89,6 +91,8 @@ type = "value"
   EXPECT_EQ(schema->features[1].type, FeatureType::kBag);
   EXPECT_EQ(schema->features[1].pooling, Pooling::kSum);
   EXPECT_EQ(schema->features[1].separator, ";");
+  EXPECT_EQ(schema->features[1].max_length, 9u);
+  EXPECT_EQ(schema->features[1].vocabulary, "city");
   EXPECT_EQ(schema->features[2].column.number, 4);
   ASSERT_EQ(schema->tasks.size(), 3u);
   EXPECT_THAT(schema->tasks[0].positive, ElementsAre("50000+.", "1"));
@@ -176,6 +180,13 @@ TEST(Schema, ErrorsNamePlaceAndMend) {
       {feature("name = \"x\"\ntype = \"categorical\"\nbins = 3\n"), "only numeric features"},
       {feature("name = \"x\"\ntype = \"bag\"\nseparator = \"\"\n"), "empty separator"},
       {feature("name = \"x\"\ntype = \"bag\"\npooled = \"max\"\n"), "unknown pooled \"max\""},
+      {feature("name = \"x\"\ntype = \"bag\"\nmax_length = 9\n"), "only sequences"},
+      {feature("name = \"x\"\ntype = \"sequence\"\nmax_length = 0\n"), "whole number from 1 to 4096"},
+      {feature("name = \"x\"\ntype = \"numeric\"\nvocabulary = \"x\"\n"), "only categorical features"},
+      {feature("name = \"x\"\ntype = \"bag\"\nvocabulary = \"x\"\n"), "has a vocabulary of its own"},
+      {feature("name = \"item\"\ntype = \"categorical\"\n[[feature]]\nname = \"x\"\ntype = "
+               "\"bag\"\nvocabulary = \"itme\"\n"),
+       "did you mean \"item\"?"},
       {feature("name = \"x\"\ntype = \"numeric\"\n[[feature]]\nname = \"x\"\ntype = \"numeric\"\n"),
        "is there already"},
       {Parts{.feature = ""}, "no [[feature]]"},
