@@ -313,6 +313,7 @@ const std::vector<std::string> kBalances = {"fixed", "uncertainty", "gradnorm", 
 const std::vector<std::string> kStoppingMetrics = {"loss", "ranking"};
 const std::vector<std::string> kFloatTypes = {"float32", "bfloat16", "float16"};
 const std::vector<std::string> kAdmissions = {"always", "count", "probability"};
+const std::vector<std::string> kSequenceEncoders = {"mean", "sum", "attention", "gru", "convolution"};
 constexpr std::int64_t kMaxInt = std::numeric_limits<std::int64_t>::max();
 
 std::vector<Option> BuildOptions() {
@@ -557,6 +558,34 @@ std::vector<Option> TaskOptions(const std::string& task) {
   return o;
 }
 
+// The options of a [sequence.NAME] table, by their last word.
+std::vector<Option> SequenceOptions(const std::string& feature) {
+  const auto field = [feature](auto member) {
+    return [ feature, member ](RunConfig & c) -> auto& { return c.model.sequences[feature].*member; };
+  };
+  const std::string section = "sequence." + feature;
+  const auto encoder = field(&SequenceConfig::encoder);
+  std::vector<Option> o;
+  o.push_back(Choice(
+      section + ".encoder", kSequenceEncoders, "how the steps of the sequence become one input",
+      [encoder](RunConfig& c, std::size_t i) { encoder(c) = static_cast<SequenceEncoderKind>(i); },
+      [encoder](const RunConfig& c) { return static_cast<std::size_t>(FieldOf(c, encoder)); }));
+  o.push_back(Text(section + ".target", "the name of a categorical feature", false,
+                   "attention: the feature that each step is compared with", field(&SequenceConfig::target)));
+  o.push_back(Whole(section + ".width", 1, 4096, "units",
+                    "attention: of the hidden layer; gru: of the state; convolution: channels",
+                    field(&SequenceConfig::width)));
+  o.push_back(Whole(section + ".kernel", 1, 64, "steps", "convolution: of a window",
+                    field(&SequenceConfig::kernel)));
+  return o;
+}
+
+// Sections of tables that carry names of the data: [task.NAME], [sequence.NAME].
+bool IsNamed(const std::string& section) { return section == "task" || section == "sequence"; }
+std::vector<Option> NamedOptions(const std::string& section, const std::string& name) {
+  return section == "task" ? TaskOptions(name) : SequenceOptions(name);
+}
+
 // Words of the design that this version does not do yet: they deserve a better answer than "unknown".
 std::string NotYet(const std::string& key, const toml::node& node) {
   if (key == "cluster.replicas" && node.value_or(std::int64_t{0}) > 0) {
@@ -577,14 +606,13 @@ class Reader {
     for (const auto& [key, node] : table) {
       const std::string word(key.str());
       const std::string name = prefix.empty() ? word : prefix + "." + word;
-      const bool task = prefix == "task";
-      if (node.is_table() && (IsSection(name) || task)) {
-        if (task) config_->tasks[word];
-        const Status status = task ? ReadTask(*node.as_table(), word) : Read(*node.as_table(), name);
+      const bool named = IsNamed(prefix);
+      if (node.is_table() && (IsSection(name) || named)) {
+        const Status status = named ? ReadNamed(*node.as_table(), prefix, word) : Read(*node.as_table(), name);
         if (!status.ok()) return status;
         continue;
       }
-      if (IsSection(name) || task) {
+      if (IsSection(name) || named) {
         return Problem(node.source(),
                        name + " is " + Show(node) + "; expected a table, for example [" + name + "]");
       }
@@ -600,7 +628,7 @@ class Reader {
   static bool IsSection(const std::string& name) {
     static const std::set<std::string> sections = {
         "model",           "train", "evaluation", "embedding", "tier", "optimizer", "optimizer.embedding",
-        "optimizer.dense", "task",  "cluster",   "wire", "cache"};
+        "optimizer.dense", "task",  "sequence",   "cluster",   "wire", "cache"};
     return sections.contains(name);
   }
   static const Option* Find(const std::vector<Option>& options, const std::string& name) {
@@ -613,10 +641,11 @@ class Reader {
     return {ErrorCode::kInvalidInput, place_(where) + ": " + text};
   }
 
-  Status ReadTask(const toml::table& table, const std::string& task) {
-    const std::vector<Option> options = TaskOptions(task);
+  Status ReadNamed(const toml::table& table, const std::string& section, const std::string& word) {
+    section == "task" ? void(config_->tasks[word]) : void(config_->model.sequences[word]);
+    const std::vector<Option> options = NamedOptions(section, word);
     for (const auto& [key, node] : table) {
-      const std::string name = "task." + task + "." + std::string(key.str());
+      const std::string name = section + "." + word + "." + std::string(key.str());
       const Option* option = Find(options, name);
       const Status status = option == nullptr ? Unknown(key, name, options) : Set(*option, node);
       if (!status.ok()) return status;
@@ -639,8 +668,9 @@ class Reader {
     }
     std::vector<std::string> names;
     for (const Option& option : options) names.push_back(option.name);
-    for (const char* section : {"model", "train", "evaluation", "embedding", "tier", "optimizer", "optimizer.embedding",
-                                "optimizer.dense", "cluster", "wire", "cache"}) {
+    for (const char* section :
+         {"model", "train", "evaluation", "embedding", "tier", "optimizer", "optimizer.embedding",
+          "optimizer.dense", "sequence", "task", "cluster", "wire", "cache"}) {
       names.push_back(section);
     }
     std::string nearest = NearestOf(name, names);
@@ -857,20 +887,25 @@ std::string ToToml(const RunConfig& config) {
     text += option.name.substr(dot == std::string::npos ? 0 : dot + 1) + " = " + option.get(config) + "\n";
   };
   for (const Option& option : Options()) write(option);
-  for (const auto& [task, unused] : config.tasks) {
-    text += "\n[task." + Quoted(task) + "]\n";
-    for (const Option& option : TaskOptions(task)) {
+  const auto write_named = [&](const std::string& named, const std::string& name) {
+    text += "\n[" + named + "." + Quoted(name) + "]\n";
+    for (const Option& option : NamedOptions(named, name)) {
       text += option.name.substr(option.name.rfind('.') + 1) + " = " + option.get(config) + "\n";
     }
-  }
+  };
+  for (const auto& [feature, unused] : config.model.sequences) write_named("sequence", feature);
+  for (const auto& [task, unused] : config.tasks) write_named("task", task);
   return text;
 }
 
 std::string DescribeRunConfig() {
   RunConfig defaults;
   defaults.tasks["NAME"];
+  defaults.model.sequences["NAME"];
   std::vector<Option> options = Options();
-  for (Option& option : TaskOptions("NAME")) options.push_back(std::move(option));
+  for (const char* named : {"sequence", "task"}) {
+    for (Option& option : NamedOptions(named, "NAME")) options.push_back(std::move(option));
+  }
   std::string text = "Options of a run file (RUN.toml). `--set section.key=value` overrides one.\n";
   std::string section = "-";
   for (const Option& option : options) {
@@ -941,6 +976,17 @@ std::vector<std::string> WarningsOf(const RunConfig& config) {
        "model.kind = \"aitm\"");
   idle("model.chain", !config.model.chain.empty(), kind == "esmm" || kind == "aitm",
        "model.kind = \"esmm\" or \"aitm\"");
+  for (const auto& [name, sequence] : config.model.sequences) {
+    const SequenceConfig usual_sequence;
+    const SequenceEncoderKind encoder = sequence.encoder;
+    const std::string section = "sequence." + name;
+    idle(section + ".target", !sequence.target.empty(), encoder == SequenceEncoderKind::kAttention,
+         "encoder = \"attention\"");
+    idle(section + ".width", sequence.width != usual_sequence.width, !IsPooling(encoder),
+         "encoder = \"attention\", \"gru\" or \"convolution\"");
+    idle(section + ".kernel", sequence.kernel != usual_sequence.kernel,
+         encoder == SequenceEncoderKind::kConvolution, "encoder = \"convolution\"");
+  }
   const TierConfig no_tier;
   const bool tiered = !config.tier.path.empty();
   idle("tier.max_bytes", config.tier.max_bytes != no_tier.max_bytes, tiered, "tier.path");

@@ -15,6 +15,18 @@
 
 namespace cohort {
 
+// How a sequence of the data becomes a part of the model's input (worker/model/sequence.h has the equations).
+enum class SequenceEncoderKind : std::uint8_t { kMean = 0, kSum, kAttention, kGru, kConvolution };
+inline bool IsPooling(SequenceEncoderKind kind) { return kind <= SequenceEncoderKind::kSum; }
+struct SequenceConfig {
+  SequenceEncoderKind encoder = SequenceEncoderKind::kMean;
+  std::string target;        // attention: the categorical feature that steps are compared with
+  std::uint32_t width = 32;  // attention: units of the hidden layer; gru: of the state; convolution: channels
+  std::uint32_t kernel = 3;  // convolution: steps of a window
+
+  bool operator==(const SequenceConfig&) const = default;
+};
+
 struct ModelConfig {
   std::string kind = "mmoe";  // single | shared_bottom | mmoe | ple | esmm | aitm
   std::uint32_t embedding_dim = 16;
@@ -28,6 +40,7 @@ struct ModelConfig {
   float dropout = 0.0f;             // of the outputs of hidden layers
   float embedding_dropout = 0.0f;   // of the embeddings at the input
   FloatType compute = FloatType::kFloat32;  // of hidden layers' products; kBfloat16 where all processors have it
+  std::map<std::string, SequenceConfig> sequences;  // by feature; one without an entry is pooled as the schema says
 
   bool operator==(const ModelConfig&) const = default;
   std::vector<std::uint32_t> expert_layers = {

@@ -96,7 +96,8 @@ TEST(Config, OverridesComeOnTop) {
 }
 
 TEST(Config, TomlRoundTrip) {
-  auto config = Parse("data = \"d.h5\"\n[task.'odd \"name\"\\u']\nweight = 0.1\n",
+  auto config = Parse("data = \"d.h5\"\n[task.'odd \"name\"\\u']\nweight = 0.1\n"
+                      "[sequence.'last \"items\"']\nencoder = \"attention\"\ntarget = \"i.t\"\nwidth = 9\n",
                       {"optimizer.embedding.epsilon=1e-8", "train.slices=1", "cluster.slow_worker=1",
                        "model.expert_layers=[]", "optimizer.embedding.kind=rowwise_adagrad"});
   ASSERT_TRUE(config) << config.error().text();
@@ -107,6 +108,11 @@ TEST(Config, TomlRoundTrip) {
   EXPECT_EQ(again->data, "/data/d.h5");
   EXPECT_EQ(again->tasks.begin()->first, "odd \"name\"\\u");
   EXPECT_EQ(again->tasks.begin()->second.weight, 0.1f);
+  EXPECT_EQ(again->model, config->model);
+  const SequenceConfig& sequence = again->model.sequences.at("last \"items\"");
+  EXPECT_EQ(sequence.encoder, SequenceEncoderKind::kAttention);
+  EXPECT_EQ(sequence.target, "i.t");
+  EXPECT_EQ(sequence.width, 9u);
   EXPECT_EQ(again->embedding_optimizer.epsilon, 1e-8f);
   EXPECT_EQ(again->embedding_optimizer.kind, OptimizerKind::kRowwiseAdagrad);
 }
@@ -140,6 +146,13 @@ TEST(Config, BadInputsNamePlaceExpectationAndMend) {
       {d + "[task.income]\nwieght = 1.0", {}, {"did you mean task.income.weight?"}},
       {d + "[task.income]\nweight = -1.0", {}, {"task.income.weight is -1", "from 0"}},
       {d + "[task.income]\nenabled = 1", {}, {"true or false"}},
+      {d + "[sequence.seen]\nencoder = \"lstm\"",
+       {},
+       {"sequence.seen.encoder is 'lstm'",
+        "\"mean\" | \"sum\" | \"attention\" | \"gru\" | \"convolution\""}},
+      {d + "[sequence.seen]\nwidht = 3", {}, {"did you mean sequence.seen.width?"}},
+      {d + "[sequence.seen]\nkernel = 0", {}, {"sequence.seen.kernel is 0", "from 1 to 64"}},
+      {d + "[sequences.seen]\nwidth = 3", {}, {"unknown key sequences", "did you mean sequence?"}},
       {d + "strict = \"yes\"", {}, {"strict is 'yes'", "true or false"}},
       {d + "seed = 99999999999999999999", {}, {"run.toml:2:"}},
       {d + "[model]\nkind = \"mmo\"",
@@ -293,6 +306,12 @@ TEST(Config, PoliciesOfRows) {
       WarningsOf(*Parse("data = \"d.h5\"\n[optimizer.dense]\nschedule = \"one_cycle\"\nstep_factor = 0.5\n")),
       ::testing::ElementsAre(HasSubstr("optimizer.dense.step_factor changes nothing"),
                              HasSubstr("usual is warmup = 0.3")));
+  EXPECT_THAT(
+      WarningsOf(*Parse("data = \"d.h5\"\n[sequence.seen]\nencoder = \"sum\"\nwidth = 8\ntarget = \"item\"\n"
+                        "[sequence.moves]\nencoder = \"gru\"\nwidth = 8\nkernel = 2\n")),
+      ::testing::ElementsAre(HasSubstr("sequence.moves.kernel changes nothing"),
+                             HasSubstr("sequence.seen.target changes nothing"),
+                             HasSubstr("sequence.seen.width changes nothing")));
   const auto proximal = Parse("data = \"d.h5\"\n[optimizer.embedding]\nkind = \"ftrl\"\nwarmup = 0.1\n");
   ASSERT_FALSE(proximal);
   EXPECT_THAT(proximal.error().text(), HasSubstr("takes no weight_decay, schedule or warmup"));

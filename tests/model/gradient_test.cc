@@ -225,6 +225,52 @@ TEST(Gradient, WithoutEmbeddingsOrWithoutNumerics) {
   }
 }
 
+// Every encoder of sequences, alone, then all at once: with rows of 0 to 4 steps, and windows of 1 to 4.
+TEST(Gradient, EverySequenceEncoder) {
+  for (const std::string& kind : kAllKinds) {
+    for (std::size_t only = 0; only <= kSequenceEncoders.size(); ++only) {
+      DatasetInfo data = TestData(TypesFor(kind, {TaskType::kBinary, TaskType::kRegression}));
+      RunConfig config = TestConfig(kind);
+      MakeChain(data, &config);
+      for (std::size_t e = 0; e < kSequenceEncoders.size(); ++e) {
+        if (only == e || only == kSequenceEncoders.size())
+          AddSequence(kSequenceEncoders[e], &data, &config);
+      }
+      for (auto& [name, sequence] : config.model.sequences) {
+        if (sequence.encoder == SequenceEncoderKind::kConvolution)
+          sequence.kernel = 1 + static_cast<std::uint32_t>(&kind - kAllKinds.data()) % 4;
+      }
+      const ModelSpec spec = TestSpec(config, data);
+      ASSERT_EQ(spec.sequences.size(), only < kSequenceEncoders.size() ? 1u : 3u);
+      EXPECT_LE(LargestError(spec, RandomSlice<double>(spec, 19, 24, 15 + only), true, 19 + only), 1e-5)
+          << kind << only;
+    }
+  }
+}
+
+TEST(Gradient, SequencesWithoutSteps) {
+  for (const SequenceEncoderKind encoder : kSequenceEncoders) {
+    DatasetInfo data = TestData({TaskType::kBinary});
+    RunConfig config = TestConfig("shared_bottom");
+    AddSequence(encoder, &data, &config);
+    const ModelSpec spec = TestSpec(config, data);
+    TestSlice<double> slice = RandomSlice<double>(spec, 6, 6, 3);
+    // The sequence is the last field: its ids are taken out row by row.
+    std::vector<std::uint32_t> positions;
+    for (std::size_t i = 0, at = 0; i < 6 * spec.fields.size(); ++i) {
+      const std::uint32_t end = slice.offsets[i + 1];
+      if ((i + 1) % spec.fields.size() != 0) {
+        positions.insert(positions.end(), slice.positions.begin() + static_cast<std::ptrdiff_t>(at),
+                         slice.positions.begin() + static_cast<std::ptrdiff_t>(end));
+      }
+      slice.offsets[i + 1] = static_cast<std::uint32_t>(positions.size());
+      at = end;
+    }
+    slice.positions = positions;
+    EXPECT_LE(LargestError(spec, slice, true, 4), 1e-5);
+  }
+}
+
 // The float model, on shapes wide enough for every tile of the products, against the double one.
 TEST(Gradient, FloatAgreesWithDouble) {
   for (const std::string& kind : kAllKinds) {
@@ -232,8 +278,9 @@ TEST(Gradient, FloatAgreesWithDouble) {
     config.model.embedding_dim = 18;
     config.model.expert_layers = {130, 50};
     config.model.tower_layers = {40, 20};
-    const DatasetInfo data = TestData(TypesFor(kind));
+    DatasetInfo data = TestData(TypesFor(kind));
     MakeChain(data, &config);
+    for (const SequenceEncoderKind encoder : kSequenceEncoders) AddSequence(encoder, &data, &config);
     const ModelSpec spec = TestSpec(config, data);
     Model<double> reference(spec, 64);
     Model<float> model(spec, 64);

@@ -360,7 +360,7 @@ std::vector<std::vector<float>> AllRowKernels(const KernelTable<float>& k, std::
     offsets.push_back(static_cast<std::uint32_t>(positions.size()));
   }
   const std::uint8_t mean[kFields] = {1, 0, 1, 0};
-  const LookupArguments<float> lookup{rows, kFields, 13, offsets.data(), positions.data(), mean};
+  const LookupArguments<float> lookup{rows, kFields, 13, kFields, offsets.data(), positions.data(), mean};
   const std::vector<float> embeddings = RandomFloats(5 * 13 + 16, 6);
   std::vector<float> gathered(x.size());
   k.gather(lookup, distinct.data(), embeddings.data(), gathered.data(), row);

@@ -95,6 +95,23 @@ inline void MakeChain(const DatasetInfo& data, RunConfig* config) {
   }
 }
 
+// Adds a categorical feature "item" if there is none, and a sequence of such items with the given encoder.
+inline const std::vector<SequenceEncoderKind> kSequenceEncoders = {
+    SequenceEncoderKind::kAttention, SequenceEncoderKind::kGru, SequenceEncoderKind::kConvolution};
+inline void AddSequence(SequenceEncoderKind encoder, DatasetInfo* data, RunConfig* config) {
+  const auto named = [](const FeatureInfo& feature) { return feature.name == "item"; };
+  if (std::none_of(data->features.begin(), data->features.end(), named))
+    data->features.push_back(Feature("item", FeatureType::kCategorical));
+  FeatureInfo sequence = Feature("items" + std::to_string(data->features.size()), FeatureType::kBag);
+  sequence.sequence = true;
+  sequence.vocabulary = "item";
+  data->features.push_back(sequence);
+  SequenceConfig& options = config->model.sequences[sequence.name];
+  options.encoder = encoder;
+  options.width = 5;
+  if (encoder == SequenceEncoderKind::kAttention) options.target = "item";
+}
+
 // A random slice. Three quarters of the labels are there; weights differ; keys repeat within rows, fields and the slice.
 template <typename T>
 struct TestSlice {

@@ -28,7 +28,9 @@ ModelSpec WideSpec(const std::string& kind, Balance balance = Balance::kFixed, b
   config.model.embedding_dim = 21;
   config.model.expert_layers = {67, 35};
   config.model.tower_layers = {33, 17};
-  const DatasetInfo data = TestData(TypesFor(kind));
+  DatasetInfo data = TestData(TypesFor(kind));
+  for (const SequenceEncoderKind encoder : kSequenceEncoders) AddSequence(encoder, &data, &config);
+  for (auto& [name, sequence] : config.model.sequences) sequence.width = 37;
   for (const TaskInfo& task : data.tasks) config.tasks[task.name].l2 = 0.01f;
   if (other_losses) {
     config.tasks[data.tasks[0].name].loss = config.tasks[data.tasks[1].name].loss = TaskLoss::kFocal;
@@ -242,6 +244,8 @@ TEST(Model, SteadyStepAllocatesNothing) {
         predictions(128 * spec.prediction_columns);
     std::vector<double> loss(spec.tasks.size());
     const SliceInput<float> input = slice.Input();
+    model.SetDense(dense.data());
+    model.Predict(input, predictions.data());  // makes room for the steps of the sequences
     std::uint64_t before = 0;
     for (int i = 0; i < 4; ++i) {
       // A balance by task takes memory for the first slice's distinct ids.

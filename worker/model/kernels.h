@@ -48,6 +48,7 @@ struct GemmArguments {
 template <typename T>
 struct LookupArguments {
   size_t rows, fields, dim;
+  size_t offset_row;  // of `offsets`, from one row to the next: `fields`, or more where only the first fields are read
   const uint32_t* offsets;
   const uint32_t* positions;
   const uint8_t* mean;  // by field: 1 = mean of the ids' rows, 0 = sum

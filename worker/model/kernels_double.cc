@@ -71,9 +71,10 @@ void Gather(const LookupArguments<double>& l, const std::uint32_t* distinct, con
   for (std::size_t cell = 0; cell < l.rows * l.fields; ++cell) {
     const std::size_t field = cell % l.fields;
     double* out = x + static_cast<std::ptrdiff_t>(cell / l.fields) * x_row + field * l.dim;
-    const std::uint32_t count = l.offsets[cell + 1] - l.offsets[cell];
+    const std::uint32_t* offsets = l.offsets + cell / l.fields * l.offset_row + field;
+    const std::uint32_t count = offsets[1] - offsets[0];
     std::memset(out, 0, l.dim * sizeof(double));
-    for (std::uint32_t p = l.offsets[cell]; p < l.offsets[cell + 1]; ++p) {
+    for (std::uint32_t p = offsets[0]; p < offsets[1]; ++p) {
       const double* row = embeddings + std::size_t{distinct[l.positions[p]]} * l.dim;
       for (std::size_t d = 0; d < l.dim; ++d) out[d] += row[d] / (l.mean[field] ? count : 1);
     }
@@ -84,8 +85,9 @@ void Scatter(const LookupArguments<double>& l, const double* dx, std::ptrdiff_t 
   for (std::size_t cell = 0; cell < l.rows * l.fields; ++cell) {
     const std::size_t field = cell % l.fields;
     const double* in = dx + static_cast<std::ptrdiff_t>(cell / l.fields) * dx_row + field * l.dim;
-    const std::uint32_t count = l.offsets[cell + 1] - l.offsets[cell];
-    for (std::uint32_t p = l.offsets[cell]; p < l.offsets[cell + 1]; ++p) {
+    const std::uint32_t* offsets = l.offsets + cell / l.fields * l.offset_row + field;
+    const std::uint32_t count = offsets[1] - offsets[0];
+    for (std::uint32_t p = offsets[0]; p < offsets[1]; ++p) {
       double* out = gradient + std::size_t{l.positions[p]} * l.dim;
       for (std::size_t d = 0; d < l.dim; ++d) out[d] += in[d] / (l.mean[field] ? count : 1);
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "worker/model/base_rates.h"
 
@@ -88,6 +89,29 @@ class LayoutBuilder {
     return {level.width, last && level.tasks == 1};
   }
 
+  // Shapes of the inputs: see the encoders' headers.
+  void AddSequence(const SequenceField& sequence, std::uint32_t dim) {
+    SequenceShape shape;
+    const std::uint32_t width = sequence.config.width;
+    switch (sequence.config.encoder) {
+      case SequenceEncoderKind::kAttention:
+        shape.layers = {Add(1, 4 * dim, width, false, true), Add(1, width, 1, false, false)};
+        break;
+      case SequenceEncoderKind::kGru:
+        shape.layers = {Add(3, dim, width, true, false)};
+        shape.recurrent = layout_.dense_count;
+        layout_.dense_count += 3 * std::uint64_t{width} * width;
+        break;
+      case SequenceEncoderKind::kConvolution:
+        shape.layers = {Add(1, sequence.config.kernel * dim, width, false, true)};
+        break;
+      case SequenceEncoderKind::kMean:
+      case SequenceEncoderKind::kSum:
+        break;
+    }
+    layout_.sequences.push_back(std::move(shape));
+  }
+
   ModelLayout& layout() { return layout_; }
 
  private:
@@ -103,6 +127,7 @@ ModelLayout LayoutOf(const ModelSpec& spec) {
   ModelLayout& layout = builder.layout();
   const ModelConfig& config = spec.config;
   const auto tasks = static_cast<std::uint32_t>(spec.tasks.size());
+  for (const SequenceField& sequence : spec.sequences) builder.AddSequence(sequence, config.embedding_dim);
   const Block input{spec.InputWidth(), true};
   Block hidden;
   if (config.kind == "mmoe" || config.kind == "ple") {
@@ -186,6 +211,13 @@ std::vector<InitSegment> InitialValues(const ModelSpec& spec, const ModelLayout&
     add_weights(layer);
     segments.push_back({layer.biases, 0.0f, 0.0f});
   };
+  for (std::size_t i = 0; i < layout.sequences.size(); ++i) {
+    const SequenceShape& shape = layout.sequences[i];
+    for (const LayerShape& layer : shape.layers) add_layer(layer);
+    if (spec.sequences[i].config.encoder == SequenceEncoderKind::kGru)
+      segments.push_back(
+          {shape.recurrent, 0.0f, static_cast<float>(std::sqrt(3.0 / spec.sequences[i].width))});
+  }
   for (const LayerShape& layer : layout.bottom) add_layer(layer);
   for (const ExpertLevelShape& level : layout.levels) {
     for (const std::vector<LayerShape>& stack : level.stacks) {

@@ -1,8 +1,8 @@
 // Where each layer's weights lie in the dense vector, from the model's configuration alone.
 //
-// The dense vector holds, in this order: the bottom's layers (the shared one, or each task's own) or, level by level,
-// the experts and gates (mmoe, ple), the towers' layers, the transfers between them (aitm), each task's output layer, the
-// linear term, the learned weights of the tasks' balance; of every layer first the weights, then the biases.
+// The dense vector holds, in this order: the sequences' layers, the bottom's layers (the shared one, or each task's own) or,
+// level by level, the experts and gates (mmoe, ple), the towers' layers, the transfers between them (aitm), each task's output
+// layer, the linear term, the learned weights of the tasks' balance; of every layer first the weights, then the biases.
 #ifndef COHORT_WORKER_MODEL_LAYOUT_H_
 #define COHORT_WORKER_MODEL_LAYOUT_H_
 
@@ -61,7 +61,15 @@ struct TransferShape {
   LayerShape told, projections;
 };
 
+// The weights of a sequence's encoder (sequence.h and the encoders' headers).
+struct SequenceShape {
+  // attention: relu, then linear; gru: what the step tells reset gate, update gate and candidate; convolution: one.
+  std::vector<LayerShape> layers;
+  std::uint64_t recurrent = 0;  // gru: width x (2 width) of the gates, then width x width of the candidate
+};
+
 struct ModelLayout {
+  std::vector<SequenceShape> sequences;  // as the spec's
   std::vector<LayerShape> bottom;        // single, shared_bottom
   std::vector<ExpertLevelShape> levels;  // mmoe, ple
   std::vector<LayerShape> towers;

@@ -11,6 +11,7 @@
 #include "worker/model/layout.h"
 #include "worker/model/losses.h"
 #include "worker/model/matrix.h"
+#include "worker/model/sequence_inputs.h"
 #include "worker/model/structure.h"
 #include "worker/model/task_balance.h"
 
@@ -30,7 +31,8 @@ struct Model<T>::Impl {
         layout(LayoutOf(spec)),
         kernels(ActiveKernels<T>()),
         capacity(rows),
-        embedded(spec.fields.size() * spec.config.embedding_dim),
+        embedded(spec.EmbeddedWidth()),
+        sequences(spec, layout, rows),
         structure(layout, spec.chain, rows, embedded),
         losses(rows),
         chain_losses(spec, rows),
@@ -41,14 +43,15 @@ struct Model<T>::Impl {
         dx(rows, std::max<std::size_t>(embedded, 1)) {
     for (const EmbeddedField& field : spec.fields) {
       const FeatureInfo& feature = spec.data.features[field.feature];
-      mean.push_back(feature.type == FeatureType::kBag && feature.pooling == Pooling::kMean ? 1 : 0);
+      mean.push_back(feature.type == FeatureType::kBag && field.pooling == Pooling::kMean ? 1 : 0);
     }
   }
 
   LookupArguments<T> Lookup(const SliceInput<T>& input) const {
     return {.rows = input.rows,
-            .fields = spec.fields.size(),
+            .fields = spec.PooledFields(),
             .dim = spec.config.embedding_dim,
+            .offset_row = spec.fields.size(),
             .offsets = input.offsets,
             .positions = input.positions,
             .mean = mean.data()};
@@ -59,6 +62,7 @@ struct Model<T>::Impl {
     COHORT_CHECK(dense != nullptr, "SetDense has not been called");
     const MatrixView<T> view = x.view();
     if (embedded > 0) kernels.gather(Lookup(input), input.distinct, input.embeddings, view.data, view.row);
+    sequences.Forward(input, view);
     DropOut(input.rows, embedded, spec.config.embedding_dropout, draw, kInputPlace, view);
     const std::size_t count = spec.numerics.size();
     for (std::size_t i = 0; i < input.rows; ++i) {
@@ -83,11 +87,14 @@ struct Model<T>::Impl {
                           loss_sum);
   }
 
-  void ScatterEmbeddings(const SliceInput<T>& input, T* gradient) {
+  // From the gradient by the inputs to those of the sequences' layers and of the embedding rows.
+  void InputsBackward(const SliceInput<T>& input, MatrixView<const T> features, T* dense_gradient, T* gradient) {
     if (embedded == 0) return;
     DropOut(input.rows, embedded, spec.config.embedding_dropout, DropoutDraw{true, input.dropout_key},
             kInputPlace, dx.view());
     std::fill_n(gradient, std::size_t{input.distinct_count} * spec.config.embedding_dim, T{0});
+    // What the encoders read was not dropped, what they gave was. Before the pooled fields': it adds to the gradients of the targets.
+    sequences.Backward(input, features, dx.view(), dense_gradient, gradient);
     kernels.scatter(Lookup(input), dx.view().data, dx.view().row, gradient);
   }
 
@@ -98,7 +105,7 @@ struct Model<T>::Impl {
     RunLosses(input, result.loss_sum);
     backward_began = std::chrono::steady_clock::now();
     structure.Backward(input.rows, features, result.dense_gradient, dx.view());
-    ScatterEmbeddings(input, result.embedding_gradient);
+    InputsBackward(input, features, result.dense_gradient, result.embedding_gradient);
   }
 
   // Backward for one task after the other, as the balance of tasks wants it.
@@ -111,7 +118,7 @@ struct Model<T>::Impl {
       RunLosses(input, result.loss_sum);
       if (j == 0) backward_began = std::chrono::steady_clock::now();
       structure.Backward(input.rows, features, balance.dense(), dx.view());
-      ScatterEmbeddings(input, balance.embedding(j));
+      InputsBackward(input, features, balance.dense(), balance.embedding(j));
       balance.Add(j, result.dense_gradient);
     }
     balance.Combine(input.dropout_key, result.dense_gradient, result.embedding_gradient);
@@ -148,6 +155,7 @@ struct Model<T>::Impl {
   const KernelTable<T>& kernels;
   const std::size_t capacity;
   const std::size_t embedded;  // columns of x that are embeddings: the first ones
+  SequenceInputs<T> sequences;
   Structure<T> structure;
   Losses<T> losses;
   ChainLosses<T> chain_losses;
@@ -169,6 +177,7 @@ Model<T>::~Model() = default;
 template <typename T>
 void Model<T>::SetDense(const T* dense) {
   impl_->dense = dense;
+  impl_->sequences.SetWeights(dense);
   impl_->structure.SetWeights(dense);
   impl_->balance.SetWeights(dense);
 }

@@ -30,6 +30,14 @@ struct ModelTask {
 struct EmbeddedField {
   std::size_t feature = 0;  // in DatasetInfo::features
   bool bin = false;
+  Pooling pooling = Pooling::kMean;  // bags
+};
+// A field whose ids are steps in order, read by a layer of its own (sequence.h).
+struct SequenceField {
+  SequenceConfig config;
+  std::uint32_t field = 0;   // in ModelSpec::fields
+  std::uint32_t target = 0;  // attention: the field that steps are compared with
+  std::uint32_t width = 0;   // columns of the first layer's input
 };
 // A dense input: a scaled numeric value, or its missing indicator (only for features that miss values in
 // training).
@@ -42,7 +50,8 @@ struct NumericInput {
 struct ModelSpec {
   ModelConfig config;
   DatasetInfo data;
-  std::vector<EmbeddedField> fields;
+  std::vector<EmbeddedField> fields;  // those that are pooled, then those of `sequences`, in the same order
+  std::vector<SequenceField> sequences;
   std::vector<NumericInput> numerics;
   std::vector<ModelTask> tasks;      // enabled ones, in dataset order
   std::vector<std::uint32_t> chain;  // esmm, aitm: tasks in the order of the user's steps, at least two
@@ -52,9 +61,15 @@ struct ModelSpec {
   std::uint64_t dense_count = 0;  // dense weights, without padding
   std::vector<InitSegment>
       dense_init;  // He/Glorot-uniform by layer; biases 0 (output biases: the label's base rate)
-  std::uint32_t InputWidth() const {  // columns of the first layer's input: fields x dim, then numerics
-    return static_cast<std::uint32_t>(fields.size()) * config.embedding_dim +
-           static_cast<std::uint32_t>(numerics.size());
+  std::uint32_t PooledFields() const { return static_cast<std::uint32_t>(fields.size() - sequences.size()); }
+  // Columns of the first layer's input that come from embeddings: pooled fields x dim, then the sequences' outputs.
+  std::uint32_t EmbeddedWidth() const {
+    std::uint32_t width = PooledFields() * config.embedding_dim;
+    for (const SequenceField& sequence : sequences) width += sequence.width;
+    return width;
+  }
+  std::uint32_t InputWidth() const {  // then the numerics
+    return EmbeddedWidth() + static_cast<std::uint32_t>(numerics.size());
   }
   std::uint64_t DenseRows() const { return (dense_count + kDenseRowWidth - 1) / kDenseRowWidth; }
 };
@@ -89,7 +104,7 @@ struct SliceResult {
   double* loss_sum = nullptr;       // by task: sum of weight * loss over labelled rows: replaced
 };
 
-// Memory is allocated at construction (for padded_rows) and grows only with the number of distinct ids; a
+// Memory is allocated at construction (for padded_rows) and grows only with the number of steps of sequences; a
 // steady-state step allocates nothing. One thread at a time.
 template <typename T>
 class Model {

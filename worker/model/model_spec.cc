@@ -106,6 +106,67 @@ Status AddTasks(const RunConfig& config, const DatasetInfo& data, ModelSpec* spe
   return {};
 }
 
+// The fields that are pooled, and the numerics; then the sequences that have an encoder.
+Status AddFeatures(const RunConfig& config, const DatasetInfo& data, ModelSpec* spec) {
+  const auto& wanted = config.model.sequences;
+  std::vector<std::size_t> encoded;
+  for (std::size_t i = 0; i < data.features.size(); ++i) {
+    const FeatureInfo& feature = data.features[i];
+    if (feature.type != FeatureType::kNumeric) {
+      EmbeddedField field{.feature = i, .bin = false, .pooling = feature.pooling};
+      if (const auto found = wanted.find(feature.name); found != wanted.end()) {
+        if (!IsPooling(found->second.encoder)) {
+          encoded.push_back(i);
+          continue;
+        }
+        field.pooling = found->second.encoder == SequenceEncoderKind::kSum ? Pooling::kSum : Pooling::kMean;
+      }
+      spec->fields.push_back(field);
+      continue;
+    }
+    if (!feature.bin_edges.empty()) spec->fields.push_back({.feature = i, .bin = true});
+    spec->numerics.push_back({.feature = i, .missing_indicator = false});
+    if (feature.missing > 0) spec->numerics.push_back({.feature = i, .missing_indicator = true});
+  }
+  for (const std::size_t i : encoded) {
+    SequenceField sequence{.config = wanted.at(data.features[i].name),
+                           .field = static_cast<std::uint32_t>(spec->fields.size())};
+    sequence.width = sequence.config.width;
+    if (sequence.config.encoder == SequenceEncoderKind::kAttention) {
+      sequence.width = config.model.embedding_dim;
+      const auto target =
+          std::find_if(spec->fields.begin(), spec->fields.end(), [&](const EmbeddedField& field) {
+            const FeatureInfo& feature = data.features[field.feature];
+            return feature.type == FeatureType::kCategorical && feature.name == sequence.config.target;
+          });
+      if (target == spec->fields.end()) {
+        return {ErrorCode::kInvalidInput,
+                "[sequence." + data.features[i].name + "] encoder = \"attention\" compares the steps with a " +
+                    "categorical feature, and target = \"" + sequence.config.target +
+                    "\" is none of the dataset; name one, or take another encoder"};
+      }
+      sequence.target = static_cast<std::uint32_t>(target - spec->fields.begin());
+    }
+    spec->fields.push_back({.feature = i, .bin = false});
+    spec->sequences.push_back(std::move(sequence));
+  }
+  for (const auto& entry : wanted) {
+    const auto feature = std::find_if(data.features.begin(), data.features.end(),
+                                      [&](const FeatureInfo& each) { return each.name == entry.first; });
+    if (feature != data.features.end() && feature->sequence) continue;
+    return {ErrorCode::kInvalidInput,
+            "[sequence." + entry.first + "]: the dataset has no " +
+                (feature == data.features.end() ? "feature of that name"
+                                                : "order of this feature's items: it is not a sequence") +
+                "; name a [[feature]] of type = \"sequence\", or remove the section"};
+  }
+  if (spec->fields.empty() && spec->numerics.empty()) {
+    return {ErrorCode::kInvalidInput,
+            "the dataset has no feature; add a [[feature]] to the schema and prepare it again"};
+  }
+  return {};
+}
+
 Status MakeChain(ModelSpec* spec) {
   const ModelConfig& config = spec->config;
   if (!IsChain(config)) return {};
@@ -155,19 +216,7 @@ Result<ModelSpec> BuildModelSpec(const RunConfig& config, const DatasetInfo& dat
   ModelSpec spec;
   spec.config = config.model;
   spec.data = data;
-  for (std::size_t i = 0; i < data.features.size(); ++i) {
-    const FeatureInfo& feature = data.features[i];
-    if (feature.type != FeatureType::kNumeric) {
-      spec.fields.push_back({.feature = i, .bin = false});
-      continue;
-    }
-    if (!feature.bin_edges.empty()) spec.fields.push_back({.feature = i, .bin = true});
-    spec.numerics.push_back({.feature = i, .missing_indicator = false});
-    if (feature.missing > 0) spec.numerics.push_back({.feature = i, .missing_indicator = true});
-  }
-  if (spec.fields.empty() && spec.numerics.empty()) {
-    return InvalidInput("the dataset has no feature; add a [[feature]] to the schema and prepare it again");
-  }
+  COHORT_RETURN_IF_ERROR(AddFeatures(config, data, &spec));
   COHORT_RETURN_IF_ERROR(AddTasks(config, data, &spec));
   COHORT_RETURN_IF_ERROR(MakeChain(&spec));
   spec.balance = config.train.balance;
@@ -180,6 +229,18 @@ Result<ModelSpec> BuildModelSpec(const RunConfig& config, const DatasetInfo& dat
 
 std::vector<std::string> WarningsOf(const ModelSpec& spec) {
   std::vector<std::string> warnings;
+  for (const SequenceField& sequence : spec.sequences) {
+    if (sequence.config.encoder != SequenceEncoderKind::kAttention) continue;
+    const auto vocabulary = [&](std::uint32_t field) {
+      const FeatureInfo& feature = spec.data.features[spec.fields[field].feature];
+      return feature.vocabulary.empty() ? feature.name : feature.vocabulary;
+    };
+    if (vocabulary(sequence.field) == vocabulary(sequence.target)) continue;
+    const std::string& name = spec.data.features[spec.fields[sequence.field].feature].name;
+    warnings.push_back("sequence." + name + ".target: " + name + " and " + sequence.config.target +
+                       " have embeddings of their own, so equal items look unlike at first; give one of them "
+                       "the other's vocabulary in the schema");
+  }
   bool calibrated = false;
   const std::uint64_t rows = spec.data.rows[static_cast<std::size_t>(Split::kTrain)];
   for (const std::uint32_t j : spec.chain) {

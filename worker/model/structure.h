@@ -44,7 +44,7 @@ class Structure {
   // rows x outputs of task j: z_j after Forward; its gradient is to be filled in before Backward.
   MatrixView<T> logits(std::size_t task) const { return outputs_[task].output(); }
   MatrixView<T> logit_gradient(std::size_t task) const { return outputs_[task].output_gradient(); }
-  // Replaces all of dense_gradient, and dx's gradient_inputs leading columns.
+  // Replaces its layers' part of dense_gradient, and dx's gradient_inputs leading columns.
   void Backward(std::size_t rows, MatrixView<const T> x, T* dense_gradient, MatrixView<T> dx);
 
  private:
