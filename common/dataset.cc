@@ -18,6 +18,10 @@ std::string BagName(Split split, std::size_t bag, const char* part) {
   return Name(split, "bag_") + std::to_string(bag) + "_" + part;
 }
 
+std::string VectorName(Split split, std::size_t vector) {
+  return Name(split, "vector_") + std::to_string(vector);
+}
+
 // A dataset is the user's input: what is wrong with it is theirs to mend (exit code 2).
 Status AsInput(const std::string& path, const Status& status) {
   return {ErrorCode::kInvalidInput,
@@ -32,7 +36,8 @@ class Hdf5DatasetReader final : public DatasetReader {
         info_(std::move(info)),
         numeric_(info_.CountOf(FeatureType::kNumeric)),
         categorical_(info_.CountOf(FeatureType::kCategorical)),
-        bags_(info_.CountOf(FeatureType::kBag)) {}
+        bags_(info_.CountOf(FeatureType::kBag)),
+        vector_lengths_(info_.VectorLengths()) {}
 
   const DatasetInfo& info() const override { return info_; }
 
@@ -67,6 +72,10 @@ class Hdf5DatasetReader final : public DatasetReader {
       for (std::size_t bag = 0; bag < bags_; ++bag) {
         COHORT_RETURN_IF_ERROR(CheckArray(BagName(split, bag, "offsets"), Hdf5Type::kUint64, rows + 1, 1));
       }
+      for (std::size_t v = 0; v < vector_lengths_.size(); ++v) {
+        COHORT_RETURN_IF_ERROR(
+            CheckArray(VectorName(split, v), Hdf5Type::kFloat32, rows, vector_lengths_[v]));
+      }
       if (info_.has_id)
         COHORT_RETURN_IF_ERROR(CheckArray(Name(split, "id_offsets"), Hdf5Type::kUint64, rows + 1, 1));
       if (info_.HasGroups(split))
@@ -95,6 +104,9 @@ class Hdf5DatasetReader final : public DatasetReader {
     block->groups.resize(info_.HasGroups(split) ? count : 0);
     block->bag_offsets.resize(bags_);
     block->bag_keys.resize(bags_);
+    block->vectors.resize(vector_lengths_.size());
+    for (std::size_t v = 0; v < vector_lengths_.size(); ++v)
+      block->vectors[v].resize(std::size_t{count} * vector_lengths_[v]);
     block->ids.clear();
     if (count == 0) {
       for (auto& offsets : block->bag_offsets) offsets.assign(1, 0);
@@ -123,6 +135,9 @@ class Hdf5DatasetReader final : public DatasetReader {
     for (std::size_t bag = 0; bag < bags_; ++bag) {
       COHORT_RETURN_IF_ERROR(ReadList<Key>(BagName(split, bag, "offsets"), BagName(split, bag, "keys"), first,
                                            count, &block->bag_offsets[bag], &block->bag_keys[bag]));
+    }
+    for (std::size_t v = 0; v < vector_lengths_.size(); ++v) {
+      COHORT_RETURN_IF_ERROR(file_->ReadRows<float>(VectorName(split, v), first, count, block->vectors[v]));
     }
     if (!info_.has_id || !with_ids) return {};
     COHORT_RETURN_IF_ERROR(ReadList<std::uint8_t>(Name(split, "id_offsets"), Name(split, "id_bytes"), first,
@@ -156,6 +171,7 @@ class Hdf5DatasetReader final : public DatasetReader {
   std::unique_ptr<Hdf5Reader> file_;
   DatasetInfo info_;
   std::size_t numeric_, categorical_, bags_;
+  std::vector<std::uint32_t> vector_lengths_;
   std::vector<std::uint64_t> id_offsets_;
   std::vector<std::uint8_t> id_bytes_;
 };
@@ -168,6 +184,7 @@ class Hdf5DatasetWriter final : public DatasetWriter {
         numeric_(info.CountOf(FeatureType::kNumeric)),
         categorical_(info.CountOf(FeatureType::kCategorical)),
         bags_(info.CountOf(FeatureType::kBag)),
+        vector_lengths_(info.VectorLengths()),
         tasks_(info.tasks.size()),
         has_weight_(info.has_weight),
         has_id_(info.has_id),
@@ -179,7 +196,8 @@ class Hdf5DatasetWriter final : public DatasetWriter {
                  block.labels.size() == rows * tasks_ && block.weights.size() == (has_weight_ ? rows : 0) &&
                  block.ids.size() == (has_id_ ? rows : 0) &&
                  block.groups.size() == (HasGroups(split) ? rows : 0) && block.input_rows.size() == rows &&
-                 block.bag_offsets.size() == bags_ && block.bag_keys.size() == bags_);
+                 block.bag_offsets.size() == bags_ && block.bag_keys.size() == bags_ &&
+                 block.vectors.size() == vector_lengths_.size());
     if (rows == 0) return {};
     SplitState& state = splits_[static_cast<std::size_t>(split)];
     if (state.rows == 0) COHORT_RETURN_IF_ERROR(CreateArrays(split, &state));
@@ -200,6 +218,10 @@ class Hdf5DatasetWriter final : public DatasetWriter {
       state.bag_sizes[bag] = offsets_.back();
       COHORT_RETURN_IF_ERROR(writer_->Append<std::uint64_t>(BagName(split, bag, "offsets"), offsets_));
       COHORT_RETURN_IF_ERROR(writer_->Append<Key>(BagName(split, bag, "keys"), block.bag_keys[bag]));
+    }
+    for (std::size_t v = 0; v < vector_lengths_.size(); ++v) {
+      COHORT_CHECK(block.vectors[v].size() == rows * vector_lengths_[v]);
+      COHORT_RETURN_IF_ERROR(writer_->Append<float>(VectorName(split, v), block.vectors[v]));
     }
     if (has_id_) {
       offsets_.clear();
@@ -259,6 +281,10 @@ class Hdf5DatasetWriter final : public DatasetWriter {
       COHORT_RETURN_IF_ERROR(writer_->Append<std::uint64_t>(offsets, zero));
       COHORT_RETURN_IF_ERROR(writer_->CreateExtendable<Key>(BagName(split, bag, "keys"), 0, kKeyChunk));
     }
+    for (std::size_t v = 0; v < vector_lengths_.size(); ++v) {
+      COHORT_RETURN_IF_ERROR(
+          writer_->CreateExtendable<float>(VectorName(split, v), vector_lengths_[v], kBlockRows));
+    }
     if (has_id_) {
       COHORT_RETURN_IF_ERROR(
           writer_->CreateExtendable<std::uint64_t>(Name(split, "id_offsets"), 0, kBlockRows));
@@ -270,7 +296,9 @@ class Hdf5DatasetWriter final : public DatasetWriter {
 
   AtomicFile file_;  // outlives the writer: it removes what was not committed
   std::unique_ptr<Hdf5Writer> writer_;
-  std::size_t numeric_, categorical_, bags_, tasks_;
+  std::size_t numeric_, categorical_, bags_;
+  std::vector<std::uint32_t> vector_lengths_;
+  std::size_t tasks_;
   bool has_weight_, has_id_, has_group_;
   std::array<SplitState, kSplitCount> splits_;
   std::vector<std::uint64_t> offsets_;

@@ -6,6 +6,7 @@
 //   numeric      float per feature, NaN = missing
 //   categorical  one Key per feature: XXH3 hash of (feature name, text); a missing cell is a key of its own
 //   bag          a list of Keys per feature and row; "sequence" bags keep the order
+//   vector       `length` floats per feature, all NaN = missing
 //   label        float per task, NaN = missing; binary 0/1; multiclass the class index
 //   weight       float, > 0; absent: all 1
 //   id           text; absent: the row number stands for it
@@ -19,8 +20,8 @@
 // File layout (format 1), attributes on the root: format, description (JSON: DatasetInfo). Per split a group
 // with
 //   numeric (rows, n) f32 | categorical (rows, m) u64 | label (rows, t) f32 | weight (rows) f32 | row (rows)
-//   u64: row number in the input | bag_<i>_offsets (rows+1) u64, bag_<i>_keys (total) u64 | id_offsets
-//   (rows+1) u64, id_bytes u8 | group (rows) u64 (not train)
+//   u64: row number in the input | bag_<i>_offsets (rows+1) u64, bag_<i>_keys (total) u64 | vector_<i> (rows, length)
+//   f32 | id_offsets (rows+1) u64, id_bytes u8 | group (rows) u64 (not train)
 // Object times are off, so that equal inputs give equal bytes.
 #ifndef COHORT_COMMON_DATASET_H_
 #define COHORT_COMMON_DATASET_H_
@@ -41,8 +42,9 @@ namespace cohort {
 inline constexpr std::uint32_t kBlockRows = 1024;
 inline constexpr int kDatasetFormat = 1;
 inline constexpr std::uint64_t kNoGroup = ~std::uint64_t{0};
+inline constexpr std::uint32_t kMaxVectorLength = 8192;
 
-enum class FeatureType : std::uint8_t { kNumeric = 0, kCategorical, kBag };
+enum class FeatureType : std::uint8_t { kNumeric = 0, kCategorical, kBag, kVector };
 enum class Pooling : std::uint8_t { kMean = 0, kSum };
 enum class NumericScale : std::uint8_t { kStandard = 0, kLog1p, kMinMax, kNone };
 enum class TaskType : std::uint8_t { kBinary = 0, kMulticlass, kRegression, kValue };
@@ -56,7 +58,9 @@ struct FeatureInfo {
   Pooling pooling = Pooling::kMean;
   bool sequence = false;   // a bag that keeps the order, oldest first
   std::string vocabulary;  // the feature whose keys the values have; empty: its own (a missing cell's key is always its own)
-  // numeric, over the non-missing values of the train split; log1p: mean and deviation are of
+  std::uint32_t ngrams = 0;  // of a text's words, as a bag; 0: no text
+  std::uint32_t length = 0;  // of a vector
+  // numeric and vector (over all its values together), over the non-missing values of the train split; log1p: mean and deviation are of
   // sign(x)*log1p(|x|). A deviation of 0 is written as 1, here and in TaskInfo: one may divide by it.
   double mean = 0, deviation = 1, minimum = 0, maximum = 0;
   std::uint64_t missing = 0;  // missing cells in the train split
@@ -89,10 +93,11 @@ struct DatasetInfo {
   bool has_group = false;
   bool HasGroups(Split split) const { return has_group && split != Split::kTrain; }
   std::array<std::uint64_t, kSplitCount> rows{};  // by split
-  // Positions of features among those of their type: the column in `numeric`, `categorical`, or the bag
-  // number.
+  // Positions of features among those of their type: the column in `numeric`, `categorical`, or the bag's or
+  // vector's number.
   std::uint32_t ColumnOf(std::size_t feature) const;
   std::uint32_t CountOf(FeatureType type) const;
+  std::vector<std::uint32_t> VectorLengths() const;  // by vector
 };
 std::string ToJson(const DatasetInfo& info);
 Result<DatasetInfo> DatasetInfoFromJson(const std::string& text);
@@ -127,6 +132,7 @@ struct RowBlock {
   std::vector<Key> categorical;                         // rows x categorical features
   std::vector<std::vector<std::uint64_t>> bag_offsets;  // by bag: rows + 1, from 0
   std::vector<std::vector<Key>> bag_keys;
+  std::vector<std::vector<float>> vectors;  // by vector: rows x length
   std::vector<float> labels;              // rows x tasks
   std::vector<float> weights;             // rows, or empty
   std::vector<std::uint64_t> input_rows;  // rows: the row number in the input

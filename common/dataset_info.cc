@@ -15,7 +15,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr const char* kFeatureTypes[] = {"numeric", "categorical", "bag"};
+constexpr const char* kFeatureTypes[] = {"numeric", "categorical", "bag", "vector"};
 constexpr const char* kPoolings[] = {"mean", "sum"};
 constexpr const char* kScales[] = {"standard", "log1p", "minmax", "none"};
 constexpr const char* kTaskTypes[] = {"binary", "multiclass", "regression", "value"};
@@ -44,14 +44,16 @@ Json ToJsonObject(const FeatureInfo& feature) {
             {"type", NameOf(kFeatureTypes, feature.type)},
             {"missing", feature.missing},
             {"distinct", feature.distinct}};
-  if (feature.type == FeatureType::kNumeric) {
+  if (feature.type == FeatureType::kNumeric || feature.type == FeatureType::kVector) {
     json["scale"] = NameOf(kScales, feature.scale);
     json["mean"] = feature.mean;
     json["deviation"] = feature.deviation;
     json["minimum"] = feature.minimum;
     json["maximum"] = feature.maximum;
-    json["bin_edges"] = feature.bin_edges;
   }
+  if (feature.type == FeatureType::kNumeric) json["bin_edges"] = feature.bin_edges;
+  if (feature.type == FeatureType::kVector) json["length"] = feature.length;
+  if (feature.ngrams > 0) json["ngrams"] = feature.ngrams;
   if (feature.type == FeatureType::kBag) {
     json["pooling"] = NameOf(kPoolings, feature.pooling);
     json["sequence"] = feature.sequence;
@@ -66,12 +68,14 @@ FeatureInfo FeatureFrom(const Json& json) {
   feature.type = EnumOf<FeatureType>(kFeatureTypes, json, "type");
   feature.missing = json.at("missing").get<std::uint64_t>();
   feature.distinct = json.at("distinct").get<double>();
-  if (feature.type == FeatureType::kNumeric) {
+  if (feature.type == FeatureType::kNumeric || feature.type == FeatureType::kVector) {
     feature.scale = EnumOf<NumericScale>(kScales, json, "scale");
     feature.mean = json.at("mean").get<double>();
     feature.deviation = json.at("deviation").get<double>();
     feature.minimum = json.at("minimum").get<double>();
     feature.maximum = json.at("maximum").get<double>();
+  }
+  if (feature.type == FeatureType::kNumeric) {
     feature.bin_edges = json.at("bin_edges").get<std::vector<float>>();
     for (std::size_t i = 1; i < feature.bin_edges.size(); ++i) {
       if (!(feature.bin_edges[i - 1] < feature.bin_edges[i])) throw BadDescription{"bin edges do not ascend"};
@@ -81,7 +85,14 @@ FeatureInfo FeatureFrom(const Json& json) {
     feature.pooling = EnumOf<Pooling>(kPoolings, json, "pooling");
     feature.sequence = json.at("sequence").get<bool>();
   }
-  feature.vocabulary = json.value("vocabulary", "");  // former versions had none
+  if (feature.type == FeatureType::kVector) {
+    feature.length = json.at("length").get<std::uint32_t>();
+    if (feature.length == 0 || feature.length > kMaxVectorLength)
+      throw BadDescription{"length of vector " + feature.name};
+  }
+  // Former versions had none of these.
+  feature.vocabulary = json.value("vocabulary", "");
+  feature.ngrams = json.value("ngrams", 0u);
   return feature;
 }
 
@@ -139,6 +150,14 @@ std::uint32_t DatasetInfo::ColumnOf(std::size_t feature) const {
 std::uint32_t DatasetInfo::CountOf(FeatureType type) const {
   return static_cast<std::uint32_t>(std::count_if(
       features.begin(), features.end(), [type](const FeatureInfo& feature) { return feature.type == type; }));
+}
+
+std::vector<std::uint32_t> DatasetInfo::VectorLengths() const {
+  std::vector<std::uint32_t> lengths;
+  for (const FeatureInfo& feature : features) {
+    if (feature.type == FeatureType::kVector) lengths.push_back(feature.length);
+  }
+  return lengths;
 }
 
 std::string ToJson(const DatasetInfo& info) {

@@ -100,6 +100,8 @@ class Preparation {
       described.pooling = feature.pooling;
       described.sequence = feature.sequence;
       described.vocabulary = feature.vocabulary;
+      described.ngrams = feature.ngrams;
+      described.length = feature.length;
       info.features.push_back(std::move(described));
     }
     for (const TaskSchema& task : schema_.tasks) {

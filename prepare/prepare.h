@@ -43,6 +43,7 @@ enum class FindingKind {
   // the cell of a feature became "missing"
   kNotANumber,
   kNotFinite,
+  kWrongLength,  // of a vector
   // the label became "missing"
   kLabelNotANumber,
   kLabelNotFinite,

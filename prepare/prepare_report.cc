@@ -23,6 +23,7 @@ constexpr FindingWords kWords[kFindingKinds] = {
     {"no_label", "a training row without any label"},
     {"not_a_number", "not a number"},
     {"not_finite", "not finite"},
+    {"wrong_length", "a wrong number of numbers"},
     {"label_not_a_number", "not a number"},
     {"label_not_finite", "not finite"},
     {"label_unknown", "not a known label"},
@@ -35,7 +36,7 @@ constexpr FindingWords kWords[kFindingKinds] = {
 const char* Section(FindingKind kind) {
   if (IsDroppedRow(kind)) return "dropped";
   if (kind >= FindingKind::kClipped) return "clipped";
-  return kind <= FindingKind::kNotFinite ? "defaulted" : "masked";
+  return kind <= FindingKind::kWrongLength ? "defaulted" : "masked";
 }
 
 [[gnu::format(printf, 1, 2)]] std::string Format(const char* format, ...) {
@@ -86,6 +87,8 @@ class TextTable {
 const char* TypeName(const FeatureInfo& feature) {
   if (feature.type == FeatureType::kNumeric) return "numeric";
   if (feature.type == FeatureType::kCategorical) return "categorical";
+  if (feature.type == FeatureType::kVector) return "vector";
+  if (feature.ngrams > 0) return "text";
   return feature.sequence ? "sequence" : "bag";
 }
 
@@ -144,7 +147,7 @@ std::string PrepareReport::ToText() const {
         feature.name, TypeName(feature),
         feature.missing == 0 ? "0" : Percent(static_cast<double>(feature.missing) / train_rows),
         Format("%.0f", feature.distinct)};
-    if (feature.type == FeatureType::kNumeric) {
+    if (feature.type == FeatureType::kNumeric || feature.type == FeatureType::kVector) {
       const bool logarithm = feature.scale == NumericScale::kLog1p;
       for (double value : {feature.minimum, feature.maximum}) row.push_back(Number(value));
       row.push_back(Number(feature.mean) + (logarithm ? " (log1p)" : ""));

@@ -256,6 +256,38 @@ void RowBuilder::ReadBag(std::size_t feature, std::string_view cell, std::vector
   log_->AddIntended(FindingKind::kShortened, schema_.features[feature].name);
 }
 
+void RowBuilder::ReadVector(std::size_t feature, const Record& record, std::string_view cell,
+                            std::vector<float>* values) {
+  const FeatureSchema& schema = schema_.features[feature];
+  const std::size_t before = values->size(), length = schema.length;
+  const auto missing = [&](std::optional<FindingKind> kind, const std::string& what) {
+    if (kind) {
+      log_->Add(*kind, schema.name, record.csv, record.columns.features[feature],
+                Shown(cell) + " of vector \"" + schema.name + "\" " + what + "; it counts as missing");
+    }
+    values->resize(before);
+    values->resize(before + length, kMissing);
+  };
+  if (IsMissing(cell)) return missing(std::nullopt, "");
+  std::size_t count = 0;
+  for (std::size_t begin = 0; begin <= cell.size(); ++count) {
+    const std::size_t end = std::min(cell.find(schema.separator, begin), cell.size());
+    const std::string_view text = Trim(cell.substr(begin, end - begin));
+    float value = 0;
+    const NumberKind kind = ParseNumber(text, &value);
+    if (kind == NumberKind::kNotANumber)
+      return missing(FindingKind::kNotANumber, "holds " + Shown(text) + ", which is not a number");
+    if (kind == NumberKind::kNotFinite)
+      return missing(FindingKind::kNotFinite, "holds " + Shown(text) + ", which is not finite");
+    if (count < length) values->push_back(value);
+    begin = end + schema.separator.size();
+  }
+  if (count == length) return;
+  missing(FindingKind::kWrongLength, "has " + std::to_string(count) + " numbers, expected " +
+                                         std::to_string(length) + " (separated by \"" + schema.separator +
+                                         "\")");
+}
+
 bool RowBuilder::Append(const Record& record, Split split, RowBlock* block) {
   float weight = 1;
   if (record.columns.weight >= 0 && !ReadWeight(record, &weight)) return false;
@@ -268,7 +300,7 @@ bool RowBuilder::Append(const Record& record, Split split, RowBlock* block) {
   if (record.columns.id >= 0) block->ids.emplace_back(CellOf(record, record.columns.id));
   block->input_rows.push_back(record.row);
   if (record.columns.group >= 0 && split != Split::kTrain) block->groups.push_back(ReadGroup(record, split));
-  std::size_t bag = 0;
+  std::size_t bag = 0, vector = 0;
   for (std::size_t i = 0; i < schema_.features.size(); ++i) {
     const std::string_view cell = CellOf(record, record.columns.features[i]);
     switch (schema_.features[i].type) {
@@ -279,9 +311,18 @@ bool RowBuilder::Append(const Record& record, Split split, RowBlock* block) {
         block->categorical.push_back(IsMissing(cell) ? missing_keys_[i] : keys_[i].Category(cell));
         break;
       case FeatureType::kBag:
-        if (!IsMissing(cell)) ReadBag(i, cell, &block->bag_keys[bag]);
+        if (!IsMissing(cell)) {
+          if (const std::uint32_t ngrams = schema_.features[i].ngrams; ngrams > 0) {
+            words_.AppendNgrams(cell, ngrams, keys_[i], &block->bag_keys[bag]);
+          } else {
+            ReadBag(i, cell, &block->bag_keys[bag]);
+          }
+        }
         block->bag_offsets[bag].push_back(block->bag_keys[bag].size());
         ++bag;
+        break;
+      case FeatureType::kVector:
+        ReadVector(i, record, cell, &block->vectors[vector++]);
         break;
     }
   }
@@ -290,9 +331,14 @@ bool RowBuilder::Append(const Record& record, Split split, RowBlock* block) {
 }
 
 void RowBuilder::Clear(RowBlock* block) const {
-  const auto bags = static_cast<std::size_t>(
-      std::count_if(schema_.features.begin(), schema_.features.end(),
-                    [](const FeatureSchema& feature) { return feature.type == FeatureType::kBag; }));
+  const auto count_of = [&](FeatureType type) {
+    return static_cast<std::size_t>(
+        std::count_if(schema_.features.begin(), schema_.features.end(),
+                      [type](const FeatureSchema& feature) { return feature.type == type; }));
+  };
+  const std::size_t bags = count_of(FeatureType::kBag);
+  block->vectors.resize(count_of(FeatureType::kVector));
+  for (auto& values : block->vectors) values.clear();
   block->first_row += block->rows;
   block->rows = 0;
   block->numeric.clear();

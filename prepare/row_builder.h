@@ -17,6 +17,7 @@
 #include "prepare/group_numbers.h"
 #include "prepare/prepare.h"
 #include "prepare/schema.h"
+#include "prepare/words.h"
 
 namespace cohort {
 
@@ -78,12 +79,16 @@ class RowBuilder {
   std::uint64_t ReadGroup(const Record& record, Split split);
   float ReadNumeric(std::size_t feature, const Record& record, std::string_view cell);
   void ReadBag(std::size_t feature, std::string_view cell, std::vector<Key>* keys);
+  // Appends the feature's numbers; all NaN when the cell does not hold them, which is logged.
+  void ReadVector(std::size_t feature, const Record& record, std::string_view cell,
+                  std::vector<float>* values);
   std::optional<Split> SplitByTime(const Record& record);
   double Share(const Record& record) const;  // uniform in [0, 1), by hash
 
   const Schema& schema_;
   FindingLog* log_;
   std::uint64_t missing_sizes_ = 0;  // bit n: a text of n bytes (63: or more) means missing
+  Words words_;
   std::vector<FeatureKeys> keys_;
   std::vector<Key> missing_keys_;
   std::vector<std::optional<Limits>> limits_;

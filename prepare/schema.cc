@@ -206,8 +206,8 @@ class SchemaParser {
   }
 
   void ReadFeature(const TomlTable& table) {
-    table.AllowOnly({"name", "column", "type", "scale", "bins", "clip", "separator", "pooled",
-                     "max_length", "vocabulary"});
+    table.AllowOnly({"name", "column", "type", "scale", "bins", "clip", "separator", "pooled", "max_length",
+                     "vocabulary", "ngrams", "length"});
     FeatureSchema feature;
     std::tie(feature.name, feature.column) = NameAndColumn(table);
     if (!IsFeatureName(feature.name))
@@ -216,9 +216,13 @@ class SchemaParser {
       table.Fail("name", "a feature called \"" + feature.name + "\" is there already");
     }
     if (!table.Has("type")) table.Fail(nullptr, "feature \"" + feature.name + "\" needs a type");
-    const std::size_t type = table.Choice("type", {"numeric", "categorical", "bag", "sequence"}, 0);
-    feature.type = static_cast<FeatureType>(std::min<std::size_t>(type, 2));
+    const std::size_t type =
+        table.Choice("type", {"numeric", "categorical", "bag", "sequence", "text", "vector"}, 0);
+    constexpr FeatureType kTypes[] = {FeatureType::kNumeric, FeatureType::kCategorical, FeatureType::kBag,
+                                      FeatureType::kBag,     FeatureType::kBag,         FeatureType::kVector};
+    feature.type = kTypes[type];
     feature.sequence = type == 3;
+    const bool text = type == 4, vector = type == 5;
     if (feature.type == FeatureType::kNumeric) {
       feature.scale =
           static_cast<NumericScale>(table.Choice("scale", {"standard", "log1p", "minmax", "none"}, 0));
@@ -232,22 +236,40 @@ class SchemaParser {
         }
       }
     } else {
-      for (const char* key : {"scale", "bins", "clip"}) table.Forbid(key, "only numeric features have it");
+      for (const char* key : {"bins", "clip"}) table.Forbid(key, "only numeric features have it");
+      if (!vector) table.Forbid("scale", "only numeric features and vectors have it");
     }
-    if (feature.type == FeatureType::kBag) {
+    if (vector) {
+      feature.scale =
+          table.Choice("scale", {"standard", "none"}, 0) == 0 ? NumericScale::kStandard : NumericScale::kNone;
+      if (!table.Has("length")) table.Fail(nullptr, "vector \"" + feature.name + "\" needs a length");
+      feature.length = static_cast<std::uint32_t>(table.Integer("length", 1, 1, kMaxVectorLength));
+    } else {
+      table.Forbid("length", "only vectors have it");
+    }
+    if (text) {
+      feature.ngrams = static_cast<std::uint32_t>(table.Integer("ngrams", 2, 1, 4));
+    } else {
+      table.Forbid("ngrams", "only texts have it");
+    }
+    if ((feature.type == FeatureType::kBag && !text) || vector) {
       feature.separator = table.Text("separator", "|");
       if (feature.separator.empty()) table.Fail("separator", "an empty separator");
+    } else {
+      table.Forbid("separator", "only bags, sequences and vectors have it");
+    }
+    if (feature.type == FeatureType::kBag) {
       feature.pooling = static_cast<Pooling>(table.Choice("pooled", {"mean", "sum"}, 0));
     } else {
-      for (const char* key : {"separator", "pooled"}) table.Forbid(key, "only bags and sequences have it");
+      table.Forbid("pooled", "only bags, sequences and texts have it");
     }
     if (feature.sequence) {
       feature.max_length = static_cast<std::uint32_t>(table.Integer("max_length", 64, 1, 4096));
     } else {
       table.Forbid("max_length", "only sequences have it");
     }
-    if (feature.type == FeatureType::kNumeric) {
-      table.Forbid("vocabulary", "only categorical features, bags and sequences have it");
+    if (feature.type == FeatureType::kNumeric || vector) {
+      table.Forbid("vocabulary", "only categorical features, bags, sequences and texts have it");
     } else if (table.Has("vocabulary")) {
       feature.vocabulary = table.Text("vocabulary", "");
       vocabularies_.push_back({table, feature.vocabulary});
@@ -259,13 +281,14 @@ class SchemaParser {
   void CheckVocabularies() {
     std::vector<std::string> names;
     for (const FeatureSchema& feature : schema_.features) {
-      if (feature.type != FeatureType::kNumeric && feature.vocabulary.empty()) names.push_back(feature.name);
+      if (feature.type != FeatureType::kNumeric && feature.type != FeatureType::kVector &&
+          feature.vocabulary.empty())
+        names.push_back(feature.name);
     }
     for (const auto& [table, name] : vocabularies_) {
       if (std::find(names.begin(), names.end(), name) != names.end()) continue;
-      table.Fail("vocabulary",
-                 "no categorical feature, bag or sequence \"" + name + "\" has a vocabulary of its own" +
-                     DidYouMean(name, names));
+      table.Fail("vocabulary", "no categorical feature, bag, sequence or text \"" + name +
+                                   "\" has a vocabulary of its own" + DidYouMean(name, names));
     }
   }
 

@@ -22,12 +22,14 @@
 //   [group]   column             what rows are ranked within (a user's impressions): adjacent rows of valid and test
 //   [[feature]]
 //   name      = column's name    column = name, or a number from 0
-//   type      = "numeric" | "categorical" | "bag" | "sequence"
-//   scale     = "standard"       | "log1p" | "minmax" | "none"; numeric
+//   type      = "numeric" | "categorical" | "bag" | "sequence" | "text" | "vector"
+//   scale     = "standard"       | "log1p" | "minmax" | "none"; numeric; of a vector: "standard" | "none"
 //   bins      = 0                2 .. 1024: also embed the quantile bin; numeric
 //   clip      = [0.001, 0.999]   (none) limit values to these quantiles of the training rows; numeric
-//   separator = "|"              of a bag's or sequence's items
-//   pooled    = "mean"           | "sum"; bag and sequence
+//   separator = "|"              of a bag's or sequence's items, or a vector's numbers
+//   pooled    = "mean"           | "sum"; bag, sequence and text
+//   ngrams    = 2                1 .. 4: words, and runs of up to so many words; text
+//   length    (required)         1 .. 8192 numbers; vector
 //   max_length = 64              1 .. 4096: the latest items are kept, and rows cut are counted; sequence
 //   vocabulary = "item"          (own) the feature whose values and embeddings these are; categorical, bag and sequence
 //   [[task]]
@@ -71,6 +73,8 @@ struct FeatureSchema {
   std::string separator = "|";
   Pooling pooling = Pooling::kMean;
   std::uint32_t max_length = 0;  // of a sequence; 0: no limit
+  std::uint32_t ngrams = 0;      // of a text, which is a bag of them; 0: no text
+  std::uint32_t length = 0;      // of a vector
   std::string vocabulary;        // the feature whose keys these are; empty: its own
 };
 

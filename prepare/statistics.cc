@@ -54,7 +54,24 @@ void FeatureStatistics::Add(const RowBlock& block) {
     return;
   }
   values_.clear();
-  for (std::size_t i = column_; i < block.numeric.size(); i += columns_) {
+  if (type_ == FeatureType::kVector) {
+    const std::vector<float>& all = block.vectors[column_];
+    const std::size_t length = all.size() / block.rows;
+    for (std::size_t row = 0; row < block.rows; ++row) {
+      const std::span<const float> values(all.data() + row * length, length);
+      if (std::isnan(values[0])) {
+        ++missing_;
+        continue;
+      }
+      std::uint64_t hash = 0;
+      for (const float value : values) {
+        hash = Mix64(hash + std::bit_cast<std::uint32_t>(value + 0.0f) + 0x9e3779b97f4a7c15ULL);
+        values_.push_back(value);
+      }
+      distinct_.Add(hash);
+    }
+  }
+  for (std::size_t i = column_; type_ == FeatureType::kNumeric && i < block.numeric.size(); i += columns_) {
     const float value = block.numeric[i];
     if (std::isnan(value)) {
       ++missing_;
@@ -78,7 +95,7 @@ void FeatureStatistics::Add(const RowBlock& block) {
 void FeatureStatistics::Fill(std::uint32_t bins, FeatureInfo* feature) const {
   feature->missing = missing_;
   feature->distinct = distinct_.Estimate();
-  if (type_ != FeatureType::kNumeric) return;
+  if (type_ != FeatureType::kNumeric && type_ != FeatureType::kVector) return;
   feature->mean = moments_.mean();
   feature->deviation = moments_.deviation();
   feature->minimum = moments_.weight() > 0 ? minimum_ : 0;

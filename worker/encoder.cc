@@ -31,6 +31,8 @@ const char* TypeName(FeatureType type) {
       return "categorical";
     case FeatureType::kBag:
       return "bag";
+    case FeatureType::kVector:
+      return "vector";
   }
   return "unknown";
 }
@@ -56,13 +58,23 @@ Result<Encoder> Encoder::Create(const ModelSpec& spec, const DatasetInfo& data) 
                           " in the dataset and " + TypeName(wanted.type) +
                           " in the model; prepare it with the schema of the training data");
     }
+    if (found->length != wanted.length) {
+      return InvalidInput("vector '" + wanted.name + "' has " + std::to_string(found->length) +
+                          " numbers in the dataset and " + std::to_string(wanted.length) +
+                          " in the model; prepare it with the schema of the training data");
+    }
     return data.ColumnOf(index);
   };
 
   for (const NumericInput& input : spec.numerics) {
     const FeatureInfo& feature = spec.data.features[input.feature];
     COHORT_ASSIGN_OR_RETURN(std::uint32_t column, column_of(feature));
-    Numeric numeric{column, input.missing_indicator, feature.scale, 0.0, 1.0};
+    Numeric numeric{-1, column, encoder.numeric_columns_, input.missing_indicator, feature.scale, 0.0, 1.0};
+    if (feature.type == FeatureType::kVector) {
+      numeric.vector = column;
+      numeric.column = input.element;
+      numeric.width = feature.length;
+    }
     switch (feature.scale) {
       case NumericScale::kStandard:
       case NumericScale::kLog1p:
@@ -136,7 +148,9 @@ void Encoder::Append(const RowBlock& block, std::uint32_t row, DistinctKeys* key
   const float* cells = block.numeric.data() + static_cast<std::size_t>(row) * numeric_columns_;
   float* out = slice->numeric.data() + at * numerics_.size();
   for (const Numeric& numeric : numerics_) {
-    const float cell = cells[numeric.column];
+    const std::vector<float>& values =
+        numeric.vector < 0 ? block.numeric : block.vectors[static_cast<std::size_t>(numeric.vector)];
+    const float cell = values[static_cast<std::size_t>(row) * numeric.width + numeric.column];
     const bool missing = std::isnan(cell);
     if (numeric.missing_indicator) {
       *out++ = missing ? 1.0f : 0.0f;
@@ -172,6 +186,8 @@ void Encoder::Append(const RowBlock& block, std::uint32_t row, DistinctKeys* key
           slice->positions.push_back(keys->Add(ids[i]));
         break;
       }
+      case FeatureType::kVector:  // is no field
+        break;
     }
     *++offset = static_cast<std::uint32_t>(slice->positions.size());
   }

@@ -35,7 +35,9 @@ class Encoder {
 
  private:
   struct Numeric {
-    std::uint32_t column;
+    std::int64_t vector;   // its number; -1: of the numeric columns
+    std::uint32_t column;  // of `width`: values of a row from one to the next
+    std::uint32_t width;
     bool missing_indicator;
     NumericScale scale;
     double shift, factor;

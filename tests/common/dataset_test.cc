@@ -30,7 +30,8 @@ DatasetInfo SmallInfo() {
       {.name = "city", .type = FeatureType::kCategorical},
       {.name = "bag \"ü\"", .type = FeatureType::kBag, .pooling = Pooling::kSum, .sequence = true},
       {.name = "country", .type = FeatureType::kCategorical},
-      {.name = "b2", .type = FeatureType::kBag}};
+      {.name = "b2", .type = FeatureType::kBag, .vocabulary = "city", .ngrams = 2},
+      {.name = "image", .type = FeatureType::kVector, .scale = NumericScale::kNone, .length = 3}};
   info.tasks = {
       {.name = "buy"},
       {.name = "kind", .type = TaskType::kMulticlass, .classes = {"a", "b"}, .class_rates = {0.25, 0.75}}};
@@ -46,6 +47,7 @@ RowBlock MakeBlock(std::uint64_t first, std::uint32_t rows) {
   block.rows = rows;
   block.bag_offsets.assign(2, {0});
   block.bag_keys.resize(2);
+  block.vectors.resize(1);
   for (std::uint64_t row = first; row < first + rows; ++row) {
     const float value = static_cast<float>(row);
     block.numeric.push_back(row % 7 == 0 ? std::numeric_limits<float>::quiet_NaN() : value / 3);
@@ -54,6 +56,7 @@ RowBlock MakeBlock(std::uint64_t first, std::uint32_t rows) {
     for (std::uint64_t i = 0; i < row % 3; ++i) block.bag_keys[0].push_back(row * 10 + i);
     if (row % 2 == 1) block.bag_keys[1].push_back(row);
     for (std::size_t bag = 0; bag < 2; ++bag) block.bag_offsets[bag].push_back(block.bag_keys[bag].size());
+    for (const float part : {0.0f, 0.25f, 0.5f}) block.vectors[0].push_back(value + part);
     block.labels.push_back(static_cast<float>(row % 2));
     block.labels.push_back(value);
     block.weights.push_back(value + 1);
@@ -76,6 +79,7 @@ void ExpectSame(const RowBlock& a, const RowBlock& b) {
   EXPECT_EQ(a.categorical, b.categorical);
   EXPECT_EQ(a.bag_offsets, b.bag_offsets);
   EXPECT_EQ(a.bag_keys, b.bag_keys);
+  EXPECT_EQ(a.vectors, b.vectors);
   EXPECT_TRUE(SameFloats(a.labels, b.labels));
   EXPECT_EQ(a.weights, b.weights);
   EXPECT_EQ(a.input_rows, b.input_rows);

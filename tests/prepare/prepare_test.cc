@@ -469,6 +469,59 @@ type = "binary"
   EXPECT_EQ((*reader)->info().features[0].vocabulary, "");
 }
 
+constexpr const char* kVectorSchema = R"(
+[source]
+files = ["a.csv"]
+[[feature]]
+name = "image"
+type = "vector"
+length = 3
+separator = ";"
+[[feature]]
+name = "note"
+type = "text"
+[[task]]
+name = "y"
+type = "binary"
+)";
+
+TEST_F(PrepareTest, VectorsAndTexts) {
+  Write("a.csv",
+        "image,note,y\n1; 2;-3,Not GOOD,1\n,,0\n1;2,x,1\n1;2;3;4,x,1\n1;b;3,x,1\n1;inf;3,x,1\n4;5;6,!,0\n");
+  auto report = Run(kVectorSchema);
+  ASSERT_TRUE(report) << report.error().text();
+  const RowBlock block = Read(Split::kTrain);
+  ASSERT_EQ(block.vectors.size(), 1u);
+  ASSERT_EQ(block.vectors[0].size(), 7u * 3);
+  EXPECT_THAT(std::vector<float>(block.vectors[0].begin(), block.vectors[0].begin() + 3),
+              ElementsAre(1, 2, -3));
+  for (std::size_t i = 3; i < 18; ++i) EXPECT_TRUE(std::isnan(block.vectors[0][i])) << i;
+  EXPECT_EQ(block.vectors[0][20], 6);
+  const FeatureInfo& image = report->info.features[0];
+  EXPECT_EQ(image.length, 3u);
+  EXPECT_EQ(image.missing, 5u);
+  EXPECT_DOUBLE_EQ(image.mean, 2.5);
+  EXPECT_DOUBLE_EQ(image.deviation, std::sqrt((2.25 + 0.25 + 30.25 + 2.25 + 6.25 + 12.25) / 6));
+  EXPECT_EQ(image.minimum, -3);
+  EXPECT_EQ(image.maximum, 6);
+  EXPECT_EQ(std::round(image.distinct), 2);
+  EXPECT_EQ(report->Count(FindingKind::kWrongLength), 2u);
+  EXPECT_EQ(report->Count(FindingKind::kNotANumber), 1u);
+  EXPECT_EQ(report->Count(FindingKind::kNotFinite), 1u);
+  EXPECT_THAT(report->ToText(), HasSubstr("a.csv:4:1: \"1;2\" of vector \"image\" has 2 numbers, expected 3 "
+                                          "(separated by \";\"); it counts as missing"));
+  EXPECT_EQ(nlohmann::json::parse(report->ToJson())["defaulted"]["image"]["wrong_length"], 2);
+
+  EXPECT_THAT(block.bag_offsets[0], ElementsAre(0, 3, 3, 4, 5, 6, 7, 7));
+  EXPECT_EQ(block.bag_keys[0][0], CategoryKey("note", "not"));
+  EXPECT_EQ(block.bag_keys[0][1], CategoryKey("note", "not good"));
+  EXPECT_EQ(block.bag_keys[0][2], CategoryKey("note", "good"));
+
+  PrepareOptions strict = Options();
+  strict.strict = strict.overwrite = true;
+  EXPECT_THAT(Run(kVectorSchema, strict).error().text(), HasSubstr("a.csv:4:1: \"1;2\" of vector"));
+}
+
 // The known figures of real data, where it is at hand.
 TEST_F(PrepareTest, CensusIncome) {
   const char* data = std::getenv("COHORT_DATA_DIR");

@@ -55,6 +55,16 @@ vocabulary = "city"
 name = "city"
 column = 4
 type = "categorical"
+[[feature]]
+name = "note"
+type = "text"
+ngrams = 3
+[[feature]]
+name = "image"
+type = "vector"
+length = 512
+separator = " "
+scale = "none"
 [[task]]
 name = "income"
 column = "inc"
@@ -81,7 +91,7 @@ type = "value"
   EXPECT_EQ(schema->split.hash_of->name, "user");
   EXPECT_EQ(schema->id->name, "user");
   EXPECT_EQ(schema->weight->where, "/dir/schema.toml:16:10");
-  ASSERT_EQ(schema->features.size(), 3u);
+  ASSERT_EQ(schema->features.size(), 5u);
   EXPECT_EQ(schema->features[0].scale, NumericScale::kLog1p);
   EXPECT_EQ(schema->features[0].column.name, "age");
   EXPECT_EQ(schema->features[0].bins, 32u);
@@ -94,6 +104,13 @@ type = "value"
   EXPECT_EQ(schema->features[1].max_length, 9u);
   EXPECT_EQ(schema->features[1].vocabulary, "city");
   EXPECT_EQ(schema->features[2].column.number, 4);
+  EXPECT_EQ(schema->features[3].type, FeatureType::kBag);
+  EXPECT_EQ(schema->features[3].ngrams, 3u);
+  EXPECT_EQ(schema->features[3].pooling, Pooling::kMean);
+  EXPECT_EQ(schema->features[4].type, FeatureType::kVector);
+  EXPECT_EQ(schema->features[4].length, 512u);
+  EXPECT_EQ(schema->features[4].separator, " ");
+  EXPECT_EQ(schema->features[4].scale, NumericScale::kNone);
   ASSERT_EQ(schema->tasks.size(), 3u);
   EXPECT_THAT(schema->tasks[0].positive, ElementsAre("50000+.", "1"));
   EXPECT_THAT(schema->tasks[1].classes, ElementsAre("b", "a"));
@@ -176,11 +193,20 @@ TEST(Schema, ErrorsNamePlaceAndMend) {
       {feature("name = \"x\"\ntype = \"numeric\"\nclip = [0.9, 0.1]\n"), "[low, high]"},
       {feature("name = \"x\"\ntype = \"numeric\"\nclip = [0.9]\n"), "[low, high]"},
       {feature("name = \"x\"\ntype = \"numeric\"\nclip = \"no\"\n"), "list of numbers"},
-      {feature("name = \"x\"\ntype = \"numeric\"\npooled = \"sum\"\n"), "only bags and sequences"},
+      {feature("name = \"x\"\ntype = \"numeric\"\npooled = \"sum\"\n"), "only bags, sequences and texts"},
       {feature("name = \"x\"\ntype = \"categorical\"\nbins = 3\n"), "only numeric features"},
       {feature("name = \"x\"\ntype = \"bag\"\nseparator = \"\"\n"), "empty separator"},
       {feature("name = \"x\"\ntype = \"bag\"\npooled = \"max\"\n"), "unknown pooled \"max\""},
       {feature("name = \"x\"\ntype = \"bag\"\nmax_length = 9\n"), "only sequences"},
+      {feature("name = \"x\"\ntype = \"vector\"\n"), "vector \"x\" needs a length"},
+      {feature("name = \"x\"\ntype = \"vector\"\nlength = 0\n"), "whole number from 1 to 8192"},
+      {feature("name = \"x\"\ntype = \"vector\"\nlength = 3\nscale = \"log1p\"\n"),
+       "unknown scale \"log1p\""},
+      {feature("name = \"x\"\ntype = \"bag\"\nlength = 3\n"), "only vectors"},
+      {feature("name = \"x\"\ntype = \"vector\"\nlength = 3\nbins = 4\n"), "only numeric features"},
+      {feature("name = \"x\"\ntype = \"text\"\nngrams = 9\n"), "whole number from 1 to 4"},
+      {feature("name = \"x\"\ntype = \"text\"\nseparator = \",\"\n"), "only bags, sequences and vectors"},
+      {feature("name = \"x\"\ntype = \"bag\"\nngrams = 2\n"), "only texts"},
       {feature("name = \"x\"\ntype = \"sequence\"\nmax_length = 0\n"), "whole number from 1 to 4096"},
       {feature("name = \"x\"\ntype = \"numeric\"\nvocabulary = \"x\"\n"), "only categorical features"},
       {feature("name = \"x\"\ntype = \"bag\"\nvocabulary = \"x\"\n"), "has a vocabulary of its own"},

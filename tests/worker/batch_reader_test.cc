@@ -81,6 +81,41 @@ std::unique_ptr<Batch> NextOf(BatchReader& reader) {
   return batch.has_value() ? std::move(*batch) : nullptr;
 }
 
+TEST(Encoder, VectorsAreScaledAsAWholeAndMissingOnesMarked) {
+  FeatureInfo number{.name = "number", .scale = NumericScale::kNone};
+  FeatureInfo image{.name = "image", .type = FeatureType::kVector, .length = 2};
+  image.mean = 3, image.deviation = 2, image.missing = 1;
+  FeatureInfo sound{.name = "sound", .type = FeatureType::kVector, .scale = NumericScale::kNone, .length = 3};
+  DatasetInfo trained_on, data;
+  trained_on.features = {image, number, sound};
+  trained_on.tasks = {{.name = "buy", .labelled = 1}};
+  data = trained_on;
+  data.features = {sound, image, number};  // another order
+  const ModelSpec spec = BuildModelSpec(RunConfig(), trained_on).value();
+  ASSERT_EQ(spec.numerics.size(), 7u);  // the image's two and its indicator, the number, the sound's three
+  EXPECT_EQ(spec.InputWidth(), 7u);
+  const Encoder encoder = Encoder::Create(spec, data).value();
+  RowBlock block;
+  block.rows = 2;
+  block.numeric = {7, 8};
+  block.vectors = {{1, 2, 3, 4, 5, 6}, {5, 2, std::nanf(""), std::nanf("")}};
+  block.labels = {1, 0};
+  DistinctKeys keys;
+  keys.Clear(1);
+  Slice slice;
+  encoder.Start(3, &slice);
+  encoder.Append(block, 0, &keys, &slice);
+  encoder.Append(block, 1, &keys, &slice);
+  encoder.Finish(&slice);
+  EXPECT_EQ(slice.numeric,
+            (std::vector<float>{1, -0.5f, 0, 7, 1, 2, 3, 0, 0, 1, 8, 4, 5, 6, 0, 0, 0, 0, 0, 0, 0}));
+  data.features[1].length = 4;
+  EXPECT_EQ(
+      Encoder::Create(spec, data).error().text(),
+      "vector 'image' has 4 numbers in the dataset and 2 in the model; prepare it with the schema of the "
+      "training data");
+}
+
 // The row that a slice's row came from: from its label (spend) or, where that is missing, unknown (-1).
 double RowOf(const Slice& slice, std::uint32_t row) {
   const float spend = slice.labels[row * 2 + 1];

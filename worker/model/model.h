@@ -39,11 +39,12 @@ struct SequenceField {
   std::uint32_t target = 0;  // attention: the field that steps are compared with
   std::uint32_t width = 0;   // columns of the first layer's input
 };
-// A dense input: a scaled numeric value, or its missing indicator (only for features that miss values in
-// training).
+// A dense input: a scaled numeric value or one of a vector's, or its missing indicator (only for features that miss values
+// in training).
 struct NumericInput {
   std::size_t feature = 0;
   bool missing_indicator = false;
+  std::uint32_t element = 0;  // of the vector
 };
 
 // What a configuration and a dataset make of the model: inputs, tasks, and the layout of the dense vector.

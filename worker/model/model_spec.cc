@@ -112,7 +112,7 @@ Status AddFeatures(const RunConfig& config, const DatasetInfo& data, ModelSpec* 
   std::vector<std::size_t> encoded;
   for (std::size_t i = 0; i < data.features.size(); ++i) {
     const FeatureInfo& feature = data.features[i];
-    if (feature.type != FeatureType::kNumeric) {
+    if (feature.type == FeatureType::kCategorical || feature.type == FeatureType::kBag) {
       EmbeddedField field{.feature = i, .bin = false, .pooling = feature.pooling};
       if (const auto found = wanted.find(feature.name); found != wanted.end()) {
         if (!IsPooling(found->second.encoder)) {
@@ -125,7 +125,9 @@ Status AddFeatures(const RunConfig& config, const DatasetInfo& data, ModelSpec* 
       continue;
     }
     if (!feature.bin_edges.empty()) spec->fields.push_back({.feature = i, .bin = true});
-    spec->numerics.push_back({.feature = i, .missing_indicator = false});
+    const std::uint32_t length = feature.type == FeatureType::kVector ? feature.length : 1;
+    for (std::uint32_t element = 0; element < length; ++element)
+      spec->numerics.push_back({.feature = i, .missing_indicator = false, .element = element});
     if (feature.missing > 0) spec->numerics.push_back({.feature = i, .missing_indicator = true});
   }
   for (const std::size_t i : encoded) {
@@ -140,10 +142,11 @@ Status AddFeatures(const RunConfig& config, const DatasetInfo& data, ModelSpec* 
             return feature.type == FeatureType::kCategorical && feature.name == sequence.config.target;
           });
       if (target == spec->fields.end()) {
-        return {ErrorCode::kInvalidInput,
-                "[sequence." + data.features[i].name + "] encoder = \"attention\" compares the steps with a " +
-                    "categorical feature, and target = \"" + sequence.config.target +
-                    "\" is none of the dataset; name one, or take another encoder"};
+        return {ErrorCode::kInvalidInput, "[sequence." + data.features[i].name +
+                                              "] encoder = \"attention\" compares the steps with a " +
+                                              "categorical feature, and target = \"" +
+                                              sequence.config.target +
+                                              "\" is none of the dataset; name one, or take another encoder"};
       }
       sequence.target = static_cast<std::uint32_t>(target - spec->fields.begin());
     }
