@@ -365,6 +365,14 @@ std::vector<Option> BuildOptions() {
                      COHORT_FIELD(model.expert_layers)));
   o.push_back(Widths("model.tower_layers", "of a task's tower", COHORT_FIELD(model.tower_layers)));
 
+  o.push_back(Real("autoencoder.weight", 0, HUGE_VAL, false, "",
+                   "of the loss of reconstructing numbers and bags; 0: no autoencoder",
+                   COHORT_FIELD(model.autoencoder.weight)));
+  o.push_back(Whole("autoencoder.bottleneck", 1, 4096, "units", "width of the bottleneck, which tasks read too",
+                    COHORT_FIELD(model.autoencoder.bottleneck)));
+  o.push_back(Whole("autoencoder.buckets", 2, 65536, "", "hash buckets that stand for the ids of a bag",
+                    COHORT_FIELD(model.autoencoder.buckets)));
+
   o.push_back(
       Whole("train.epochs", 0, 1000000, "", "passes over the train split", COHORT_FIELD(train.epochs)));
   o.push_back(Whole("train.batch_size", 1, 1 << 20, "rows", "global, divided among the workers",
@@ -608,7 +616,8 @@ class Reader {
       const std::string name = prefix.empty() ? word : prefix + "." + word;
       const bool named = IsNamed(prefix);
       if (node.is_table() && (IsSection(name) || named)) {
-        const Status status = named ? ReadNamed(*node.as_table(), prefix, word) : Read(*node.as_table(), name);
+        const Status status =
+            named ? ReadNamed(*node.as_table(), prefix, word) : Read(*node.as_table(), name);
         if (!status.ok()) return status;
         continue;
       }
@@ -628,7 +637,7 @@ class Reader {
   static bool IsSection(const std::string& name) {
     static const std::set<std::string> sections = {
         "model",           "train", "evaluation", "embedding", "tier", "optimizer", "optimizer.embedding",
-        "optimizer.dense", "task",  "sequence",   "cluster",   "wire", "cache"};
+        "optimizer.dense", "task",  "sequence",   "autoencoder", "cluster", "wire", "cache"};
     return sections.contains(name);
   }
   static const Option* Find(const std::vector<Option>& options, const std::string& name) {
@@ -670,7 +679,7 @@ class Reader {
     for (const Option& option : options) names.push_back(option.name);
     for (const char* section :
          {"model", "train", "evaluation", "embedding", "tier", "optimizer", "optimizer.embedding",
-          "optimizer.dense", "sequence", "task", "cluster", "wire", "cache"}) {
+          "optimizer.dense", "sequence", "autoencoder", "task", "cluster", "wire", "cache"}) {
       names.push_back(section);
     }
     std::string nearest = NearestOf(name, names);
@@ -976,6 +985,11 @@ std::vector<std::string> WarningsOf(const RunConfig& config) {
        "model.kind = \"aitm\"");
   idle("model.chain", !config.model.chain.empty(), kind == "esmm" || kind == "aitm",
        "model.kind = \"esmm\" or \"aitm\"");
+  const bool encoded = config.model.autoencoder.weight > 0;
+  idle("autoencoder.bottleneck", config.model.autoencoder.bottleneck != usual_model.autoencoder.bottleneck,
+       encoded, "autoencoder.weight above 0");
+  idle("autoencoder.buckets", config.model.autoencoder.buckets != usual_model.autoencoder.buckets, encoded,
+       "autoencoder.weight above 0");
   for (const auto& [name, sequence] : config.model.sequences) {
     const SequenceConfig usual_sequence;
     const SequenceEncoderKind encoder = sequence.encoder;

@@ -27,6 +27,15 @@ struct SequenceConfig {
   bool operator==(const SequenceConfig&) const = default;
 };
 
+// A bottleneck that reconstructs the inputs (worker/model/autoencoder.h).
+struct AutoencoderConfig {
+  float weight = 0.0f;            // of the reconstruction's loss; 0: there is none
+  std::uint32_t bottleneck = 32;  // columns that the tasks read beside the other inputs
+  std::uint32_t buckets = 256;    // a bag's ids are hashed into so many to be reconstructed
+
+  bool operator==(const AutoencoderConfig&) const = default;
+};
+
 struct ModelConfig {
   std::string kind = "mmoe";  // single | shared_bottom | mmoe | ple | esmm | aitm
   std::uint32_t embedding_dim = 16;
@@ -40,6 +49,7 @@ struct ModelConfig {
   float dropout = 0.0f;             // of the outputs of hidden layers
   float embedding_dropout = 0.0f;   // of the embeddings at the input
   FloatType compute = FloatType::kFloat32;  // of hidden layers' products; kBfloat16 where all processors have it
+  AutoencoderConfig autoencoder;
   std::map<std::string, SequenceConfig> sequences;  // by feature; one without an entry is pooled as the schema says
 
   bool operator==(const ModelConfig&) const = default;

@@ -96,10 +96,11 @@ TEST(Config, OverridesComeOnTop) {
 }
 
 TEST(Config, TomlRoundTrip) {
-  auto config = Parse("data = \"d.h5\"\n[task.'odd \"name\"\\u']\nweight = 0.1\n"
-                      "[sequence.'last \"items\"']\nencoder = \"attention\"\ntarget = \"i.t\"\nwidth = 9\n",
-                      {"optimizer.embedding.epsilon=1e-8", "train.slices=1", "cluster.slow_worker=1",
-                       "model.expert_layers=[]", "optimizer.embedding.kind=rowwise_adagrad"});
+  auto config = Parse(
+      "data = \"d.h5\"\n[task.'odd \"name\"\\u']\nweight = 0.1\n"
+      "[sequence.'last \"items\"']\nencoder = \"attention\"\ntarget = \"i.t\"\nwidth = 9\n",
+      {"optimizer.embedding.epsilon=1e-8", "train.slices=1", "cluster.slow_worker=1",
+       "model.expert_layers=[]", "optimizer.embedding.kind=rowwise_adagrad"});
   ASSERT_TRUE(config) << config.error().text();
   const std::string text = ToToml(*config);
   const auto again = ParseRunConfig(text, "resolved", "/elsewhere");
@@ -148,8 +149,7 @@ TEST(Config, BadInputsNamePlaceExpectationAndMend) {
       {d + "[task.income]\nenabled = 1", {}, {"true or false"}},
       {d + "[sequence.seen]\nencoder = \"lstm\"",
        {},
-       {"sequence.seen.encoder is 'lstm'",
-        "\"mean\" | \"sum\" | \"attention\" | \"gru\" | \"convolution\""}},
+       {"sequence.seen.encoder is 'lstm'", "\"mean\" | \"sum\" | \"attention\" | \"gru\" | \"convolution\""}},
       {d + "[sequence.seen]\nwidht = 3", {}, {"did you mean sequence.seen.width?"}},
       {d + "[sequence.seen]\nkernel = 0", {}, {"sequence.seen.kernel is 0", "from 1 to 64"}},
       {d + "[sequences.seen]\nwidth = 3", {}, {"unknown key sequences", "did you mean sequence?"}},
@@ -312,6 +312,8 @@ TEST(Config, PoliciesOfRows) {
       ::testing::ElementsAre(HasSubstr("sequence.moves.kernel changes nothing"),
                              HasSubstr("sequence.seen.target changes nothing"),
                              HasSubstr("sequence.seen.width changes nothing")));
+  EXPECT_THAT(WarningsOf(*Parse("data = \"d.h5\"\n[autoencoder]\nbottleneck = 8\n")),
+              ::testing::ElementsAre(HasSubstr("autoencoder.bottleneck changes nothing")));
   const auto proximal = Parse("data = \"d.h5\"\n[optimizer.embedding]\nkind = \"ftrl\"\nwarmup = 0.1\n");
   ASSERT_FALSE(proximal);
   EXPECT_THAT(proximal.error().text(), HasSubstr("takes no weight_decay, schedule or warmup"));

@@ -13,12 +13,14 @@
 namespace cohort {
 namespace {
 
-// sum_j a_j f_j / total_j * loss_j + sum_j l2_j / 2 |W_j|^2, and with uncertainty + sum_j a_j s_j: what Step's gradient is
+// sum_j a_j f_j / total_j * loss_j + sum_j l2_j / 2 |W_j|^2, and with uncertainty + sum_j a_j s_j, and the autoencoder's part: what Step's gradient is
 // the gradient of (task_balance.h). With gradnorm f is held fixed.
 double Objective(Model<double>& model, const ModelSpec& spec, const TestSlice<double>& slice,
                  const std::vector<double>& dense, bool with_l2) {
   const StepOutput<double> out = RunStep(model, spec, slice, dense, with_l2);
-  double sum = 0, exponentials = 0;
+  double sum =
+      static_cast<double>(spec.config.autoencoder.weight) / slice.Input().global_rows * out.reconstruction;
+  double exponentials = 0;
   const double* learned = LearnsBalance(spec.balance) ? &dense[LayoutOf(spec).learned_balance] : nullptr;
   const std::size_t tasks = spec.tasks.size();
   for (std::size_t j = 0; j < tasks && learned; ++j) exponentials += std::exp(learned[j]);
@@ -233,8 +235,7 @@ TEST(Gradient, EverySequenceEncoder) {
       RunConfig config = TestConfig(kind);
       MakeChain(data, &config);
       for (std::size_t e = 0; e < kSequenceEncoders.size(); ++e) {
-        if (only == e || only == kSequenceEncoders.size())
-          AddSequence(kSequenceEncoders[e], &data, &config);
+        if (only == e || only == kSequenceEncoders.size()) AddSequence(kSequenceEncoders[e], &data, &config);
       }
       for (auto& [name, sequence] : config.model.sequences) {
         if (sequence.encoder == SequenceEncoderKind::kConvolution)
@@ -245,6 +246,29 @@ TEST(Gradient, EverySequenceEncoder) {
       EXPECT_LE(LargestError(spec, RandomSlice<double>(spec, 19, 24, 15 + only), true, 19 + only), 1e-5)
           << kind << only;
     }
+  }
+}
+
+// With numbers, missing ones, empty bags, and a sequence beside.
+TEST(Gradient, Autoencoder) {
+  for (const std::string& kind : kAllKinds) {
+    DatasetInfo data = TestData(TypesFor(kind, {TaskType::kBinary, TaskType::kRegression}));
+    RunConfig config = TestConfig(kind);
+    MakeChain(data, &config);
+    config.model.autoencoder = {.weight = 0.7f, .bottleneck = 4, .buckets = 6};
+    if (kind != "single") AddSequence(SequenceEncoderKind::kAttention, &data, &config);
+    const ModelSpec spec = TestSpec(config, data);
+    EXPECT_LE(LargestError(spec, RandomSlice<double>(spec, 19, 24, 15), true, 19), 1e-5) << kind;
+  }
+  for (const bool numeric : {false, true}) {
+    DatasetInfo data = TestData({TaskType::kBinary});
+    std::erase_if(data.features,
+                  [&](const FeatureInfo& f) { return (f.type == FeatureType::kNumeric) != numeric; });
+    for (FeatureInfo& feature : data.features) feature.bin_edges.clear();
+    RunConfig config = TestConfig("mmoe");
+    config.model.autoencoder = {.weight = 0.7f, .bottleneck = 4, .buckets = 6};
+    const ModelSpec spec = TestSpec(config, data);
+    EXPECT_LE(LargestError(spec, RandomSlice<double>(spec, 8, 8, 6), false, 7), 1e-5);
   }
 }
 

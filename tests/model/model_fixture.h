@@ -119,6 +119,7 @@ struct TestSlice {
   std::vector<std::uint32_t> offsets, positions, distinct;
   std::vector<float> labels, weights;
   std::vector<double> total_weight;
+  std::vector<Key> keys;  // of the batch
   std::uint32_t rows = 0, padded_rows = 0;
   std::uint64_t dropout_key = 0;
 
@@ -133,7 +134,9 @@ struct TestSlice {
             .embeddings = embeddings.data(),
             .labels = labels.data(),
             .weights = weights.data(),
-            .dropout_key = dropout_key};
+            .dropout_key = dropout_key,
+            .keys = keys.data(),
+            .global_rows = 2 * padded_rows};
   }
 };
 
@@ -148,6 +151,7 @@ TestSlice<T> RandomSlice(const ModelSpec& spec, std::uint32_t rows, std::uint32_
   for (std::uint32_t i = 0; i < kPulledRows * dim; ++i) {
     slice.embeddings.push_back(static_cast<T>(static_cast<float>(values.Uniform() * 2 - 1)));
   }
+  for (std::uint32_t i = 0; i < kPulledRows; ++i) slice.keys.push_back(RandomBits(seed, 3, i));
   for (std::uint32_t i = 0; i < kDistinct; ++i) slice.distinct.push_back((i * 11 + 3) % kPulledRows);
   slice.offsets = {0};
   slice.total_weight.assign(spec.tasks.size(), 0.0);
@@ -208,6 +212,7 @@ template <typename T>
 struct StepOutput {
   std::vector<T> dense, embedding;
   std::vector<double> loss;
+  double reconstruction = 0;
 };
 template <typename T>
 StepOutput<T> RunStep(Model<T>& model, const ModelSpec& spec, const TestSlice<T>& slice,
@@ -221,7 +226,8 @@ StepOutput<T> RunStep(Model<T>& model, const ModelSpec& spec, const TestSlice<T>
   model.Step(slice.Input(), slice.total_weight.data(), with_l2,
              {.dense_gradient = out.dense.data(),
               .embedding_gradient = out.embedding.data(),
-              .loss_sum = out.loss.data()});
+              .loss_sum = out.loss.data(),
+              .reconstruction_loss = &out.reconstruction});
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "worker/model/autoencoder.h"
 #include "worker/model/base_rates.h"
 
 namespace cohort {
@@ -112,6 +113,19 @@ class LayoutBuilder {
     layout_.sequences.push_back(std::move(shape));
   }
 
+  void AddAutoencoder(const ModelSpec& spec) {
+    const AutoencoderConfig& config = spec.config.autoencoder;
+    const ReconstructedInputs inputs = ReconstructedOf(spec);
+    const auto outputs =
+        static_cast<std::uint32_t>(inputs.numbers.size() + inputs.bags.size() * config.buckets);
+    const std::uint32_t width =
+        spec.PooledFields() * spec.config.embedding_dim + static_cast<std::uint32_t>(spec.numerics.size());
+    AutoencoderShape shape;
+    shape.encoder = Add(1, width, config.bottleneck, false, true);
+    shape.decoder = Add(1, config.bottleneck, outputs, false, false);
+    layout_.autoencoder = shape;
+  }
+
   ModelLayout& layout() { return layout_; }
 
  private:
@@ -128,6 +142,7 @@ ModelLayout LayoutOf(const ModelSpec& spec) {
   const ModelConfig& config = spec.config;
   const auto tasks = static_cast<std::uint32_t>(spec.tasks.size());
   for (const SequenceField& sequence : spec.sequences) builder.AddSequence(sequence, config.embedding_dim);
+  if (spec.HasAutoencoder()) builder.AddAutoencoder(spec);
   const Block input{spec.InputWidth(), true};
   Block hidden;
   if (config.kind == "mmoe" || config.kind == "ple") {
@@ -217,6 +232,10 @@ std::vector<InitSegment> InitialValues(const ModelSpec& spec, const ModelLayout&
     if (spec.sequences[i].config.encoder == SequenceEncoderKind::kGru)
       segments.push_back(
           {shape.recurrent, 0.0f, static_cast<float>(std::sqrt(3.0 / spec.sequences[i].width))});
+  }
+  if (layout.autoencoder) {
+    add_layer(layout.autoencoder->encoder);
+    add_layer(layout.autoencoder->decoder);
   }
   for (const LayerShape& layer : layout.bottom) add_layer(layer);
   for (const ExpertLevelShape& level : layout.levels) {

@@ -1,8 +1,9 @@
 // Where each layer's weights lie in the dense vector, from the model's configuration alone.
 //
-// The dense vector holds, in this order: the sequences' layers, the bottom's layers (the shared one, or each task's own) or,
-// level by level, the experts and gates (mmoe, ple), the towers' layers, the transfers between them (aitm), each task's output
-// layer, the linear term, the learned weights of the tasks' balance; of every layer first the weights, then the biases.
+// The dense vector holds, in this order: the sequences' layers, the autoencoder's, the bottom's layers (the shared one, or
+// each task's own) or, level by level, the experts and gates (mmoe, ple), the towers' layers, the transfers between them
+// (aitm), each task's output layer, the linear term, the learned weights of the tasks' balance; of every layer first the
+// weights, then the biases.
 #ifndef COHORT_WORKER_MODEL_LAYOUT_H_
 #define COHORT_WORKER_MODEL_LAYOUT_H_
 
@@ -68,8 +69,14 @@ struct SequenceShape {
   std::uint64_t recurrent = 0;  // gru: width x (2 width) of the gates, then width x width of the candidate
 };
 
+struct AutoencoderShape {
+  LayerShape encoder;  // relu; reads the pooled fields and the numerics
+  LayerShape decoder;  // linear; the numerics' values, then the buckets of each bag
+};
+
 struct ModelLayout {
   std::vector<SequenceShape> sequences;  // as the spec's
+  std::optional<AutoencoderShape> autoencoder;
   std::vector<LayerShape> bottom;        // single, shared_bottom
   std::vector<ExpertLevelShape> levels;  // mmoe, ple
   std::vector<LayerShape> towers;

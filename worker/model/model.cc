@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <optional>
 
 #include "common/check.h"
+#include "worker/model/autoencoder.h"
 #include "worker/model/chain_losses.h"
 #include "worker/model/dropout.h"
 #include "worker/model/kernels.h"
@@ -32,6 +34,7 @@ struct Model<T>::Impl {
         kernels(ActiveKernels<T>()),
         capacity(rows),
         embedded(spec.EmbeddedWidth()),
+        dropped(embedded - (spec.HasAutoencoder() ? spec.config.autoencoder.bottleneck : 0)),
         sequences(spec, layout, rows),
         structure(layout, spec.chain, rows, embedded),
         losses(rows),
@@ -41,6 +44,7 @@ struct Model<T>::Impl {
         labelled_weight(spec.tasks.size()),
         x(rows, spec.InputWidth()),
         dx(rows, std::max<std::size_t>(embedded, 1)) {
+    if (layout.autoencoder) autoencoder.emplace(spec, *layout.autoencoder, rows);
     for (const EmbeddedField& field : spec.fields) {
       const FeatureInfo& feature = spec.data.features[field.feature];
       mean.push_back(feature.type == FeatureType::kBag && field.pooling == Pooling::kMean ? 1 : 0);
@@ -63,11 +67,12 @@ struct Model<T>::Impl {
     const MatrixView<T> view = x.view();
     if (embedded > 0) kernels.gather(Lookup(input), input.distinct, input.embeddings, view.data, view.row);
     sequences.Forward(input, view);
-    DropOut(input.rows, embedded, spec.config.embedding_dropout, draw, kInputPlace, view);
+    DropOut(input.rows, dropped, spec.config.embedding_dropout, draw, kInputPlace, view);
     const std::size_t count = spec.numerics.size();
     for (std::size_t i = 0; i < input.rows; ++i) {
       std::copy_n(input.numeric + i * count, count, view.Row(i) + embedded);
     }
+    if (autoencoder) autoencoder->Forward(input.rows, view);
     const MatrixView<const T> features{view.data, view.row};
     structure.Forward(input.rows, features, draw);
     return features;
@@ -90,7 +95,7 @@ struct Model<T>::Impl {
   // From the gradient by the inputs to those of the sequences' layers and of the embedding rows.
   void InputsBackward(const SliceInput<T>& input, MatrixView<const T> features, T* dense_gradient, T* gradient) {
     if (embedded == 0) return;
-    DropOut(input.rows, embedded, spec.config.embedding_dropout, DropoutDraw{true, input.dropout_key},
+    DropOut(input.rows, dropped, spec.config.embedding_dropout, DropoutDraw{true, input.dropout_key},
             kInputPlace, dx.view());
     std::fill_n(gradient, std::size_t{input.distinct_count} * spec.config.embedding_dim, T{0});
     // What the encoders read was not dropped, what they gave was. Before the pooled fields': it adds to the gradients of the targets.
@@ -105,6 +110,10 @@ struct Model<T>::Impl {
     RunLosses(input, result.loss_sum);
     backward_began = std::chrono::steady_clock::now();
     structure.Backward(input.rows, features, result.dense_gradient, dx.view());
+    if (autoencoder) {
+      const double loss = autoencoder->Backward(input, dx.view(), result.dense_gradient);
+      if (result.reconstruction_loss != nullptr) *result.reconstruction_loss = loss;
+    }
     InputsBackward(input, features, result.dense_gradient, result.embedding_gradient);
   }
 
@@ -154,8 +163,10 @@ struct Model<T>::Impl {
   const ModelLayout layout;
   const KernelTable<T>& kernels;
   const std::size_t capacity;
-  const std::size_t embedded;  // columns of x that are embeddings: the first ones
+  const std::size_t embedded;  // columns of x that have a gradient: the first ones
+  const std::size_t dropped;   // of them, those that embedding_dropout applies to: all but the bottleneck
   SequenceInputs<T> sequences;
+  std::optional<Autoencoder<T>> autoencoder;
   Structure<T> structure;
   Losses<T> losses;
   ChainLosses<T> chain_losses;
@@ -178,6 +189,7 @@ template <typename T>
 void Model<T>::SetDense(const T* dense) {
   impl_->dense = dense;
   impl_->sequences.SetWeights(dense);
+  if (impl_->autoencoder) impl_->autoencoder->SetWeights(dense);
   impl_->structure.SetWeights(dense);
   impl_->balance.SetWeights(dense);
 }

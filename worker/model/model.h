@@ -63,9 +63,11 @@ struct ModelSpec {
   std::vector<InitSegment>
       dense_init;  // He/Glorot-uniform by layer; biases 0 (output biases: the label's base rate)
   std::uint32_t PooledFields() const { return static_cast<std::uint32_t>(fields.size() - sequences.size()); }
-  // Columns of the first layer's input that come from embeddings: pooled fields x dim, then the sequences' outputs.
+  bool HasAutoencoder() const { return config.autoencoder.weight > 0.0f; }
+  // Columns of the first layer's input that have a gradient: pooled fields x dim, the sequences' outputs, the bottleneck.
   std::uint32_t EmbeddedWidth() const {
     std::uint32_t width = PooledFields() * config.embedding_dim;
+    if (HasAutoencoder()) width += config.autoencoder.bottleneck;
     for (const SequenceField& sequence : sequences) width += sequence.width;
     return width;
   }
@@ -96,6 +98,9 @@ struct SliceInput {
   const float* labels = nullptr;   // padded_rows x data.tasks.size(), NaN = missing
   const float* weights = nullptr;  // padded_rows; 0 in the padding
   std::uint64_t dropout_key = 0;   // names the slice, for dropout (dropout.h) and pcgrad's order; Step only
+  // Autoencoder, in training: the keys that `distinct` counts, and the rows of the global batch.
+  const Key* keys = nullptr;
+  std::uint32_t global_rows = 0;
 };
 
 template <typename T>
@@ -103,6 +108,7 @@ struct SliceResult {
   T* dense_gradient = nullptr;      // dense_count: replaced
   T* embedding_gradient = nullptr;  // distinct_count x embedding_dim: replaced
   double* loss_sum = nullptr;       // by task: sum of weight * loss over labelled rows: replaced
+  double* reconstruction_loss = nullptr;  // autoencoder: sum of weight * loss over rows; may be null
 };
 
 // Memory is allocated at construction (for padded_rows) and grows only with the number of steps of sequences; a

@@ -1,6 +1,7 @@
 // What a configuration and a dataset make of the model (BuildModelSpec, TablesOf of model.h).
 #include <algorithm>
 
+#include "worker/model/autoencoder.h"
 #include "worker/model/layout.h"
 #include "worker/model/losses.h"
 #include "worker/model/model.h"
@@ -224,6 +225,17 @@ Result<ModelSpec> BuildModelSpec(const RunConfig& config, const DatasetInfo& dat
   COHORT_RETURN_IF_ERROR(MakeChain(&spec));
   spec.balance = config.train.balance;
   spec.gradnorm_alpha = config.train.gradnorm_alpha;
+  if (spec.HasAutoencoder() && (spec.balance == Balance::kGradNorm || spec.balance == Balance::kPcGrad))
+    return InvalidInput(
+        "autoencoder.weight is above 0, and train.balance weighs the tasks' gradients one by one, in which the "
+        "autoencoder has no part; take balance = \"fixed\" or \"uncertainty\", or weight = 0");
+  if (const ReconstructedInputs inputs = ReconstructedOf(spec);
+      spec.HasAutoencoder() && inputs.numbers.empty() && inputs.bags.empty()) {
+    return InvalidInput(
+        "autoencoder.weight is above 0, but the dataset has nothing to reconstruct: no numeric feature, "
+        "vector, bag or "
+        "text (or all of them are sequences with an encoder); leave [autoencoder] out");
+  }
   const ModelLayout layout = LayoutOf(spec);
   spec.dense_count = layout.dense_count;
   spec.dense_init = InitialValues(spec, layout);
