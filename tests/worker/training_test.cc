@@ -188,15 +188,16 @@ class InProcessCluster {
   std::map<NodeId, std::deque<std::pair<Stamp, Message>>> inbox_;
 };
 
-// A dataset of two tasks with missing labels, a bag, missing numbers and weights.
+// A dataset of two tasks with missing labels, a sequence, a vector, missing numbers and weights.
 DatasetInfo MakeDataset(const std::string& path, std::uint64_t rows) {
   DatasetInfo info;
-  FeatureInfo age, city, genres;
+  FeatureInfo age, city, genres, image;
   age.name = "age", age.type = FeatureType::kNumeric, age.mean = 40, age.deviation = 10, age.missing = 3;
   age.bin_edges = {30, 50};
   city.name = "city", city.type = FeatureType::kCategorical;
-  genres.name = "genres", genres.type = FeatureType::kBag;
-  info.features = {age, city, genres};
+  genres.name = "genres", genres.type = FeatureType::kBag, genres.sequence = true;
+  image.name = "image", image.type = FeatureType::kVector, image.length = 2, image.missing = 1;
+  info.features = {age, city, genres, image};
   TaskInfo buys, kind;
   buys.name = "buys", buys.type = TaskType::kBinary, buys.mean = 0.4, buys.labelled = rows;
   kind.name = "kind", kind.type = TaskType::kMulticlass, kind.classes = {"a", "b", "c"},
@@ -212,6 +213,7 @@ DatasetInfo MakeDataset(const std::string& path, std::uint64_t rows) {
     RowBlock block;
     block.bag_offsets = {{0}};
     block.bag_keys.resize(1);
+    block.vectors.resize(1);
     for (std::uint64_t row = 0; row < count; ++row) {
       block.numeric.push_back(random.Below(9) == 0 ? std::nanf("") : static_cast<float>(random.Below(80)));
       block.categorical.push_back(CategoryKey("city", std::to_string(random.Below(40))));
@@ -219,6 +221,9 @@ DatasetInfo MakeDataset(const std::string& path, std::uint64_t rows) {
         block.bag_keys[0].push_back(CategoryKey("genres", std::to_string(random.Below(9))));
       }
       block.bag_offsets[0].push_back(block.bag_keys[0].size());
+      const bool seen = random.Below(10) > 0;
+      for (int i = 0; i < 2; ++i)
+        block.vectors[0].push_back(seen ? static_cast<float>(random.Uniform() - 0.5) : std::nanf(""));
       block.labels.push_back(static_cast<float>(random.Below(2)));
       block.labels.push_back(random.Below(2) == 0 ? std::nanf("") : static_cast<float>(random.Below(3)));
       block.weights.push_back(0.5f + static_cast<float>(random.Below(4)));
@@ -370,6 +375,8 @@ Rows TrainPlainly(const RunConfig& config, const ModelSpec& spec, Decisions* dec
         std::vector<float> embedding_gradient(slice.distinct.size() * spec.config.embedding_dim);
         std::vector<double> loss(spec.tasks.size());
         SliceInput<float> input = slice.Input(embeddings.data());
+        input.keys = batch->keys->data();
+        input.global_rows = batch->global_rows;
         input.dropout_key = DropoutKey(config.seed, *batch, slice);
         model.Step(input, batch->total_weight.data(), slice.index == 0,
                    {dense_gradient.data(), embedding_gradient.data(), loss.data()});
@@ -472,6 +479,22 @@ TEST(Training, BspEqualsThePlainLoopWithHalfValues) {
 TEST(Training, BspEqualsThePlainLoopForEveryStructure) {
   for (const std::string kind : {"single", "shared_bottom", "ple", "aitm"})
     ExpectThePlainLoop([&](RunConfig* config) { config->model.kind = kind; });
+}
+TEST(Training, BspEqualsThePlainLoopForEverySequenceEncoder) {
+  for (const SequenceEncoderKind encoder : {SequenceEncoderKind::kSum, SequenceEncoderKind::kAttention,
+                                            SequenceEncoderKind::kGru, SequenceEncoderKind::kConvolution}) {
+    ExpectThePlainLoop([&](RunConfig* config) {
+      SequenceConfig& sequence = config->model.sequences["genres"];
+      sequence.encoder = encoder;
+      sequence.width = 7;
+      if (encoder == SequenceEncoderKind::kAttention) sequence.target = "city";
+    });
+  }
+}
+TEST(Training, BspEqualsThePlainLoopWithAnAutoencoder) {
+  ExpectThePlainLoop([](RunConfig* config) {
+    config->model.autoencoder = {.weight = 0.3f, .bottleneck = 4, .buckets = 16};
+  });
 }
 TEST(Training, BspEqualsThePlainLoopWithSchedulesAndDecay) {
   ExpectThePlainLoop([](RunConfig* config) {
