@@ -175,6 +175,12 @@ std::vector<Case> Cases() {
                  {"delimiter"}));
   add(SchemaCase("SchemaPositiveNotAList", "positive = [\"1\"]", "positive = 1", {"positive"}));
 
+  add(SchemaCase("SchemaVectorWithoutLength", "type = \"numeric\"", "type = \"vector\"", {"age", "length"}));
+  add(SchemaCase("SchemaUnknownVocabulary", "type = \"categorical\"",
+                 "type = \"categorical\"\nvocabulary = \"town\"", {"vocabulary", "town"}));
+  add(SchemaCase("SchemaLengthOfANumber", "type = \"numeric\"", "type = \"numeric\"\nmax_length = 3",
+                 {"max_length", "sequences"}));
+
   // ---- CSV
   add(CsvCase("CsvEmpty", "", {"data.csv"}));
   add(CsvCase("CsvHeaderOnly", "id,age,city,bought\n", {"data.csv"}));
@@ -233,6 +239,12 @@ std::vector<Case> Cases() {
 
   // ---- run file
   add(FlagCase("NoRunFile", {"train", "DIR/none.toml", "--out", "DIR/r"}, {"none.toml"}));
+  add(RunCase("RunUnknownSequence", "[sequence.moves]\nencoder = \"gru\"\n",
+              {"[sequence.moves]", "no feature of that name"}));
+  add(RunCase("RunBagIsNoSequence", "[sequence.first_categories]\nencoder = \"gru\"\n",
+              {"[sequence.first_categories]", "not a sequence", "type = \"sequence\""}));
+  add(RunCase("RunUnknownEncoder", "[sequence.first_categories]\nencoder = \"lstm\"\n", {"lstm", "\"gru\""}));
+  add(RunCase("RunNegativeReconstruction", "[autoencoder]\nweight = -1\n", {"autoencoder.weight", "-1"}));
   add(RunCase("RunSyntax", "[train\nepochs = 1\n", {"run.toml", "2"}));
   add(RunCase("RunUnknownKey", "[train]\nepoch = 3\n", {"run.toml", "3", "epoch", "epochs"}));
   add(RunCase("RunUnknownSection", "[trian]\nepochs = 3\n", {"trian", "train"}));
