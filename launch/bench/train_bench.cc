@@ -100,7 +100,10 @@ class PlainTrainer {
     for (std::size_t s = 0; s < batch.slice_count; ++s) {
       const Slice& slice = batch.slices[s];
       sum_.Prepare(slice.distinct.size());
-      model_.Step(slice.Input(embeddings_.data()), batch.total_weight.data(), slice.index == 0,
+      SliceInput<float> input = slice.Input(embeddings_.data());
+      input.keys = batch.keys->data();
+      input.global_rows = batch.global_rows;
+      model_.Step(input, batch.total_weight.data(), slice.index == 0,
                   {sum_.dense(), sum_.embedding(), loss_.data()});
       sum_.Add(slice);
     }

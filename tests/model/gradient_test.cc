@@ -241,6 +241,7 @@ TEST(Gradient, EverySequenceEncoder) {
         if (sequence.encoder == SequenceEncoderKind::kConvolution)
           sequence.kernel = 1 + static_cast<std::uint32_t>(&kind - kAllKinds.data()) % 4;
       }
+      config.model.embedding_dropout = only % 2 == 0 ? 0.25f : 0.0f;
       const ModelSpec spec = TestSpec(config, data);
       ASSERT_EQ(spec.sequences.size(), only < kSequenceEncoders.size() ? 1u : 3u);
       EXPECT_LE(LargestError(spec, RandomSlice<double>(spec, 19, 24, 15 + only), true, 19 + only), 1e-5)
@@ -257,6 +258,7 @@ TEST(Gradient, Autoencoder) {
     MakeChain(data, &config);
     config.model.autoencoder = {.weight = 0.7f, .bottleneck = 4, .buckets = 6};
     if (kind != "single") AddSequence(SequenceEncoderKind::kAttention, &data, &config);
+    if (kind != "mmoe") config.model.embedding_dropout = 0.25f;
     const ModelSpec spec = TestSpec(config, data);
     EXPECT_LE(LargestError(spec, RandomSlice<double>(spec, 19, 24, 15), true, 19), 1e-5) << kind;
   }
