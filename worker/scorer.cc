@@ -51,13 +51,17 @@ Result<Buffer> Scorer::Score(const PhaseOrder& order, WorkerLoop& loop, BatchRea
   PulledBatch* next = &slots[1];
   COHORT_RETURN_IF_ERROR(fetch(current));
   while (current->batch) {
-    COHORT_RETURN_IF_ERROR(fetch(next));
+    // The next batch is pulled while this one is computed, but within a lease only: the scheduler may grant no other before
+    // it has this one's predictions (they may be the first that it lacks), and would be waited for without end.
+    const bool last = current->batch->last_of_source;
+    if (!last) COHORT_RETURN_IF_ERROR(fetch(next));
     COHORT_RETURN_IF_ERROR(current->Wait(loop));
     if (current->with_dense)
       model_.SetDense(slots[0].dense.data());  // the first batch is in slots[0], which stays
     COHORT_RETURN_IF_ERROR(Take(order, *current->batch, current->embeddings.data(), loop));
     samples_ += current->batch->rows;
     reader.Recycle(std::move(current->batch));
+    if (last) COHORT_RETURN_IF_ERROR(fetch(next));
     std::swap(current, next);
   }
   COHORT_RETURN_IF_ERROR(loop.WaitUntil([&] { return loop.scheduler().outstanding() == 0; }));

@@ -93,6 +93,9 @@ class InProcessCluster {
 
   std::uint64_t cached_rows() const { return cached_rows_; }
 
+  // Worker 0 sleeps so long whenever it moves messages.
+  void SlowDown(Duration sleep) { slowed_by_ = sleep; }
+
   // Every row of every shard: (table, key) -> weights and state.
   std::map<std::pair<TableId, Key>, std::vector<float>> Rows() const {
     std::map<std::pair<TableId, Key>, std::vector<float>> rows;
@@ -127,6 +130,7 @@ class InProcessCluster {
         : cluster_(cluster), worker_(worker), self_(self) {}
     TimePoint Now() const override { return InProcessCluster::Now(); }
     void Run(Outbox& out, Duration at_most) override {
+      if (self_ == WorkerNode(0)) std::this_thread::sleep_for(cluster_.slowed_by_);
       cluster_.Route(worker_, out);
       std::deque<std::pair<Stamp, Message>> messages;
       {
@@ -183,13 +187,14 @@ class InProcessCluster {
   Coordinator coordinator_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::atomic<std::uint64_t> cached_rows_{0};
+  Duration slowed_by_ = Duration::zero();
   std::mutex mutex_;
   std::condition_variable changed_;
   std::map<NodeId, std::deque<std::pair<Stamp, Message>>> inbox_;
 };
 
 // A dataset of two tasks with missing labels, a sequence, a vector, missing numbers and weights.
-DatasetInfo MakeDataset(const std::string& path, std::uint64_t rows) {
+DatasetInfo MakeDataset(const std::string& path, std::uint64_t rows, std::uint64_t valid_rows = 100) {
   DatasetInfo info;
   FeatureInfo age, city, genres, image;
   age.name = "age", age.type = FeatureType::kNumeric, age.mean = 40, age.deviation = 10, age.missing = 3;
@@ -205,11 +210,10 @@ DatasetInfo MakeDataset(const std::string& path, std::uint64_t rows) {
   kind.labelled = rows / 2;
   info.tasks = {buys, kind};
   info.has_weight = true;
-  info.rows = {rows, 100, 0};
+  info.rows = {rows, valid_rows, 0};
   auto writer = DatasetWriter::Create(path, info).value();
   RandomStream random(1);
-  for (const auto& [split, count] :
-       {std::pair(Split::kTrain, rows), std::pair(Split::kValid, std::uint64_t{100})}) {
+  for (const auto& [split, count] : {std::pair(Split::kTrain, rows), std::pair(Split::kValid, valid_rows)}) {
     RowBlock block;
     block.bag_offsets = {{0}};
     block.bag_keys.resize(1);
@@ -625,6 +629,25 @@ TEST(Training, SspAndAspVisitEveryRow) {
       }
     }
   }
+}
+
+// The others take all leases that may be granted before the slow worker's rows are there; then it must hand those over
+// before it asks for more.
+TEST(Scoring, AWorkerFarBehindTheOthersHoldsNobodyUp) {
+  TemporaryFolder folder;
+  const std::uint64_t rows = 100 * kBlockRows;
+  const DatasetInfo info = MakeDataset(folder / "d.h5", 1100, rows);
+  RunConfig config = MakeConfig(folder / "d.h5");
+  config.train.epochs = 0;
+  const ModelSpec spec = BuildModelSpec(config, info).value();
+  RunPlan plan = MakePlan(config, spec, 1, 2);
+  plan.steps = {PlanStep::Phase(PhaseKind::kScore, 0, Split::kValid)};
+  Predictions sink;
+  InProcessCluster cluster(plan, &sink);
+  cluster.SlowDown(std::chrono::milliseconds(40));
+  const Status status = cluster.Run();
+  ASSERT_TRUE(status.ok()) << status.text();
+  EXPECT_EQ(sink.values.size(), rows * spec.prediction_columns);
 }
 
 }  // namespace
