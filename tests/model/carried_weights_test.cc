@@ -39,7 +39,8 @@ TestSlice<double> SeenBy(const ModelSpec& before, const ModelSpec& now, const Te
       double value = 0;
       for (std::size_t i = 0; i < now.numerics.size(); ++i) {
         if (name(now, now.numerics[i]) == name(before, input) &&
-            now.numerics[i].missing_indicator == input.missing_indicator)
+            now.numerics[i].missing_indicator == input.missing_indicator &&
+            now.numerics[i].element == input.element)
           value = slice.numeric[row * now.numerics.size() + i];
       }
       seen.numeric.push_back(value);
@@ -124,6 +125,70 @@ TEST(CarriedWeights, FeaturesComeAndGoAndTasksMoveInEveryStructure) {
       ExpectTheSamePredictions(TestSpec(config, other), TestSpec(config, data));
     }
   }
+}
+
+// Vectors, sequences with every encoder and an autoencoder, with features before, between and behind them.
+void AddInputs(DatasetInfo* data, RunConfig* config) {
+  FeatureInfo vector = Feature("picture", FeatureType::kVector);
+  vector.length = 4;
+  data->features.push_back(vector);
+  for (const SequenceEncoderKind encoder : kSequenceEncoders) AddSequence(encoder, data, config);
+  config->model.autoencoder.weight = 0.5f;
+  config->model.autoencoder.bottleneck = 3;
+  config->model.autoencoder.buckets = 5;
+}
+
+TEST(CarriedWeights, SequencesVectorsAndTheAutoencoderGoByName) {
+  for (const std::string kind : {"shared_bottom", "mmoe", "ple"}) {
+    RunConfig config = TestConfig(kind);
+    config.model.linear = true;
+    config.train.balance = Balance::kUncertainty;
+    DatasetInfo data = TestData(kAllTaskTypes);
+    AddInputs(&data, &config);
+    const ModelSpec before = TestSpec(config, data);
+    ASSERT_EQ(before.sequences.size(), 3u);
+    const auto same = CarriedWeights(before, before);
+    for (std::size_t i = 0; i < same.size(); ++i) ASSERT_EQ(same[i], static_cast<std::int64_t>(i)) << kind;
+    DatasetInfo other = data;
+    std::reverse(other.features.begin(), other.features.end());
+    other.features.pop_back();  // "city"
+    other.features.insert(other.features.begin() + 2, Feature("brand", FeatureType::kCategorical));
+    std::reverse(other.tasks.begin(), other.tasks.end());
+    SCOPED_TRACE(kind);
+    const ModelSpec now = TestSpec(config, other);
+    ExpectTheSamePredictions(now, before);
+    // All but what reads the added feature, and the balance of each task, has a source.
+    const auto sources = CarriedWeights(now, before);
+    const ModelLayout layout = LayoutOf(now), old = LayoutOf(before);
+    for (std::size_t j = 0; j < now.tasks.size(); ++j) {
+      EXPECT_EQ(sources[layout.learned_balance + j],
+                static_cast<std::int64_t>(old.learned_balance + now.tasks.size() - 1 - j));
+    }
+    for (std::uint64_t i = 0; i < layout.autoencoder->encoder.weights; ++i) EXPECT_GE(sources[i], 0) << i;
+    const LayerShape& decoder = layout.autoencoder->decoder;
+    for (std::uint64_t i = 0; i < decoder.WeightCount() + decoder.Width(); ++i)
+      EXPECT_GE(sources[decoder.weights + i], 0) << i;
+  }
+}
+
+TEST(CarriedWeights, AnotherEncoderLengthOrBottleneckIsAnotherInput) {
+  RunConfig config = TestConfig("shared_bottom");
+  DatasetInfo data = TestData(kAllTaskTypes);
+  AddInputs(&data, &config);
+  const ModelSpec before = TestSpec(config, data);
+  RunConfig changed = config;
+  for (auto& [name, sequence] : changed.model.sequences) sequence.width = 6;
+  changed.model.autoencoder.bottleneck = 4;
+  data.features[5].length = 2;
+  const ModelSpec now = TestSpec(changed, data);
+  const ModelLayout layout = LayoutOf(now);
+  const auto sources = CarriedWeights(now, before);
+  for (std::uint64_t i = 0; i < layout.bottom[0].weights; ++i) EXPECT_EQ(sources[i], -1) << i;
+  // Of the first layer's columns, the pooled fields' and those of the two numbers and the indicator.
+  std::uint64_t carried = 0;
+  for (std::uint64_t i = 0; i < layout.bottom[0].WeightCount(); ++i)
+    carried += sources[layout.bottom[0].weights + i] >= 0;
+  EXPECT_EQ(carried, (now.PooledFields() * 3 + 3) * layout.bottom[0].outputs);
 }
 
 TEST(CarriedWeights, TasksComeAndGo) {

@@ -1,10 +1,12 @@
 #include "worker/model/carried_weights.h"
 
-#include <algorithm>
+#include <map>
 #include <numeric>
 #include <string>
 #include <tuple>
+#include <utility>
 
+#include "worker/model/autoencoder.h"
 #include "worker/model/layout.h"
 
 namespace cohort {
@@ -22,24 +24,92 @@ Map Identity(std::size_t size) {
 
 template <typename Name>
 Map ByName(const std::vector<Name>& now, const std::vector<Name>& before) {
+  std::map<Name, std::int64_t> places;
+  for (const Name& name : before) places.emplace(name, static_cast<std::int64_t>(places.size()));
   Map map;
   for (const Name& name : now) {
-    const auto found = std::find(before.begin(), before.end(), name);
-    map.push_back(found == before.end() ? kNone : found - before.begin());
+    const auto found = places.find(name);
+    map.push_back(found == places.end() ? kNone : found->second);
   }
   return map;
 }
 
-// What each column of the first layer's input is: the feature, which of its inputs, and which dimension of that.
-using Column = std::tuple<std::string, int, std::uint32_t>;
-std::vector<Column> InputColumns(const ModelSpec& spec) {
+// What a column is: the feature, which of its inputs, and which element of that.
+using Column = std::tuple<std::string, std::string, std::uint32_t>;
+
+Column NumberColumn(const ModelSpec& spec, const NumericInput& numeric) {
+  const FeatureInfo& feature = spec.data.features[numeric.feature];
+  if (numeric.missing_indicator) return {feature.name, "missing", 0};
+  // The elements of a vector of another length are others.
+  return {feature.name, "number of " + std::to_string(feature.length), numeric.element};
+}
+
+std::vector<Column> PooledColumns(const ModelSpec& spec) {
   std::vector<Column> columns;
-  for (const EmbeddedField& field : spec.fields) {
+  for (std::uint32_t f = 0; f < spec.PooledFields(); ++f) {
+    const EmbeddedField& field = spec.fields[f];
     for (std::uint32_t d = 0; d < spec.config.embedding_dim; ++d)
-      columns.push_back({spec.data.features[field.feature].name, field.bin ? 1 : 0, d});
+      columns.push_back({spec.data.features[field.feature].name, field.bin ? "bin" : "ids", d});
   }
-  for (const NumericInput& numeric : spec.numerics)
-    columns.push_back({spec.data.features[numeric.feature].name, numeric.missing_indicator ? 3 : 2, 0});
+  return columns;
+}
+
+// A sequence with another encoder, or one of another shape, is another input.
+std::string EncoderOf(const SequenceField& sequence) {
+  const SequenceConfig& config = sequence.config;
+  std::string name = std::to_string(static_cast<int>(config.encoder)) + " of " + std::to_string(config.width);
+  if (config.encoder == SequenceEncoderKind::kAttention) name += " to " + config.target;
+  if (config.encoder == SequenceEncoderKind::kConvolution) name += " by " + std::to_string(config.kernel);
+  return name;
+}
+
+const std::string& FeatureOf(const ModelSpec& spec, const SequenceField& sequence) {
+  return spec.data.features[spec.fields[sequence.field].feature].name;
+}
+
+using Sequence = std::pair<std::string, std::string>;  // feature, encoder
+std::vector<Sequence> SequencesOf(const ModelSpec& spec) {
+  std::vector<Sequence> sequences;
+  for (const SequenceField& sequence : spec.sequences)
+    sequences.push_back({FeatureOf(spec, sequence), EncoderOf(sequence)});
+  return sequences;
+}
+
+// Of the input of the first layers, in its order (ModelSpec::InputWidth).
+std::vector<Column> InputColumns(const ModelSpec& spec) {
+  std::vector<Column> columns = PooledColumns(spec);
+  for (const SequenceField& sequence : spec.sequences) {
+    for (std::uint32_t d = 0; d < sequence.width; ++d)
+      columns.push_back({FeatureOf(spec, sequence), "encoder " + EncoderOf(sequence), d});
+  }
+  if (spec.HasAutoencoder()) {
+    const std::uint32_t width = spec.config.autoencoder.bottleneck;
+    for (std::uint32_t d = 0; d < width; ++d)
+      columns.push_back({"", "bottleneck of " + std::to_string(width), d});
+  }
+  for (const NumericInput& numeric : spec.numerics) columns.push_back(NumberColumn(spec, numeric));
+  return columns;
+}
+
+// Of the input of the autoencoder.
+std::vector<Column> EncodedColumns(const ModelSpec& spec) {
+  std::vector<Column> columns = PooledColumns(spec);
+  for (const NumericInput& numeric : spec.numerics) columns.push_back(NumberColumn(spec, numeric));
+  return columns;
+}
+
+// Of what the autoencoder reconstructs.
+std::vector<Column> DecodedColumns(const ModelSpec& spec) {
+  std::vector<Column> columns;
+  const ReconstructedInputs inputs = ReconstructedOf(spec);
+  for (const ReconstructedInputs::Number& number : inputs.numbers)
+    columns.push_back(NumberColumn(spec, spec.numerics[number.value]));
+  const std::uint32_t buckets = spec.config.autoencoder.buckets;
+  for (const std::uint32_t bag : inputs.bags) {
+    for (std::uint32_t bucket = 0; bucket < buckets; ++bucket)
+      columns.push_back({spec.data.features[spec.fields[bag].feature].name,
+                         "bucket of " + std::to_string(buckets), bucket});
+  }
   return columns;
 }
 
@@ -99,11 +169,28 @@ class Carrier {
     }
   }
 
+  // `count` weights from `now` on are those from `before` on.
+  void Block(std::uint64_t now, std::uint64_t before, std::uint64_t count) {
+    std::iota(sources_.begin() + static_cast<std::ptrdiff_t>(now),
+              sources_.begin() + static_cast<std::ptrdiff_t>(now + count), static_cast<std::int64_t>(before));
+  }
+
   std::vector<std::int64_t>& sources() { return sources_; }
 
  private:
   std::vector<std::int64_t> sources_;
 };
+
+void CarrySequence(const SequenceField& sequence, const SequenceShape& now, const SequenceShape& before,
+                   Carrier* carrier) {
+  for (std::size_t l = 0; l < now.layers.size(); ++l) {
+    const LayerShape& layer = now.layers[l];
+    carrier->Layer(layer, before.layers[l], Identity(layer.groups), Identity(layer.inputs),
+                   Identity(layer.outputs));
+  }
+  if (sequence.config.encoder == SequenceEncoderKind::kGru)
+    carrier->Block(now.recurrent, before.recurrent, 3 * std::uint64_t{sequence.width} * sequence.width);
+}
 
 void CarryLevel(const ExpertLevelShape& now, const ExpertLevelShape& before, const Map& tasks,
                 const Map& inputs, Carrier* carrier) {
@@ -160,6 +247,20 @@ std::vector<std::int64_t> CarriedWeights(const ModelSpec& now, const ModelSpec& 
   const Map columns = ByName(InputColumns(now), InputColumns(before));
   const Map tasks = ByName(TasksOf(now), TasksOf(before));
   Carrier carrier(layout.dense_count);
+  const Map sequences = ByName(SequencesOf(now), SequencesOf(before));
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    if (sequences[i] == kNone) continue;
+    CarrySequence(now.sequences[i], layout.sequences[i],
+                  old.sequences[static_cast<std::size_t>(sequences[i])], &carrier);
+  }
+  if (layout.autoencoder && old.autoencoder &&
+      now.config.autoencoder.bottleneck == before.config.autoencoder.bottleneck) {
+    const Map bottleneck = Identity(now.config.autoencoder.bottleneck);
+    carrier.Layer(layout.autoencoder->encoder, old.autoencoder->encoder, Identity(1),
+                  ByName(EncodedColumns(now), EncodedColumns(before)), bottleneck);
+    carrier.Layer(layout.autoencoder->decoder, old.autoencoder->decoder, Identity(1), bottleneck,
+                  ByName(DecodedColumns(now), DecodedColumns(before)));
+  }
   Map hidden = columns;
   carrier.Stack(layout.bottom, old.bottom, now.config.kind == "shared_bottom" ? Identity(1) : tasks, &hidden);
   for (std::size_t l = 0; l < layout.levels.size(); ++l) {
@@ -192,6 +293,12 @@ std::vector<std::int64_t> CarriedWeights(const ModelSpec& now, const ModelSpec& 
   }
   if (layout.linear && old.linear)
     carrier.Layer(*layout.linear, *old.linear, Identity(1), columns, raw_outputs);
+  for (std::size_t j = 0; LearnsBalance(now.balance) && now.balance == before.balance && j < tasks.size();
+       ++j) {
+    if (tasks[j] != kNone)
+      carrier.Block(layout.learned_balance + j, old.learned_balance + static_cast<std::uint64_t>(tasks[j]),
+                    1);
+  }
   return std::move(carrier.sources());
 }
 

@@ -1,10 +1,12 @@
 // Which dense weights of one model are those of another: what a warm start takes over.
 //
 // Weights are matched by what they connect. A layer's input columns belong to a feature (its embedding, its bin's embedding,
-// its number, its missing indicator) and are matched by the feature's name; towers, gates, experts of a task's own, outputs
+// its number, its missing indicator, what its sequence's encoder says) and are matched by the feature's name, as are the
+// encoder's own weights and what the autoencoder reads and reconstructs; towers, gates, experts of a task's own, outputs
 // and transfers belong to tasks and are matched by the task's name; what is shared is matched by its place. So columns of
 // an added feature and everything of an added task have no counterpart, and what belonged to removed ones is not asked for.
-// A task counts as another one if its type or classes differ, a transfer (aitm) if either of its two tasks does.
+// A task counts as another one if its type or classes differ, a sequence if its encoder or that one's options do, a vector if
+// its length does, the autoencoder if its bottleneck does, a transfer (aitm) if either of its two tasks does.
 #ifndef COHORT_WORKER_MODEL_CARRIED_WEIGHTS_H_
 #define COHORT_WORKER_MODEL_CARRIED_WEIGHTS_H_
 
