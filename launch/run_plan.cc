@@ -1,6 +1,7 @@
 #include "launch/run_plan.h"
 
 #include <cmath>
+#include <initializer_list>
 #include <utility>
 
 #include "common/model_files.h"
@@ -130,40 +131,30 @@ Result<RunPlan> MakePlan(const RunInputs& inputs, const JobRequest& request, std
     const auto wanted = [&](Split split) {
       return RowsOf(inputs.data, split) > 0 && (split != Split::kTrain || config.train.evaluate_train);
     };
-    if (config.train.early_stopping > 0 && config.train.epochs > 0) {
-      if (!has_valid) {
-        return InvalidInput(
-            config.data + ": the valid split has no rows, by which train.early_stopping = " +
-            std::to_string(config.train.early_stopping) +
-            " judges each epoch; prepare the data with valid = 0.1 in [split], or set it to 0");
-      }
-      for (std::uint32_t epoch = 0; epoch < config.train.epochs; ++epoch) {
-        plan.steps.push_back(PlanStep::Phase(PhaseKind::kTrain, epoch, Split::kTrain));
-        plan.steps.push_back(PlanStep::Phase(PhaseKind::kEvaluate, epoch, Split::kValid));
-        const std::size_t best_from = plan.steps.size();
-        plan.steps.push_back(PlanStep::Snapshot(request.snapshot));
-        for (const Split split : {Split::kTrain, Split::kTest}) {
-          if (wanted(split)) plan.steps.push_back(PlanStep::Phase(PhaseKind::kEvaluate, epoch, split));
-        }
-        for (std::size_t step = best_from; step < plan.steps.size(); ++step)
-          plan.steps[step].only_if_best = true;
-      }
-      return plan;
+    const std::uint32_t epochs = config.train.epochs;
+    const bool stops = config.train.early_stopping > 0 && epochs > 0;
+    if (stops && !has_valid) {
+      return InvalidInput(config.data + ": the valid split has no rows, by which train.early_stopping = " +
+                          std::to_string(config.train.early_stopping) +
+                          " judges each epoch; prepare the data with valid = 0.1 in [split], or set it to 0");
     }
-    for (std::uint32_t epoch = 0; epoch < config.train.epochs; ++epoch) {
+    // The model, and what it is judged by. Evaluation creates no rows: the model is safe before it begins. The valid split
+    // comes first: it chooses the thresholds by which the others are judged.
+    const auto add_model = [&](std::uint32_t epoch, std::initializer_list<Split> splits) {
+      const std::size_t first = plan.steps.size();
+      plan.steps.push_back(PlanStep::Snapshot(request.snapshot));
+      for (const Split split : splits) {
+        if (wanted(split)) plan.steps.push_back(PlanStep::Phase(PhaseKind::kEvaluate, epoch, split));
+      }
+      for (std::size_t step = first; step < plan.steps.size(); ++step) plan.steps[step].only_if_best = stops;
+    };
+    for (std::uint32_t epoch = 0; epoch < epochs; ++epoch) {
       plan.steps.push_back(PlanStep::Phase(PhaseKind::kTrain, epoch, Split::kTrain));
-      const bool last = epoch + 1 == config.train.epochs;
-      if (has_valid && config.train.evaluate_each_epoch && !last) {
+      if (stops || (has_valid && config.train.evaluate_each_epoch && epoch + 1 < epochs))
         plan.steps.push_back(PlanStep::Phase(PhaseKind::kEvaluate, epoch, Split::kValid));
-      }
+      if (stops) add_model(epoch, {Split::kTrain, Split::kTest});
     }
-    // Evaluation creates no rows: the model is safe before it begins.
-    plan.steps.push_back(PlanStep::Snapshot(request.snapshot));
-    const std::uint32_t last = config.train.epochs == 0 ? 0 : config.train.epochs - 1;
-    // The valid split chooses the thresholds by which the others are judged.
-    for (const Split split : {Split::kValid, Split::kTrain, Split::kTest}) {
-      if (wanted(split)) plan.steps.push_back(PlanStep::Phase(PhaseKind::kEvaluate, last, split));
-    }
+    if (!stops) add_model(epochs == 0 ? 0 : epochs - 1, {Split::kValid, Split::kTrain, Split::kTest});
     return plan;
   }
   const PhaseKind kind = request.job == Job::kEvaluate ? PhaseKind::kEvaluate : PhaseKind::kScore;

@@ -22,13 +22,9 @@ Status WriteError(const std::string& path) {
 }  // namespace
 
 RunRecorder::RunRecorder(const RunInputs& inputs, Job job, std::string folder)
-    : inputs_(inputs),
-      rows_(inputs.data.rows),
-      top_(inputs.config.evaluation.top),
-      folder_(std::move(folder)) {
+    : inputs_(inputs), tasks_(TaskInfosOf(inputs.spec)), folder_(std::move(folder)) {
   std::vector<double> weights;
   for (const ModelTask& task : inputs.spec.tasks) {
-    tasks_.push_back(task.info);
     weights.push_back(task.config.weight);
     result_.tasks.push_back(task.info.name);
     const auto threshold = inputs.thresholds.find(task.info.name);
@@ -57,7 +53,7 @@ Status RunRecorder::Open() {
 Status RunRecorder::OnPhase(const PhaseOrder& order) {
   order_ = order;
   if (order.kind == PhaseKind::kEvaluate) {
-    sums_.emplace(tasks_, top_);
+    sums_.emplace(tasks_, inputs_.config.evaluation.top);
     return {};
   }
   const std::string path = folder_ + "/scores-" + SplitName(order.split) + ".bin";
@@ -76,14 +72,15 @@ Status RunRecorder::OnBlock(const ScoreBlock& block) {
 }
 
 Status RunRecorder::OnEvaluation(const Buffer& sums) {
-  EvaluationSums part(tasks_, top_);
+  EvaluationSums part(tasks_, inputs_.config.evaluation.top);
   COHORT_RETURN_IF_ERROR(part.FromBytes({sums.data(), sums.size()}));
   sums_->Merge(part);
   return {};
 }
 
 void RunRecorder::ChooseThresholds() {
-  const bool none = std::all_of(thresholds_.begin(), thresholds_.end(), [](double t) { return std::isnan(t); });
+  const bool none =
+      std::all_of(thresholds_.begin(), thresholds_.end(), [](double t) { return std::isnan(t); });
   if (order_.split == Split::kValid && (result_.job == JobName(Job::kTrain) || none))
     thresholds_ = BestThresholds(*sums_);
 }
@@ -100,9 +97,10 @@ Status RunRecorder::OnPhaseEnd() {
   if (order_.kind == PhaseKind::kScore) {
     return std::fclose(spill_.release()) == 0 ? Status() : WriteError(spilled_.back().path);
   }
-  if (const std::uint64_t rows = rows_[static_cast<std::size_t>(order_.split)]; sums_->rows() != rows) {
-    return {ErrorCode::kInternal, "the workers judged " + std::to_string(sums_->rows()) + " rows of " +
-                                      std::to_string(rows)};
+  if (const std::uint64_t rows = inputs_.data.rows[static_cast<std::size_t>(order_.split)];
+      sums_->rows() != rows) {
+    return {ErrorCode::kInternal,
+            "the workers judged " + std::to_string(sums_->rows()) + " rows of " + std::to_string(rows)};
   }
   sums_->Finish();
   ChooseThresholds();

@@ -50,7 +50,6 @@ class RunRecorder : public ScoreSink, public RunObserver {
   const Status& failure() const { return failure_; }
   RunResult& result() { return result_; }
   const std::vector<SpilledScores>& spilled() const { return spilled_; }
-  std::map<std::string, double> Thresholds() const;  // by task, of those that have one
 
  private:
   struct FileCloser {
@@ -60,14 +59,13 @@ class RunRecorder : public ScoreSink, public RunObserver {
 
   // The thresholds of this evaluation; the train job's valid split, or a model without any, chooses them.
   void ChooseThresholds();
+  std::map<std::string, double> Thresholds() const;  // by task, of those that have one
 
   Status WriteModel(const std::string& directory, const std::vector<SnapshotDone>& parts,
                     const std::string& kernels);
 
   const RunInputs& inputs_;
-  std::vector<TaskInfo> tasks_;
-  const std::array<std::uint64_t, kSplitCount> rows_;
-  const std::vector<std::uint32_t> top_;
+  const std::vector<TaskInfo> tasks_;
   const std::string folder_;
   File metrics_;
   File spill_;

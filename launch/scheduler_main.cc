@@ -185,10 +185,8 @@ class SchedulerJob {
 
   Status WriteScores() {
     COHORT_ASSIGN_OR_RETURN(const auto dataset, DatasetReader::Open(config_.data));
-    std::vector<TaskInfo> tasks;
-    for (const ModelTask& task : inputs_.spec.tasks) tasks.push_back(task.info);
     COHORT_ASSIGN_OR_RETURN(const auto writer,
-                            ScoreWriter::Create(arguments_.scores, tasks, inputs_.data.has_id));
+                            ScoreWriter::Create(arguments_.scores, TaskInfosOf(inputs_.spec), inputs_.data.has_id));
     TimePoint next_sign = std::chrono::steady_clock::now();
     const auto go_on = [&](std::uint64_t) -> Status {
       if (StopSignal() != 0) return {ErrorCode::kUnavailable, "ended by " + SignalName(StopSignal())};

@@ -179,15 +179,6 @@ Result<WarmStart> WriteWarmModel(const std::string& from, const RunInputs& input
   ModelManifest now;
   now.tables = TablesOf(inputs.spec, inputs.config);
   const TableSpec& dense_table = now.tables[kDenseTable];
-  // Columns of these inputs are not told apart yet.
-  for (const ModelSpec* each : {&inputs.spec, &spec}) {
-    const bool vectors = std::any_of(each->data.features.begin(), each->data.features.end(), [](const FeatureInfo& f) {
-      return f.type == FeatureType::kVector;
-    });
-    if (!each->sequences.empty() || vectors || each->HasAutoencoder())
-      return InvalidInput("--from: a model with an encoder of a sequence, a vector or an autoencoder cannot be started from " +
-                          from + " yet; train it without --from");
-  }
   const std::vector<std::int64_t> sources = CarriedWeights(inputs.spec, spec);
   COHORT_ASSIGN_OR_RETURN(const DenseRows dense_before, ReadDense(source, before));
   const DenseRows dense =

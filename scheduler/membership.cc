@@ -90,8 +90,10 @@ TimePoint Membership::NextJudgement() const {
 std::string Membership::CommonKernels() const {
   std::size_t lowest = std::size(kKernelPaths) - 1;
   for (const Member& member : members_) {
-    const auto path = std::find(std::begin(kKernelPaths), std::end(kKernelPaths), member.registration.kernels);
-    lowest = std::min(lowest, path == std::end(kKernelPaths) ? 0 : static_cast<std::size_t>(path - kKernelPaths));
+    const auto path =
+        std::find(std::begin(kKernelPaths), std::end(kKernelPaths), member.registration.kernels);
+    lowest =
+        std::min(lowest, path == std::end(kKernelPaths) ? 0 : static_cast<std::size_t>(path - kKernelPaths));
   }
   return kKernelPaths[lowest];
 }

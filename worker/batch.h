@@ -55,10 +55,16 @@ struct Batch {
   std::vector<double> total_weight;  // by model task: summed weight of the labelled rows of the global batch
 };
 
-// Names a slice for dropout. In bsp, without leases, it is the same on whichever worker.
-inline std::uint64_t DropoutKey(std::uint64_t seed, const Batch& batch, const Slice& slice) {
+// A slice of the batch for a training step, with the batch's pulled rows. In bsp, without leases, what it draws by chance is the
+// same on whichever worker.
+inline SliceInput<float> TrainingInput(const Batch& batch, const Slice& slice, const float* embeddings,
+                                       std::uint64_t seed) {
   constexpr std::uint64_t kDropoutStream = 0x64726f706f757400;
-  return RandomBits(RandomBits(seed, kDropoutStream, batch.lease), batch.clock, slice.index);
+  SliceInput<float> input = slice.Input(embeddings);
+  input.keys = batch.keys->data();
+  input.global_rows = batch.global_rows;
+  input.dropout_key = RandomBits(RandomBits(seed, kDropoutStream, batch.lease), batch.clock, slice.index);
+  return input;
 }
 
 }  // namespace cohort

@@ -12,11 +12,7 @@ Scorer::Scorer(const ModelSpec& spec, std::vector<std::uint32_t> top)
 
 Result<Buffer> Scorer::Score(const PhaseOrder& order, WorkerLoop& loop, BatchReader& reader) {
   sums_.reset();
-  if (order.kind == PhaseKind::kEvaluate) {
-    std::vector<TaskInfo> tasks;
-    for (const ModelTask& task : spec_.tasks) tasks.push_back(task.info);
-    sums_.emplace(std::move(tasks), top_);
-  }
+  if (order.kind == PhaseKind::kEvaluate) sums_.emplace(TaskInfosOf(spec_), top_);
   bool asked = false, exhausted = false;
   const auto keep_leases_coming = [&] {
     if (std::optional<LeaseReply> lease = loop.scheduler().TakeLease()) {

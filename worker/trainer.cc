@@ -150,11 +150,7 @@ Status Trainer::Step(const PulledBatch& pulled, std::uint32_t slices, WorkerLoop
     const Slice& slice = batch.slices[s];
     sum_.Prepare(slice.distinct.size());
     // The batch's first row is in slice 0 on whichever worker: it carries the once-per-batch L2.
-    SliceInput<float> input = slice.Input(pulled.embeddings.data());
-    input.keys = batch.keys->data();
-    input.global_rows = batch.global_rows;
-    input.dropout_key = DropoutKey(config_.seed, batch, slice);
-    model_.Step(input, batch.total_weight.data(),
+    model_.Step(TrainingInput(batch, slice, pulled.embeddings.data(), config_.seed), batch.total_weight.data(),
                 /*with_l2=*/slice.index == 0, {sum_.dense(), sum_.embedding(), slice_loss_.data()});
     timer.Lap(StepPart::kForward, model_.backward_began());
     if (config_.train.clip_norm > 0) {

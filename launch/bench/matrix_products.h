@@ -15,9 +15,8 @@ namespace cohort::bench {
 // Of one slice of `rows` samples, with operands of their own. One thread at a time.
 class MatrixProducts {
  public:
-  enum class Pass { kStep, kForward };
-  // kStep: forward, gradient by the weights, gradient by the inputs (of the first layers: by the embeddings only).
-  MatrixProducts(const ModelSpec& spec, std::size_t rows, Pass pass = Pass::kStep);
+  // Forward, gradient by the weights, gradient by the inputs (of the first layers: by the embeddings only).
+  MatrixProducts(const ModelSpec& spec, std::size_t rows);
 
   void Run() const;
   // Of one Run: two for each multiplication and addition.
@@ -30,7 +29,6 @@ class MatrixProducts {
 
   const KernelTable<float>& kernels_;
   const std::size_t rows_;
-  const Pass pass_;
   std::vector<Matrix<float>> matrices_;  // moved when it grows, but not their memory
   std::vector<std::vector<float>> packed_;
   std::vector<GemmArguments<float>> products_;

@@ -9,12 +9,12 @@
 #include "launch/bench/in_process.h"
 #include "launch/bench/keys.h"
 #include "launch/bench/matrix_products.h"
+#include "launch/bench/plain_step.h"
 #include "launch/bench/stopwatch.h"
 #include "worker/batch.h"
 #include "worker/distinct_keys.h"
 #include "worker/model/kernels.h"
 #include "worker/model/model.h"
-#include "worker/slice_sum.h"
 
 namespace cohort::bench {
 namespace {
@@ -103,25 +103,12 @@ Result<Report> RunStep(const Options& options, const Progress& progress) {
   COHORT_ASSIGN_OR_RETURN(const ModelSpec spec, MidSizeModel(options));
   const std::uint32_t slice_rows = options.batch / options.slices;
   const Batch batch = DrawBatch(options);
-  Model<float> model(spec, slice_rows);
-  SliceSum sum(spec.dense_count, options.dim);
+  PlainStep plain(spec, options.batch, options.slices);
   RandomStream random(options.seed, 3);
   std::vector<float> dense(spec.dense_count), embeddings(batch.keys->size() * options.dim);
   for (float& w : dense) w = static_cast<float>(random.Uniform() * 0.2 - 0.1);
   for (float& w : embeddings) w = static_cast<float>(random.Uniform() * 0.1 - 0.05);
-  std::vector<double> loss(kTasks);
-  // As Trainer::Step, without what moves messages.
-  const auto step = [&](std::uint64_t) {
-    model.SetDense(dense.data());
-    sum.Start(options.slices, {0, options.slices});
-    for (const Slice& slice : batch.slices) {
-      sum.Prepare(slice.distinct.size());
-      model.Step(slice.Input(embeddings.data()), batch.total_weight.data(), slice.index == 0,
-                 {sum.dense(), sum.embedding(), loss.data()});
-      sum.Add(slice);
-    }
-    sum.Finish();
-  };
+  const auto step = [&](std::uint64_t) { plain.Run(batch, dense.data(), embeddings.data()); };
   const MatrixProducts products(spec, slice_rows);
   const auto floor = [&](std::uint64_t) {
     for (std::uint32_t s = 0; s < options.slices; ++s) products.Run();

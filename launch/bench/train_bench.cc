@@ -8,7 +8,6 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -17,6 +16,7 @@
 
 #include "common/atomic_file.h"
 #include "launch/bench/matrix_products.h"
+#include "launch/bench/plain_step.h"
 #include "launch/bench/row_array.h"
 #include "launch/bench/stopwatch.h"
 #include "launch/bench/training_job.h"
@@ -27,7 +27,6 @@
 #include "worker/batch_reader.h"
 #include "worker/encoder.h"
 #include "worker/model/model.h"
-#include "worker/slice_sum.h"
 
 namespace cohort::bench {
 namespace {
@@ -39,8 +38,8 @@ constexpr std::uint32_t kWarmEpochs = 1;  // in which most rows are made
 class ScratchFolder {
  public:
   static Result<ScratchFolder> Create(const std::string& parent) {
-    std::string path = (parent.empty() ? std::filesystem::temp_directory_path().string() : parent) +
-                       "/cohort-bench-XXXXXX";
+    std::string path =
+        (parent.empty() ? std::filesystem::temp_directory_path().string() : parent) + "/cohort-bench-XXXXXX";
     if (mkdtemp(path.data()) == nullptr)
       return InvalidInput("--folder: no folder can be made at " + path + ": " + std::strerror(errno));
     return ScratchFolder(path);
@@ -64,13 +63,10 @@ class PlainTrainer {
       : spec_(spec),
         tables_(TablesOf(spec, config)),
         batches_(std::move(batches)),
-        slices_(config.train.slices),
         dense_table_(tables_[kDenseTable], config.seed, &slabs_),
         table_(tables_[kEmbeddingTable], config.seed, &slabs_),
-        model_(spec, (config.train.batch_size + config.train.slices - 1) / config.train.slices),
-        sum_(spec.dense_count, spec.config.embedding_dim),
-        dense_(spec.DenseRows() * kDenseRowWidth),
-        loss_(spec.tasks.size()) {
+        step_(spec, config.train.batch_size, config.train.slices),
+        dense_(spec.DenseRows() * kDenseRowWidth) {
     for (Key key = 0; key < spec.DenseRows(); ++key)
       dense_rows_.push_back(dense_table_.FindOrCreate(key, RingPosition(tables_[kDenseTable], key)));
   }
@@ -94,22 +90,9 @@ class PlainTrainer {
         table_.InitialWeights(keys[i], &embeddings_[i * dim]);
       }
     });
-    // compute, as Trainer::Step
-    model_.SetDense(dense_.data());
-    sum_.Start(slices_, {0, slices_});
-    for (std::size_t s = 0; s < batch.slice_count; ++s) {
-      const Slice& slice = batch.slices[s];
-      sum_.Prepare(slice.distinct.size());
-      SliceInput<float> input = slice.Input(embeddings_.data());
-      input.keys = batch.keys->data();
-      input.global_rows = batch.global_rows;
-      model_.Step(input, batch.total_weight.data(), slice.index == 0,
-                  {sum_.dense(), sum_.embedding(), loss_.data()});
-      sum_.Add(slice);
-    }
-    sum_.Finish();
+    step_.Run(batch, dense_.data(), embeddings_.data());
     // push
-    for (const SliceSum::Part& part : sum_.parts()) {
+    for (const SliceSum::Part& part : step_.parts()) {
       for (std::size_t i = 0; i < dense_rows_.size(); ++i)
         dense_table_.optimizer().Step(part.dense->data() + i * kDenseRowWidth, dense_rows_[i]);
       const std::vector<std::uint32_t>& rows = *part.rows;
@@ -149,14 +132,11 @@ class PlainTrainer {
   const ModelSpec& spec_;
   const std::vector<TableSpec> tables_;
   const std::vector<std::unique_ptr<Batch>> batches_;
-  const std::uint32_t slices_;
   PrefaultedSlabs slabs_;
   EmbeddingTable dense_table_, table_;
   std::vector<float*> dense_rows_;
-  Model<float> model_;
-  SliceSum sum_;
+  PlainStep step_;
   std::vector<float> dense_, embeddings_;
-  std::vector<double> loss_;
   std::vector<std::uint64_t> positions_, pushed_positions_;
   std::vector<Key> pushed_keys_;
 };
@@ -171,8 +151,7 @@ Result<ReadBatches> ReadSome(const std::string& path, const ModelSpec& spec, con
   COHORT_ASSIGN_OR_RETURN(Encoder encoder, Encoder::Create(spec, dataset->info()));
   const double before = ReadProcessUsage().cpu_seconds;
   BatchReader reader(std::move(dataset), std::move(encoder), spec.tasks.size(), config.seed);
-  reader.Start(
-      BspEpoch{0, 0, 0, 1, config.train.batch_size, config.train.slices, config.train.shuffle_rows});
+  reader.Start(BspEpoch{0, 0, 0, 1, config.train.batch_size, config.train.slices, config.train.shuffle_rows});
   ReadBatches read;
   double samples = 0;
   for (bool last = false; !last && read.batches.size() < kBatchesInMemory;) {
@@ -188,13 +167,13 @@ Result<ReadBatches> ReadSome(const std::string& path, const ModelSpec& spec, con
 
 // Samples a second of the products in `threads` threads at once, by the clock.
 double ProductsPerSecond(const ModelSpec& spec, std::uint32_t slice_rows, std::uint32_t threads,
-                         double seconds, MatrixProducts::Pass pass) {
+                         double seconds) {
   std::atomic<std::uint64_t> runs{0};
   const double start = WallSeconds();
   std::vector<std::thread> all;
   for (std::uint32_t t = 0; t < threads; ++t) {
     all.emplace_back([&] {
-      const MatrixProducts products(spec, slice_rows, pass);
+      const MatrixProducts products(spec, slice_rows);
       while (WallSeconds() < start + seconds && StopSignal() == 0) {
         products.Run();
         runs.fetch_add(1, std::memory_order_relaxed);
@@ -214,7 +193,8 @@ double GathersPerSecond(const RowArray& rows, const std::vector<std::vector<std:
   for (std::uint32_t t = 0; t < threads; ++t) {
     all.emplace_back([&, t] {
       std::vector<float> out(places[0].size() * dim);
-      for (std::size_t n = t * places.size() / threads; WallSeconds() < start + seconds && StopSignal() == 0; ++n) {
+      for (std::size_t n = t * places.size() / threads; WallSeconds() < start + seconds && StopSignal() == 0;
+           ++n) {
         const auto& batch = places[n % places.size()];
         rows.Gather(batch, out.data());
         gathered.fetch_add(batch.size(), std::memory_order_relaxed);
@@ -275,7 +255,8 @@ Result<Report> RunTrain(const Options& options, const Progress& progress) {
                         std::to_string(options.slices) + " equal slices (--slices): choose a multiple of it");
   }
   if (options.samples < 2 * std::uint64_t{options.batch})
-    return InvalidInput("--samples " + std::to_string(options.samples) + ": expected two batches (--batch) or more");
+    return InvalidInput("--samples " + std::to_string(options.samples) +
+                        ": expected two batches (--batch) or more");
   COHORT_ASSIGN_OR_RETURN(const ScratchFolder folder, ScratchFolder::Create(options.folder));
   RunConfig config = ConfigOf(options);
   config.data = folder / "data.h5";
@@ -313,7 +294,8 @@ Result<Report> RunTrain(const Options& options, const Progress& progress) {
   for (std::size_t i = 0; i < trainer.batch_count(); ++i) trainer.Step(i);
   const auto products_alone = [&](std::uint64_t) { products.Run(); };
   for (std::uint32_t i = 0; i < options.repetitions; ++i) {
-    const std::string turn = "repetition " + std::to_string(i + 1) + " of " + std::to_string(options.repetitions);
+    const std::string turn =
+        "repetition " + std::to_string(i + 1) + " of " + std::to_string(options.repetitions);
     progress(turn + ": one thread");
     // In turns, so that a machine that is slower for a while is slower for both.
     Repeated floor, steps;
@@ -321,19 +303,16 @@ Result<Report> RunTrain(const Options& options, const Progress& progress) {
     for (int t = 0; t < 5; ++t) {
       const Repeated some = Repeat(options.seconds / 5, products_alone);
       floor.count += some.count, floor.cpu_seconds += some.cpu_seconds;
-      const Repeated work =
-          Repeat(options.seconds / 5, [&](std::uint64_t n) { samples += trainer.Step(n); });
+      const Repeated work = Repeat(options.seconds / 5, [&](std::uint64_t n) { samples += trainer.Step(n); });
       steps.count += work.count, steps.cpu_seconds += work.cpu_seconds;
     }
-    const double two_before =
-        ProductsPerSecond(spec, slice_rows, 2, options.seconds, MatrixProducts::Pass::kStep);
+    const double two_before = ProductsPerSecond(spec, slice_rows, 2, options.seconds);
     COHORT_RETURN_IF_ERROR(CheckStopSignal());
     COHORT_ASSIGN_OR_RETURN(const ClusterRun run,
                             RunCluster(config, folder / "run", [&](const std::string& line) {
                               progress(turn + ": cluster, " + line);
                             }));
-    const double two_after =
-        ProductsPerSecond(spec, slice_rows, 2, options.seconds, MatrixProducts::Pass::kStep);
+    const double two_after = ProductsPerSecond(spec, slice_rows, 2, options.seconds);
     const double floor_rate = floor.PerSecond() * slice_rows, step_rate = samples / steps.cpu_seconds;
     const double two_rate = (two_before + two_after) / 2;
     const double gathers = GathersPerSecond(gathered, places, options.dim, 2, options.seconds);

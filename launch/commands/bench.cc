@@ -234,20 +234,22 @@ void AddBench(CLI::App& app, Commands& commands) {
             ->capture_default_str();
         AddSeed(command, options);
       });
-  add("train", "whole jobs in one thread and on a cluster, beside the arithmetic of their model", bench::RunTrain,
-      [](CLI::App& command, Options& options) {
+  add("train", "whole jobs in one thread and on a cluster, beside the arithmetic of their model",
+      bench::RunTrain, [](CLI::App& command, Options& options) {
         options.rows = 10'000'000;
         options.batch = 4096;
         options.workers = 2;
         command
-            .add_option("--job", options.job,
-                        "gemm: 26 ids and 13 numbers into an mmoe; embedding: 40 bags of 8 ids into a small network")
+            .add_option(
+                "--job", options.job,
+                "gemm: 26 ids and 13 numbers into an mmoe; embedding: 40 bags of 8 ids into a small network")
             ->check(CLI::IsMember({"gemm", "embedding"}))
             ->capture_default_str();
         command.add_option("--samples", options.samples, "of the dataset that is drawn")
             ->check(CLI::Range(1.0, 1e9))
             ->capture_default_str();
-        command.add_option("--epochs", options.epochs, "that are measured in a repetition, after a first one")
+        command
+            .add_option("--epochs", options.epochs, "that are measured in a repetition, after a first one")
             ->check(CLI::Range(1, 1000))
             ->capture_default_str();
         command.add_option("--slices", options.slices, "train.slices of a run")
@@ -255,15 +257,22 @@ void AddBench(CLI::App& app, Commands& commands) {
             ->capture_default_str();
         command.add_option("--folder", options.folder, "where data and runs lie meanwhile");
         AddShape(command, options);
-        command.add_option("--servers", options.servers, "server processes")->check(CLI::Range(1, 256))->capture_default_str();
+        command.add_option("--servers", options.servers, "server processes")
+            ->check(CLI::Range(1, 256))
+            ->capture_default_str();
         command.add_option("--shards", options.shards, "shards (threads) of each server")
             ->check(CLI::Range(1, 256))
             ->capture_default_str();
-        command.add_option("--workers", options.workers, "worker processes")->check(CLI::Range(1, 64))->capture_default_str();
-        AddChoice(command, "--consistency", kConsistencies, &options.consistency, "asp", "train.consistency of a run");
+        command.add_option("--workers", options.workers, "worker processes")
+            ->check(CLI::Range(1, 64))
+            ->capture_default_str();
+        AddChoice(command, "--consistency", kConsistencies, &options.consistency, "asp",
+                  "train.consistency of a run");
         AddChoice(command, "--compute", kComputeTypes, &options.compute, "float32", "model.compute of a run");
-        AddChoice(command, "--pull-values", kFloatTypes, &options.pull_values, "float32", "wire.pull_values of a run");
-        AddChoice(command, "--push-values", kFloatTypes, &options.push_values, "float32", "wire.push_values of a run");
+        AddChoice(command, "--pull-values", kFloatTypes, &options.pull_values, "float32",
+                  "wire.pull_values of a run");
+        AddChoice(command, "--push-values", kFloatTypes, &options.push_values, "float32",
+                  "wire.push_values of a run");
       });
   commands[bench] = [bench, benchmarks](Console& console) {
     const Chosen& chosen = benchmarks->at(bench->get_subcommands().front());

@@ -96,6 +96,18 @@ TEST(Autoencoder, LosesWhatItsEquationsSay) {
   EXPECT_NEAR(loss, expected, 1e-10 * expected);
 }
 
+TEST(Autoencoder, HasNoPartInABalanceByTask) {
+  RunConfig config = ConfigWith(0.5f, 4, 6);
+  for (const Balance balance : {Balance::kGradNorm, Balance::kPcGrad}) {
+    config.train.balance = balance;
+    const auto spec = BuildModelSpec(config, TestData(kAllTaskTypes));
+    ASSERT_FALSE(spec);
+    EXPECT_NE(spec.error().text().find("autoencoder.weight"), std::string::npos);
+  }
+  config.train.balance = Balance::kUncertainty;
+  EXPECT_TRUE(BuildModelSpec(config, TestData(kAllTaskTypes)));
+}
+
 TEST(Autoencoder, SameBitsOnEveryInstructionSet) {
   if (!HasKernelPath("avx512")) GTEST_SKIP() << "this processor has no AVX-512";
   RunConfig config = ConfigWith(0.5f, 19, 37);

@@ -53,9 +53,7 @@ struct Operands {
     }
   }
 };
-// `kernels`: a KernelTable<float>, or Bfloat16Kernels.
-template <typename Kernels>
-std::vector<float> Product(const Kernels& kernels, const ProductCase& p, const Operands& o) {
+std::vector<float> Product(const ProductKernels<float>& kernels, const ProductCase& p, const Operands& o) {
   const std::size_t lda = (p.transposed ? p.rows : p.depth) + p.extra, ldb = p.columns + p.extra,
                     ldc = p.columns + p.extra;
   std::vector<float> a(lda * (p.transposed ? p.depth : p.rows) + p.extra), b(ldb * p.depth + p.extra),
@@ -137,7 +135,7 @@ TEST(Gemm, EqualsEigenInDoubleForOddShapes) {
 // The product of the rounded operands, whichever shape, stride and packing; and bits that do not depend on what is around.
 TEST(Gemm, Bfloat16RoundsItsOperandsOnly) {
   if (!HasKernelPath("avx512_bf16")) GTEST_SKIP() << "this processor has no AVX512-BF16";
-  const Bfloat16Kernels& kernels = *KernelsFor("avx512_bf16")->bfloat16;
+  const ProductKernels<float>& kernels = *KernelsFor("avx512_bf16")->bfloat16;
   const auto round = [](Matrix& m) {
     for (Eigen::Index i = 0; i < m.size(); ++i) {
       float x = static_cast<float>(m.data()[i]);
@@ -445,7 +443,7 @@ TEST(Kernels, ObjectsDefineNothingButTheirTable) {
     if (text.ends_with(".o:")) object = text;
     // "0000000000000000 D name": only definitions have an address.
     if (!object.starts_with("kernels_avx") || text.size() < 19 || text[0] == ' ') continue;
-    if (text[17] == 'D' && text.find("Kernels") != std::string::npos) ++tables;
+    if (text[17] == 'D' && (text.ends_with("Kernels") || text.ends_with("Products"))) ++tables;
     // A function that others could be linked to: global, weak, unique or indirect.
     EXPECT_EQ(std::string("TWiu").find(text[17]), std::string::npos) << object << ' ' << text;
   }

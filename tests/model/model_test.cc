@@ -59,36 +59,26 @@ void ExpectSameBits(const StepOutput<float>& x, const StepOutput<float>& y, cons
   ExpectSameBits(x.loss, y.loss, what + ": loss");
 }
 
-TEST(Model, SameBitsOnEveryInstructionSet) {
-  if (!HasKernelPath("avx512")) GTEST_SKIP() << "this processor has no AVX-512";
-  for (const std::string& kind : kAllKinds) {
-    const ModelSpec spec = WideSpec(kind);
-    const TestSlice<float> slice = RandomSlice<float>(spec, 93, 128, 1);
-    const std::vector<float> dense = RandomDense<float>(spec, 2, 0.2);
-    ASSERT_TRUE(UseKernels("avx2"));
-    Model<float> narrow(spec, 128);
-    ASSERT_TRUE(UseKernels("avx512"));
-    Model<float> wide(spec, 128);
-    ASSERT_TRUE(UseKernels(""));
-    ExpectSameBits(RunStep(narrow, spec, slice, dense, true), RunStep(wide, spec, slice, dense, true), kind);
-    ExpectSameBits(RunPredict(narrow, spec, slice, dense), RunPredict(wide, spec, slice, dense), kind);
-  }
+// REQUIRES: the processor has AVX-512.
+void ExpectSameBitsOnEveryInstructionSet(const ModelSpec& spec, const std::string& what) {
+  const TestSlice<float> slice = RandomSlice<float>(spec, 93, 128, 1);
+  const std::vector<float> dense = RandomDense<float>(spec, 2, 0.2);
+  ASSERT_TRUE(UseKernels("avx2"));
+  Model<float> narrow(spec, 128);
+  ASSERT_TRUE(UseKernels("avx512"));
+  Model<float> wide(spec, 128);
+  ASSERT_TRUE(UseKernels(""));
+  ExpectSameBits(RunStep(narrow, spec, slice, dense, true), RunStep(wide, spec, slice, dense, true), what);
+  ExpectSameBits(RunPredict(narrow, spec, slice, dense), RunPredict(wide, spec, slice, dense), what);
 }
 
-TEST(Model, BalancesAndOtherLossesHaveTheSameBitsOnEveryInstructionSet) {
+TEST(Model, SameBitsOnEveryInstructionSet) {
   if (!HasKernelPath("avx512")) GTEST_SKIP() << "this processor has no AVX-512";
+  for (const std::string& kind : kAllKinds) ExpectSameBitsOnEveryInstructionSet(WideSpec(kind), kind);
   for (const Balance balance :
        {Balance::kFixed, Balance::kUncertainty, Balance::kGradNorm, Balance::kPcGrad}) {
-    const ModelSpec spec = WideSpec("mmoe", balance, true);
-    const TestSlice<float> slice = RandomSlice<float>(spec, 93, 128, 1);
-    const std::vector<float> dense = RandomDense<float>(spec, 2, 0.2);
-    ASSERT_TRUE(UseKernels("avx2"));
-    Model<float> narrow(spec, 128);
-    ASSERT_TRUE(UseKernels("avx512"));
-    Model<float> wide(spec, 128);
-    ASSERT_TRUE(UseKernels(""));
-    ExpectSameBits(RunStep(narrow, spec, slice, dense, true), RunStep(wide, spec, slice, dense, true),
-                   std::to_string(static_cast<int>(balance)));
+    ExpectSameBitsOnEveryInstructionSet(WideSpec("mmoe", balance, true),
+                                        "balance " + std::to_string(static_cast<int>(balance)));
   }
 }
 

@@ -378,11 +378,8 @@ Rows TrainPlainly(const RunConfig& config, const ModelSpec& spec, Decisions* dec
         std::vector<float> dense_gradient(spec.DenseRows() * kDenseRowWidth);
         std::vector<float> embedding_gradient(slice.distinct.size() * spec.config.embedding_dim);
         std::vector<double> loss(spec.tasks.size());
-        SliceInput<float> input = slice.Input(embeddings.data());
-        input.keys = batch->keys->data();
-        input.global_rows = batch->global_rows;
-        input.dropout_key = DropoutKey(config.seed, *batch, slice);
-        model.Step(input, batch->total_weight.data(), slice.index == 0,
+        model.Step(TrainingInput(*batch, slice, embeddings.data(), config.seed), batch->total_weight.data(),
+                   slice.index == 0,
                    {dense_gradient.data(), embedding_gradient.data(), loss.data()});
         if (config.train.clip_norm > 0) {
           const double share = static_cast<double>(slice.rows) / batch->global_rows;

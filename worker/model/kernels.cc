@@ -18,7 +18,7 @@ const KernelTable<float>& Avx512Bf16Kernels() {
   static const KernelTable<float> table = [] {
     KernelTable<float> all = kAvx512Kernels;
     all.name = "avx512_bf16";
-    all.bfloat16 = &kAvx512Bfloat16Kernels;
+    all.bfloat16 = &kAvx512Bfloat16Products;
     return all;
   }();
   return table;

@@ -54,25 +54,23 @@ struct LookupArguments {
   const uint8_t* mean;  // by field: 1 = mean of the ids' rows, 0 = sum
 };
 
-// Products whose operands are rounded to bfloat16 (nearest even, subnormals to 0) and whose sums are in float32: by blocks of
-// 512 terms in ascending k, two at a time. B must be packed, by these functions, into as many floats as `pack` needs.
-struct Bfloat16Kernels {
-  void (*gemm)(const GemmArguments<float>& arguments);
-  void (*pack)(size_t depth, size_t columns, const float* b, ptrdiff_t b_row, float* packed);
-  void (*pack_transposed)(size_t depth, size_t columns, const float* bt, ptrdiff_t bt_row, float* packed);
-};
-
+// Matrix products; B is packed by the functions of the same table.
 template <typename T>
-struct KernelTable {
-  const char* name;  // "avx2", "avx512", "avx512_bf16"; "double" for the reference
-  const Bfloat16Kernels* bfloat16;  // null: the processor of this path has none
-
+struct ProductKernels {
   void (*gemm)(const GemmArguments<T>& arguments);
   // Packs B (depth x columns) into panels: (columns + 31) / 32 * 32 * depth values; the missing columns
   // become 0.
   void (*pack)(size_t depth, size_t columns, const T* b, ptrdiff_t b_row, T* packed);
   // The same from a matrix that holds B transposed (columns x depth).
   void (*pack_transposed)(size_t depth, size_t columns, const T* bt, ptrdiff_t bt_row, T* packed);
+};
+
+template <typename T>
+struct KernelTable : ProductKernels<T> {
+  const char* name;  // "avx2", "avx512", "avx512_bf16"; "double" for the reference
+  // Products whose operands are rounded to bfloat16 (nearest even, subnormals to 0) and whose sums are in float32: by blocks of
+  // 512 terms in ascending k, two at a time. B must be packed. Null: the processor of this path has none.
+  const ProductKernels<T>* bfloat16;
 
   // dy(i, j) = 0 where y(i, j) <= 0 (unless y is null), then sums[j] = sum of dy(i, j) over ascending i.
   void (*bias_gradient)(size_t rows, size_t columns, const T* y, ptrdiff_t y_row, T* dy, ptrdiff_t dy_row,
@@ -118,7 +116,7 @@ struct KernelTable {
 // instruction.
 extern const KernelTable<float> kAvx2Kernels;
 extern const KernelTable<float> kAvx512Kernels;
-extern const Bfloat16Kernels kAvx512Bfloat16Kernels;
+extern const ProductKernels<float> kAvx512Bfloat16Products;
 // Plain loops in double: the reference, and what the finite-difference checks run on.
 extern const KernelTable<double> kDoubleKernels;
 

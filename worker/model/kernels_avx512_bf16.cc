@@ -15,7 +15,7 @@ namespace {
 #define COHORT_INLINE inline __attribute__((always_inline))
 
 constexpr size_t kLanes = 16;
-constexpr int kTileRows = 14;  // 28 accumulators, 2 registers for B, 1 for A
+constexpr int kTileRows = 14;        // 28 accumulators, 2 registers for B, 1 for A
 constexpr ptrdiff_t kAhead = 16;     // rows of a transposed A fetched before they are read
 constexpr size_t kBlockPairs = 256;  // in depth: 32 KB of a panel of B, and the tile's rows of A
 
@@ -34,7 +34,8 @@ COHORT_INLINE __m512i Pairs(__m512 x, __m512 y) {
 }
 // Lane p: the pair (x[2p], x[2p+1]) of n <= 32 values; zeros beyond.
 COHORT_INLINE __m512i NeighbourPairs(const float* x, size_t n) {
-  const __m512 first = LoadFirst(x, n), second = n > kLanes ? LoadFirst(x + kLanes, n - kLanes) : _mm512_setzero_ps();
+  const __m512 first = LoadFirst(x, n),
+               second = n > kLanes ? LoadFirst(x + kLanes, n - kLanes) : _mm512_setzero_ps();
   return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(second, first));
 }
 
@@ -75,8 +76,8 @@ __attribute__((noinline)) void Tile(const TileArguments& t) {
       const __m512i a_ip = _mm512_set1_epi32(static_cast<int>(a[i * a_row]));
 #pragma GCC unroll 2
       for (int v = 0; v < kVectors; ++v) {
-        sum[i][v] = _mm512_dpbf16_ps(sum[i][v], reinterpret_cast<__m512bh>(a_ip),
-                                     reinterpret_cast<__m512bh>(b_p[v]));
+        sum[i][v] =
+            _mm512_dpbf16_ps(sum[i][v], reinterpret_cast<__m512bh>(a_ip), reinterpret_cast<__m512bh>(b_p[v]));
       }
     }
   }
@@ -108,7 +109,8 @@ TileFunction TileOfRows(size_t rows) {
 void MatrixProduct(const GemmArguments<float>& g) {
   if (g.rows == 0 || g.columns == 0) return;
   const bool column_major = g.a_column != 1;
-  const size_t tiles = (g.rows + kTileRows - 1) / kTileRows, tile_rows = g.rows / tiles, larger = g.rows % tiles;
+  const size_t tiles = (g.rows + kTileRows - 1) / kTileRows, tile_rows = g.rows / tiles,
+               larger = g.rows % tiles;
   const size_t pairs = (g.depth + 1) / 2;
   alignas(64) uint32_t a[kLanes * kBlockPairs];  // the tile's rows of A
   for (size_t block = 0; block == 0 || block < pairs; block += kBlockPairs) {
@@ -139,7 +141,8 @@ void MatrixProduct(const GemmArguments<float>& g) {
         for (size_t i = 0; i < rows; ++i) {
           const float* from = a_rows + static_cast<ptrdiff_t>(i) * g.a_row;
           for (size_t k = 0; k < depth; k += 2 * kLanes)
-            _mm512_store_si512(a + i * kBlockPairs + k / 2, NeighbourPairs(from + k, Smaller(2 * kLanes, depth - k)));
+            _mm512_store_si512(a + i * kBlockPairs + k / 2,
+                               NeighbourPairs(from + k, Smaller(2 * kLanes, depth - k)));
         }
       }
       const TileFunction wide = TileOfRows<kTileRows, 2>(rows), narrow = TileOfRows<kTileRows, 1>(rows);
@@ -163,19 +166,23 @@ void Pack(size_t depth, size_t columns, const float* b, ptrdiff_t b_row, float* 
     const size_t width = Smaller(kPanelColumns, columns - j), second = width > kLanes ? width - kLanes : 0;
     uint32_t* to = reinterpret_cast<uint32_t*>(packed);
     for (size_t k = 0; k < depth; k += 2, to += kPanelColumns) {
-      const float *even = b + static_cast<ptrdiff_t>(k) * b_row + j, *odd = even + (k + 1 < depth ? b_row : 0);
+      const float *even = b + static_cast<ptrdiff_t>(k) * b_row + j,
+                  *odd = even + (k + 1 < depth ? b_row : 0);
       const __mmask16 has_odd = k + 1 < depth ? 0xffff : 0;
-      _mm512_storeu_si512(to, Pairs(LoadFirst(even, width), _mm512_maskz_mov_ps(has_odd, LoadFirst(odd, width))));
+      _mm512_storeu_si512(to,
+                          Pairs(LoadFirst(even, width), _mm512_maskz_mov_ps(has_odd, LoadFirst(odd, width))));
       _mm512_storeu_si512(
-          to + kLanes, Pairs(_mm512_maskz_loadu_ps(FirstLanes(second), even + kLanes),
-                             _mm512_maskz_loadu_ps(static_cast<__mmask16>(FirstLanes(second) & has_odd), odd + kLanes)));
+          to + kLanes,
+          Pairs(_mm512_maskz_loadu_ps(FirstLanes(second), even + kLanes),
+                _mm512_maskz_loadu_ps(static_cast<__mmask16>(FirstLanes(second) & has_odd), odd + kLanes)));
     }
   }
 }
 
 void PackTransposed(size_t depth, size_t columns, const float* bt, ptrdiff_t bt_row, float* packed) {
-  const __m512i lines = _mm512_mullo_epi32(
-      _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0), _mm512_set1_epi32(kPanelColumns));
+  const __m512i lines =
+      _mm512_mullo_epi32(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
+                         _mm512_set1_epi32(kPanelColumns));
   for (size_t j = 0; j < columns; j += kPanelColumns, packed += kPanelColumns * depth) {
     uint32_t* to = reinterpret_cast<uint32_t*>(packed);
     for (size_t c = 0; c < kPanelColumns; ++c) {
@@ -183,7 +190,8 @@ void PackTransposed(size_t depth, size_t columns, const float* bt, ptrdiff_t bt_
       for (size_t k = 0; k < depth; k += 2 * kLanes) {
         const size_t n = Smaller(2 * kLanes, depth - k);
         const __m512i pairs = j + c < columns ? NeighbourPairs(from + k, n) : _mm512_setzero_si512();
-        _mm512_mask_i32scatter_epi32(to + k / 2 * kPanelColumns + c, FirstLanes((n + 1) / 2), lines, pairs, 4);
+        _mm512_mask_i32scatter_epi32(to + k / 2 * kPanelColumns + c, FirstLanes((n + 1) / 2), lines, pairs,
+                                     4);
       }
     }
   }
@@ -191,6 +199,6 @@ void PackTransposed(size_t depth, size_t columns, const float* bt, ptrdiff_t bt_
 
 }  // namespace
 
-const Bfloat16Kernels kAvx512Bfloat16Kernels = {MatrixProduct, Pack, PackTransposed};
+const ProductKernels<float> kAvx512Bfloat16Products = {MatrixProduct, Pack, PackTransposed};
 
 }  // namespace cohort

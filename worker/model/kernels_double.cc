@@ -166,8 +166,21 @@ void MixBackward(std::size_t rows, std::size_t experts, std::size_t dim, const d
 }  // namespace
 
 const KernelTable<double> kDoubleKernels = {
-    "double", nullptr, MatrixProduct, Pack,    PackTransposed, BiasGradient,    Axpy,    Gather, Scatter,
-    Exp,      Log,           Sigmoid, Softmax,        SoftmaxBackward, RowDots, Mix,    MixBackward,
+    {MatrixProduct, Pack, PackTransposed},
+    "double",
+    nullptr,
+    BiasGradient,
+    Axpy,
+    Gather,
+    Scatter,
+    Exp,
+    Log,
+    Sigmoid,
+    Softmax,
+    SoftmaxBackward,
+    RowDots,
+    Mix,
+    MixBackward,
 };
 
 }  // namespace cohort

@@ -1,7 +1,5 @@
 #include "worker/model/layers.h"
 
-#include <type_traits>
-
 #include "common/check.h"
 
 namespace cohort {
@@ -15,12 +13,6 @@ std::size_t PackedSize(std::size_t depth, std::size_t columns) {
 // 149 GFLOP/s at 429 inputs, nothing at 128).
 constexpr std::size_t kPackGradientInputs = 192;
 
-template <typename T>
-const Bfloat16Kernels* Bfloat16Of(const LayerShape& shape) {
-  if constexpr (std::is_same_v<T, float>) return shape.bfloat16 ? ActiveKernels<float>().bfloat16 : nullptr;
-  return nullptr;
-}
-
 }  // namespace
 
 template <typename T>
@@ -28,7 +20,7 @@ DenseLayer<T>::DenseLayer(const LayerShape& shape, std::size_t capacity, std::si
     : kernels_(ActiveKernels<T>()),
       shape_(shape),
       gradient_inputs_(gradient_inputs),
-      bfloat16_(Bfloat16Of<T>(shape)),
+      products_(shape.bfloat16 && kernels_.bfloat16 != nullptr ? *kernels_.bfloat16 : kernels_),
       output_(capacity, shape.Width()),
       output_gradient_(capacity, shape.Width()),
       packed_(Products() * PackedSize(shape.inputs, ProductOutputs())) {
@@ -36,25 +28,9 @@ DenseLayer<T>::DenseLayer(const LayerShape& shape, std::size_t capacity, std::si
   if (gradient_inputs_ > 0) {
     packed_transposed_ = AlignedArray<T>(Products() * PackedSize(ProductOutputs(), gradient_inputs_));
   }
-  if (shape.inputs >= kPackGradientInputs || bfloat16_ != nullptr) {
+  if (shape.inputs >= kPackGradientInputs || &products_ == kernels_.bfloat16) {
     packed_gradient_ = AlignedArray<T>(PackedSize(capacity, ProductOutputs()));
   }
-}
-
-template <typename T>
-void DenseLayer<T>::Product(const GemmArguments<T>& product) const {
-  if constexpr (std::is_same_v<T, float>) {
-    if (bfloat16_ != nullptr) return bfloat16_->gemm(product);
-  }
-  kernels_.gemm(product);
-}
-
-template <typename T>
-void DenseLayer<T>::Pack(std::size_t depth, std::size_t columns, const T* b, std::ptrdiff_t b_row, T* packed) const {
-  if constexpr (std::is_same_v<T, float>) {
-    if (bfloat16_ != nullptr) return bfloat16_->pack(depth, columns, b, b_row, packed);
-  }
-  kernels_.pack(depth, columns, b, b_row, packed);
 }
 
 template <typename T>
@@ -63,9 +39,9 @@ void DenseLayer<T>::SetWeights(const T* dense) {
   transposed_ready_ = false;
   const std::size_t size = std::size_t{shape_.inputs} * ProductOutputs();
   for (std::size_t p = 0; p < Products(); ++p) {
-    Pack(shape_.inputs, ProductOutputs(), dense + shape_.weights + p * size,
-                  static_cast<std::ptrdiff_t>(ProductOutputs()),
-                  packed_.data() + p * PackedSize(shape_.inputs, ProductOutputs()));
+    products_.pack(shape_.inputs, ProductOutputs(), dense + shape_.weights + p * size,
+                   static_cast<std::ptrdiff_t>(ProductOutputs()),
+                   packed_.data() + p * PackedSize(shape_.inputs, ProductOutputs()));
   }
 }
 
@@ -74,16 +50,9 @@ void DenseLayer<T>::PackTransposedWeights() {
   if (transposed_ready_ || gradient_inputs_ == 0) return;
   const std::size_t size = std::size_t{shape_.inputs} * ProductOutputs();
   for (std::size_t p = 0; p < Products(); ++p) {
-    const T* weights = dense_ + shape_.weights + p * size;
-    T* packed = packed_transposed_.data() + p * PackedSize(ProductOutputs(), gradient_inputs_);
-    const auto row = static_cast<std::ptrdiff_t>(ProductOutputs());
-    if constexpr (std::is_same_v<T, float>) {
-      if (bfloat16_ != nullptr) {
-        bfloat16_->pack_transposed(ProductOutputs(), gradient_inputs_, weights, row, packed);
-        continue;
-      }
-    }
-    kernels_.pack_transposed(ProductOutputs(), gradient_inputs_, weights, row, packed);
+    products_.pack_transposed(ProductOutputs(), gradient_inputs_, dense_ + shape_.weights + p * size,
+                              static_cast<std::ptrdiff_t>(ProductOutputs()),
+                              packed_transposed_.data() + p * PackedSize(ProductOutputs(), gradient_inputs_));
   }
   transposed_ready_ = true;
 }
@@ -106,7 +75,7 @@ void DenseLayer<T>::Forward(std::size_t rows, MatrixView<const T> x, const Dropo
     product.c_row = y.row;
     product.bias = dense_ + shape_.biases + p * ProductOutputs();
     product.relu = shape_.relu;
-    Product(product);
+    products_.gemm(product);
   }
   draw_ = draw;
   DropOut(rows, shape_.Width(), shape_.dropout, draw_, shape_.weights, y);
@@ -132,7 +101,7 @@ void DenseLayer<T>::Backward(std::size_t rows, MatrixView<const T> x, T* dense_g
     product.a_row = 1;
     product.a_column = x.row;
     if (packed_gradient_.data()) {
-      Pack(rows, ProductOutputs(), dy_p.data, dy_p.row, packed_gradient_.data());
+      products_.pack(rows, ProductOutputs(), dy_p.data, dy_p.row, packed_gradient_.data());
       product.b = packed_gradient_.data();
       product.b_row = kPanelColumns;
       product.b_panel = static_cast<std::ptrdiff_t>(kPanelColumns * rows);
@@ -143,7 +112,7 @@ void DenseLayer<T>::Backward(std::size_t rows, MatrixView<const T> x, T* dense_g
     }
     product.c = dense_gradient + shape_.weights + p * shape_.inputs * ProductOutputs();
     product.c_row = static_cast<std::ptrdiff_t>(ProductOutputs());
-    Product(product);
+    products_.gemm(product);
 
     if (gradient_inputs_ == 0) continue;
     product = {};  // dx = dy W^T
@@ -159,7 +128,7 @@ void DenseLayer<T>::Backward(std::size_t rows, MatrixView<const T> x, T* dense_g
     product.c = dx.data + input;
     product.c_row = dx.row;
     product.accumulate = accumulate;
-    Product(product);
+    products_.gemm(product);
   }
 }
 

@@ -44,8 +44,6 @@ class DenseLayer {
 
  private:
   void PackTransposedWeights();
-  void Product(const GemmArguments<T>& product) const;
-  void Pack(std::size_t depth, std::size_t columns, const T* b, std::ptrdiff_t b_row, T* packed) const;
 
   // A group's share of a product; with a shared input all groups are one.
   std::size_t Products() const { return shape_.shared_input ? 1 : shape_.groups; }
@@ -54,7 +52,7 @@ class DenseLayer {
   const KernelTable<T>& kernels_;
   const LayerShape shape_;
   const std::size_t gradient_inputs_;
-  const Bfloat16Kernels* const bfloat16_;  // null: products in T
+  const ProductKernels<T>& products_;  // in bfloat16, or in T
   Matrix<T> output_, output_gradient_;
   const T* dense_ = nullptr;
   AlignedArray<T> packed_, packed_transposed_;  // W and W^T in panels, by product

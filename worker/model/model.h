@@ -78,6 +78,8 @@ struct ModelSpec {
 };
 // Errors (kInvalidInput): a [task.x] of the run file that the data does not have; no task left; no feature.
 Result<ModelSpec> BuildModelSpec(const RunConfig& config, const DatasetInfo& data);
+// Of the enabled tasks, in the order of the predictions.
+std::vector<TaskInfo> TaskInfosOf(const ModelSpec& spec);
 // What the user should know: steps of a chain that are more frequent than the one before, a calibration without effect.
 std::vector<std::string> WarningsOf(const ModelSpec& spec);
 // The tables of the model: kDenseTable, then kEmbeddingTable.

@@ -242,6 +242,12 @@ Result<ModelSpec> BuildModelSpec(const RunConfig& config, const DatasetInfo& dat
   return spec;
 }
 
+std::vector<TaskInfo> TaskInfosOf(const ModelSpec& spec) {
+  std::vector<TaskInfo> tasks;
+  for (const ModelTask& task : spec.tasks) tasks.push_back(task.info);
+  return tasks;
+}
+
 std::vector<std::string> WarningsOf(const ModelSpec& spec) {
   std::vector<std::string> warnings;
   for (const SequenceField& sequence : spec.sequences) {

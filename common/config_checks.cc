@@ -1,0 +1,181 @@
+// What the options of a run file must be, and should be, together.
+#include <bit>
+#include <string>
+#include <utility>
+
+#include "common/config_option.h"
+
+namespace cohort {
+
+Status CheckTogether(const RunConfig& c) {
+  const auto bad = [](std::string text) { return Status(ErrorCode::kInvalidInput, std::move(text)); };
+  if (c.data.empty())
+    return bad("data is missing: expected data = \"DATASET.h5\", a file written by `cohort prepare`");
+  if (!std::has_single_bit(c.train.slices)) {
+    return bad("train.slices is " + std::to_string(c.train.slices) +
+               "; expected a power of two from 1 to 64");
+  }
+  if (c.train.slices > c.train.batch_size) {
+    return bad("train.slices is " + std::to_string(c.train.slices) + ", more than train.batch_size = " +
+               std::to_string(c.train.batch_size) + "; a slice needs at least one row");
+  }
+  if (c.train.consistency != Consistency::kBsp && c.train.batch_size < c.cluster.workers) {
+    return bad("train.batch_size is " + std::to_string(c.train.batch_size) +
+               ", less than cluster.workers = " + std::to_string(c.cluster.workers) +
+               "; each worker needs at least one row of it");
+  }
+  if (c.cache.rows > 0 && c.train.consistency == Consistency::kBsp) {
+    return bad("cache.rows is " + std::to_string(c.cache.rows) +
+               ", but train.consistency is \"bsp\", where no row may serve two clocks; use 0, or \"ssp\" or "
+               "\"asp\"");
+  }
+  if (c.cache.rows > 0 && c.train.consistency == Consistency::kSsp && c.train.staleness == 0) {
+    return bad("cache.rows is " + std::to_string(c.cache.rows) +
+               ", but with train.staleness = 0 no row may serve two clocks; use 0, or a greater staleness");
+  }
+  if (c.train.early_stopping > 0 && !c.train.evaluate_each_epoch) {
+    return bad(
+        "train.early_stopping is " + std::to_string(c.train.early_stopping) +
+        ", but train.evaluate_each_epoch is false: it judges each epoch by the valid split; set it to true, "
+        "or early_stopping to 0");
+  }
+  if (c.dense_optimizer.kind == OptimizerKind::kRowwiseAdagrad) {
+    return bad(
+        "optimizer.dense.kind is \"rowwise_adagrad\", which is for embeddings: rows of the dense weights are "
+        "cut "
+        "without regard to layers; use \"adagrad\" or \"adam\"");
+  }
+  for (const auto* optimizer : {&c.embedding_optimizer, &c.dense_optimizer}) {
+    const std::string section = optimizer == &c.dense_optimizer ? "optimizer.dense" : "optimizer.embedding";
+    const RateSchedule& schedule = optimizer->schedule;
+    if (optimizer->kind == OptimizerKind::kFtrl &&
+        (optimizer->weight_decay > 0 || schedule.kind != ScheduleKind::kConstant || schedule.warmup > 0)) {
+      return bad(
+          section +
+          ".kind is \"ftrl\", which computes its weights anew from all gradients at one rate; it takes "
+          "no weight_decay, schedule or warmup (ftrl_l2 shrinks its weights)");
+    }
+    if (optimizer->kind == OptimizerKind::kFtrl && optimizer->l2 > 0) {
+      return bad("embedding.l2 is " + Number(optimizer->l2) + ", but " + section +
+                 ".kind is \"ftrl\", which has an l2 of its own; use " + section + ".ftrl_l2");
+    }
+    if (optimizer->kind == OptimizerKind::kAdam && (optimizer->beta1 >= 1 || optimizer->beta2 >= 1)) {
+      return bad(section + ": beta1 and beta2 must be below 1");
+    }
+  }
+  if (const RowPolicySpec& policy = c.embedding.policy; policy.max_bytes != 0) {
+    TableSpec table;
+    table.dim = c.model.embedding_dim;
+    table.optimizer = c.embedding_optimizer;
+    table.dtype = c.embedding.dtype;
+    const std::uint64_t least = kSlotCount * BytesPerRow(table);
+    if (policy.max_bytes < least) {
+      return bad("embedding.max_bytes is " + std::to_string(policy.max_bytes) + "; expected at least " +
+                 std::to_string(least) + ": a row of " + std::to_string(BytesPerRow(table)) +
+                 " bytes in each of the " + std::to_string(kSlotCount) + " slots, or 0 for no limit");
+    }
+  }
+  if (std::uint64_t{c.cluster.servers} * c.cluster.shards_per_server > kMaxShards) {
+    return bad("cluster.servers x cluster.shards_per_server is " +
+               std::to_string(std::uint64_t{c.cluster.servers} * c.cluster.shards_per_server) + "; at most " +
+               std::to_string(kMaxShards) + " shards are possible");
+  }
+  if (c.cluster.dead_after_seconds < 3 * c.cluster.heartbeat_seconds) {
+    return bad("cluster.dead_after_seconds is " + Number(c.cluster.dead_after_seconds) +
+               "; expected at least 3 x cluster.heartbeat_seconds = " +
+               Number(3 * c.cluster.heartbeat_seconds) + ", so that a late heartbeat is not a death");
+  }
+  if (c.cluster.request_seconds < 2 * c.cluster.retry_seconds) {
+    return bad("cluster.request_seconds is " + Number(c.cluster.request_seconds) +
+               "; expected at least 2 x cluster.retry_seconds = " + Number(2 * c.cluster.retry_seconds));
+  }
+  if (c.cluster.slow_worker >= static_cast<std::int64_t>(c.cluster.workers)) {
+    return bad("cluster.slow_worker is " + std::to_string(c.cluster.slow_worker) +
+               ", but workers are numbered 0 to " + std::to_string(c.cluster.workers - 1));
+  }
+  return {};
+}
+
+std::vector<std::string> WarningsOf(const RunConfig& config) {
+  std::vector<std::string> warnings;
+  if (config.train.consistency == Consistency::kBsp && config.cluster.workers > config.train.slices) {
+    warnings.push_back(
+        "cluster.workers is " + std::to_string(config.cluster.workers) + ", but a batch has only " +
+        std::to_string(config.train.slices) + " slices (train.slices): " +
+        std::to_string(config.cluster.workers - config.train.slices) + " workers will have nothing to do");
+  }
+  if (config.strict && config.embedding.policy.Any()) {
+    warnings.push_back(
+        "strict = true makes the first row that [embedding] does not admit, or evicts, fail the run");
+  }
+  const auto idle = [&](const std::string& option, bool changed, bool used, const char* needs) {
+    if (changed && !used) warnings.push_back(option + " changes nothing: it needs " + needs);
+  };
+  const RowPolicySpec &policy = config.embedding.policy, usual;
+  const bool by_count = policy.admit == Admission::kCount;
+  const char* const count = "embedding.admit = \"count\"";
+  idle("embedding.admit_count", policy.admit_count != usual.admit_count, by_count, count);
+  idle("embedding.sketch_bytes", policy.sketch_bytes != usual.sketch_bytes, by_count, count);
+  idle("embedding.admit_probability", policy.admit_probability != usual.admit_probability,
+       policy.admit == Admission::kProbability, "embedding.admit = \"probability\"");
+  for (const auto* optimizer : {&config.embedding_optimizer, &config.dense_optimizer}) {
+    const std::string section =
+        optimizer == &config.dense_optimizer ? "optimizer.dense" : "optimizer.embedding";
+    const RateSchedule &schedule = optimizer->schedule, plain;
+    const bool steps = schedule.kind == ScheduleKind::kStep;
+    const bool falls = schedule.kind == ScheduleKind::kCosine || schedule.kind == ScheduleKind::kOneCycle;
+    idle(section + ".step_every", schedule.step_every != plain.step_every, steps, "schedule = \"step\"");
+    idle(section + ".step_factor", schedule.step_factor != plain.step_factor, steps, "schedule = \"step\"");
+    idle(section + ".final_share", schedule.final_share != plain.final_share, falls,
+         "schedule = \"cosine\" or \"one_cycle\"");
+    if (schedule.kind == ScheduleKind::kOneCycle && schedule.warmup == 0.0f)
+      warnings.push_back(section +
+                         ".schedule = \"one_cycle\" without warmup is \"cosine\"; usual is warmup = 0.3");
+  }
+  idle("train.gradnorm_alpha", config.train.gradnorm_alpha != TrainConfig().gradnorm_alpha,
+       config.train.balance == Balance::kGradNorm, "train.balance = \"gradnorm\"");
+  idle("train.early_stopping_metric", config.train.early_stopping_metric != StoppingMetric::kLoss,
+       config.train.early_stopping > 0, "train.early_stopping");
+  const std::string& kind = config.model.kind;
+  const ModelConfig usual_model;
+  const bool progressive = kind == "ple";
+  idle("model.experts", config.model.experts != usual_model.experts, progressive || kind == "mmoe",
+       "model.kind = \"mmoe\" or \"ple\"");
+  idle("model.task_experts", config.model.task_experts != usual_model.task_experts, progressive,
+       "model.kind = \"ple\"");
+  idle("model.expert_levels", config.model.expert_levels != usual_model.expert_levels, progressive,
+       "model.kind = \"ple\"");
+  idle("model.calibration", config.model.calibration != usual_model.calibration, kind == "aitm",
+       "model.kind = \"aitm\"");
+  idle("model.chain", !config.model.chain.empty(), kind == "esmm" || kind == "aitm",
+       "model.kind = \"esmm\" or \"aitm\"");
+  const bool encoded = config.model.autoencoder.weight > 0;
+  idle("autoencoder.bottleneck", config.model.autoencoder.bottleneck != usual_model.autoencoder.bottleneck,
+       encoded, "autoencoder.weight above 0");
+  idle("autoencoder.buckets", config.model.autoencoder.buckets != usual_model.autoencoder.buckets, encoded,
+       "autoencoder.weight above 0");
+  for (const auto& [name, sequence] : config.model.sequences) {
+    const SequenceConfig usual_sequence;
+    const SequenceEncoderKind encoder = sequence.encoder;
+    const std::string section = "sequence." + name;
+    idle(section + ".target", !sequence.target.empty(), encoder == SequenceEncoderKind::kAttention,
+         "encoder = \"attention\"");
+    idle(section + ".width", sequence.width != usual_sequence.width, !IsPooling(encoder),
+         "encoder = \"attention\", \"gru\" or \"convolution\"");
+    idle(section + ".kernel", sequence.kernel != usual_sequence.kernel,
+         encoder == SequenceEncoderKind::kConvolution, "encoder = \"convolution\"");
+  }
+  const TierConfig no_tier;
+  const bool tiered = !config.tier.path.empty();
+  idle("tier.max_bytes", config.tier.max_bytes != no_tier.max_bytes, tiered, "tier.path");
+  idle("tier.max_disk_bytes", config.tier.max_disk_bytes != no_tier.max_disk_bytes, tiered, "tier.path");
+  const bool cached = config.cache.rows > 0 && config.train.consistency == Consistency::kAsp;
+  idle("cache.max_age", config.cache.max_age != CacheConfig().max_age, cached,
+       "cache.rows and train.consistency = \"asp\" (in ssp, train.staleness is the bound)");
+  if (!config.embedding.log.empty() && !config.embedding.policy.Any())
+    warnings.push_back("embedding.log stays empty: no option of [embedding] refuses or evicts rows");
+  if (config.train.epochs == 0) warnings.push_back("train.epochs is 0: the model keeps its initial values");
+  return warnings;
+}
+
+}  // namespace cohort
