@@ -14,6 +14,14 @@ constexpr std::uint64_t Mix64(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
+// Its inverse: UnMix64(Mix64(x)) == x (the inverses of the factors modulo 2^64).
+constexpr std::uint64_t UnMix64(std::uint64_t x) {
+  x = (x ^ (x >> 31) ^ (x >> 62)) * 0x319642b2d24d8ec3ULL;
+  x = (x ^ (x >> 27) ^ (x >> 54)) * 0x96de1b173f119089ULL;
+  return x ^ (x >> 30) ^ (x >> 60);
+}
+static_assert(UnMix64(Mix64(0x0123456789abcdefULL)) == 0x0123456789abcdefULL);
+
 // 64 random bits for the draw named by (seed, a, b).
 constexpr std::uint64_t RandomBits(std::uint64_t seed, std::uint64_t a, std::uint64_t b = 0) {
   std::uint64_t x = Mix64(seed + 0x9e3779b97f4a7c15ULL);

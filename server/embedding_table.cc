@@ -10,25 +10,6 @@ namespace {
 
 constexpr std::size_t kSlabsOfSmallPages = 4;  // small tables stay small
 
-// The inverse of x ^= x >> shift.
-constexpr std::uint64_t UndoXorShift(std::uint64_t x, int shift) {
-  std::uint64_t result = x;
-  for (int done = shift; done < 64; done += shift) result = x ^ (result >> shift);
-  return result;
-}
-// The inverse of an odd number modulo 2^64, by Newton's iteration.
-constexpr std::uint64_t Inverse(std::uint64_t odd) {
-  std::uint64_t x = odd;
-  for (int i = 0; i < 6; ++i) x *= 2 - odd * x;
-  return x;
-}
-constexpr std::uint64_t UnMix64(std::uint64_t x) {
-  x = UndoXorShift(x, 31) * Inverse(0x94d049bb133111ebULL);
-  x = UndoXorShift(x, 27) * Inverse(0xbf58476d1ce4e5b9ULL);
-  return UndoXorShift(x, 30);
-}
-static_assert(UnMix64(Mix64(0x0123456789abcdefULL)) == 0x0123456789abcdefULL);
-
 }  // namespace
 
 Key KeyAt(const TableSpec& table, std::uint64_t position) {

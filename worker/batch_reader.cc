@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
 #include <utility>
 
 #include "common/check.h"
@@ -91,6 +92,17 @@ void BatchReader::Run() {
   }
 }
 
+void BatchReader::FetchAhead(std::size_t place) const {
+  constexpr std::size_t kPlacesAhead = 8, kIdsAhead = 4;
+  const auto fetch = [&](std::size_t ahead, auto what) {
+    if (place + ahead >= places_.size()) return;
+    const EpochOrder::Place at = places_[place + ahead];
+    (encoder_.*what)(window_[at.block], at.row);
+  };
+  fetch(kPlacesAhead, &Encoder::FetchPlaces);
+  fetch(kIdsAhead, &Encoder::FetchIds);
+}
+
 std::unique_ptr<Batch> BatchReader::NewBatch() {
   std::lock_guard lock(mutex_);
   if (free_.empty()) return std::make_unique<Batch>();
@@ -110,8 +122,7 @@ bool BatchReader::Deliver(std::unique_ptr<Batch> batch) {
   return true;
 }
 
-void BatchReader::BeginBatch(Batch* batch, std::size_t slice_count, std::uint32_t padded_rows,
-                             std::size_t expected_rows) {
+void BatchReader::BeginBatch(Batch* batch, std::size_t slice_count, std::uint32_t padded_rows) {
   batch->rows = 0;
   batch->global_rows = 0;
   batch->lease = 0;
@@ -121,7 +132,7 @@ void BatchReader::BeginBatch(Batch* batch, std::size_t slice_count, std::uint32_
   batch->slice_count = slice_count;
   if (batch->slices.size() < slice_count) batch->slices.resize(slice_count);
   for (std::size_t i = 0; i < slice_count; ++i) encoder_.Start(padded_rows, &batch->slices[i]);
-  distinct_.Clear(expected_rows * encoder_.fields());
+  distinct_.Clear();
 }
 
 void BatchReader::FinishBatch(Batch* batch) {
@@ -133,6 +144,12 @@ void BatchReader::FinishBatch(Batch* batch) {
   for (std::size_t s = 0; s < batch->slice_count; ++s) {
     Slice& slice = batch->slices[s];
     encoder_.Finish(&slice);
+    if (batch->slice_count == 1) {  // has all of them
+      slice.distinct.resize(distinct_.size());
+      std::iota(slice.distinct.begin(), slice.distinct.end(), 0u);
+      for (std::uint32_t& id : slice.positions) id = distinct_.Rank(id);
+      continue;
+    }
     present_.assign(distinct_.size() / 64 + 1, 0);
     for (std::uint32_t& id : slice.positions) {
       id = distinct_.Rank(id);
@@ -186,8 +203,7 @@ Status BatchReader::Read(const BspEpoch& source) {
     while (present < own.end && first_of(present) < global_rows) ++present;
 
     std::unique_ptr<Batch> batch = NewBatch();
-    BeginBatch(batch.get(), present - own.begin, padded,
-               static_cast<std::size_t>(present - own.begin) * padded);
+    BeginBatch(batch.get(), present - own.begin, padded);
     batch->clock = source.first_clock + static_cast<Clock>(c);
     batch->global_rows = global_rows;
     batch->last_of_source = c + 1 == clocks;
@@ -208,6 +224,7 @@ Status BatchReader::Read(const BspEpoch& source) {
       encoder_.AddLabelledWeight(block, place.row, batch->total_weight.data());
       while (row >= first_of(slice + 1)) ++slice;
       if (slice < own.begin || slice >= own.end) continue;
+      FetchAhead(next_place - 1);
       encoder_.Append(block, place.row, &distinct_, &batch->slices[slice - own.begin]);
       ++batch->rows;
     }
@@ -233,13 +250,14 @@ Status BatchReader::Read(const TrainLease& source) {
     const auto count =
         static_cast<std::uint32_t>(std::min<std::size_t>(source.batch_rows, places_.size() - next_place));
     std::unique_ptr<Batch> batch = NewBatch();
-    BeginBatch(batch.get(), 1, source.batch_rows, count);
+    BeginBatch(batch.get(), 1, source.batch_rows);
     batch->clock = source.first_clock + static_cast<Clock>(b);
     batch->lease = source.lease;
     batch->global_rows = batch->rows = count;
     batch->last_of_source = b + 1 == batches;
     batch->slices[0].index = 0;
     for (std::uint32_t i = 0; i < count; ++i) {
+      FetchAhead(next_place);
       const EpochOrder::Place place = places_[next_place++];
       encoder_.AddLabelledWeight(window_[place.block], place.row, batch->total_weight.data());
       encoder_.Append(window_[place.block], place.row, &distinct_, &batch->slices[0]);
@@ -259,7 +277,7 @@ Status BatchReader::Read(const ScoreLease& source) {
     const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>(kBlockRows, end - first));
     COHORT_RETURN_IF_ERROR(dataset_->Read(source.split, first, count, /*with_ids=*/false, &window_[0]));
     std::unique_ptr<Batch> batch = NewBatch();
-    BeginBatch(batch.get(), 1, kBlockRows, count);
+    BeginBatch(batch.get(), 1, kBlockRows);
     batch->lease = source.lease;
     batch->first_row = first;
     batch->groups = window_[0].groups;

@@ -75,9 +75,10 @@ class BatchReader {
   Status Read(const ScoreLease& source);
   // Reads the blocks at places [first, first + count) of the order into window_, and their visiting order.
   Status LoadWindow(const EpochOrder& order, std::uint64_t first, std::uint64_t count);
+  // Has what will be read of the rows after the one at `place` of the window brought near.
+  void FetchAhead(std::size_t place) const;
   std::unique_ptr<Batch> NewBatch();
-  void BeginBatch(Batch* batch, std::size_t slice_count, std::uint32_t padded_rows,
-                  std::size_t expected_rows);
+  void BeginBatch(Batch* batch, std::size_t slice_count, std::uint32_t padded_rows);
   void FinishBatch(Batch* batch);
   bool Deliver(std::unique_ptr<Batch> batch);  // false: stop
   bool stopping() const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "common/check.h"
 
@@ -182,8 +183,10 @@ void Encoder::Append(const RowBlock& block, std::uint32_t row, DistinctKeys* key
       case FeatureType::kBag: {
         const auto& offsets = block.bag_offsets[field.column];
         const auto& ids = block.bag_keys[field.column];
-        for (std::uint64_t i = offsets[row]; i < offsets[row + 1]; ++i)
-          slice->positions.push_back(keys->Add(ids[i]));
+        const std::size_t first = slice->positions.size(), count = offsets[row + 1] - offsets[row];
+        slice->positions.resize(first + count);
+        const std::uint32_t number = keys->Add({ids.data() + offsets[row], count});
+        std::iota(slice->positions.begin() + static_cast<std::ptrdiff_t>(first), slice->positions.end(), number);
         break;
       }
       case FeatureType::kVector:  // is no field
@@ -194,6 +197,29 @@ void Encoder::Append(const RowBlock& block, std::uint32_t row, DistinctKeys* key
   float* labels = slice->labels.data() + at * labels_.size();
   for (std::size_t task = 0; task < labels_.size(); ++task) labels[task] = LabelOf(block, row, task);
   slice->weights[at] = block.weights.empty() ? 1.0f : block.weights[row];
+}
+
+void Encoder::FetchPlaces(const RowBlock& block, std::uint32_t row) const {
+  const auto fetch = [row](const auto& values, std::size_t width) {
+    constexpr std::size_t kLine = 64 / sizeof(values[0]);
+    const auto* of_row = values.data() + row * width;
+    for (std::size_t i = 0; i < width; i += kLine) __builtin_prefetch(of_row + i);
+  };
+  fetch(block.numeric, numeric_columns_);
+  fetch(block.categorical, categorical_columns_);
+  fetch(block.labels, label_columns_);
+  for (const Field& field : fields_)
+    if (field.type == FeatureType::kBag) fetch(block.bag_offsets[field.column], 1);
+}
+
+void Encoder::FetchIds(const RowBlock& block, std::uint32_t row) const {
+  constexpr std::uint64_t kLine = 64 / sizeof(Key);
+  for (const Field& field : fields_) {
+    if (field.type != FeatureType::kBag) continue;
+    const std::uint64_t* offsets = block.bag_offsets[field.column].data() + row;
+    const Key* ids = block.bag_keys[field.column].data();
+    for (std::uint64_t i = offsets[0]; i < offsets[1]; i += kLine) __builtin_prefetch(ids + i);
+  }
 }
 
 void Encoder::Finish(Slice* slice) const {

@@ -26,12 +26,14 @@ class Encoder {
   void Start(std::uint32_t padded_rows, Slice* slice) const;
   // Appends a row; ids go to `keys`, whose numbers stand in slice->positions until they are ranked.
   void Append(const RowBlock& block, std::uint32_t row, DistinctKeys* keys, Slice* slice) const;
+  // Hints for a row that will be appended a few rows later; rows are visited in an order that no processor guesses.
+  // FetchPlaces first, and FetchIds when what it asked for is likely to have come.
+  void FetchPlaces(const RowBlock& block, std::uint32_t row) const;
+  void FetchIds(const RowBlock& block, std::uint32_t row) const;
   // Fills the padding.
   void Finish(Slice* slice) const;
   // Adds the row's weight to the total of every task it has a label for.
   void AddLabelledWeight(const RowBlock& block, std::uint32_t row, double* total_weight) const;
-  // Ids of one row, at most and about: sizes the table of distinct keys.
-  std::size_t fields() const { return fields_.size(); }
 
  private:
   struct Numeric {

@@ -52,7 +52,6 @@ Batch DrawBatch(const Options& options) {
   RandomStream random(options.seed);
   const ZipfSampler sampler(kValues, kZipf);
   DistinctKeys distinct;
-  distinct.Clear(std::size_t{options.batch} * kIds);
   std::vector<std::uint32_t> numbers;  // of each id, in `distinct`
   for (std::uint32_t i = 0; i < options.batch * kIds; ++i) {
     numbers.push_back(distinct.Add(RandomBits(options.seed, i % kIds, sampler.Draw(random))));

@@ -101,7 +101,6 @@ TEST(Encoder, VectorsAreScaledAsAWholeAndMissingOnesMarked) {
   block.vectors = {{1, 2, 3, 4, 5, 6}, {5, 2, std::nanf(""), std::nanf("")}};
   block.labels = {1, 0};
   DistinctKeys keys;
-  keys.Clear(1);
   Slice slice;
   encoder.Start(3, &slice);
   encoder.Append(block, 0, &keys, &slice);
@@ -267,7 +266,6 @@ TEST(Encoder, MapsClassesByName) {
   block.rows = 4;
   block.labels = {0, 1, 2, kNaN};
   DistinctKeys keys;
-  keys.Clear(4);
   Slice slice;
   encoder.Start(4, &slice);
   for (std::uint32_t row = 0; row < 4; ++row) encoder.Append(block, row, &keys, &slice);
