@@ -4,8 +4,8 @@
 
 namespace cohort::bench {
 
-MatrixProducts::MatrixProducts(const ModelSpec& spec, std::size_t rows)
-    : kernels_(ActiveKernels<float>()), rows_(rows) {
+MatrixProducts::MatrixProducts(const ModelSpec& spec, std::size_t rows, Passes passes)
+    : kernels_(ActiveKernels<float>()), rows_(rows), passes_(passes) {
   const ModelLayout layout = LayoutOf(spec);
   const std::size_t embedded = spec.fields.size() * spec.config.embedding_dim;
   const bool on_input = layout.bottom.empty() && layout.levels.empty();
@@ -48,6 +48,7 @@ void MatrixProducts::AddLayer(const LayerShape& layer, std::size_t gradient_inpu
   const std::size_t outputs = layer.shared_input ? layer.Width() : layer.outputs;
   for (std::size_t i = 0; i < count; ++i) {
     Add(rows_, outputs, layer.inputs, false);
+    if (passes_ == Passes::kForward) continue;
     Add(layer.inputs, outputs, rows_, true);
     if (gradient_inputs > 0) Add(rows_, gradient_inputs, outputs, false);
   }

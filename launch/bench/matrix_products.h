@@ -1,4 +1,4 @@
-// The arithmetic floor of a training step: its matrix products alone, in the shapes of worker/model/layers.cc.
+// The arithmetic floor of a training step, or of a prediction: its matrix products alone, in the shapes of worker/model/layers.cc.
 #ifndef COHORT_LAUNCH_BENCH_MATRIX_PRODUCTS_H_
 #define COHORT_LAUNCH_BENCH_MATRIX_PRODUCTS_H_
 
@@ -15,8 +15,11 @@ namespace cohort::bench {
 // Of one slice of `rows` samples, with operands of their own. One thread at a time.
 class MatrixProducts {
  public:
-  // Forward, gradient by the weights, gradient by the inputs (of the first layers: by the embeddings only).
-  MatrixProducts(const ModelSpec& spec, std::size_t rows);
+  enum class Passes {
+    kForward,
+    kAll,  // gradient by the weights, gradient by the inputs (of the first layers: by the embeddings only), too
+  };
+  MatrixProducts(const ModelSpec& spec, std::size_t rows, Passes passes = Passes::kAll);
 
   void Run() const;
   // Of one Run: two for each multiplication and addition.
@@ -29,6 +32,7 @@ class MatrixProducts {
 
   const KernelTable<float>& kernels_;
   const std::size_t rows_;
+  const Passes passes_;
   std::vector<Matrix<float>> matrices_;  // moved when it grows, but not their memory
   std::vector<std::vector<float>> packed_;
   std::vector<GemmArguments<float>> products_;

@@ -16,6 +16,7 @@ class PlainStep {
  public:
   PlainStep(const ModelSpec& spec, std::uint32_t batch_rows, std::uint32_t slices)
       : slices_(slices),
+        columns_(spec.prediction_columns),
         model_(spec, (batch_rows + slices - 1) / slices),
         sum_(spec.dense_count, spec.config.embedding_dim),
         loss_(spec.tasks.size()) {}
@@ -33,14 +34,23 @@ class PlainStep {
     }
     sum_.Finish();
   }
+  // Its predictions alone, as Scorer::Score.
+  void Predict(const Batch& batch, const float* dense, const float* embeddings) {
+    model_.SetDense(dense);
+    for (std::size_t s = 0; s < batch.slice_count; ++s) {
+      predictions_.resize(std::size_t{batch.slices[s].rows} * columns_);
+      model_.Predict(batch.slices[s].Input(embeddings), predictions_.data());
+    }
+  }
   // What would be pushed, until the next Run.
   const std::vector<SliceSum::Part>& parts() const { return sum_.parts(); }
 
  private:
-  const std::uint32_t slices_;
+  const std::uint32_t slices_, columns_;
   Model<float> model_;
   SliceSum sum_;
   std::vector<double> loss_;
+  std::vector<float> predictions_;
 };
 
 }  // namespace cohort::bench

@@ -75,21 +75,8 @@ class PlainTrainer {
   std::uint32_t Step(std::uint64_t number) {
     const Batch& batch = *batches_[number % batches_.size()];
     const std::size_t dim = spec_.config.embedding_dim;
-    // pull
-    for (std::size_t i = 0; i < dense_rows_.size(); ++i)
-      std::memcpy(&dense_[i * kDenseRowWidth], dense_rows_[i], kDenseRowWidth * sizeof(float));
     const std::vector<Key>& keys = *batch.keys;
-    positions_.resize(keys.size());
-    for (std::size_t i = 0; i < keys.size(); ++i)
-      positions_[i] = RingPosition(TableKind::kSparse, 0, keys[i]);
-    embeddings_.resize(keys.size() * dim);
-    table_.ForEach(positions_, {}, [&](std::size_t i, const float* row) {
-      if (row != nullptr) {
-        std::memcpy(&embeddings_[i * dim], row, dim * sizeof(float));
-      } else {
-        table_.InitialWeights(keys[i], &embeddings_[i * dim]);
-      }
-    });
+    Pull(keys);
     step_.Run(batch, dense_.data(), embeddings_.data());
     // push
     for (const SliceSum::Part& part : step_.parts()) {
@@ -104,6 +91,13 @@ class PlainTrainer {
         table_.optimizer().Step(part.embedding->values.data() + i * dim, row);
       });
     }
+    return batch.rows;
+  }
+  // Returns the samples.
+  std::uint32_t Predict(std::uint64_t number) {
+    const Batch& batch = *batches_[number % batches_.size()];
+    Pull(*batch.keys);
+    step_.Predict(batch, dense_.data(), embeddings_.data());
     return batch.rows;
   }
 
@@ -121,6 +115,23 @@ class PlainTrainer {
   }
 
  private:
+  void Pull(const std::vector<Key>& keys) {
+    const std::size_t dim = spec_.config.embedding_dim;
+    for (std::size_t i = 0; i < dense_rows_.size(); ++i)
+      std::memcpy(&dense_[i * kDenseRowWidth], dense_rows_[i], kDenseRowWidth * sizeof(float));
+    positions_.resize(keys.size());
+    for (std::size_t i = 0; i < keys.size(); ++i)
+      positions_[i] = RingPosition(TableKind::kSparse, 0, keys[i]);
+    embeddings_.resize(keys.size() * dim);
+    table_.ForEach(positions_, {}, [&](std::size_t i, const float* row) {
+      if (row != nullptr) {
+        std::memcpy(&embeddings_[i * dim], row, dim * sizeof(float));
+      } else {
+        table_.InitialWeights(keys[i], &embeddings_[i * dim]);
+      }
+    });
+  }
+
   template <typename Count>
   double Mean(Count count) const {
     double sum = 0, rows = 0;
@@ -174,6 +185,7 @@ double ProductsPerSecond(const ModelSpec& spec, std::uint32_t slice_rows, std::u
   for (std::uint32_t t = 0; t < threads; ++t) {
     all.emplace_back([&] {
       const MatrixProducts products(spec, slice_rows);
+  const MatrixProducts forward(spec, slice_rows, MatrixProducts::Passes::kForward);
       while (WallSeconds() < start + seconds && StopSignal() == 0) {
         products.Run();
         runs.fetch_add(1, std::memory_order_relaxed);
@@ -203,6 +215,30 @@ double GathersPerSecond(const RowArray& rows, const std::vector<std::vector<std:
   }
   for (std::thread& thread : all) thread.join();
   return static_cast<double>(gathered) / (WallSeconds() - start);
+}
+
+// By the CPU time of one thread, in turns, so that a machine that is slower for a while is slower for all.
+struct Scoring {
+  double samples = 0;   // predicted a second, rows looked up in the table
+  double products = 0;  // samples a second of the forward products alone
+  double gathers = 0;   // rows a second of the random gather alone
+};
+template <typename Predict, typename Gather>
+Scoring MeasureScoring(double seconds, const MatrixProducts& forward, std::uint32_t slice_rows, Predict predict,
+                       Gather gather) {
+  constexpr int kTurns = 5;
+  const double each = seconds / (3 * kTurns);
+  double samples = 0, rows = 0;
+  Repeated predicting, multiplying, gathering;
+  const auto add = [](const Repeated& some, Repeated* sum) {
+    sum->count += some.count, sum->cpu_seconds += some.cpu_seconds;
+  };
+  for (int t = 0; t < kTurns; ++t) {
+    add(Repeat(each, [&](std::uint64_t n) { samples += static_cast<double>(predict(n)); }), &predicting);
+    add(Repeat(each, [&](std::uint64_t) { forward.Run(); }), &multiplying);
+    add(Repeat(each, [&](std::uint64_t n) { rows += static_cast<double>(gather(n)); }), &gathering);
+  }
+  return {samples / predicting.cpu_seconds, multiplying.PerSecond() * slice_rows, rows / gathering.cpu_seconds};
 }
 
 struct ClusterRun {
@@ -269,9 +305,11 @@ Result<Report> RunTrain(const Options& options, const Progress& progress) {
   PlainTrainer trainer(spec, config, std::move(read.batches));
   const std::uint32_t slice_rows = options.batch / options.slices;
   const MatrixProducts products(spec, slice_rows);
+  const MatrixProducts forward(spec, slice_rows, MatrixProducts::Passes::kForward);
   COHORT_ASSIGN_OR_RETURN(const RowArray gathered,
                           RowArray::Create(options.rows, options.dim, RowArray::Pages::kHuge));
   const auto places = RowBatches(options.rows, options.batch, options.seed);
+  std::vector<float> gathered_rows(places[0].size() * options.dim);
 
   // What a program that looked every id up in the table itself would read, and then read and write once for each
   // distinct row of a batch.
@@ -306,6 +344,14 @@ Result<Report> RunTrain(const Options& options, const Progress& progress) {
       const Repeated work = Repeat(options.seconds / 5, [&](std::uint64_t n) { samples += trainer.Step(n); });
       steps.count += work.count, steps.cpu_seconds += work.cpu_seconds;
     }
+    const Scoring scoring = MeasureScoring(
+        options.seconds, forward, slice_rows, [&](std::uint64_t n) { return trainer.Predict(n); },
+        [&](std::uint64_t n) {
+          const auto& batch = places[n % places.size()];
+          gathered.Gather(batch, gathered_rows.data());
+          return batch.size();
+        });
+    const double score_floor = 1 / (1 / scoring.products + trainer.Ids() / scoring.gathers);
     const double two_before = ProductsPerSecond(spec, slice_rows, 2, options.seconds);
     COHORT_RETURN_IF_ERROR(CheckStopSignal());
     COHORT_ASSIGN_OR_RETURN(const ClusterRun run,
@@ -320,6 +366,9 @@ Result<Report> RunTrain(const Options& options, const Progress& progress) {
                 {"one_core_floor_samples_per_second", floor_rate},
                 {"one_core_share_of_floor", step_rate / floor_rate},
                 {"gemm_gflops", floor.PerSecond() * products.FloatingPointOperations() * 1e-9},
+                {"score_samples_per_second", scoring.samples},
+                {"score_floor_samples_per_second", score_floor},
+                {"score_share_of_floor", scoring.samples / score_floor},
                 {"samples_per_second", run.samples_per_second},
                 {"floor_samples_per_second", two_rate},
                 {"share_of_floor", run.samples_per_second / two_rate},
