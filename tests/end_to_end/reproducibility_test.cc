@@ -44,13 +44,21 @@ TEST(Reproducibility, WorkersAndServersDoNotChangeTheModel) {
   EXPECT_NE(HashOf("slices", 1, 2, {"--set", "train.slices=1"}), one);  // another sum
 }
 
+// With everything that draws by chance or looks at a gradient's length.
 TEST(Reproducibility, EveryStructureGivesTheSameModelHoweverItIsSpread) {
-  for (const std::string kind : {"single", "shared_bottom", "ple", "esmm", "aitm"}) {
-    const std::string compute = kind == "ple" || kind == "single" ? "bfloat16" : "float32";
-    const std::vector<std::string> more = {"--set", "model.compute=" + compute,
-                                           "--set", "model.kind=" + kind,       "--set", "train.epochs=1",
-                                           "--set", "task.churned.enabled=true", "--set", "model.linear=true", "--set", "model.dropout=0.1", "--set", "model.embedding_dropout=0.1"};
+  for (const std::string kind : {"single", "shared_bottom", "mmoe", "ple", "esmm", "aitm"}) {
+    std::vector<std::string> more;
+    for (const std::string& option :
+         {"model.kind=" + kind,
+          std::string("model.compute=") + (kind == "ple" || kind == "single" ? "bfloat16" : "float32"),
+          std::string("model.linear=true"), std::string("model.dropout=0.1"),
+          std::string("model.embedding_dropout=0.1"), std::string("train.clip_norm=0.5"),
+          std::string("train.epochs=1"), std::string("task.churned.enabled=true")}) {
+      more.push_back("--set");
+      more.push_back(option);
+    }
     const std::string one = HashOf(kind + "11", 1, 1, more);
+    EXPECT_GT(ShopRun::Get().Result(kind + "11")["counts"]["clipped_gradients"], 0) << kind;
     EXPECT_EQ(HashOf(kind + "23", 2, 3, more), one) << kind;
     EXPECT_EQ(HashOf(kind + "34", 3, 4, more), one) << kind;
   }
