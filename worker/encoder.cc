@@ -116,6 +116,8 @@ Result<Encoder> Encoder::Create(const ModelSpec& spec, const DatasetInfo& data) 
     }
     encoder.labels_.push_back(std::move(label));
   }
+  encoder.two_tower_ = spec.config.two_tower;
+  encoder.item_fields_ = spec.item_fields;
   for (const ModelTask& task : spec.tasks) encoder.task_labels_.push_back(task.label_column);
   return encoder;
 }
@@ -130,11 +132,13 @@ float Encoder::LabelOf(const RowBlock& block, std::uint32_t row, std::size_t tas
   return index < label.class_map.size() ? label.class_map[index] : kNaN;
 }
 
-void Encoder::Start(std::uint32_t padded_rows, Slice* slice) const {
+void Encoder::Start(std::uint32_t padded_rows, Slice* slice, std::uint32_t negatives) const {
+  slice->negatives = negatives;
+  slice->corrections.clear();
   slice->rows = 0;
   slice->padded_rows = padded_rows;
   slice->numeric.assign(static_cast<std::size_t>(padded_rows) * numerics_.size(), 0.0f);
-  slice->offsets.resize(static_cast<std::size_t>(padded_rows) * fields_.size() + 1);
+  slice->offsets.resize(padded_rows * OffsetRow(*slice) + 1);
   slice->offsets[0] = 0;
   slice->positions.clear();
   slice->distinct.clear();
@@ -145,7 +149,6 @@ void Encoder::Start(std::uint32_t padded_rows, Slice* slice) const {
 void Encoder::Append(const RowBlock& block, std::uint32_t row, DistinctKeys* keys, Slice* slice) const {
   COHORT_CHECK(slice->rows < slice->padded_rows);
   const std::size_t at = slice->rows++;
-  const float* cells = block.numeric.data() + static_cast<std::size_t>(row) * numeric_columns_;
   float* out = slice->numeric.data() + at * numerics_.size();
   for (const Numeric& numeric : numerics_) {
     const std::vector<float>& values =
@@ -161,34 +164,9 @@ void Encoder::Append(const RowBlock& block, std::uint32_t row, DistinctKeys* key
       *out++ = static_cast<float>((value - numeric.shift) * numeric.factor);
     }
   }
-  std::uint32_t* offset = slice->offsets.data() + at * fields_.size();
+  std::uint32_t* offset = slice->offsets.data() + at * OffsetRow(*slice);
   for (const Field& field : fields_) {
-    switch (field.type) {
-      case FeatureType::kNumeric: {
-        const float cell = cells[field.column];
-        Key key = field.missing_key;
-        if (!std::isnan(cell)) {
-          const auto bin =
-              std::upper_bound(field.edges.begin(), field.edges.end(), cell) - field.edges.begin();
-          key = field.bin_keys[static_cast<std::size_t>(bin)];
-        }
-        slice->positions.push_back(keys->Add(key));
-        break;
-      }
-      case FeatureType::kCategorical:
-        slice->positions.push_back(keys->Add(
-            block.categorical[static_cast<std::size_t>(row) * categorical_columns_ + field.column]));
-        break;
-      case FeatureType::kBag: {
-        const auto& offsets = block.bag_offsets[field.column];
-        const auto& ids = block.bag_keys[field.column];
-        for (std::uint64_t i = offsets[row]; i < offsets[row + 1]; ++i)
-          slice->positions.push_back(keys->Add(ids[i]));
-        break;
-      }
-      case FeatureType::kVector:  // is no field
-        break;
-    }
+    ForEachKey(field, block, row, [&](Key key) { slice->positions.push_back(keys->Add(key)); });
     *++offset = static_cast<std::uint32_t>(slice->positions.size());
   }
   float* labels = slice->labels.data() + at * labels_.size();
@@ -196,9 +174,15 @@ void Encoder::Append(const RowBlock& block, std::uint32_t row, DistinctKeys* key
   slice->weights[at] = block.weights.empty() ? 1.0f : block.weights[row];
 }
 
+void Encoder::EndItemField(std::uint32_t number, Slice* slice) const {
+  const std::size_t row = slice->rows - 1;
+  slice->offsets[row * OffsetRow(*slice) + fields_.size() + number + 1] =
+      static_cast<std::uint32_t>(slice->positions.size());
+}
+
 void Encoder::Finish(Slice* slice) const {
   const auto end = static_cast<std::uint32_t>(slice->positions.size());
-  std::fill(slice->offsets.begin() + static_cast<std::ptrdiff_t>(slice->rows * fields_.size()) + 1,
+  std::fill(slice->offsets.begin() + static_cast<std::ptrdiff_t>(slice->rows * OffsetRow(*slice)) + 1,
             slice->offsets.end(), end);
 }
 

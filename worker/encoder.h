@@ -3,6 +3,8 @@
 #ifndef COHORT_WORKER_ENCODER_H_
 #define COHORT_WORKER_ENCODER_H_
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -22,16 +24,32 @@ class Encoder {
   // `data` lacks counts as missing labels.
   static Result<Encoder> Create(const ModelSpec& spec, const DatasetInfo& data);
 
-  // Makes `slice` empty with room for padded_rows rows.
-  void Start(std::uint32_t padded_rows, Slice* slice) const;
+  // Makes `slice` empty with room for padded_rows rows, each with so many drawn items (two_tower).
+  void Start(std::uint32_t padded_rows, Slice* slice, std::uint32_t negatives = 0) const;
   // Appends a row; ids go to `keys`, whose numbers stand in slice->positions until they are ranked.
   void Append(const RowBlock& block, std::uint32_t row, DistinctKeys* keys, Slice* slice) const;
+  // two_tower: ends the fields of an item drawn for the row appended last: as many as item_fields(), each after its ids.
+  // `number`: counted over all fields of all items drawn for the row.
+  void EndItemField(std::uint32_t number, Slice* slice) const;
   // Fills the padding.
   void Finish(Slice* slice) const;
   // Adds the row's weight to the total of every task it has a label for.
   void AddLabelledWeight(const RowBlock& block, std::uint32_t row, double* total_weight) const;
   // Ids of one row, at most and about: sizes the table of distinct keys.
   std::size_t fields() const { return fields_.size(); }
+
+  // two_tower: how items are drawn; item_fields() of 0: another kind.
+  const TwoTowerConfig& two_tower() const { return two_tower_; }
+  std::uint32_t item_fields() const { return item_fields_; }
+  // The ids of a field of the item's side (0: the item's own id) in a row, one by one.
+  template <typename Take>
+  void ForEachItemKey(const RowBlock& block, std::uint32_t row, std::uint32_t field, const Take& take) const {
+    ForEachKey(fields_[fields_.size() - item_fields_ + field], block, row, take);
+  }
+  // Whether items are drawn for the row: its label is 1.
+  bool IsPositive(const RowBlock& block, std::uint32_t row) const {
+    return LabelOf(block, row, task_labels_[0]) > 0.5f;
+  }
 
  private:
   struct Numeric {
@@ -53,10 +71,43 @@ class Encoder {
     std::int64_t column;           // -1: not in the data
     std::vector<float> class_map;  // multiclass: class of the data -> class of the model (NaN: unknown)
   };
+  template <typename Take>
+  void ForEachKey(const Field& field, const RowBlock& block, std::uint32_t row, const Take& take) const {
+    switch (field.type) {
+      case FeatureType::kNumeric: {
+        const float cell = block.numeric[static_cast<std::size_t>(row) * numeric_columns_ + field.column];
+        Key key = field.missing_key;
+        if (!std::isnan(cell)) {
+          const auto bin =
+              std::upper_bound(field.edges.begin(), field.edges.end(), cell) - field.edges.begin();
+          key = field.bin_keys[static_cast<std::size_t>(bin)];
+        }
+        take(key);
+        return;
+      }
+      case FeatureType::kCategorical:
+        take(block.categorical[static_cast<std::size_t>(row) * categorical_columns_ + field.column]);
+        return;
+      case FeatureType::kBag: {
+        const auto& offsets = block.bag_offsets[field.column];
+        const auto& ids = block.bag_keys[field.column];
+        for (std::uint64_t i = offsets[row]; i < offsets[row + 1]; ++i) take(ids[i]);
+        return;
+      }
+      case FeatureType::kVector:  // is no field
+        return;
+    }
+  }
+  // Of `offsets`, from one row to the next.
+  std::size_t OffsetRow(const Slice& slice) const {
+    return fields_.size() + std::size_t{slice.negatives} * item_fields_;
+  }
   float LabelOf(const RowBlock& block, std::uint32_t row, std::size_t task) const;
 
   std::vector<Numeric> numerics_;
   std::vector<Field> fields_;
+  TwoTowerConfig two_tower_;
+  std::uint32_t item_fields_ = 0;
   std::vector<Label> labels_;             // by task of the model's data
   std::vector<std::size_t> task_labels_;  // by model task: its column among labels_
   std::uint32_t numeric_columns_ = 0, categorical_columns_ = 0, label_columns_ = 0;  // of the file
