@@ -220,7 +220,7 @@ Status MakeSides(ModelSpec* spec) {
   for (const EmbeddedField& field : spec->fields) {
     if (!is_item(field.feature)) sides.push_back(field);
   }
-  if (sides.empty()) return bad("every feature is in two_tower.item, and none is left for the user's side");
+  if (sides.empty()) return bad("two_tower.item names every feature that has an embedding, and none is left for the user's side");
   for (auto name = named.begin(); name != named.end(); ++name) {
     if (std::find(named.begin(), name, *name) != name)
       return bad("two_tower.item names " + *name + " twice");
