@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::uintmax_t kMaxFileBytes = 512u << 10;
 constexpr const char* kSections[] = {
-    "model",           "autoencoder", "sequence", "train",     "task",
+    "model",           "autoencoder", "two_tower", "sequence", "train",     "task",
     "evaluation",      "embedding",   "tier",     "optimizer", "optimizer.embedding",
     "optimizer.dense", "cluster",     "wire",     "cache"};
 

@@ -36,8 +36,26 @@ struct AutoencoderConfig {
   bool operator==(const AutoencoderConfig&) const = default;
 };
 
+// How a two_tower model draws the items that a row is held against (worker/item_catalogue.h), and what it loses.
+enum class NegativeSampling : std::uint8_t { kUniform = 0, kFrequency };
+enum class TowerLoss : std::uint8_t { kLogistic = 0, kSoftmax };
+
+// The kind two_tower (worker/model/two_tower.h).
+struct TwoTowerConfig {
+  std::vector<std::string> item;      // features of the item's side, its id first; the rest are the user's
+  std::uint32_t negatives = 8;        // items drawn for a row
+  NegativeSampling sampling = NegativeSampling::kUniform;
+  float frequency_power = 0.75f;      // frequency: items are drawn in proportion to their rows to this power
+  bool log_q = true;                  // frequency: scores are corrected for it
+  bool skip_own_item = true;          // an item drawn that is the row's own is drawn again
+  TowerLoss loss = TowerLoss::kLogistic;
+  std::vector<std::uint32_t> user_layers, item_layers;  // empty: the sum of the embeddings is the vector
+
+  bool operator==(const TwoTowerConfig&) const = default;
+};
+
 struct ModelConfig {
-  std::string kind = "mmoe";  // single | shared_bottom | mmoe | ple | esmm | aitm
+  std::string kind = "mmoe";  // single | shared_bottom | mmoe | ple | esmm | aitm | two_tower| shared_bottom | mmoe | ple | esmm | aitm
   std::uint32_t embedding_dim = 16;
   float embedding_init = 0.05f;  // rows start uniform in [-x, x)
   std::uint32_t experts = 4;        // mmoe, ple: shared by the tasks
@@ -50,6 +68,7 @@ struct ModelConfig {
   float embedding_dropout = 0.0f;   // of the embeddings at the input
   FloatType compute = FloatType::kFloat32;  // of hidden layers' products; kBfloat16 where all processors have it
   AutoencoderConfig autoencoder;
+  TwoTowerConfig two_tower;
   std::map<std::string, SequenceConfig> sequences;  // by feature; one without an entry is pooled as the schema says
 
   bool operator==(const ModelConfig&) const = default;

@@ -6,6 +6,36 @@
 #include "common/config_option.h"
 
 namespace cohort {
+namespace {
+
+// Of kind = "two_tower": what would contradict it. What the data must have, BuildModelSpec says.
+Status CheckTwoTower(const RunConfig& config) {
+  const ModelConfig& model = config.model;
+  const TwoTowerConfig& towers = model.two_tower;
+  const auto bad = [](const std::string& option, const std::string& text) {
+    return Status(ErrorCode::kInvalidInput,
+                  option + ", but model.kind is \"two_tower\", which " + text);
+  };
+  if (towers.item.empty())
+    return bad("two_tower.item is empty",
+               "needs the features of the item's side, its id first: item = [\"item\"]");
+  const std::uint32_t user = towers.user_layers.empty() ? model.embedding_dim : towers.user_layers.back();
+  const std::uint32_t item = towers.item_layers.empty() ? model.embedding_dim : towers.item_layers.back();
+  if (user != item)
+    return bad("the user's vector has " + std::to_string(user) + " values, the item's " + std::to_string(item),
+               "multiplies them: end two_tower.user_layers and two_tower.item_layers with the same width "
+               "(without layers it is model.embedding_dim)");
+  if (user < 2)
+    return bad("vectors have 1 value",
+               "takes the last one as the item's bias: use model.embedding_dim (or last layers) of 2 or more");
+  if (model.linear) return bad("model.linear is true", "has an item's bias instead; leave it out");
+  if (model.autoencoder.weight > 0) return bad("autoencoder.weight is above 0", "has none; leave it out");
+  if (config.train.balance != Balance::kFixed)
+    return bad("train.balance weighs tasks", "has one task; leave it out");
+  return {};
+}
+
+}  // namespace
 
 Status CheckTogether(const RunConfig& c) {
   const auto bad = [](std::string text) { return Status(ErrorCode::kInvalidInput, std::move(text)); };
@@ -33,6 +63,7 @@ Status CheckTogether(const RunConfig& c) {
     return bad("cache.rows is " + std::to_string(c.cache.rows) +
                ", but with train.staleness = 0 no row may serve two clocks; use 0, or a greater staleness");
   }
+  if (c.model.kind == "two_tower") COHORT_RETURN_IF_ERROR(CheckTwoTower(c));
   if (c.train.early_stopping > 0 && !c.train.evaluate_each_epoch) {
     return bad(
         "train.early_stopping is " + std::to_string(c.train.early_stopping) +
@@ -149,6 +180,22 @@ std::vector<std::string> WarningsOf(const RunConfig& config) {
        "model.kind = \"aitm\"");
   idle("model.chain", !config.model.chain.empty(), kind == "esmm" || kind == "aitm",
        "model.kind = \"esmm\" or \"aitm\"");
+  const TwoTowerConfig &towers = config.model.two_tower, usual_towers;
+  const bool two_tower = kind == "two_tower";
+  const char* const other_kind = "a kind other than \"two_tower\" (which has [two_tower])";
+  idle("model.expert_layers", config.model.expert_layers != usual_model.expert_layers, !two_tower, other_kind);
+  idle("model.tower_layers", config.model.tower_layers != usual_model.tower_layers, !two_tower, other_kind);
+  const bool layers = !two_tower || !towers.user_layers.empty() || !towers.item_layers.empty();
+  const char* const some_layers = "two_tower.user_layers or two_tower.item_layers";
+  idle("model.dropout", config.model.dropout != usual_model.dropout, layers, some_layers);
+  idle("model.compute", config.model.compute != usual_model.compute, layers, some_layers);
+  if (!two_tower && towers != usual_towers)
+    warnings.push_back("[two_tower] changes nothing: it needs model.kind = \"two_tower\"");
+  const bool by_frequency = !two_tower || towers.sampling == NegativeSampling::kFrequency;
+  const char* const frequency = "two_tower.sampling = \"frequency\"";
+  idle("two_tower.frequency_power", towers.frequency_power != usual_towers.frequency_power, by_frequency,
+       frequency);
+  idle("two_tower.log_q", towers.log_q != usual_towers.log_q, by_frequency, frequency);
   const bool encoded = config.model.autoencoder.weight > 0;
   idle("autoencoder.bottleneck", config.model.autoencoder.bottleneck != usual_model.autoencoder.bottleneck,
        encoded, "autoencoder.weight above 0");

@@ -160,11 +160,11 @@ Option Widths(std::string name, std::string help, F field) {
 }
 
 template <typename F>
-Option Names(std::string name, std::string help, F field) {
+Option Names(std::string name, std::string help, const char* example, F field) {
   constexpr std::size_t kMostNames = 64;
   Option option{std::move(name), {}, "", std::move(help), {}, {}};
   option.expected =
-      "a list of at most " + std::to_string(kMostNames) + " names, for example [\"click\", \"buy\"]";
+      "a list of at most " + std::to_string(kMostNames) + " names, for example " + example;
   option.set = [=](const toml::node& node, RunConfig& config) {
     const toml::array* array = node.as_array();
     if (array == nullptr || array->size() > kMostNames) return false;
@@ -268,12 +268,14 @@ void AddOptimizer(const std::string& section, const std::string& what, F spec, s
                           of_schedule(&RateSchedule::step_factor)));
 }
 
-const std::vector<std::string> kModelKinds = {"single", "shared_bottom", "mmoe", "ple", "esmm", "aitm"};
+const std::vector<std::string> kModelKinds = {"single", "shared_bottom", "mmoe", "ple", "esmm", "aitm", "two_tower"};
 const std::vector<std::string> kConsistencies = {"bsp", "ssp", "asp"};
 const std::vector<std::string> kBalances = {"fixed", "uncertainty", "gradnorm", "pcgrad"};
 const std::vector<std::string> kStoppingMetrics = {"loss", "ranking"};
 const std::vector<std::string> kFloatTypes = {"float32", "bfloat16", "float16"};
 const std::vector<std::string> kAdmissions = {"always", "count", "probability"};
+const std::vector<std::string> kSamplings = {"uniform", "frequency"};
+const std::vector<std::string> kTowerLosses = {"logistic", "softmax"};
 const std::vector<std::string> kSequenceEncoders = {"mean", "sum", "attention", "gru", "convolution"};
 constexpr std::int64_t kMaxInt = std::numeric_limits<std::int64_t>::max();
 
@@ -305,6 +307,7 @@ std::vector<Option> BuildOptions() {
   o.push_back(
       Names("model.chain",
             "esmm, aitm: tasks in the order of a user's steps; none: all of them (esmm: all binary ones)",
+            "[\"click\", \"buy\"]",
             COHORT_FIELD(model.chain)));
   o.push_back(Real("model.calibration", 0, HUGE_VAL, false, "",
                    "aitm: weight of the penalty when a step looks likelier than the one before it",
@@ -336,6 +339,31 @@ std::vector<Option> BuildOptions() {
                     COHORT_FIELD(model.autoencoder.bottleneck)));
   o.push_back(Whole("autoencoder.buckets", 2, 65536, "", "hash buckets that stand for the ids of a bag",
                     COHORT_FIELD(model.autoencoder.buckets)));
+
+  o.push_back(Names("two_tower.item",
+                    "features of the item's side, the item's id first; the others are the user's side",
+                    "[\"item\", \"genres\"]", COHORT_FIELD(model.two_tower.item)));
+  o.push_back(Whole("two_tower.negatives", 1, 1024, "items", "drawn for each row of label 1 in training",
+                    COHORT_FIELD(model.two_tower.negatives)));
+  o.push_back(Choice(
+      "two_tower.sampling", kSamplings, "how items are drawn; frequency: by their rows in the train split",
+      [](RunConfig& c, std::size_t i) { c.model.two_tower.sampling = static_cast<NegativeSampling>(i); },
+      [](const RunConfig& c) { return static_cast<std::size_t>(c.model.two_tower.sampling); }));
+  o.push_back(Real("two_tower.frequency_power", 0, 2, false, "",
+                   "frequency: an item's share is its number of rows to this power",
+                   COHORT_FIELD(model.two_tower.frequency_power)));
+  o.push_back(Flag("two_tower.log_q", "frequency: corrects the scores in the loss for how items are drawn",
+                   COHORT_FIELD(model.two_tower.log_q)));
+  o.push_back(Flag("two_tower.skip_own_item", "an item drawn that is the row's own is drawn again",
+                   COHORT_FIELD(model.two_tower.skip_own_item)));
+  o.push_back(Choice(
+      "two_tower.loss", kTowerLosses, "of a row: its item against the items drawn, one by one or all at once",
+      [](RunConfig& c, std::size_t i) { c.model.two_tower.loss = static_cast<TowerLoss>(i); },
+      [](const RunConfig& c) { return static_cast<std::size_t>(c.model.two_tower.loss); }));
+  o.push_back(Widths("two_tower.user_layers", "of the user's tower; none: its embeddings are summed",
+                     COHORT_FIELD(model.two_tower.user_layers)));
+  o.push_back(Widths("two_tower.item_layers", "of the item's tower; none: its embeddings are summed",
+                     COHORT_FIELD(model.two_tower.item_layers)));
 
   o.push_back(
       Whole("train.epochs", 0, 1000000, "", "passes over the train split", COHORT_FIELD(train.epochs)));

@@ -24,6 +24,8 @@ struct Slice {
   std::vector<std::uint32_t> distinct;  // ascending indices into Batch::keys, so by ring position too
   std::vector<float> labels;
   std::vector<float> weights;
+  std::uint32_t negatives = 0;     // of each row (model.h, SliceInput)
+  std::vector<float> corrections;  // or empty
 
   SliceInput<float> Input(const float* embeddings) const {
     return {rows,
@@ -61,6 +63,8 @@ inline SliceInput<float> TrainingInput(const Batch& batch, const Slice& slice, c
                                        std::uint64_t seed) {
   constexpr std::uint64_t kDropoutStream = 0x64726f706f757400;
   SliceInput<float> input = slice.Input(embeddings);
+  input.negatives = slice.negatives;
+  if (!slice.corrections.empty()) input.corrections = slice.corrections.data();
   input.keys = batch.keys->data();
   input.global_rows = batch.global_rows;
   input.dropout_key = RandomBits(RandomBits(seed, kDropoutStream, batch.lease), batch.clock, slice.index);

@@ -7,6 +7,7 @@
 
 #include "common/check.h"
 #include "common/gradient_tree.h"
+#include "common/random.h"
 
 namespace cohort {
 
@@ -122,7 +123,8 @@ bool BatchReader::Deliver(std::unique_ptr<Batch> batch) {
   return true;
 }
 
-void BatchReader::BeginBatch(Batch* batch, std::size_t slice_count, std::uint32_t padded_rows) {
+void BatchReader::BeginBatch(Batch* batch, std::size_t slice_count, std::uint32_t padded_rows,
+                             std::uint32_t negatives) {
   batch->rows = 0;
   batch->global_rows = 0;
   batch->lease = 0;
@@ -131,8 +133,42 @@ void BatchReader::BeginBatch(Batch* batch, std::size_t slice_count, std::uint32_
   batch->total_weight.assign(task_count_, 0.0);
   batch->slice_count = slice_count;
   if (batch->slices.size() < slice_count) batch->slices.resize(slice_count);
-  for (std::size_t i = 0; i < slice_count; ++i) encoder_.Start(padded_rows, &batch->slices[i]);
+  for (std::size_t i = 0; i < slice_count; ++i) encoder_.Start(padded_rows, &batch->slices[i], negatives);
   distinct_.Clear();
+}
+
+Status BatchReader::PrepareItems() {
+  if (encoder_.item_fields() == 0 || items_) return Status();
+  COHORT_ASSIGN_OR_RETURN(items_, ItemCatalogue::Build(*dataset_, encoder_, [this] { return stopping(); }));
+  negatives_ = encoder_.two_tower().negatives;
+  return Status();
+}
+
+void BatchReader::AppendTraining(const RowBlock& block, std::uint32_t row, const Batch& batch,
+                                 std::uint32_t place, Slice* slice) {
+  constexpr std::uint64_t kItemStream = 0x6974656d73000000;
+  constexpr int kDraws = 64;  // that may all be the row's own item
+  encoder_.Append(block, row, &distinct_, slice);
+  if (!items_) return;
+  const Key own = encoder_.ItemKeys(block, row, 0)[0];
+  const bool corrects = items_->Corrects(), skip_own = encoder_.two_tower().skip_own_item;
+  if (corrects) slice->corrections.push_back(items_->Correction(items_->PlaceOf(own)));
+  const bool positive = encoder_.IsPositive(block, row);
+  RandomStream bits(RandomBits(RandomBits(seed_, kItemStream, batch.lease), batch.clock, place));
+  std::uint32_t number = 0;  // of the field
+  for (std::uint32_t n = 0; n < negatives_; ++n) {
+    std::uint32_t item = 0;
+    if (positive) {
+      item = items_->Draw(bits());
+      for (int i = 1; skip_own && items_->id(item) == own && i < kDraws; ++i) item = items_->Draw(bits());
+      if (skip_own && items_->id(item) == own) item = (item + 1) % items_->size();
+    }
+    if (corrects) slice->corrections.push_back(positive ? items_->Correction(item) : 0.0f);
+    for (std::uint32_t f = 0; f < encoder_.item_fields(); ++f) {
+      const std::span<const Key> ids = positive ? items_->Keys(item, f) : std::span<const Key>();
+      encoder_.AppendItemField(ids, number++, &distinct_, slice);
+    }
+  }
 }
 
 void BatchReader::FinishBatch(Batch* batch) {
@@ -182,6 +218,8 @@ Status BatchReader::LoadWindow(const EpochOrder& order, std::uint64_t first, std
 }
 
 Status BatchReader::Read(const BspEpoch& source) {
+  COHORT_RETURN_IF_ERROR(PrepareItems());
+  if (stopping()) return Status();
   const std::uint64_t rows = dataset_->info().rows[static_cast<std::size_t>(Split::kTrain)];
   const EpochOrder order(seed_, rows, source.epoch);
   const std::uint64_t clocks = BatchCount(rows, source.batch_size);
@@ -203,7 +241,7 @@ Status BatchReader::Read(const BspEpoch& source) {
     while (present < own.end && first_of(present) < global_rows) ++present;
 
     std::unique_ptr<Batch> batch = NewBatch();
-    BeginBatch(batch.get(), present - own.begin, padded);
+    BeginBatch(batch.get(), present - own.begin, padded, negatives_);
     batch->clock = source.first_clock + static_cast<Clock>(c);
     batch->global_rows = global_rows;
     batch->last_of_source = c + 1 == clocks;
@@ -225,7 +263,7 @@ Status BatchReader::Read(const BspEpoch& source) {
       while (row >= first_of(slice + 1)) ++slice;
       if (slice < own.begin || slice >= own.end) continue;
       FetchAhead(next_place - 1);
-      encoder_.Append(block, place.row, &distinct_, &batch->slices[slice - own.begin]);
+      AppendTraining(block, place.row, *batch, row, &batch->slices[slice - own.begin]);
       ++batch->rows;
     }
     FinishBatch(batch.get());
@@ -235,6 +273,8 @@ Status BatchReader::Read(const BspEpoch& source) {
 }
 
 Status BatchReader::Read(const TrainLease& source) {
+  COHORT_RETURN_IF_ERROR(PrepareItems());
+  if (stopping()) return Status();
   const std::uint64_t rows = dataset_->info().rows[static_cast<std::size_t>(Split::kTrain)];
   const EpochOrder order(seed_, rows, source.epoch);
   if (source.first_block + source.block_count > order.block_count()) {
@@ -250,7 +290,7 @@ Status BatchReader::Read(const TrainLease& source) {
     const auto count =
         static_cast<std::uint32_t>(std::min<std::size_t>(source.batch_rows, places_.size() - next_place));
     std::unique_ptr<Batch> batch = NewBatch();
-    BeginBatch(batch.get(), 1, source.batch_rows);
+    BeginBatch(batch.get(), 1, source.batch_rows, negatives_);
     batch->clock = source.first_clock + static_cast<Clock>(b);
     batch->lease = source.lease;
     batch->global_rows = batch->rows = count;
@@ -260,7 +300,7 @@ Status BatchReader::Read(const TrainLease& source) {
       FetchAhead(next_place);
       const EpochOrder::Place place = places_[next_place++];
       encoder_.AddLabelledWeight(window_[place.block], place.row, batch->total_weight.data());
-      encoder_.Append(window_[place.block], place.row, &distinct_, &batch->slices[0]);
+      AppendTraining(window_[place.block], place.row, *batch, i, &batch->slices[0]);
     }
     FinishBatch(batch.get());
     if (!Deliver(std::move(batch))) return Status();

@@ -1,7 +1,7 @@
 // Reads, encodes and cuts batches on a thread of its own, ahead of the computation by at most kReadyBatches.
 //
 // Memory: one shuffle window of raw rows (shuffle_rows, or the lease), plus the encoded batches in flight. It
-// does not grow with the dataset.
+// does not grow with the dataset. In training of a two_tower model the catalogue of the items beside (item_catalogue.h).
 #ifndef COHORT_WORKER_BATCH_READER_H_
 #define COHORT_WORKER_BATCH_READER_H_
 
@@ -10,6 +10,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <variant>
 #include <vector>
@@ -19,6 +20,7 @@
 #include "worker/batch.h"
 #include "worker/encoder.h"
 #include "worker/epoch_order.h"
+#include "worker/item_catalogue.h"
 #include "worker/object_pool.h"
 
 namespace cohort {
@@ -78,7 +80,14 @@ class BatchReader {
   // Has what will be read of the rows after the one at `place` of the window brought near.
   void FetchAhead(std::size_t place) const;
   std::unique_ptr<Batch> NewBatch();
-  void BeginBatch(Batch* batch, std::size_t slice_count, std::uint32_t padded_rows);
+  void BeginBatch(Batch* batch, std::size_t slice_count, std::uint32_t padded_rows,
+                  std::uint32_t negatives = 0);
+  // two_tower: the catalogue, for the first batch that trains.
+  Status PrepareItems();
+  // Appends row `place` of the batch to train on; two_tower: and the items drawn for it, a function of (seed, lease, clock,
+  // place).
+  void AppendTraining(const RowBlock& block, std::uint32_t row, const Batch& batch, std::uint32_t place,
+                      Slice* slice);
   void FinishBatch(Batch* batch);
   bool Deliver(std::unique_ptr<Batch> batch);  // false: stop
   bool stopping() const;
@@ -89,6 +98,8 @@ class BatchReader {
   const std::uint64_t seed_;
 
   // The reader thread's own.
+  std::optional<ItemCatalogue> items_;
+  std::uint32_t negatives_ = 0;  // of a row
   std::vector<RowBlock> window_;
   std::vector<EpochOrder::Place> places_;
   DistinctKeys distinct_;

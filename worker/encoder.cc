@@ -38,6 +38,17 @@ const char* TypeName(FeatureType type) {
   return "unknown";
 }
 
+void AppendIds(std::span<const Key> ids, DistinctKeys* keys, Slice* slice) {
+  if (ids.size() == 1) {
+    slice->positions.push_back(keys->Add(ids[0]));
+    return;
+  }
+  const std::size_t first = slice->positions.size();
+  slice->positions.resize(first + ids.size());
+  const std::uint32_t number = keys->Add(ids);
+  std::iota(slice->positions.begin() + static_cast<std::ptrdiff_t>(first), slice->positions.end(), number);
+}
+
 }  // namespace
 
 Result<Encoder> Encoder::Create(const ModelSpec& spec, const DatasetInfo& data) {
@@ -117,6 +128,8 @@ Result<Encoder> Encoder::Create(const ModelSpec& spec, const DatasetInfo& data) 
     }
     encoder.labels_.push_back(std::move(label));
   }
+  encoder.two_tower_ = spec.config.two_tower;
+  encoder.item_fields_ = spec.item_fields;
   for (const ModelTask& task : spec.tasks) encoder.task_labels_.push_back(task.label_column);
   return encoder;
 }
@@ -131,11 +144,13 @@ float Encoder::LabelOf(const RowBlock& block, std::uint32_t row, std::size_t tas
   return index < label.class_map.size() ? label.class_map[index] : kNaN;
 }
 
-void Encoder::Start(std::uint32_t padded_rows, Slice* slice) const {
+void Encoder::Start(std::uint32_t padded_rows, Slice* slice, std::uint32_t negatives) const {
+  slice->negatives = negatives;
+  slice->corrections.clear();
   slice->rows = 0;
   slice->padded_rows = padded_rows;
   slice->numeric.assign(static_cast<std::size_t>(padded_rows) * numerics_.size(), 0.0f);
-  slice->offsets.resize(static_cast<std::size_t>(padded_rows) * fields_.size() + 1);
+  slice->offsets.resize(padded_rows * OffsetRow(*slice) + 1);
   slice->offsets[0] = 0;
   slice->positions.clear();
   slice->distinct.clear();
@@ -143,10 +158,29 @@ void Encoder::Start(std::uint32_t padded_rows, Slice* slice) const {
   slice->weights.assign(padded_rows, 0.0f);
 }
 
+std::span<const Key> Encoder::KeysOf(const Field& field, const RowBlock& block, std::uint32_t row) const {
+  switch (field.type) {
+    case FeatureType::kNumeric: {
+      const float cell = block.numeric[static_cast<std::size_t>(row) * numeric_columns_ + field.column];
+      if (std::isnan(cell)) return {&field.missing_key, 1};
+      const auto bin = std::upper_bound(field.edges.begin(), field.edges.end(), cell) - field.edges.begin();
+      return {&field.bin_keys[static_cast<std::size_t>(bin)], 1};
+    }
+    case FeatureType::kCategorical:
+      return {&block.categorical[static_cast<std::size_t>(row) * categorical_columns_ + field.column], 1};
+    case FeatureType::kBag: {
+      const std::uint64_t* offsets = block.bag_offsets[field.column].data() + row;
+      return {block.bag_keys[field.column].data() + offsets[0], offsets[1] - offsets[0]};
+    }
+    case FeatureType::kVector:  // is no field
+      break;
+  }
+  return {};
+}
+
 void Encoder::Append(const RowBlock& block, std::uint32_t row, DistinctKeys* keys, Slice* slice) const {
   COHORT_CHECK(slice->rows < slice->padded_rows);
   const std::size_t at = slice->rows++;
-  const float* cells = block.numeric.data() + static_cast<std::size_t>(row) * numeric_columns_;
   float* out = slice->numeric.data() + at * numerics_.size();
   for (const Numeric& numeric : numerics_) {
     const std::vector<float>& values =
@@ -162,36 +196,9 @@ void Encoder::Append(const RowBlock& block, std::uint32_t row, DistinctKeys* key
       *out++ = static_cast<float>((value - numeric.shift) * numeric.factor);
     }
   }
-  std::uint32_t* offset = slice->offsets.data() + at * fields_.size();
+  std::uint32_t* offset = slice->offsets.data() + at * OffsetRow(*slice);
   for (const Field& field : fields_) {
-    switch (field.type) {
-      case FeatureType::kNumeric: {
-        const float cell = cells[field.column];
-        Key key = field.missing_key;
-        if (!std::isnan(cell)) {
-          const auto bin =
-              std::upper_bound(field.edges.begin(), field.edges.end(), cell) - field.edges.begin();
-          key = field.bin_keys[static_cast<std::size_t>(bin)];
-        }
-        slice->positions.push_back(keys->Add(key));
-        break;
-      }
-      case FeatureType::kCategorical:
-        slice->positions.push_back(keys->Add(
-            block.categorical[static_cast<std::size_t>(row) * categorical_columns_ + field.column]));
-        break;
-      case FeatureType::kBag: {
-        const auto& offsets = block.bag_offsets[field.column];
-        const auto& ids = block.bag_keys[field.column];
-        const std::size_t first = slice->positions.size(), count = offsets[row + 1] - offsets[row];
-        slice->positions.resize(first + count);
-        const std::uint32_t number = keys->Add({ids.data() + offsets[row], count});
-        std::iota(slice->positions.begin() + static_cast<std::ptrdiff_t>(first), slice->positions.end(), number);
-        break;
-      }
-      case FeatureType::kVector:  // is no field
-        break;
-    }
+    AppendIds(KeysOf(field, block, row), keys, slice);
     *++offset = static_cast<std::uint32_t>(slice->positions.size());
   }
   float* labels = slice->labels.data() + at * labels_.size();
@@ -222,9 +229,16 @@ void Encoder::FetchIds(const RowBlock& block, std::uint32_t row) const {
   }
 }
 
+void Encoder::AppendItemField(std::span<const Key> ids, std::uint32_t number, DistinctKeys* keys, Slice* slice) const {
+  AppendIds(ids, keys, slice);
+  const std::size_t row = slice->rows - 1;
+  slice->offsets[row * OffsetRow(*slice) + fields_.size() + number + 1] =
+      static_cast<std::uint32_t>(slice->positions.size());
+}
+
 void Encoder::Finish(Slice* slice) const {
   const auto end = static_cast<std::uint32_t>(slice->positions.size());
-  std::fill(slice->offsets.begin() + static_cast<std::ptrdiff_t>(slice->rows * fields_.size()) + 1,
+  std::fill(slice->offsets.begin() + static_cast<std::ptrdiff_t>(slice->rows * OffsetRow(*slice)) + 1,
             slice->offsets.end(), end);
 }
 

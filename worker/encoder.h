@@ -4,6 +4,7 @@
 #define COHORT_WORKER_ENCODER_H_
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "common/dataset.h"
@@ -22,18 +23,33 @@ class Encoder {
   // `data` lacks counts as missing labels.
   static Result<Encoder> Create(const ModelSpec& spec, const DatasetInfo& data);
 
-  // Makes `slice` empty with room for padded_rows rows.
-  void Start(std::uint32_t padded_rows, Slice* slice) const;
+  // Makes `slice` empty with room for padded_rows rows, each with so many drawn items (two_tower).
+  void Start(std::uint32_t padded_rows, Slice* slice, std::uint32_t negatives = 0) const;
   // Appends a row; ids go to `keys`, whose numbers stand in slice->positions until they are ranked.
   void Append(const RowBlock& block, std::uint32_t row, DistinctKeys* keys, Slice* slice) const;
   // Hints for a row that will be appended a few rows later; rows are visited in an order that no processor guesses.
   // FetchPlaces first, and FetchIds when what it asked for is likely to have come.
   void FetchPlaces(const RowBlock& block, std::uint32_t row) const;
   void FetchIds(const RowBlock& block, std::uint32_t row) const;
+  // two_tower: appends a field of an item drawn for the row appended last. `number`: counted over all fields of all items
+  // drawn for the row.
+  void AppendItemField(std::span<const Key> ids, std::uint32_t number, DistinctKeys* keys, Slice* slice) const;
   // Fills the padding.
   void Finish(Slice* slice) const;
   // Adds the row's weight to the total of every task it has a label for.
   void AddLabelledWeight(const RowBlock& block, std::uint32_t row, double* total_weight) const;
+
+  // two_tower: how items are drawn; item_fields() of 0: another kind.
+  const TwoTowerConfig& two_tower() const { return two_tower_; }
+  std::uint32_t item_fields() const { return item_fields_; }
+  // The ids of a field of the item's side (0: the item's own id) in a row.
+  std::span<const Key> ItemKeys(const RowBlock& block, std::uint32_t row, std::uint32_t field) const {
+    return KeysOf(fields_[fields_.size() - item_fields_ + field], block, row);
+  }
+  // Whether items are drawn for the row: its label is 1.
+  bool IsPositive(const RowBlock& block, std::uint32_t row) const {
+    return LabelOf(block, row, task_labels_[0]) > 0.5f;
+  }
 
  private:
   struct Numeric {
@@ -55,10 +71,17 @@ class Encoder {
     std::int64_t column;           // -1: not in the data
     std::vector<float> class_map;  // multiclass: class of the data -> class of the model (NaN: unknown)
   };
+  std::span<const Key> KeysOf(const Field& field, const RowBlock& block, std::uint32_t row) const;
+  // Of `offsets`, from one row to the next.
+  std::size_t OffsetRow(const Slice& slice) const {
+    return fields_.size() + std::size_t{slice.negatives} * item_fields_;
+  }
   float LabelOf(const RowBlock& block, std::uint32_t row, std::size_t task) const;
 
   std::vector<Numeric> numerics_;
   std::vector<Field> fields_;
+  TwoTowerConfig two_tower_;
+  std::uint32_t item_fields_ = 0;
   std::vector<Label> labels_;             // by task of the model's data
   std::vector<std::size_t> task_labels_;  // by model task: its column among labels_
   std::uint32_t numeric_columns_ = 0, categorical_columns_ = 0, label_columns_ = 0;  // of the file

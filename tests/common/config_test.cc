@@ -125,7 +125,7 @@ struct BadCase {
 };
 
 TEST(Config, BadInputsNamePlaceExpectationAndMend) {
-  const std::string d = "data = \"d.h5\"\n";
+  const std::string d = "data = \"d.h5\"\n", towers = d + "[model]\nkind = \"two_tower\"\n";
   const std::vector<BadCase> cases = {
       {"", {}, {"run.toml: data is missing", "cohort prepare"}},
       {"data = 3", {}, {"run.toml:1:8", "data is 3", "path of a dataset"}},
@@ -157,7 +157,21 @@ TEST(Config, BadInputsNamePlaceExpectationAndMend) {
       {d + "seed = 99999999999999999999", {}, {"run.toml:2:"}},
       {d + "[model]\nkind = \"mmo\"",
        {},
-       {"model.kind is 'mmo'", "\"single\" | \"shared_bottom\" | \"mmoe\" | \"ple\" | \"esmm\" | \"aitm\""}},
+       {"model.kind is 'mmo'",
+        "\"single\" | \"shared_bottom\" | \"mmoe\" | \"ple\" | \"esmm\" | \"aitm\" | \"two_tower\""}},
+      {towers, {}, {"two_tower.item is empty", "item = [\"item\"]"}},
+      {towers + "[two_tower]\nitem = \"item\"", {}, {"two_tower.item is 'item'", "[\"item\", \"genres\"]"}},
+      {towers + "[two_tower]\nitem = [\"i\"]\nnegatives = 0", {}, {"two_tower.negatives is 0", "from 1 to 1024"}},
+      {towers + "[two_tower]\nnegative = 4", {}, {"did you mean two_tower.negatives?"}},
+      {towers + "[two_tower]\nsampling = \"popular\"", {}, {"\"uniform\" | \"frequency\""}},
+      {towers + "[two_tower]\nloss = \"bpr\"", {}, {"\"logistic\" | \"softmax\""}},
+      {towers + "[two_tower]\nitem = [\"i\"]\nuser_layers = [64, 32]",
+       {},
+       {"the user's vector has 32 values, the item's 16", "model.embedding_dim"}},
+      {towers + "embedding_dim = 1\n[two_tower]\nitem = [\"i\"]", {}, {"vectors have 1 value", "2 or more"}},
+      {towers + "linear = true\n[two_tower]\nitem = [\"i\"]", {}, {"model.linear", "leave it out"}},
+      {towers + "[two_tower]\nitem = [\"i\"]\n[autoencoder]\nweight = 1", {}, {"autoencoder.weight", "leave it out"}},
+      {towers + "[two_tower]\nitem = [\"i\"]\n[train]\nbalance = \"pcgrad\"", {}, {"train.balance", "one task"}},
       {d + "[model]\nkind = \"aitm\"\nchain = [\"a\", 3]", {}, {"model.chain", "a list of at most 64 names"}},
       {d + "[optimizer.dense]\nschedule = \"cosin\"",
        {},
@@ -217,6 +231,49 @@ TEST(Config, WarnsOfIdleWorkers) {
   EXPECT_THAT(WarningsOf(*config), ::testing::ElementsAre(HasSubstr("2 workers will have nothing to do")));
   config->train.consistency = Consistency::kAsp;
   EXPECT_TRUE(WarningsOf(*config).empty());
+}
+
+TEST(Config, TowersAndWhatIsIdleBesideThem) {
+  const auto config = Parse(R"(
+    data = "d.h5"
+    [model]
+    kind = "two_tower"
+    [two_tower]
+    item = ["item", "genres"]
+    negatives = 4
+    sampling = "frequency"
+    frequency_power = 0.5
+    log_q = false
+    loss = "softmax"
+    skip_own_item = false
+    user_layers = [32, 16]
+  )");
+  ASSERT_TRUE(config) << config.error().text();
+  const TwoTowerConfig& towers = config->model.two_tower;
+  EXPECT_EQ(towers.item, (std::vector<std::string>{"item", "genres"}));
+  EXPECT_EQ(towers.negatives, 4u);
+  EXPECT_EQ(towers.sampling, NegativeSampling::kFrequency);
+  EXPECT_EQ(towers.frequency_power, 0.5f);
+  EXPECT_FALSE(towers.log_q || towers.skip_own_item);
+  EXPECT_EQ(towers.loss, TowerLoss::kSoftmax);
+  EXPECT_EQ(towers.user_layers, (std::vector<std::uint32_t>{32, 16}));
+  EXPECT_TRUE(WarningsOf(*config).empty());
+  const auto again = ParseRunConfig(ToToml(*config), "again", "/elsewhere");
+  ASSERT_TRUE(again) << again.error().text();
+  EXPECT_EQ(again->model, config->model);
+
+  const std::string kind = "data = \"d.h5\"\n[model]\nkind = \"two_tower\"\n[two_tower]\nitem = [\"i\"]\n";
+  EXPECT_TRUE(WarningsOf(*Parse(kind)).empty());
+  const auto warned = [&](const std::string& text, const std::string& option) {
+    const auto parsed = Parse(text, {option});
+    ASSERT_TRUE(parsed) << parsed.error().text();
+    EXPECT_THAT(WarningsOf(*parsed), ::testing::ElementsAre(HasSubstr(option.substr(0, option.find('=')))));
+  };
+  for (const char* option : {"model.experts=7", "model.expert_layers=[7]", "model.tower_layers=[7]", "model.dropout=0.1",
+                             "model.compute=bfloat16", "two_tower.log_q=false", "two_tower.frequency_power=0.5"})
+    warned(kind, option);
+  const auto other = Parse("data = \"d.h5\"", {"two_tower.negatives=3"});
+  EXPECT_THAT(WarningsOf(*other), ::testing::ElementsAre(HasSubstr("needs model.kind = \"two_tower\"")));
 }
 
 TEST(Config, HelpListsEveryOptionWithDefaultUnitAndRange) {

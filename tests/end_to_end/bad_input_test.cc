@@ -245,6 +245,30 @@ std::vector<Case> Cases() {
               {"[sequence.first_categories]", "not a sequence", "type = \"sequence\""}));
   add(RunCase("RunUnknownEncoder", "[sequence.first_categories]\nencoder = \"lstm\"\n", {"lstm", "\"gru\""}));
   add(RunCase("RunNegativeReconstruction", "[autoencoder]\nweight = -1\n", {"autoencoder.weight", "-1"}));
+  const std::string towers = "[model]\nkind = \"two_tower\"\n[two_tower]\nuser_layers = [16]\n";
+  const std::string one_task =
+      "[task.purchased]\nenabled = false\n[task.value]\nenabled = false\n[task.activation]\nenabled = false\n"
+      "[task.acquisition_cost]\nenabled = false\n";
+  add(RunCase("TowersWithoutItem", towers, {"two_tower.item is empty"}));
+  add(RunCase("TowersOfUnknownItem", towers + "item = [\"refferer\"]\n" + one_task,
+              {"two_tower.item names refferer", "it has: ", "referrer"}));
+  add(RunCase("TowersOfTwoTasks", towers + "item = [\"referrer\"]\n", {"learns one binary task", "enabled = false"}));
+  add(RunCase("TowersWithoutNegatives", towers + "item = [\"referrer\"]\nnegatives = 0\n" + one_task,
+              {"two_tower.negatives is 0", "from 1"}));
+  add(RunCase("TowersWithoutUser",
+              towers +
+                  "item = [\"referrer\", \"signup_month\", \"channel\", \"region\", \"device\", "
+                  "\"first_categories\", \"age\"]\n" +
+                  one_task,
+              {"none is left for the user's side"}));
+  add(RunCase("TowersOfABagAsId", towers + "item = [\"first_categories\"]\n" + one_task,
+              {"first_categories, which is not categorical"}));
+  add(RunCase("TowersOfAPlainNumber", towers + "item = [\"referrer\", \"minutes\"]\n" + one_task,
+              {"minutes has no embedding", "bins"}));
+  add(RunCase("TowersOfTwoWidths", towers + "item = [\"referrer\"]\nitem_layers = [8]\n" + one_task,
+              {"the user's vector has 16 values, the item's 8"}));
+  add(RunCase("TowersWithALinearTerm", "[model]\nkind = \"two_tower\"\nlinear = true\n[two_tower]\nitem = [\"x\"]\n",
+              {"model.linear"}));
   add(RunCase("RunSyntax", "[train\nepochs = 1\n", {"run.toml", "2"}));
   add(RunCase("RunUnknownKey", "[train]\nepoch = 3\n", {"run.toml", "3", "epoch", "epochs"}));
   add(RunCase("RunUnknownSection", "[trian]\nepochs = 3\n", {"trian", "train"}));

@@ -35,6 +35,13 @@ std::uint64_t MostOf(const std::string& run, const std::string& counter) {
   return most;
 }
 
+using Words = std::vector<std::string>;
+Words Set(const Words& options) {
+  Words words;
+  for (const std::string& option : options) words.insert(words.end(), {"--set", option});
+  return words;
+}
+
 TEST(Reproducibility, WorkersAndServersDoNotChangeTheModel) {
   const std::string one = HashOf("one", 1, 1);
   EXPECT_EQ(HashOf("w3s2", 2, 3), one);
@@ -61,6 +68,27 @@ TEST(Reproducibility, EveryStructureGivesTheSameModelHoweverItIsSpread) {
     EXPECT_GT(ShopRun::Get().Result(kind + "11")["counts"]["clipped_gradients"], 0) << kind;
     EXPECT_EQ(HashOf(kind + "23", 2, 3, more), one) << kind;
     EXPECT_EQ(HashOf(kind + "34", 3, 4, more), one) << kind;
+  }
+}
+
+TEST(Reproducibility, TowersAndTheirDrawnItemsAreTheSameHoweverTheyAreSpread) {
+  for (const std::string loss : {"logistic", "softmax"}) {
+    Words more = {"model.kind=two_tower", "two_tower.item=['referrer', 'channel']", "two_tower.loss=" + loss,
+                  "two_tower.sampling=" + std::string(loss == "softmax" ? "frequency" : "uniform"),
+                  "two_tower.user_layers=[16, 8]", "two_tower.negatives=3", "model.embedding_dropout=0.1",
+                  "train.epochs=1"};
+    for (const std::string task : {"acquisition_cost", "activation", "value"})
+      more.push_back("task." + task + ".enabled=false");
+    const std::string one = HashOf("towers11" + loss, 1, 1, Set(more));
+    for (const int workers : {1, 2, 4}) {
+      for (const int servers : {1, 2, 3}) {
+        if (workers * servers == 1) continue;
+        const std::string name = "towers" + std::to_string(workers) + std::to_string(servers) + loss;
+        EXPECT_EQ(HashOf(name, servers, workers, Set(more)), one) << name;
+      }
+    }
+    more.push_back("two_tower.skip_own_item=false");
+    EXPECT_NE(HashOf("own" + loss, 1, 2, Set(more)), one);
   }
 }
 
@@ -120,6 +148,19 @@ TEST(Reproducibility, LaunchedByHandTheHashIsTheSame) {
   ASSERT_TRUE(result.is_object()) << outcome.all();
   EXPECT_EQ(result.value("status", ""), "done") << result.dump();
   EXPECT_EQ(result.value("model_hash", ""), HashOf("by-train", 2, 3));
+}
+
+TEST(Consistency, TowersTrainInSspAndAsp) {
+  const ShopRun& shop = ShopRun::Get();
+  for (const std::string consistency : {"ssp", "asp"}) {
+    const Outcome outcome = shop.Train(
+        "towers-" + consistency, 2, 3,
+        Set({"train.consistency=" + consistency, "model.kind=two_tower", "two_tower.item=['referrer']",
+             "two_tower.user_layers=[8]", "task.acquisition_cost.enabled=false", "task.activation.enabled=false",
+             "task.value.enabled=false"}));
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
+    EXPECT_EQ(shop.Result("towers-" + consistency)["pushes"]["lost"], 0);
+  }
 }
 
 TEST(Consistency, SspAndAspTrainToo) {

@@ -58,7 +58,7 @@ TestSlice<double> SeenBy(const ModelSpec& before, const ModelSpec& now, const Te
   return seen;
 }
 
-void ExpectTheSamePredictions(const ModelSpec& now, const ModelSpec& before) {
+void ExpectTheSamePredictions(const ModelSpec& now, const ModelSpec& before, int tasks_in_both = 2) {
   const std::vector<double> old_dense = RandomDense<double>(before, 3);
   const std::vector<std::int64_t> sources = CarriedWeights(now, before);
   ASSERT_EQ(sources.size(), now.dense_count);
@@ -70,7 +70,7 @@ void ExpectTheSamePredictions(const ModelSpec& now, const ModelSpec& before) {
     EXPECT_TRUE(used.insert(sources[i]).second) << "twice";
     dense[i] = old_dense[static_cast<std::size_t>(sources[i])];
   }
-  const TestSlice<double> slice = RandomSlice<double>(now, 9, 9, 7), old_slice = SeenBy(before, now, slice);
+  const TestSlice<double> slice = RandomSlice<double>(now, 9, 9, 7, /*training=*/false), old_slice = SeenBy(before, now, slice);
   std::vector<double> predictions(9 * now.prediction_columns), old_predictions(9 * before.prediction_columns);
   Model<double> model(now, 9), old_model(before, 9);
   model.SetDense(dense.data());
@@ -93,7 +93,7 @@ void ExpectTheSamePredictions(const ModelSpec& now, const ModelSpec& before) {
       }
     }
   }
-  EXPECT_GE(shared, 2);
+  EXPECT_GE(shared, tasks_in_both);
 }
 
 TEST(CarriedWeights, NothingChangedCarriesEverything) {
@@ -108,6 +108,17 @@ TEST(CarriedWeights, NothingChangedCarriesEverything) {
     for (std::size_t i = 0; i < sources.size(); ++i)
       ASSERT_EQ(sources[i], static_cast<std::int64_t>(i)) << kind;
   }
+}
+
+TEST(CarriedWeights, TowersGoByFeature) {
+  RunConfig config = TestConfig("two_tower");
+  config.model.two_tower = {.item = {"city", "genres"}, .user_layers = {6, 4}, .item_layers = {5, 4}};
+  const DatasetInfo data = TestData({TaskType::kBinary});
+  const ModelSpec before = TestSpec(config, data);
+  const auto sources = CarriedWeights(before, before);
+  for (std::size_t i = 0; i < sources.size(); ++i) ASSERT_EQ(sources[i], static_cast<std::int64_t>(i));
+  config.model.two_tower.item = {"brand", "genres"};
+  ExpectTheSamePredictions(TestSpec(config, OtherFeatures(data)), before, 1);
 }
 
 TEST(CarriedWeights, FeaturesComeAndGoAndTasksMoveInEveryStructure) {
@@ -237,6 +248,9 @@ TEST(CarriedWeights, NamesTheOptionThatDiffers) {
               HasSubstr("model.expert_layers is [7], but [7, 5]"));
   EXPECT_THAT(problem("mmoe", [](ModelConfig* c) { c->tower_layers = {}; }),
               HasSubstr("model.tower_layers is [], but [6, 4]"));
+  EXPECT_THAT(problem("two_tower", [](ModelConfig* c) { c->two_tower.item_layers = {7}; }),
+              HasSubstr("two_tower.item_layers is [7], but []"));
+  EXPECT_EQ(problem("two_tower", [](ModelConfig* c) { c->expert_layers = {7}, c->two_tower.negatives = 2; }), "");
   EXPECT_EQ(problem("single", [](ModelConfig* c) { c->experts = 8, c->dropout = 0.5f, c->linear = true; }),
             "");
 }

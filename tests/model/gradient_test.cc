@@ -227,6 +227,34 @@ TEST(Gradient, WithoutEmbeddingsOrWithoutNumerics) {
   }
 }
 
+// Both losses; with layers on both sides, on one, and none; one field of an item or two; with corrections, dropout and l2; rows of
+// both labels and of none.
+TEST(Gradient, TwoTowers) {
+  using Widths = std::vector<std::uint32_t>;
+  for (const TowerLoss loss : {TowerLoss::kLogistic, TowerLoss::kSoftmax}) {
+    for (const auto& [user, item] : {std::pair(Widths{}, Widths{}), std::pair(Widths{5, 4}, Widths{6, 4}),
+                                     std::pair(Widths{3}, Widths{}), std::pair(Widths{}, Widths{5, 3})}) {
+      for (const bool id_only : {false, true}) {
+        TowerShape shape{.loss = loss, .user_layers = user, .item_layers = item};
+        if (id_only) shape.item = {"city"};
+        for (const float dropout : {0.0f, 0.3f}) {
+          const ModelSpec spec = TowerSpec(shape, [&](RunConfig* config) {
+            config->model.dropout = config->model.embedding_dropout = dropout;
+            config->tasks["binary0"].weight = 0.7f;
+            config->tasks["binary0"].l2 = 0.02f;
+          });
+          TestSlice<double> slice = RandomSlice<double>(spec, 19, 24, 15);
+          RandomStream random(7);
+          for (std::uint32_t i = 0; dropout > 0 && i < 24 * (1 + slice.negatives); ++i)
+            slice.corrections.push_back(static_cast<float>(random.Uniform() * 2 - 1));
+          EXPECT_LE(LargestError(spec, slice, true, 19), 1e-5)
+              << static_cast<int>(loss) << ' ' << user.size() << ' ' << item.size() << id_only << dropout;
+        }
+      }
+    }
+  }
+}
+
 // Every encoder of sequences, alone, then all at once: with rows of 0 to 4 steps, and windows of 1 to 4.
 TEST(Gradient, EverySequenceEncoder) {
   for (const std::string& kind : kAllKinds) {

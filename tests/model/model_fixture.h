@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <string>
 #include <vector>
@@ -112,6 +113,28 @@ inline void AddSequence(SequenceEncoderKind encoder, DatasetInfo* data, RunConfi
   if (encoder == SequenceEncoderKind::kAttention) options.target = "item";
 }
 
+// A model of two towers: "city" (the id) and "genres" are the item's, the others the user's. Without the user's layers there is
+// no "height", which has no embedding.
+struct TowerShape {
+  TowerLoss loss = TowerLoss::kLogistic;
+  std::vector<std::uint32_t> user_layers, item_layers;
+  std::uint32_t dim = 3;
+  std::vector<std::string> item = {"city", "genres"};
+};
+inline ModelSpec TowerSpec(const TowerShape& shape, const std::function<void(RunConfig*)>& change = {}) {
+  DatasetInfo data = TestData({TaskType::kBinary});
+  if (shape.user_layers.empty()) data.features.pop_back();
+  RunConfig config = TestConfig("two_tower");
+  config.model.embedding_dim = shape.dim;
+  config.model.two_tower = {.item = shape.item,
+                            .negatives = 4,
+                            .loss = shape.loss,
+                            .user_layers = shape.user_layers,
+                            .item_layers = shape.item_layers};
+  if (change) change(&config);
+  return TestSpec(config, data);
+}
+
 // A random slice. Three quarters of the labels are there; weights differ; keys repeat within rows, fields and the slice.
 template <typename T>
 struct TestSlice {
@@ -120,6 +143,8 @@ struct TestSlice {
   std::vector<float> labels, weights;
   std::vector<double> total_weight;
   std::vector<Key> keys;  // of the batch
+  std::uint32_t negatives = 0;
+  std::vector<float> corrections;  // or empty
   std::uint32_t rows = 0, padded_rows = 0;
   std::uint64_t dropout_key = 0;
 
@@ -135,6 +160,8 @@ struct TestSlice {
             .labels = labels.data(),
             .weights = weights.data(),
             .dropout_key = dropout_key,
+            .negatives = negatives,
+            .corrections = corrections.empty() ? nullptr : corrections.data(),
             .keys = keys.data(),
             .global_rows = 2 * padded_rows};
   }
@@ -142,10 +169,11 @@ struct TestSlice {
 
 template <typename T>
 TestSlice<T> RandomSlice(const ModelSpec& spec, std::uint32_t rows, std::uint32_t padded_rows,
-                         std::uint64_t seed) {
+                         std::uint64_t seed, bool training = true) {
   constexpr std::uint32_t kPulledRows = 29, kDistinct = 17;  // the slice holds some of the batch's keys
   TestSlice<T> slice;
   slice.rows = rows, slice.padded_rows = padded_rows;
+  slice.negatives = training && spec.IsTwoTower() ? spec.config.two_tower.negatives : 0;
   const std::uint32_t dim = spec.config.embedding_dim;
   RandomStream values(seed, 1);
   for (std::uint32_t i = 0; i < kPulledRows * dim; ++i) {
@@ -163,14 +191,15 @@ TestSlice<T> RandomSlice(const ModelSpec& spec, std::uint32_t rows, std::uint32_
                                                     : static_cast<float>(random.Uniform() * 4 - 2);
       slice.numeric.push_back(padding ? T{0} : static_cast<T>(value));
     }
-    for (const EmbeddedField& field : spec.fields) {
+    const auto add_field = [&](const EmbeddedField& field, bool empty) {
       const bool bag = spec.data.features[field.feature].type == FeatureType::kBag;
-      const std::uint64_t ids = padding ? 0 : bag ? random.Below(5) : 1;
+      const std::uint64_t ids = empty ? 0 : bag ? random.Below(5) : 1;
       for (std::uint64_t i = 0; i < ids; ++i) {
         slice.positions.push_back(static_cast<std::uint32_t>(random.Below(kDistinct)));
       }
       slice.offsets.push_back(static_cast<std::uint32_t>(slice.positions.size()));
-    }
+    };
+    for (const EmbeddedField& field : spec.fields) add_field(field, padding);
     slice.weights.push_back(padding ? 0.0f : 0.25f + static_cast<float>(random.Uniform()));
     for (const TaskInfo& task : spec.data.tasks) {
       float label = 0.0f;
@@ -190,6 +219,10 @@ TestSlice<T> RandomSlice(const ModelSpec& spec, std::uint32_t rows, std::uint32_
       }
       const bool missing = random.Below(4) == 0 || padding;
       slice.labels.push_back(missing ? std::numeric_limits<float>::quiet_NaN() : label);
+    }
+    for (std::uint32_t n = 0; n < slice.negatives; ++n) {  // drawn for rows of label 1
+      const bool drawn = slice.labels.back() > 0.5f;
+      for (std::uint32_t f = 0; f < spec.item_fields; ++f) add_field(spec.fields[spec.UserFields() + f], !drawn);
     }
     for (std::size_t j = 0; j < spec.tasks.size(); ++j) {
       const float label = slice.labels[row * spec.data.tasks.size() + spec.tasks[j].label_column];

@@ -354,7 +354,7 @@ Rows TrainPlainly(const RunConfig& config, const ModelSpec& spec, Decisions* dec
   for (std::uint32_t epoch = 0; epoch < config.train.epochs; ++epoch) {
     const Clock first = clock;
     reader.Start(
-        BspEpoch{epoch, 0, 0, 1, config.train.batch_size, config.train.slices, config.train.shuffle_rows});
+        BspEpoch{epoch, first, 0, 1, config.train.batch_size, config.train.slices, config.train.shuffle_rows});
     for (bool last = false; !last;) {
       auto batch = std::move(reader.Next(std::chrono::seconds(20)).value());
       last = batch->last_of_source;
@@ -480,6 +480,19 @@ TEST(Training, BspEqualsThePlainLoopWithHalfValues) {
 TEST(Training, BspEqualsThePlainLoopForEveryStructure) {
   for (const std::string kind : {"single", "shared_bottom", "ple", "aitm"})
     ExpectThePlainLoop([&](RunConfig* config) { config->model.kind = kind; });
+}
+TEST(Training, BspEqualsThePlainLoopForTwoTowers) {
+  for (const bool deep : {false, true}) {
+    ExpectThePlainLoop([&](RunConfig* config) {
+      config->tasks["kind"].enabled = false;
+      config->model.kind = "two_tower";
+      config->model.two_tower = {.item = {"city", "genres"}, .negatives = 3, .user_layers = {5}};
+      if (!deep) return;
+      config->model.two_tower.sampling = NegativeSampling::kFrequency;
+      config->model.two_tower.loss = TowerLoss::kSoftmax;
+      config->model.two_tower.user_layers = config->model.two_tower.item_layers = {6, 4};
+    });
+  }
 }
 TEST(Training, BspEqualsThePlainLoopForEverySequenceEncoder) {
   for (const SequenceEncoderKind encoder : {SequenceEncoderKind::kSum, SequenceEncoderKind::kAttention,

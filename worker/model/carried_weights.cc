@@ -91,6 +91,19 @@ std::vector<Column> InputColumns(const ModelSpec& spec) {
   return columns;
 }
 
+// two_tower: of the inputs of its towers.
+std::vector<Column> UserColumns(const ModelSpec& spec) {
+  std::vector<Column> columns = PooledColumns(spec);
+  columns.resize(std::size_t{spec.UserFields()} * spec.config.embedding_dim);
+  for (const NumericInput& numeric : spec.numerics) columns.push_back(NumberColumn(spec, numeric));
+  return columns;
+}
+std::vector<Column> ItemColumns(const ModelSpec& spec) {
+  const std::vector<Column> columns = PooledColumns(spec);
+  return {columns.end() - static_cast<std::ptrdiff_t>(spec.item_fields * spec.config.embedding_dim),
+          columns.end()};
+}
+
 // Of the input of the autoencoder.
 std::vector<Column> EncodedColumns(const ModelSpec& spec) {
   std::vector<Column> columns = PooledColumns(spec);
@@ -215,30 +228,39 @@ void CarryLevel(const ExpertLevelShape& now, const ExpertLevelShape& before, con
 
 Status CheckMatchingLayers(const ModelConfig& now, const ModelConfig& before) {
   const auto differ = [](const std::string& option, const std::string& a, const std::string& b) -> Status {
-    return {ErrorCode::kInvalidInput, "model." + option + " is " + a + ", but " + b +
+    return {ErrorCode::kInvalidInput, option + " is " + a + ", but " + b +
                                           " in the model to start from: its layers do not fit; give the same "
                                           "value, or train without it"};
   };
-  if (now.kind != before.kind) return differ("kind", now.kind, before.kind);
+  if (now.kind != before.kind) return differ("model.kind", now.kind, before.kind);
   const auto number = [](std::uint32_t value) { return std::to_string(value); };
   if (now.embedding_dim != before.embedding_dim)
-    return differ("embedding_dim", number(now.embedding_dim), number(before.embedding_dim));
+    return differ("model.embedding_dim", number(now.embedding_dim), number(before.embedding_dim));
   const bool ple = now.kind == "ple";
   if ((ple || now.kind == "mmoe") && now.experts != before.experts)
-    return differ("experts", number(now.experts), number(before.experts));
+    return differ("model.experts", number(now.experts), number(before.experts));
   if (ple && now.task_experts != before.task_experts)
-    return differ("task_experts", number(now.task_experts), number(before.task_experts));
+    return differ("model.task_experts", number(now.task_experts), number(before.task_experts));
   if (ple && now.expert_levels != before.expert_levels)
-    return differ("expert_levels", number(now.expert_levels), number(before.expert_levels));
+    return differ("model.expert_levels", number(now.expert_levels), number(before.expert_levels));
   const auto widths = [&](const std::vector<std::uint32_t>& list) {
     std::string text;
     for (const std::uint32_t width : list) text += (text.empty() ? "[" : ", ") + number(width);
     return text.empty() ? "[]" : text + "]";
   };
+  if (now.kind == "two_tower") {
+    if (now.two_tower.user_layers != before.two_tower.user_layers)
+      return differ("two_tower.user_layers", widths(now.two_tower.user_layers),
+                    widths(before.two_tower.user_layers));
+    if (now.two_tower.item_layers != before.two_tower.item_layers)
+      return differ("two_tower.item_layers", widths(now.two_tower.item_layers),
+                    widths(before.two_tower.item_layers));
+    return {};
+  }
   if (now.expert_layers != before.expert_layers)
-    return differ("expert_layers", widths(now.expert_layers), widths(before.expert_layers));
+    return differ("model.expert_layers", widths(now.expert_layers), widths(before.expert_layers));
   if (now.tower_layers != before.tower_layers)
-    return differ("tower_layers", widths(now.tower_layers), widths(before.tower_layers));
+    return differ("model.tower_layers", widths(now.tower_layers), widths(before.tower_layers));
   return {};
 }
 
@@ -260,6 +282,13 @@ std::vector<std::int64_t> CarriedWeights(const ModelSpec& now, const ModelSpec& 
                   ByName(EncodedColumns(now), EncodedColumns(before)), bottleneck);
     carrier.Layer(layout.autoencoder->decoder, old.autoencoder->decoder, Identity(1), bottleneck,
                   ByName(DecodedColumns(now), DecodedColumns(before)));
+  }
+  if (now.IsTwoTower()) {
+    Map user = ByName(UserColumns(now), UserColumns(before)), item = ByName(ItemColumns(now), ItemColumns(before));
+    carrier.Stack(layout.user_tower, old.user_tower, Identity(1), &user);
+    carrier.Stack(layout.item_tower, old.item_tower, Identity(1), &item);
+    carrier.Block(layout.score_bias, old.score_bias, 1);
+    return std::move(carrier.sources());
   }
   Map hidden = columns;
   carrier.Stack(layout.bottom, old.bottom, now.config.kind == "shared_bottom" ? Identity(1) : tasks, &hidden);

@@ -113,6 +113,24 @@ class LayoutBuilder {
     layout_.sequences.push_back(std::move(shape));
   }
 
+  // two_tower: the last layer is linear.
+  void AddVectorTower(std::uint32_t inputs, const std::vector<std::uint32_t>& widths,
+                      std::vector<LayerShape>* layers) {
+    if (widths.empty()) return;
+    const Block hidden = AddStack(1, {inputs, true}, {widths.begin(), widths.end() - 1}, layers);
+    layers->push_back(Add(1, hidden.width, widths.back(), false, false));
+    for (const LayerShape& layer : *layers) OwnedByTasks(layer);
+  }
+
+  void AddTwoTower(const ModelSpec& spec) {
+    const TwoTowerConfig& config = spec.config.two_tower;
+    const std::uint32_t dim = spec.config.embedding_dim;
+    AddVectorTower(spec.UserFields() * dim + static_cast<std::uint32_t>(spec.numerics.size()),
+                   config.user_layers, &layout_.user_tower);
+    AddVectorTower(spec.item_fields * dim, config.item_layers, &layout_.item_tower);
+    layout_.score_bias = layout_.dense_count++;
+  }
+
   void AddAutoencoder(const ModelSpec& spec) {
     const AutoencoderConfig& config = spec.config.autoencoder;
     const ReconstructedInputs inputs = ReconstructedOf(spec);
@@ -140,6 +158,10 @@ ModelLayout LayoutOf(const ModelSpec& spec) {
   LayoutBuilder builder(spec.config);
   ModelLayout& layout = builder.layout();
   const ModelConfig& config = spec.config;
+  if (spec.IsTwoTower()) {
+    builder.AddTwoTower(spec);
+    return layout;
+  }
   const auto tasks = static_cast<std::uint32_t>(spec.tasks.size());
   for (const SequenceField& sequence : spec.sequences) builder.AddSequence(sequence, config.embedding_dim);
   if (spec.HasAutoencoder()) builder.AddAutoencoder(spec);
@@ -214,6 +236,15 @@ std::vector<float> OutputBiases(const ModelSpec& spec, std::size_t j) {
   return BaseRatesOf(task).biases;
 }
 
+// two_tower: the share of rows that are positive, drawn ones included.
+float ScoreBias(const ModelSpec& spec) {
+  const TwoTowerConfig& config = spec.config.two_tower;
+  const TaskInfo& task = spec.tasks[0].info;
+  if (config.loss == TowerLoss::kSoftmax || task.labelled == 0) return 0.0f;
+  const double rate = std::clamp(task.mean, 1e-6, 1.0);
+  return static_cast<float>(std::log(rate / (rate * config.negatives + 1.0 - rate)));
+}
+
 }  // namespace
 
 std::vector<InitSegment> InitialValues(const ModelSpec& spec, const ModelLayout& layout) {
@@ -237,6 +268,9 @@ std::vector<InitSegment> InitialValues(const ModelSpec& spec, const ModelLayout&
     add_layer(layout.autoencoder->encoder);
     add_layer(layout.autoencoder->decoder);
   }
+  for (const LayerShape& layer : layout.user_tower) add_layer(layer);
+  for (const LayerShape& layer : layout.item_tower) add_layer(layer);
+  if (spec.IsTwoTower()) segments.push_back({layout.score_bias, ScoreBias(spec), 0.0f});
   for (const LayerShape& layer : layout.bottom) add_layer(layer);
   for (const ExpertLevelShape& level : layout.levels) {
     for (const std::vector<LayerShape>& stack : level.stacks) {

@@ -3,7 +3,7 @@
 // The dense vector holds, in this order: the sequences' layers, the autoencoder's, the bottom's layers (the shared one, or
 // each task's own) or, level by level, the experts and gates (mmoe, ple), the towers' layers, the transfers between them
 // (aitm), each task's output layer, the linear term, the learned weights of the tasks' balance; of every layer first the
-// weights, then the biases.
+// weights, then the biases. two_tower: the user's layers, the item's, and a bias.
 #ifndef COHORT_WORKER_MODEL_LAYOUT_H_
 #define COHORT_WORKER_MODEL_LAYOUT_H_
 
@@ -83,6 +83,8 @@ struct ModelLayout {
   std::vector<TransferShape> transfers;  // aitm: one less than the chain has tasks
   std::vector<LayerShape> outputs;       // by task
   std::optional<LayerShape> linear;      // from the input to all raw outputs, side by side
+  std::vector<LayerShape> user_tower, item_tower;  // two_tower: relu layers, then a linear one; or none
+  std::uint64_t score_bias = 0;                    // two_tower
   // Per task: its output reads block `input_column` of the transfers' output, not of the towers'.
   std::vector<bool> transferred;
   bool one_hidden = false;  // all outputs read the same columns

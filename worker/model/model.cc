@@ -16,6 +16,7 @@
 #include "worker/model/sequence_inputs.h"
 #include "worker/model/structure.h"
 #include "worker/model/task_balance.h"
+#include "worker/model/two_tower.h"
 
 namespace cohort {
 namespace {
@@ -42,13 +43,14 @@ struct Model<T>::Impl {
         balance(spec, layout),
         coefficients(spec.tasks.size()),
         labelled_weight(spec.tasks.size()),
-        x(rows, spec.InputWidth()),
-        dx(rows, std::max<std::size_t>(embedded, 1)) {
+        x(spec.IsTwoTower() ? 0 : rows, spec.InputWidth()),
+        dx(spec.IsTwoTower() ? 0 : rows, std::max<std::size_t>(embedded, 1)) {
     if (layout.autoencoder) autoencoder.emplace(spec, *layout.autoencoder, rows);
     for (const EmbeddedField& field : spec.fields) {
       const FeatureInfo& feature = spec.data.features[field.feature];
       mean.push_back(feature.type == FeatureType::kBag && field.pooling == Pooling::kMean ? 1 : 0);
     }
+    if (spec.IsTwoTower()) two_tower.emplace(spec, layout, rows, mean);
   }
 
   LookupArguments<T> Lookup(const SliceInput<T>& input) const {
@@ -117,6 +119,13 @@ struct Model<T>::Impl {
     InputsBackward(input, features, result.dense_gradient, result.embedding_gradient);
   }
 
+  void StepOfTowers(const SliceInput<T>& input, const double* total_weight, const SliceResult<T>& result) {
+    two_tower->Forward(input, {true, input.dropout_key});
+    *result.loss_sum = two_tower->Loss(input, Coefficient(0, total_weight));
+    backward_began = std::chrono::steady_clock::now();
+    two_tower->Backward(input, result.dense_gradient, result.embedding_gradient);
+  }
+
   // Backward for one task after the other, as the balance of tasks wants it.
   void BackwardByTask(const SliceInput<T>& input, MatrixView<const T> features, const double* total_weight,
                       const SliceResult<T>& result) {
@@ -168,6 +177,7 @@ struct Model<T>::Impl {
   SequenceInputs<T> sequences;
   std::optional<Autoencoder<T>> autoencoder;
   Structure<T> structure;
+  std::optional<TwoTower<T>> two_tower;  // then neither sequences, autoencoder nor structure
   Losses<T> losses;
   ChainLosses<T> chain_losses;
   TaskBalance<T> balance;
@@ -191,6 +201,7 @@ void Model<T>::SetDense(const T* dense) {
   impl_->sequences.SetWeights(dense);
   if (impl_->autoencoder) impl_->autoencoder->SetWeights(dense);
   impl_->structure.SetWeights(dense);
+  if (impl_->two_tower) impl_->two_tower->SetWeights(dense);
   impl_->balance.SetWeights(dense);
 }
 
@@ -198,6 +209,11 @@ template <typename T>
 void Model<T>::Step(const SliceInput<T>& input, const double* total_weight, bool with_l2,
                     const SliceResult<T>& result) {
   Impl& m = *impl_;
+  if (m.two_tower) {
+    m.StepOfTowers(input, total_weight, result);
+    if (with_l2) m.AddL2(result.dense_gradient);
+    return;
+  }
   const DropoutDraw draw{true, input.dropout_key};
   const MatrixView<const T> x = m.Forward(input, draw);
   if (m.balance.ByTask()) {
@@ -219,6 +235,11 @@ std::chrono::steady_clock::time_point Model<T>::backward_began() const {
 template <typename T>
 void Model<T>::Predict(const SliceInput<T>& input, T* predictions) {
   Impl& m = *impl_;
+  if (m.two_tower) {
+    m.two_tower->Forward(input);
+    m.two_tower->Predict(input.rows, predictions);
+    return;
+  }
   m.Forward(input, {});
   for (std::size_t j = 0; j < m.spec.tasks.size(); ++j) {
     if (m.chain_losses.Owns(j)) continue;

@@ -1,5 +1,5 @@
 // The multi-task model on one slice of a batch: shared inputs, a sharing structure, a tower and a loss per
-// task. Equations and sources: structure.h, losses.h. Everything is templated on the scalar: float for
+// task; or the two towers of a recommender. Equations and sources: structure.h, losses.h, two_tower.h. Everything is templated on the scalar: float for
 // training (kernels chosen at run time), double for the finite-difference checks.
 #ifndef COHORT_WORKER_MODEL_MODEL_H_
 #define COHORT_WORKER_MODEL_MODEL_H_
@@ -51,7 +51,8 @@ struct NumericInput {
 struct ModelSpec {
   ModelConfig config;
   DatasetInfo data;
-  std::vector<EmbeddedField> fields;  // those that are pooled, then those of `sequences`, in the same order
+  // Those that are pooled, then those of `sequences`, in the same order. two_tower: the user's, then the item's, its id first.
+  std::vector<EmbeddedField> fields;
   std::vector<SequenceField> sequences;
   std::vector<NumericInput> numerics;
   std::vector<ModelTask> tasks;      // enabled ones, in dataset order
@@ -62,6 +63,9 @@ struct ModelSpec {
   std::uint64_t dense_count = 0;  // dense weights, without padding
   std::vector<InitSegment>
       dense_init;  // He/Glorot-uniform by layer; biases 0 (output biases: the label's base rate)
+  std::uint32_t item_fields = 0;  // two_tower: the last ones of `fields`
+  bool IsTwoTower() const { return item_fields > 0; }
+  std::uint32_t UserFields() const { return static_cast<std::uint32_t>(fields.size()) - item_fields; }
   std::uint32_t PooledFields() const { return static_cast<std::uint32_t>(fields.size() - sequences.size()); }
   bool HasAutoencoder() const { return config.autoencoder.weight > 0.0f; }
   // Columns of the first layer's input that have a gradient: pooled fields x dim, the sequences' outputs, the bottleneck.
@@ -100,6 +104,10 @@ struct SliceInput {
   const float* labels = nullptr;   // padded_rows x data.tasks.size(), NaN = missing
   const float* weights = nullptr;  // padded_rows; 0 in the padding
   std::uint64_t dropout_key = 0;   // names the slice, for dropout (dropout.h) and pcgrad's order; Step only
+  // two_tower, in training: `negatives` items were drawn for each row, whose fields (item_fields each) follow the row's own,
+  // so that F above is fields.size() + negatives * item_fields. Rows whose label is not 1 have no ids there.
+  std::uint32_t negatives = 0;
+  const float* corrections = nullptr;  // padded_rows x (1 + negatives), of the scores of a row's items; null: none
   // Autoencoder, in training: the keys that `distinct` counts, and the rows of the global batch.
   const Key* keys = nullptr;
   std::uint32_t global_rows = 0;
@@ -113,8 +121,8 @@ struct SliceResult {
   double* reconstruction_loss = nullptr;  // autoencoder: sum of weight * loss over rows; may be null
 };
 
-// Memory is allocated at construction (for padded_rows) and grows only with the number of steps of sequences; a
-// steady-state step allocates nothing. One thread at a time.
+// Memory is allocated at construction (for padded_rows) and grows only with the number of steps of sequences and of items
+// drawn for a row; a steady-state step allocates nothing. One thread at a time.
 template <typename T>
 class Model {
  public:

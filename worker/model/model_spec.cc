@@ -15,14 +15,17 @@ std::string TaskNames(const DatasetInfo& data) {
   return names.empty() ? "none" : names;
 }
 
+constexpr const char* kTwoTower = "two_tower";
+
 bool IsChain(const ModelConfig& model) { return model.kind == "esmm" || model.kind == "aitm"; }
 
 Status CheckConfig(const ModelConfig& model) {
   const bool progressive = model.kind == "ple", mixes = model.kind == "mmoe" || progressive;
-  if (model.kind != "single" && model.kind != "shared_bottom" && !mixes && !IsChain(model)) {
+  if (model.kind != "single" && model.kind != "shared_bottom" && !mixes && !IsChain(model) &&
+      model.kind != kTwoTower) {
     return {ErrorCode::kInvalidInput, "[model] kind = \"" + model.kind +
                                           "\": expected \"single\", \"shared_bottom\", \"mmoe\", \"ple\", "
-                                          "\"esmm\" or \"aitm\""};
+                                          "\"esmm\", \"aitm\" or \"two_tower\""};
   }
   if (model.kind == "aitm" && model.tower_layers.empty()) {
     return {ErrorCode::kInvalidInput,
@@ -171,6 +174,74 @@ Status AddFeatures(const RunConfig& config, const DatasetInfo& data, ModelSpec* 
   return {};
 }
 
+// kind = "two_tower": the features' sides, and whether the data suits it.
+Status MakeSides(ModelSpec* spec) {
+  const ModelConfig& config = spec->config;
+  if (config.kind != kTwoTower) return {};
+  const auto bad = [](const std::string& text) {
+    return Status(ErrorCode::kInvalidInput, "[model] kind = \"two_tower\": " + text);
+  };
+  const std::vector<FeatureInfo>& features = spec->data.features;
+  if (spec->tasks.size() != 1) {
+    return bad("it learns one binary task, and " + std::to_string(spec->tasks.size()) + " are enabled (" +
+               TaskNames(spec->data) + "); set enabled = false in the [task.NAME] of the others");
+  }
+  const ModelTask& task = spec->tasks[0];
+  if (task.info.type != TaskType::kBinary)
+    return bad("task " + task.info.name + " is " + TaskTypeName(task.info.type) + "; expected a binary one");
+  if (task.config.loss != TaskLoss::kDefault || task.config.label_smoothing > 0.0f)
+    return bad("[task." + task.info.name + "] loss, label_smoothing: its loss is that of [two_tower]; remove them");
+  if (task.info.labelled > 0 && !(task.info.mean > 0))
+    return bad("task " + task.info.name + " has no row of label 1 in the train split to hold others against");
+  for (const SequenceField& sequence : spec->sequences) {
+    return bad("[sequence." + features[spec->fields[sequence.field].feature].name +
+               "] encoder: towers read sequences pooled; take \"mean\" or \"sum\"");
+  }
+  // A number is read as a number by layers of the user's side, else by its bin.
+  const bool layers = !config.two_tower.user_layers.empty();
+  const auto& named = config.two_tower.item;
+  const auto is_item = [&](std::size_t feature) {
+    return std::find(named.begin(), named.end(), features[feature].name) != named.end();
+  };
+  const auto has_field = [&](std::size_t feature) {
+    return std::any_of(spec->fields.begin(), spec->fields.end(),
+                       [&](const EmbeddedField& field) { return field.feature == feature; });
+  };
+  for (std::size_t f = 0; f < features.size(); ++f) {
+    if (has_field(f) || (!is_item(f) && layers)) continue;
+    return bad("feature " + features[f].name + " has no embedding, and " +
+               (is_item(f) ? "the item's side reads nothing else" :
+                             "without two_tower.user_layers the user's side reads nothing else") +
+               "; give it bins in the schema, or leave it out there");
+  }
+  std::erase_if(spec->numerics,
+                [&](const NumericInput& number) { return !layers || is_item(number.feature); });
+  std::vector<EmbeddedField> sides;
+  for (const EmbeddedField& field : spec->fields) {
+    if (!is_item(field.feature)) sides.push_back(field);
+  }
+  if (sides.empty()) return bad("two_tower.item names every feature that has an embedding, and none is left for the user's side");
+  for (auto name = named.begin(); name != named.end(); ++name) {
+    if (std::find(named.begin(), name, *name) != name)
+      return bad("two_tower.item names " + *name + " twice");
+    const auto field =
+        std::find_if(spec->fields.begin(), spec->fields.end(), [&](const EmbeddedField& each) {
+          return features[each.feature].name == *name;
+        });
+    if (field == spec->fields.end()) {
+      std::string names;
+      for (const FeatureInfo& feature : features) names += (names.empty() ? "" : ", ") + feature.name;
+      return bad("two_tower.item names " + *name + ", which the dataset does not have (it has: " + names + ")");
+    }
+    if (name == named.begin() && features[field->feature].type != FeatureType::kCategorical)
+      return bad("two_tower.item begins with " + *name + ", which is not categorical; begin with the item's id");
+    sides.push_back(*field);
+  }
+  spec->item_fields = static_cast<std::uint32_t>(named.size());
+  spec->fields = std::move(sides);
+  return {};
+}
+
 Status MakeChain(ModelSpec* spec) {
   const ModelConfig& config = spec->config;
   if (!IsChain(config)) return {};
@@ -222,6 +293,7 @@ Result<ModelSpec> BuildModelSpec(const RunConfig& config, const DatasetInfo& dat
   spec.data = data;
   COHORT_RETURN_IF_ERROR(AddFeatures(config, data, &spec));
   COHORT_RETURN_IF_ERROR(AddTasks(config, data, &spec));
+  COHORT_RETURN_IF_ERROR(MakeSides(&spec));
   COHORT_RETURN_IF_ERROR(MakeChain(&spec));
   spec.balance = config.train.balance;
   spec.gradnorm_alpha = config.train.gradnorm_alpha;
@@ -296,6 +368,11 @@ std::vector<std::string> WarningsOf(const ModelSpec& spec) {
     idle("gamma", config.gamma != usual.gamma, focal, "loss = \"focal\"");
     idle("alpha", config.alpha != usual.alpha, focal && task.info.type == TaskType::kBinary,
          "loss = \"focal\" and a binary task");
+  }
+  if (spec.IsTwoTower() && spec.config.two_tower.loss == TowerLoss::kSoftmax && spec.tasks[0].info.mean < 1) {
+    warnings.push_back("two_tower.loss = \"softmax\": rows of label 0 of task " + spec.tasks[0].info.name +
+                       " (" + std::to_string(1 - spec.tasks[0].info.mean) +
+                       " of the train split) count for nothing; with \"logistic\" they are negatives");
   }
   if (spec.config.kind == "aitm" && spec.config.calibration > 0.0f && !calibrated)
     warnings.push_back(
