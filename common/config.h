@@ -55,7 +55,7 @@ struct TwoTowerConfig {
 };
 
 struct ModelConfig {
-  std::string kind = "mmoe";  // single | shared_bottom | mmoe | ple | esmm | aitm | two_tower| shared_bottom | mmoe | ple | esmm | aitm
+  std::string kind = "mmoe";  // single | shared_bottom | mmoe | ple | esmm | aitm | two_tower
   std::uint32_t embedding_dim = 16;
   float embedding_init = 0.05f;  // rows start uniform in [-x, x)
   std::uint32_t experts = 4;        // mmoe, ple: shared by the tasks
@@ -63,6 +63,7 @@ struct ModelConfig {
   std::uint32_t expert_levels = 2;  // ple
   std::vector<std::string> chain;   // esmm, aitm: tasks in the order of a user's steps; empty: all (esmm: binary) ones
   float calibration = 0.6f;         // aitm: weight of max(p_t - p_(t-1), 0)
+  bool soft_bins = false;           // a number's bin embedding is mixed from those of its two neighbouring bins
   bool linear = false;              // adds a linear term of the inputs to every raw output
   float dropout = 0.0f;             // of the outputs of hidden layers
   float embedding_dropout = 0.0f;   // of the embeddings at the input

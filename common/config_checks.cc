@@ -28,6 +28,7 @@ Status CheckTwoTower(const RunConfig& config) {
   if (user < 2)
     return bad("vectors have 1 value",
                "takes the last one as the item's bias: use model.embedding_dim (or last layers) of 2 or more");
+  if (model.soft_bins) return bad("model.soft_bins is true", "takes a number's bin as an id; leave it out");
   if (model.linear) return bad("model.linear is true", "has an item's bias instead; leave it out");
   if (model.autoencoder.weight > 0) return bad("autoencoder.weight is above 0", "has none; leave it out");
   if (config.train.balance != Balance::kFixed)

@@ -314,6 +314,9 @@ std::vector<Option> BuildOptions() {
                    COHORT_FIELD(model.calibration)));
   o.push_back(Whole("model.expert_levels", 1, 8, "", "ple: levels of experts and gates",
                     COHORT_FIELD(model.expert_levels)));
+  o.push_back(Flag("model.soft_bins",
+                   "mixes the embeddings of the two bins that a number lies between, instead of taking its bin's",
+                   COHORT_FIELD(model.soft_bins)));
   o.push_back(Flag("model.linear", "adds a linear term of the inputs to every raw output",
                    COHORT_FIELD(model.linear)));
   o.push_back(Real("model.dropout", 0, 0.95, false, "",

@@ -22,23 +22,24 @@ struct Slice {
   std::vector<std::uint32_t> offsets;
   std::vector<std::uint32_t> positions;
   std::vector<std::uint32_t> distinct;  // ascending indices into Batch::keys, so by ring position too
+  std::vector<float> shares;
   std::vector<float> labels;
   std::vector<float> weights;
   std::uint32_t negatives = 0;     // of each row (model.h, SliceInput)
   std::vector<float> corrections;  // or empty
 
   SliceInput<float> Input(const float* embeddings) const {
-    return {rows,
-            padded_rows,
-            numeric.data(),
-            offsets.data(),
-            positions.data(),
-            distinct.data(),
-            static_cast<std::uint32_t>(distinct.size()),
-            embeddings,
-            labels.data(),
-            weights.data(),
-            0};
+    return {.rows = rows,
+            .padded_rows = padded_rows,
+            .numeric = numeric.data(),
+            .offsets = offsets.data(),
+            .positions = positions.data(),
+            .distinct = distinct.data(),
+            .distinct_count = static_cast<std::uint32_t>(distinct.size()),
+            .shares = shares.data(),
+            .embeddings = embeddings,
+            .labels = labels.data(),
+            .weights = weights.data()};
   }
 };
 

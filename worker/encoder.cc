@@ -105,13 +105,14 @@ Result<Encoder> Encoder::Create(const ModelSpec& spec, const DatasetInfo& data) 
   for (const EmbeddedField& embedded : spec.fields) {
     const FeatureInfo& feature = spec.data.features[embedded.feature];
     COHORT_ASSIGN_OR_RETURN(std::uint32_t column, column_of(feature));
-    Field field{feature.type, column, {}, {}, MissingKey(feature.name)};
+    Field field{.type = feature.type, .column = column, .missing_key = MissingKey(feature.name)};
     if (embedded.bin) {
       field.edges = feature.bin_edges;
       for (int bin = 0; bin <= static_cast<int>(field.edges.size()); ++bin) {
         field.bin_keys.push_back(BinKey(feature.name, bin));
       }
       field.missing_key = BinKey(feature.name, -1);
+      field.soft = embedded.soft;
     }
     encoder.fields_.push_back(std::move(field));
   }
@@ -154,6 +155,7 @@ void Encoder::Start(std::uint32_t padded_rows, Slice* slice, std::uint32_t negat
   slice->offsets[0] = 0;
   slice->positions.clear();
   slice->distinct.clear();
+  slice->shares.clear();
   slice->labels.assign(static_cast<std::size_t>(padded_rows) * labels_.size(), kNaN);
   slice->weights.assign(padded_rows, 0.0f);
 }
@@ -178,6 +180,22 @@ std::span<const Key> Encoder::KeysOf(const Field& field, const RowBlock& block, 
   return {};
 }
 
+// A bin's middle is halfway between its edges; the first and the last bin, which have but one, count in full beyond it.
+// Bins follow each other in bin_keys.
+std::span<const Key> Encoder::BinsOf(const Field& field, float cell, float* share) const {
+  if (std::isnan(cell)) return {&field.missing_key, 1};
+  const std::vector<float>& edges = field.edges;
+  const auto bin = static_cast<std::size_t>(std::upper_bound(edges.begin(), edges.end(), cell) - edges.begin());
+  const std::size_t last = edges.size();
+  if (bin == 0 || bin == last) return {&field.bin_keys[bin], 1};
+  const auto middle = [&](std::size_t b) {
+    return b == 0 ? edges[0] : b == last ? edges[last - 1] : 0.5f * (edges[b - 1] + edges[b]);
+  };
+  const std::size_t first = cell < middle(bin) ? bin - 1 : bin;
+  *share = (cell - middle(first)) / (middle(first + 1) - middle(first));
+  return {&field.bin_keys[first], 2};
+}
+
 void Encoder::Append(const RowBlock& block, std::uint32_t row, DistinctKeys* keys, Slice* slice) const {
   COHORT_CHECK(slice->rows < slice->padded_rows);
   const std::size_t at = slice->rows++;
@@ -198,7 +216,12 @@ void Encoder::Append(const RowBlock& block, std::uint32_t row, DistinctKeys* key
   }
   std::uint32_t* offset = slice->offsets.data() + at * OffsetRow(*slice);
   for (const Field& field : fields_) {
-    AppendIds(KeysOf(field, block, row), keys, slice);
+    if (field.soft) {
+      const float cell = block.numeric[static_cast<std::size_t>(row) * numeric_columns_ + field.column];
+      AppendIds(BinsOf(field, cell, &slice->shares.emplace_back()), keys, slice);
+    } else {
+      AppendIds(KeysOf(field, block, row), keys, slice);
+    }
     *++offset = static_cast<std::uint32_t>(slice->positions.size());
   }
   float* labels = slice->labels.data() + at * labels_.size();

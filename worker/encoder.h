@@ -65,6 +65,7 @@ class Encoder {
     std::uint32_t column;
     std::vector<float> edges;
     std::vector<Key> bin_keys;  // edges + 1 bins
+    bool soft = false;
     Key missing_key;
   };
   struct Label {
@@ -72,6 +73,8 @@ class Encoder {
     std::vector<float> class_map;  // multiclass: class of the data -> class of the model (NaN: unknown)
   };
   std::span<const Key> KeysOf(const Field& field, const RowBlock& block, std::uint32_t row) const;
+  // A soft field's bins, and the share of the second one if there are two.
+  std::span<const Key> BinsOf(const Field& field, float cell, float* share) const;
   // Of `offsets`, from one row to the next.
   std::size_t OffsetRow(const Slice& slice) const {
     return fields_.size() + std::size_t{slice.negatives} * item_fields_;

@@ -104,6 +104,18 @@ TEST(Gradient, EveryStructureWithEveryLoss) {
   }
 }
 
+TEST(Gradient, SoftBins) {
+  for (const std::string& kind : kAllKinds) {
+    const DatasetInfo data = TestData(TypesFor(kind));
+    RunConfig config = TestConfig(kind);
+    MakeChain(data, &config);
+    config.model.soft_bins = true;
+    const ModelSpec spec = TestSpec(config, data);
+    ASSERT_EQ(spec.SoftFields(), 1u);
+    EXPECT_LE(LargestError(spec, RandomSlice<double>(spec, 19, 24, 5), true, 9), 1e-5) << kind;
+  }
+}
+
 TEST(Gradient, WithDropoutAndALinearTerm) {
   for (const std::string& kind : kAllKinds) {
     const DatasetInfo data = TestData(TypesFor(kind));

@@ -357,8 +357,10 @@ std::vector<std::vector<float>> AllRowKernels(const KernelTable<float>& k, std::
       positions.push_back(static_cast<std::uint32_t>((cell * 7 + n * 3) % 5));
     offsets.push_back(static_cast<std::uint32_t>(positions.size()));
   }
-  const std::uint8_t mean[kFields] = {1, 0, 1, 0};
-  const LookupArguments<float> lookup{rows, kFields, 13, kFields, offsets.data(), positions.data(), mean};
+  const std::uint8_t pooling[kFields] = {kPoolMean, kPoolSum, kPoolShares, kPoolMean};
+  const std::vector<float> shares = RandomFloats(rows, 7);
+  const LookupArguments<float> lookup{rows,    kFields,       13, kFields, offsets.data(), positions.data(),
+                                      pooling, shares.data(), 1};
   const std::vector<float> embeddings = RandomFloats(5 * 13 + 16, 6);
   std::vector<float> gathered(x.size());
   k.gather(lookup, distinct.data(), embeddings.data(), gathered.data(), row);

@@ -138,7 +138,7 @@ inline ModelSpec TowerSpec(const TowerShape& shape, const std::function<void(Run
 // A random slice. Three quarters of the labels are there; weights differ; keys repeat within rows, fields and the slice.
 template <typename T>
 struct TestSlice {
-  std::vector<T> numeric, embeddings;
+  std::vector<T> numeric, embeddings, shares;
   std::vector<std::uint32_t> offsets, positions, distinct;
   std::vector<float> labels, weights;
   std::vector<double> total_weight;
@@ -156,6 +156,7 @@ struct TestSlice {
             .positions = positions.data(),
             .distinct = distinct.data(),
             .distinct_count = static_cast<std::uint32_t>(distinct.size()),
+            .shares = shares.data(),
             .embeddings = embeddings.data(),
             .labels = labels.data(),
             .weights = weights.data(),
@@ -193,7 +194,8 @@ TestSlice<T> RandomSlice(const ModelSpec& spec, std::uint32_t rows, std::uint32_
     }
     const auto add_field = [&](const EmbeddedField& field, bool empty) {
       const bool bag = spec.data.features[field.feature].type == FeatureType::kBag;
-      const std::uint64_t ids = empty ? 0 : bag ? random.Below(5) : 1;
+      if (field.soft) slice.shares.push_back(static_cast<T>(static_cast<float>(random.Uniform())));
+      const std::uint64_t ids = empty ? 0 : bag ? random.Below(5) : field.soft ? 1 + random.Below(2) : 1;
       for (std::uint64_t i = 0; i < ids; ++i) {
         slice.positions.push_back(static_cast<std::uint32_t>(random.Below(kDistinct)));
       }

@@ -81,6 +81,51 @@ std::unique_ptr<Batch> NextOf(BatchReader& reader) {
   return batch.has_value() ? std::move(*batch) : nullptr;
 }
 
+TEST(Encoder, ANumberTakesFromTheTwoBinsItLiesBetween) {
+  FeatureInfo age{.name = "age"};
+  age.bin_edges = {10, 20, 40};
+  FeatureInfo one{.name = "one"};
+  one.bin_edges = {5};  // nothing lies between
+  DatasetInfo data;
+  data.features = {age, one};
+  data.tasks = {{.name = "buy", .labelled = 1}};
+  RunConfig config;
+  config.model.soft_bins = true;
+  const ModelSpec spec = BuildModelSpec(config, data).value();
+  ASSERT_EQ(spec.SoftFields(), 1u);
+  const Encoder encoder = Encoder::Create(spec, data).value();
+  struct Case {
+    float value, share;
+    std::vector<int> bins;
+  };
+  // Middles: up to 10, 15, 30, from 40 on.
+  const std::vector<Case> cases = {{3, 0, {0}},       {10, 0, {0, 1}},      {12.5f, 0.5f, {0, 1}}, {15, 0, {1, 2}},
+                                   {18, 0.2f, {1, 2}}, {27, 0.8f, {1, 2}},  {35, 0.5f, {2, 3}},    {40, 0, {3}},
+                                   {99, 0, {3}},       {kNaN, 0, {-1}}};
+  RowBlock block;
+  block.rows = static_cast<std::uint32_t>(cases.size());
+  for (const Case& each : cases) {
+    block.numeric.insert(block.numeric.end(), {each.value, 7});
+    block.labels.push_back(1);
+  }
+  DistinctKeys keys;
+  Slice slice;
+  encoder.Start(block.rows, &slice);
+  for (std::uint32_t row = 0; row < block.rows; ++row) encoder.Append(block, row, &keys, &slice);
+  encoder.Finish(&slice);
+  keys.Sort();
+  ASSERT_EQ(slice.shares.size(), cases.size());
+  for (std::size_t row = 0; row < cases.size(); ++row) {
+    EXPECT_NEAR(slice.shares[row], cases[row].share, 1e-6) << row;
+    std::vector<Key> ids, expected;
+    for (std::uint32_t i = slice.offsets[2 * row]; i < slice.offsets[2 * row + 1]; ++i)
+      ids.push_back(keys.keys()[keys.Rank(slice.positions[i])]);
+    for (const int bin : cases[row].bins) expected.push_back(BinKey("age", bin));
+    EXPECT_EQ(ids, expected) << row;
+    EXPECT_EQ(slice.offsets[2 * row + 2] - slice.offsets[2 * row + 1], 1u);
+  }
+}
+
 TEST(Encoder, VectorsAreScaledAsAWholeAndMissingOnesMarked) {
   FeatureInfo number{.name = "number", .scale = NumericScale::kNone};
   FeatureInfo image{.name = "image", .type = FeatureType::kVector, .length = 2};

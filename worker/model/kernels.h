@@ -44,6 +44,10 @@ struct GemmArguments {
   bool relu;
 };
 
+// What a lookup makes of a field's rows: their sum, their mean, or of two of them (1 - s) first + s second, by a share s. A field
+// without rows gives 0, one of kPoolShares with one row gives it.
+inline constexpr uint8_t kPoolSum = 0, kPoolMean = 1, kPoolShares = 2;
+
 // Embedding lookups of a slice: see SliceInput (model.h).
 template <typename T>
 struct LookupArguments {
@@ -51,7 +55,9 @@ struct LookupArguments {
   size_t offset_row;  // of `offsets`, from one row to the next: `fields`, or more where only the first fields are read
   const uint32_t* offsets;
   const uint32_t* positions;
-  const uint8_t* mean;  // by field: 1 = mean of the ids' rows, 0 = sum
+  const uint8_t* pooling;  // by field, see below
+  const T* shares = nullptr;  // of kPoolShares: rows x those fields, in order
+  size_t share_row = 0;       // from one row to the next
 };
 
 // Matrix products; B is packed by the functions of the same table.
@@ -77,8 +83,7 @@ struct KernelTable : ProductKernels<T> {
                         T* sums);
   void (*axpy)(size_t n, T alpha, const T* x, T* y);  // y += alpha * x (fused)
 
-  // x(i, f * dim ..) = sum or mean of embeddings[distinct[position]] over the ids of row i and field f; no
-  // id: 0.
+  // x(i, f * dim ..) = embeddings[distinct[position]], pooled over the ids of row i and field f.
   void (*gather)(const LookupArguments<T>& lookup, const uint32_t* distinct, const T* embeddings, T* x,
                  ptrdiff_t x_row);
   // Its transpose: adds dx to gradient[position], in ascending (row, field, id). The caller has zeroed

@@ -1,5 +1,6 @@
 // The kernels in double, as plain loops: the reference for the float kernels and for the finite-difference
 // checks.
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -66,6 +67,16 @@ void Axpy(std::size_t n, double alpha, const double* x, double* y) {
   for (std::size_t i = 0; i < n; ++i) y[i] += alpha * x[i];
 }
 
+// What the lookup's `nth` id of a cell's `count` counts.
+double FactorOf(const LookupArguments<double>& l, std::size_t cell, std::uint32_t nth, std::uint32_t count) {
+  const std::size_t field = cell % l.fields;
+  if (l.pooling[field] == kPoolMean) return 1.0 / count;
+  if (l.pooling[field] == kPoolSum || count < 2) return 1;
+  const auto before = static_cast<std::size_t>(std::count(l.pooling, l.pooling + field, kPoolShares));
+  const double share = l.shares[cell / l.fields * l.share_row + before];
+  return nth == 0 ? 1 - share : share;
+}
+
 void Gather(const LookupArguments<double>& l, const std::uint32_t* distinct, const double* embeddings,
             double* x, std::ptrdiff_t x_row) {
   for (std::size_t cell = 0; cell < l.rows * l.fields; ++cell) {
@@ -76,7 +87,8 @@ void Gather(const LookupArguments<double>& l, const std::uint32_t* distinct, con
     std::memset(out, 0, l.dim * sizeof(double));
     for (std::uint32_t p = offsets[0]; p < offsets[1]; ++p) {
       const double* row = embeddings + std::size_t{distinct[l.positions[p]]} * l.dim;
-      for (std::size_t d = 0; d < l.dim; ++d) out[d] += row[d] / (l.mean[field] ? count : 1);
+      const double factor = FactorOf(l, cell, p - offsets[0], count);
+      for (std::size_t d = 0; d < l.dim; ++d) out[d] += row[d] * factor;
     }
   }
 }
@@ -89,7 +101,8 @@ void Scatter(const LookupArguments<double>& l, const double* dx, std::ptrdiff_t 
     const std::uint32_t count = offsets[1] - offsets[0];
     for (std::uint32_t p = offsets[0]; p < offsets[1]; ++p) {
       double* out = gradient + std::size_t{l.positions[p]} * l.dim;
-      for (std::size_t d = 0; d < l.dim; ++d) out[d] += in[d] / (l.mean[field] ? count : 1);
+      const double factor = FactorOf(l, cell, p - offsets[0], count);
+      for (std::size_t d = 0; d < l.dim; ++d) out[d] += in[d] * factor;
     }
   }
 }

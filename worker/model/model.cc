@@ -48,9 +48,10 @@ struct Model<T>::Impl {
     if (layout.autoencoder) autoencoder.emplace(spec, *layout.autoencoder, rows);
     for (const EmbeddedField& field : spec.fields) {
       const FeatureInfo& feature = spec.data.features[field.feature];
-      mean.push_back(feature.type == FeatureType::kBag && field.pooling == Pooling::kMean ? 1 : 0);
+      const bool mean = feature.type == FeatureType::kBag && field.pooling == Pooling::kMean;
+      pooling.push_back(field.soft ? kPoolShares : mean ? kPoolMean : kPoolSum);
     }
-    if (spec.IsTwoTower()) two_tower.emplace(spec, layout, rows, mean);
+    if (spec.IsTwoTower()) two_tower.emplace(spec, layout, rows, pooling);
   }
 
   LookupArguments<T> Lookup(const SliceInput<T>& input) const {
@@ -60,7 +61,9 @@ struct Model<T>::Impl {
             .offset_row = spec.fields.size(),
             .offsets = input.offsets,
             .positions = input.positions,
-            .mean = mean.data()};
+            .pooling = pooling.data(),
+            .shares = input.shares,
+            .share_row = spec.SoftFields()};
   }
 
   MatrixView<const T> Forward(const SliceInput<T>& input, const DropoutDraw& draw) {
@@ -184,7 +187,7 @@ struct Model<T>::Impl {
   std::vector<double> coefficients;     // by task, of the losses' gradients
   std::vector<double> labelled_weight;  // by task, of the slice
   Matrix<T> x, dx;
-  std::vector<std::uint8_t> mean;
+  std::vector<std::uint8_t> pooling;
   const T* dense = nullptr;
   std::chrono::steady_clock::time_point backward_began{};
 };

@@ -4,6 +4,7 @@
 #ifndef COHORT_WORKER_MODEL_MODEL_H_
 #define COHORT_WORKER_MODEL_MODEL_H_
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -31,6 +32,7 @@ struct EmbeddedField {
   std::size_t feature = 0;  // in DatasetInfo::features
   bool bin = false;
   Pooling pooling = Pooling::kMean;  // bags
+  bool soft = false;                 // a bin, or two of them that a number lies between
 };
 // A field whose ids are steps in order, read by a layer of its own (sequence.h).
 struct SequenceField {
@@ -67,6 +69,10 @@ struct ModelSpec {
   bool IsTwoTower() const { return item_fields > 0; }
   std::uint32_t UserFields() const { return static_cast<std::uint32_t>(fields.size()) - item_fields; }
   std::uint32_t PooledFields() const { return static_cast<std::uint32_t>(fields.size() - sequences.size()); }
+  std::uint32_t SoftFields() const {
+    return static_cast<std::uint32_t>(
+        std::count_if(fields.begin(), fields.end(), [](const EmbeddedField& field) { return field.soft; }));
+  }
   bool HasAutoencoder() const { return config.autoencoder.weight > 0.0f; }
   // Columns of the first layer's input that have a gradient: pooled fields x dim, the sequences' outputs, the bottleneck.
   std::uint32_t EmbeddedWidth() const {
@@ -100,6 +106,8 @@ struct SliceInput {
   const std::uint32_t* positions = nullptr;
   const std::uint32_t* distinct = nullptr;  // slice's distinct keys: each a row of `embeddings`
   std::uint32_t distinct_count = 0;
+  // Row i's shares of the second one of two bins, by the fields that are soft: rows x spec.SoftFields().
+  const T* shares = nullptr;
   const T* embeddings = nullptr;   // rows of embedding_dim (the batch's pulled rows)
   const float* labels = nullptr;   // padded_rows x data.tasks.size(), NaN = missing
   const float* weights = nullptr;  // padded_rows; 0 in the padding

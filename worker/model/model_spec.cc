@@ -128,7 +128,11 @@ Status AddFeatures(const RunConfig& config, const DatasetInfo& data, ModelSpec* 
       spec->fields.push_back(field);
       continue;
     }
-    if (!feature.bin_edges.empty()) spec->fields.push_back({.feature = i, .bin = true});
+    if (!feature.bin_edges.empty()) {
+      // A single edge leaves nothing between two bins.
+      spec->fields.push_back(
+          {.feature = i, .bin = true, .soft = config.model.soft_bins && feature.bin_edges.size() > 1});
+    }
     const std::uint32_t length = feature.type == FeatureType::kVector ? feature.length : 1;
     for (std::uint32_t element = 0; element < length; ++element)
       spec->numerics.push_back({.feature = i, .missing_indicator = false, .element = element});

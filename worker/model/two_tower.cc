@@ -21,7 +21,7 @@ TwoTower<T>::TwoTower(const ModelSpec& spec, const ModelLayout& layout, std::siz
       layout_(layout),
       kernels_(ActiveKernels<T>()),
       capacity_(capacity),
-      mean_(mean),
+      pooling_(mean),
       dim_(spec.config.embedding_dim),
       vector_(layout.user_tower.empty() ? dim_ : layout.user_tower.back().outputs),
       log_sums_(capacity) {
@@ -38,10 +38,10 @@ TwoTower<T>::TwoTower(const ModelSpec& spec, const ModelLayout& layout, std::siz
 template <typename T>
 void TwoTower<T>::Reserve(const std::vector<LayerShape>& layers, std::uint32_t blocks, Side* side) {
   const std::size_t count = capacity_ * blocks;
-  side->mean.clear();
+  side->pooling.clear();
   for (std::uint32_t b = 0; b < blocks; ++b)
-    side->mean.insert(side->mean.end(), mean_.begin() + side->first_field,
-                      mean_.begin() + side->first_field + side->fields);
+    side->pooling.insert(side->pooling.end(), pooling_.begin() + side->first_field,
+                      pooling_.begin() + side->first_field + side->fields);
   side->tower = LayerStack<T>(layers, count, side->fields * dim_);
   if (dense_ != nullptr) side->tower.SetWeights(dense_);
   side->vectors = AlignedArray<T>(count * vector_);
@@ -76,7 +76,7 @@ LookupArguments<T> TwoTower<T>::Lookup(const SliceInput<T>& input, const Side& s
           .offset_row = spec_.fields.size() + std::size_t{input.negatives} * spec_.item_fields,
           .offsets = input.offsets + side.first_field,
           .positions = input.positions,
-          .mean = side.mean.data()};
+          .pooling = side.pooling.data()};
 }
 
 template <typename T>

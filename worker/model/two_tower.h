@@ -44,9 +44,9 @@ namespace cohort {
 template <typename T>
 class TwoTower {
  public:
-  // `mean`: by field of the spec, whether its ids are averaged.
+  // `pooling`: by field of the spec (kernels.h, LookupArguments).
   TwoTower(const ModelSpec& spec, const ModelLayout& layout, std::size_t capacity,
-           const std::vector<std::uint8_t>& mean);
+           const std::vector<std::uint8_t>& pooling);
 
   void SetWeights(const T* dense);
   // The scores of the rows' own items and of those drawn for them.
@@ -65,7 +65,7 @@ class TwoTower {
     std::uint32_t numbers = 0;  // behind the embeddings of a block
     std::uint64_t place = 0;    // for dropout
     std::uint32_t blocks = 0;   // of a row of the latest Forward
-    std::vector<std::uint8_t> mean;
+    std::vector<std::uint8_t> pooling;
     LayerStack<T> tower;
     AlignedArray<T> input, input_gradient;  // by block: the fields' embeddings, the numbers; not if the vector is one embedding
     AlignedArray<T> vectors, gradient;      // by block: H
@@ -83,7 +83,7 @@ class TwoTower {
   const ModelLayout layout_;
   const KernelTable<T>& kernels_;
   const std::size_t capacity_;
-  const std::vector<std::uint8_t> mean_;
+  const std::vector<std::uint8_t> pooling_;
   const std::size_t dim_;     // of an embedding
   const std::size_t vector_;  // H
   Side user_, item_;
