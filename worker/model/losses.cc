@@ -272,20 +272,21 @@ double Losses<T>::Value(const ModelTask& task, std::size_t rows, MatrixView<cons
 template <typename T>
 double Losses<T>::Hazard(const ModelTask& task, std::size_t rows, MatrixView<const T> z,
                          const Labelled& labels, MatrixView<T> dz) {
-  T *p = scratch_[1], *softplus = scratch_[2], *loss = scratch_[3];
+  // s: the logit of what did not happen; l = softplus(s), where nothing cancels.
+  T *s = scratch_[0], *p = scratch_[1], *softplus = scratch_[2], *loss = scratch_[3];
   std::fill_n(loss, rows, T{0});
+  const auto event = [&](std::size_t i, std::uint32_t k) {
+    return labels.Has(i) && labels.Label(i) == static_cast<float>(k + 1);
+  };
   for (std::uint32_t k = 0; k < task.outputs; ++k) {
-    const T* logits = Column(rows, z, k, scratch_[0]);
-    kernels_.sigmoid(rows, logits, p, softplus);
+    for (std::size_t i = 0; i < rows; ++i) s[i] = event(i, k) ? -z.Row(i)[k] : z.Row(i)[k];
+    kernels_.sigmoid(rows, s, p, softplus);
     for (std::size_t i = 0; i < rows; ++i) {
       T& slope = dz.Row(i)[k];
       slope = T{0};
-      if (!labels.Has(i)) continue;
-      const HazardLabel seen = labels.Seen(i, task);
-      if (k >= seen.period) continue;
-      const bool event = seen.event && k + 1 == seen.period;
-      slope = labels.Coefficient(i) * (event ? p[i] - T{1} : p[i]);
-      loss[i] += event ? softplus[i] - logits[i] : softplus[i];
+      if (!labels.Has(i) || k >= labels.Seen(i, task).period) continue;
+      slope = labels.Coefficient(i) * (event(i, k) ? -p[i] : p[i]);
+      loss[i] += softplus[i];
     }
   }
   double sum = 0.0;
