@@ -88,9 +88,9 @@ void EvaluationSums::Add(std::uint64_t first_row, std::span<const float> predict
       ++sums.rows;
       const auto bad = static_cast<std::uint64_t>(
           std::count_if(p.begin(), p.end(), [](float value) { return !std::isfinite(value); }));
-      const bool bad_label =
-          std::isinf(label) || (task.type == TaskType::kMulticlass && !IsClass(label, p.size())) ||
-          (task.type == TaskType::kHazard && !IsHazardLabel(label, task.periods));
+      const bool bad_label = std::isinf(label) ||
+                             (task.type == TaskType::kMulticlass && !IsClass(label, p.size())) ||
+                             (task.type == TaskType::kHazard && !IsHazardLabel(label, task.periods));
       sums.bad_predictions += bad;
       sums.bad_labels += bad_label;
       if (bad > 0 || bad_label) continue;

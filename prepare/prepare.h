@@ -47,8 +47,8 @@ enum class FindingKind {
   // the label became "missing"
   kLabelNotANumber,
   kLabelNotFinite,
-  kLabelUnknown,   // neither positive nor negative, or of no class
-  kLabelNegative,  // of a value task
+  kLabelUnknown,    // neither positive nor negative, or of no class
+  kLabelNegative,   // of a value task
   kLabelBadPeriod,  // of a hazard task: no whole number, below 0, or an event before the first period
   kLabelUnseen,     // of a hazard task: seen for no whole period, which says nothing
   // the cell of a feature was limited to a quantile, as the schema asks

@@ -219,8 +219,8 @@ bool RowBuilder::ReadLabels(const Record& record) {
     const std::string_view cell = CellOf(record, column);
     if (IsMissing(cell)) continue;
     // A period without its event, or the other way round, says nothing.
-    if (schema_.tasks[task].event && (record.columns.events[task] < 0 ||
-                                      IsMissing(CellOf(record, record.columns.events[task]))))
+    if (schema_.tasks[task].event &&
+        (record.columns.events[task] < 0 || IsMissing(CellOf(record, record.columns.events[task]))))
       continue;
     labels_[task] = ReadLabel(task, record, cell);
     any |= !std::isnan(labels_[task]);

@@ -304,8 +304,8 @@ class SchemaParser {
       table.Fail("name", "a task called \"" + task.name + "\" is there already");
     }
     if (!table.Has("type")) table.Fail(nullptr, "task \"" + task.name + "\" needs a type");
-    task.type =
-        static_cast<TaskType>(table.Choice("type", {"binary", "multiclass", "regression", "value", "hazard"}, 0));
+    task.type = static_cast<TaskType>(
+        table.Choice("type", {"binary", "multiclass", "regression", "value", "hazard"}, 0));
     task.positive = table.Texts("positive");
     task.negative = table.Texts("negative");
     task.classes = table.Texts("classes");
@@ -341,7 +341,8 @@ class SchemaParser {
                                        : ": how many are told apart"));
       }
       task.event = Column(table, "event");
-      task.periods = static_cast<std::uint32_t>(table.Integer("periods", kMinPeriods, kMinPeriods, kMaxPeriods));
+      task.periods =
+          static_cast<std::uint32_t>(table.Integer("periods", kMinPeriods, kMinPeriods, kMaxPeriods));
     }
     schema_.tasks.push_back(std::move(task));
   }

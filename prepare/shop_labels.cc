@@ -211,8 +211,9 @@ CustomerLabels ShopLabels::Draw(const Customer& customer, const CustomerExpectat
   }
   RandomStream lifetime(RandomBits(seed_, kLifetimeSeed), customer.user);
   const double place = lifetime.Uniform();
-  const int leaves = 1 + static_cast<int>(std::upper_bound(expectation.left.begin(), expectation.left.end(), place) -
-                                          expectation.left.begin());
+  const int leaves =
+      1 + static_cast<int>(std::upper_bound(expectation.left.begin(), expectation.left.end(), place) -
+                           expectation.left.begin());
   labels.months = std::min(kMonths, 1 + static_cast<int>(lifetime.Below(kMostMonthsSeen)));
   labels.left = leaves <= labels.months;
   if (labels.left) labels.months = leaves;

@@ -155,8 +155,7 @@ void EvaluateHazard(const TaskSums& sums, TaskMetrics* metrics) {
   values["logloss"] = Ratio(sums.loss.value(), sums.weight.value());
   Set("c_index", Concordance(sums), metrics);
   for (std::size_t k = 0; k < sums.at_risk.size(); ++k)
-    metrics->periods.push_back(
-        {sums.at_risk[k].value(), sums.actual[k].value(), sums.predicted[k].value()});
+    metrics->periods.push_back({sums.at_risk[k].value(), sums.actual[k].value(), sums.predicted[k].value()});
   const HorizonMetrics horizon = AtHorizon(sums);
   values["brier"] = horizon.brier;
   if (horizon.ties.empty()) return;
@@ -199,9 +198,7 @@ double TaskMetrics::Value(const std::string& metric) const {
   return found == values.end() ? kUndefined : found->second;
 }
 
-const char* LossMetric(TaskType type) {
-  return PredictsProbability(type) ? "logloss" : "mse";
-}
+const char* LossMetric(TaskType type) { return PredictsProbability(type) ? "logloss" : "mse"; }
 
 std::vector<double> BestThresholds(const EvaluationSums& sums) {
   std::vector<double> thresholds;

@@ -40,9 +40,8 @@ Json ValuesOf(const TaskMetrics& metrics) {
     auto found = metrics.values.find(name);
     values[name] = found == metrics.values.end() ? Json() : Json(found->second);
   }
-  for (const char* name :
-       {"groups", "one_class_groups", "ungrouped_rows", "horizon_rows", "rows", "bad_predictions",
-        "bad_labels"}) {
+  for (const char* name : {"groups", "one_class_groups", "ungrouped_rows", "horizon_rows", "rows",
+                           "bad_predictions", "bad_labels"}) {
     auto found = metrics.values.find(name);
     if (found != metrics.values.end()) values[name] = static_cast<std::uint64_t>(found->second);
   }

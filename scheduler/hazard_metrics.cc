@@ -131,7 +131,8 @@ Bounded Concordance(const TaskSums& sums) {
       pairs += weight * all.After(place);
       if (lowest < highest) bound += weight * half;
     }
-    for (std::size_t i = begin; i < end; ++i) below.Add(PlaceOf(cells[i].lowest_label), cells[i].weight.value());
+    for (std::size_t i = begin; i < end; ++i)
+      below.Add(PlaceOf(cells[i].lowest_label), cells[i].weight.value());
   }
   if (!(pairs > 0)) return {kUndefined, 0};
   return {won / pairs, bound / pairs};

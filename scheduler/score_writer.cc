@@ -45,7 +45,8 @@ class CsvScoreWriter : public ScoreWriter {
       : target_(std::move(target)), file_(std::move(file)) {
     text_ = "id";
     for (const TaskInfo& task : tasks) {
-      for (const std::string& name : task.PredictionNames()) text_ += ',', AppendCell(name, &text_), ++columns_;
+      for (const std::string& name : task.PredictionNames())
+        text_ += ',', AppendCell(name, &text_), ++columns_;
     }
     text_ += '\n';
   }

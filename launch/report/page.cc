@@ -25,12 +25,10 @@ constexpr MetricColumn kRealColumns[] = {{"mse", "MSE"},   {"mae", "MAE"},
                                          {"gini", "Gini"}, {"total_ratio", "predicted / actual"},
                                          {"decile_mape", "decile MAPE"}};
 
-constexpr MetricColumn kHazardColumns[] = {{"auc", "AUC at the end"},
-                                           {"c_index", "c-index"},
-                                           {"logloss", "log loss"},
-                                           {"brier", "Brier score at the end"},
-                                           {"ece", "ECE at the end"},
-                                           {"horizon_rows", "rows known at the end"}};
+constexpr MetricColumn kHazardColumns[] = {
+    {"auc", "AUC at the end"}, {"c_index", "c-index"},
+    {"logloss", "log loss"},   {"brier", "Brier score at the end"},
+    {"ece", "ECE at the end"}, {"horizon_rows", "rows known at the end"}};
 
 bool IsClasses(TaskType type) { return PredictsProbability(type); }
 
@@ -254,9 +252,7 @@ Chart DecileChart(const TaskMetrics& task) {
   chart.title = "Deciles";
   chart.description = "mean label and mean prediction of " + task.name + " by decile of the prediction";
   chart.x = {"decile by prediction (10 is the highest)", 0.5, 10.5, true};
-  chart.y.label = task.type == TaskType::kMulticlass ? "share right"
-                  : IsClasses(task.type)             ? "rate"
-                                                     : "mean";
+  chart.y.label = task.type == TaskType::kMulticlass ? "share right" : IsClasses(task.type) ? "rate" : "mean";
   Series label{"label", Mark::kBars, {}}, prediction{"prediction", Mark::kPoints, {}};
   for (std::size_t d = 0; d < task.deciles.size(); ++d) {
     label.points.push_back({static_cast<double>(d + 1), task.deciles[d].label});
@@ -285,7 +281,8 @@ Chart LiftChart(const TaskMetrics& task) {
 Chart HazardChart(const TaskMetrics& task) {
   Chart chart;
   chart.title = "Hazard by period";
-  chart.description = "share of the rows at risk of " + task.name + " with the event, and the mean prediction, by period";
+  chart.description =
+      "share of the rows at risk of " + task.name + " with the event, and the mean prediction, by period";
   chart.x = {"period", 0.5, static_cast<double>(task.periods.size()) + 0.5, true};
   chart.y.label = "share of those at risk";
   Series events{"observed", Mark::kBars, {}}, expected{"prediction", Mark::kPoints, {}};

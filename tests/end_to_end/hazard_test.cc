@@ -50,9 +50,14 @@ TEST(Hazard, IsLearntScoredAndTheSameHoweverItIsSpread) {
   EXPECT_EQ(prepared["tasks"]["lifetime"]["train"]["hazards"].size(), 12u);
 
   const auto train = [&](const std::string& out, int servers, int workers, const Words& more = {}) {
-    Words words = {"train", examples + "run.toml", "--out", folder / out, "--servers", std::to_string(servers),
-                   "--workers", std::to_string(workers), "--set", "data=" + (folder / "lifetime.h5"), "--set",
-                   "train.epochs=10", "--truth", folder / "shop/truth", "--json"};
+    Words words = {"train",     examples + "run.toml",
+                   "--out",     folder / out,
+                   "--servers", std::to_string(servers),
+                   "--workers", std::to_string(workers),
+                   "--set",     "data=" + (folder / "lifetime.h5"),
+                   "--set",     "train.epochs=10",
+                   "--truth",   folder / "shop/truth",
+                   "--json"};
     words.insert(words.end(), more.begin(), more.end());
     return run(words);
   };
@@ -72,8 +77,8 @@ TEST(Hazard, IsLearntScoredAndTheSameHoweverItIsSpread) {
   EXPECT_EQ(evaluated["tasks"]["lifetime"]["test"], metrics);
 
   // The predictions of all twelve months lie within 0.075 of the truth on the average; the training shares are off by 0.2.
-  run({"score", folder / "one", "--data", folder / "lifetime.h5", "--split", "test", "--out", folder / "s.csv",
-       "--json"});
+  run({"score", folder / "one", "--data", folder / "lifetime.h5", "--split", "test", "--out",
+       folder / "s.csv", "--json"});
   const auto truth = SharesOf(folder / "shop/truth/expectations.csv", "lifetime"),
              scores = SharesOf(folder / "s.csv", "lifetime");
   ASSERT_EQ(scores.size(), metrics["rows"]);
@@ -98,15 +103,15 @@ TEST(Hazard, IsLearntScoredAndTheSameHoweverItIsSpread) {
   // A run that starts from this one takes the task's weights over; every kind trains it.
   train("warm", 1, 2, {"--from", folder / "one", "--set", "train.epochs=1"});
   for (const std::string kind : {"single", "shared_bottom", "ple"}) {
-    const auto other = train(kind, 1, 2,
-                             {"--set", "model.kind=" + kind, "--set", "train.balance=uncertainty", "--set",
-                              "train.epochs=1"});
+    const auto other = train(
+        kind, 1, 2,
+        {"--set", "model.kind=" + kind, "--set", "train.balance=uncertainty", "--set", "train.epochs=1"});
     EXPECT_GT(other["tasks"]["lifetime"]["test"]["auc"], 0.7) << kind;
   }
-  const Outcome chain = RunProgram({Program(), "train", examples + "run.toml", "--out", folder / "esmm", "--set",
-                                    "data=" + (folder / "lifetime.h5"), "--set", "model.kind=esmm", "--set",
-                                    "model.chain=[\"lifetime\"]"},
-                                   std::chrono::seconds(60));
+  const Outcome chain = RunProgram(
+      {Program(), "train", examples + "run.toml", "--out", folder / "esmm", "--set",
+       "data=" + (folder / "lifetime.h5"), "--set", "model.kind=esmm", "--set", "model.chain=[\"lifetime\"]"},
+      std::chrono::seconds(60));
   EXPECT_EQ(chain.exit_code, 2);
   EXPECT_NE(chain.all().find("esmm multiplies the probabilities of binary tasks"), std::string::npos)
       << chain.all();

@@ -204,7 +204,7 @@ TEST(BaseRates, OfAHazardAreThoseOfItsPeriods) {
   const BaseRates base = BaseRatesOf(task);
   const std::vector<double> z(base.biases.begin(), base.biases.end());
   // At risk 1, 0.6, 0.3, with hazards 0.2, 0.1, 0.3.
-  const std::vector<std::pair<float, double>> shares = {{1.0f, 0.2},  {-1.0f, 0.2},  {2.0f, 0.06},
+  const std::vector<std::pair<float, double>> shares = {{1.0f, 0.2},   {-1.0f, 0.2}, {2.0f, 0.06},
                                                         {-2.0f, 0.24}, {3.0f, 0.09}, {-3.0f, 0.21}};
   double loss = 0;
   std::vector<double> slope(3);

@@ -81,9 +81,8 @@ inline ModelSpec TestSpec(const RunConfig& config, const DatasetInfo& data) {
   return *std::move(spec);
 }
 
-inline const std::vector<TaskType> kAllTaskTypes = {TaskType::kBinary, TaskType::kMulticlass,
-                                                    TaskType::kRegression, TaskType::kValue,
-                                                    TaskType::kHazard};
+inline const std::vector<TaskType> kAllTaskTypes = {
+    TaskType::kBinary, TaskType::kMulticlass, TaskType::kRegression, TaskType::kValue, TaskType::kHazard};
 
 // A model kind with tasks that suit it: esmm and aitm want a chain of them.
 inline const std::vector<std::string> kAllKinds = {"single", "shared_bottom", "mmoe", "ple", "esmm", "aitm"};

@@ -186,10 +186,10 @@ type = "binary"
 TEST_F(PrepareTest, AHazardsTimeAndEventAreOneLabel) {
   Write("a.csv",
         "x,months,left,always\n"
-        "1,1,1,1\n1,2,yes,1\n1,3,true,1\n"            // events
-        "1,1,0,1\n1,2.0,no,1\n1,3,false,1\n"          // censored
-        "1,4,1,1\n1,7,0,1\n"                          // beyond the last period
-        "1,,1,1\n1,2,,1\n1,0,0,1\n"                    // missing, or seen for no period
+        "1,1,1,1\n1,2,yes,1\n1,3,true,1\n"    // events
+        "1,1,0,1\n1,2.0,no,1\n1,3,false,1\n"  // censored
+        "1,4,1,1\n1,7,0,1\n"                  // beyond the last period
+        "1,,1,1\n1,2,,1\n1,0,0,1\n"           // missing, or seen for no period
         "1,-1,0,1\n1,1.5,1,1\n1,0,1,1\n1,x,1,1\n1,inf,0,1\n1,2,maybe,1\n");
   auto report = Run(kHazardSchema);
   ASSERT_TRUE(report) << report.error().text();

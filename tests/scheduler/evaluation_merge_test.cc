@@ -43,9 +43,8 @@ Split Draw(std::uint64_t seed, std::size_t rows, std::uint64_t distinct) {
   std::uint64_t group = 0;
   for (std::size_t i = 0; i < rows; ++i) {
     const float p = draw(), q = draw(), r = draw();
-    split.predictions.insert(split.predictions.end(),
-                             {p, q / (q + r + p), r / (q + r + p), p / (q + r + p), 5 * q, 9 * r, q,
-                              0.2f * r, 0.4f * r, 0.7f * r, r});
+    split.predictions.insert(split.predictions.end(), {p, q / (q + r + p), r / (q + r + p), p / (q + r + p),
+                                                       5 * q, 9 * r, q, 0.2f * r, 0.4f * r, 0.7f * r, r});
     const auto label = [&](float value) { return random.Below(5) == 0 ? kMissing : value; };
     split.labels.push_back(label(random.Uniform() < p ? 1.0f : 0.0f));
     split.labels.push_back(label(static_cast<float>(random.Below(3))));

@@ -20,8 +20,8 @@ TaskInfo HazardTask(std::uint32_t periods) {
   return task;
 }
 
-EvaluationSums SumsOf(const TaskInfo& task, const std::vector<float>& predictions, const std::vector<float>& labels,
-                      const std::vector<float>& weights = {}) {
+EvaluationSums SumsOf(const TaskInfo& task, const std::vector<float>& predictions,
+                      const std::vector<float>& labels, const std::vector<float>& weights = {}) {
   EvaluationSums sums({task});
   sums.Add(0, predictions, labels, weights, {}, labels.size());
   sums.Finish();

@@ -116,7 +116,8 @@ BaseRates BaseRatesOf(const ModelTask& task) {
       result.loss =
           Entropy(info.positive_share) + info.positive_share * (0.5 * std::log(2.0 * std::numbers::pi) + 0.5);
       break;
-    case TaskType::kHazard:  // the hazards of the periods; where nobody was at risk, that of the last one before
+    case TaskType::
+        kHazard:  // the hazards of the periods; where nobody was at risk, that of the last one before
       result.loss = 0.0;
       for (std::size_t k = 0; k < task.outputs; ++k) {
         const bool seen = info.at_risk[k] > 0.0;
