@@ -7,7 +7,8 @@
 //   categorical  one Key per feature: XXH3 hash of (feature name, text); a missing cell is a key of its own
 //   bag          a list of Keys per feature and row; "sequence" bags keep the order
 //   vector       `length` floats per feature, all NaN = missing
-//   label        float per task, NaN = missing; binary 0/1; multiclass the class index
+//   label        float per task, NaN = missing; binary 0/1; multiclass the class index; hazard t: the event happened in period
+//                t (from 1), -t: censored after t whole periods without it (1 <= t <= periods)
 //   weight       float, > 0; absent: all 1
 //   id           text; absent: the row number stands for it
 //   group        of the valid and test split only: the number of the row's group within its split, from 0 in the
@@ -43,12 +44,17 @@ inline constexpr std::uint32_t kBlockRows = 1024;
 inline constexpr int kDatasetFormat = 1;
 inline constexpr std::uint64_t kNoGroup = ~std::uint64_t{0};
 inline constexpr std::uint32_t kMaxVectorLength = 8192;
+inline constexpr std::uint32_t kMinPeriods = 2, kMaxPeriods = 120;  // of a hazard task
 
 enum class FeatureType : std::uint8_t { kNumeric = 0, kCategorical, kBag, kVector };
 enum class Pooling : std::uint8_t { kMean = 0, kSum };
 enum class NumericScale : std::uint8_t { kStandard = 0, kLog1p, kMinMax, kNone };
-enum class TaskType : std::uint8_t { kBinary = 0, kMulticlass, kRegression, kValue };
+enum class TaskType : std::uint8_t { kBinary = 0, kMulticlass, kRegression, kValue, kHazard };
 const char* TaskTypeName(TaskType type);
+// Else a number of the label's own kind.
+inline bool PredictsProbability(TaskType type) {
+  return type != TaskType::kRegression && type != TaskType::kValue;
+}
 
 // A feature of the schema, with what was measured on the train split.
 struct FeatureInfo {
@@ -80,10 +86,36 @@ struct TaskInfo {
   double positive_share = 0, log_mean = 0, log_deviation = 1;
   std::vector<double> class_rates;
   std::uint64_t labelled = 0;
-  std::uint32_t PredictionColumns() const {  // multiclass one per class, else 1
+  // hazard: by period the share of the weight that was at risk in it, and of that the share with the event (0 where nobody
+  // was at risk). `mean` is then what they come to: P(event by the last period) (Kaplan & Meier 1958).
+  std::uint32_t periods = 0;
+  std::vector<double> at_risk, hazards;
+
+  // multiclass: the class's probability, one per class; hazard: P(event by the end of the period), one per period; else 1
+  std::uint32_t PredictionColumns() const {
+    if (type == TaskType::kHazard) return periods;
     return type == TaskType::kMulticlass ? static_cast<std::uint32_t>(classes.size()) : 1;
   }
+  // Of the columns: TASK.CLASS, TASK.PERIOD (from 1), else TASK.
+  std::vector<std::string> PredictionNames() const;
 };
+
+// What the label of a hazard task says.
+struct HazardLabel {
+  bool event = false;
+  std::uint32_t period = 0;  // of the event, or the last one that was seen to its end without it
+};
+inline bool IsHazardLabel(float label, std::uint32_t periods) {
+  const float period = label < 0 ? -label : label;
+  return period >= 1 && period <= static_cast<float>(periods) &&
+         period == static_cast<float>(static_cast<std::uint32_t>(period));
+}
+// REQUIRES: IsHazardLabel.
+inline HazardLabel HazardLabelOf(float label) {
+  return {label > 0, static_cast<std::uint32_t>(label < 0 ? -label : label)};
+}
+// P(event by the end of each period) of such hazards: it never falls, and never exceeds 1.
+std::vector<double> EventShares(const std::vector<double>& hazards);
 
 struct DatasetInfo {
   std::vector<FeatureInfo> features;  // in schema order

@@ -18,7 +18,7 @@ using Json = nlohmann::json;
 constexpr const char* kFeatureTypes[] = {"numeric", "categorical", "bag", "vector"};
 constexpr const char* kPoolings[] = {"mean", "sum"};
 constexpr const char* kScales[] = {"standard", "log1p", "minmax", "none"};
-constexpr const char* kTaskTypes[] = {"binary", "multiclass", "regression", "value"};
+constexpr const char* kTaskTypes[] = {"binary", "multiclass", "regression", "value", "hazard"};
 
 template <typename Enum, std::size_t size>
 const char* NameOf(const char* const (&names)[size], Enum value) {
@@ -111,6 +111,11 @@ Json ToJsonObject(const TaskInfo& task) {
     json["log_mean"] = task.log_mean;
     json["log_deviation"] = task.log_deviation;
   }
+  if (task.type == TaskType::kHazard) {
+    json["periods"] = task.periods;
+    json["at_risk"] = task.at_risk;
+    json["hazards"] = task.hazards;
+  }
   return json;
 }
 
@@ -133,12 +138,43 @@ TaskInfo TaskFrom(const Json& json) {
     task.log_mean = json.at("log_mean").get<double>();
     task.log_deviation = json.at("log_deviation").get<double>();
   }
+  if (task.type == TaskType::kHazard) {
+    task.periods = json.at("periods").get<std::uint32_t>();
+    task.at_risk = json.at("at_risk").get<std::vector<double>>();
+    task.hazards = json.at("hazards").get<std::vector<double>>();
+    if (task.periods < kMinPeriods || task.periods > kMaxPeriods || task.at_risk.size() != task.periods ||
+        task.hazards.size() != task.periods) {
+      throw BadDescription{"periods of task " + task.name};
+    }
+  }
   return task;
 }
 
 }  // namespace
 
 const char* TaskTypeName(TaskType type) { return NameOf(kTaskTypes, type); }
+
+std::vector<std::string> TaskInfo::PredictionNames() const {
+  std::vector<std::string> names;
+  if (type == TaskType::kMulticlass) {
+    for (const std::string& each : classes) names.push_back(name + "." + each);
+  } else if (type == TaskType::kHazard) {
+    for (std::uint32_t k = 1; k <= periods; ++k) names.push_back(name + "." + std::to_string(k));
+  } else {
+    names.push_back(name);
+  }
+  return names;
+}
+
+std::vector<double> EventShares(const std::vector<double>& hazards) {
+  std::vector<double> shares;
+  double share = 0;
+  for (const double hazard : hazards) {
+    share = std::min(1.0, share + (1 - share) * hazard);
+    shares.push_back(share);
+  }
+  return shares;
+}
 
 std::uint32_t DatasetInfo::ColumnOf(std::size_t feature) const {
   COHORT_CHECK(feature < features.size());

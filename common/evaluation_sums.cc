@@ -10,7 +10,7 @@
 namespace cohort {
 namespace {
 
-bool IsReal(TaskType type) { return type == TaskType::kRegression || type == TaskType::kValue; }
+bool IsReal(TaskType type) { return !PredictsProbability(type); }
 
 std::size_t SketchesOf(const TaskInfo& task) {
   return task.type == TaskType::kMulticlass ? task.PredictionColumns() + std::size_t{1} : 1;
@@ -52,6 +52,11 @@ EvaluationSums::EvaluationSums(std::vector<TaskInfo> tasks, std::vector<std::uin
     sums.sketches.assign(SketchesOf(tasks_[j]), ScoreSketch(capacity, UnitOf(tasks_[j])));
     const std::size_t classes = IsReal(tasks_[j].type) ? 0 : tasks_[j].PredictionColumns();
     for (auto* by_class : {&sums.hit, &sums.predicted, &sums.actual}) by_class->resize(classes);
+    if (tasks_[j].type == TaskType::kHazard) {
+      sums.hit.clear();
+      sums.at_risk.resize(classes);
+      sums.squared.resize(classes + 1);
+    }
     columns_ += tasks_[j].PredictionColumns();
     group_task_.push_back(binary);
     binary += tasks_[j].type == TaskType::kBinary;
@@ -83,13 +88,16 @@ void EvaluationSums::Add(std::uint64_t first_row, std::span<const float> predict
       ++sums.rows;
       const auto bad = static_cast<std::uint64_t>(
           std::count_if(p.begin(), p.end(), [](float value) { return !std::isfinite(value); }));
-      const bool bad_label =
-          std::isinf(label) || (task.type == TaskType::kMulticlass && !IsClass(label, p.size()));
+      const bool bad_label = std::isinf(label) ||
+                             (task.type == TaskType::kMulticlass && !IsClass(label, p.size())) ||
+                             (task.type == TaskType::kHazard && !IsHazardLabel(label, task.periods));
       sums.bad_predictions += bad;
       sums.bad_labels += bad_label;
       if (bad > 0 || bad_label) continue;
       if (IsReal(task.type)) {
         AddReal(j, p[0], label, weight);
+      } else if (task.type == TaskType::kHazard) {
+        AddHazard(j, p, label, weight);
       } else {
         AddClasses(j, p, label, weight);
         if (task.type == TaskType::kBinary && !groups.empty())
@@ -137,6 +145,29 @@ void EvaluationSums::AddReal(std::size_t task, float prediction, float label, fl
   sums.sketches[0].Add(prediction, label, weight);
 }
 
+void EvaluationSums::AddHazard(std::size_t task, std::span<const float> p, float label, float weight) {
+  TaskSums& sums = sums_[task];
+  const HazardLabel seen = HazardLabelOf(label);
+  const double w = weight, last = p.back();
+  double before = 0;  // P(event by the end of the period before)
+  sums.weight.Add(w);
+  for (std::uint32_t k = 0; k < seen.period; ++k) {
+    const double by = p[k], hazard = before < 1 ? (by - before) / (1 - before) : 0;
+    const bool event = seen.event && k + 1 == seen.period;
+    sums.at_risk[k].Add(w);
+    sums.predicted[k].Add(w * hazard);
+    if (event) sums.actual[k].Add(w);
+    if (k + 1 == seen.period) sums.loss.Add(w * LossOf(event ? by - before : 1 - by));
+    before = by;
+  }
+  if (seen.event) {
+    sums.squared[seen.period - 1].Add(w * (1 - last) * (1 - last));
+  } else if (seen.period == p.size()) {
+    sums.squared.back().Add(w * last * last);
+  }
+  sums.sketches[0].Add(p.back(), label, weight);
+}
+
 void EvaluationSums::Finish() {
   groups_.Interrupt();
   for (TaskSums& sums : sums_) {
@@ -159,9 +190,13 @@ void EvaluationSums::Merge(const EvaluationSums& other) {
     sums.right.Add(theirs.right);
     for (std::size_t c = 0; c < sums.hit.size(); ++c) {
       sums.hit[c].Add(theirs.hit[c]);
+    }
+    for (std::size_t c = 0; c < sums.actual.size(); ++c) {
       sums.predicted[c].Add(theirs.predicted[c]);
       sums.actual[c].Add(theirs.actual[c]);
     }
+    for (std::size_t k = 0; k < sums.at_risk.size(); ++k) sums.at_risk[k].Add(theirs.at_risk[k]);
+    for (std::size_t k = 0; k < sums.squared.size(); ++k) sums.squared[k].Add(theirs.squared[k]);
     for (std::size_t s = 0; s < sums.sketches.size(); ++s) sums.sketches[s].Merge(theirs.sketches[s]);
   }
   groups_.Merge(other.groups_);
@@ -179,7 +214,8 @@ Buffer EvaluationSums::ToBytes() const {
     for (const std::uint64_t count : {sums.rows, sums.bad_predictions, sums.bad_labels}) out.Put(count);
     for (const FixedSum& sum : {sums.weight, sums.loss, sums.absolute, sums.label_squared, sums.right})
       out.Put(sum);
-    for (const auto* by_class : {&sums.hit, &sums.predicted, &sums.actual}) out.PutList(*by_class);
+    for (const auto* list : {&sums.hit, &sums.predicted, &sums.actual, &sums.at_risk, &sums.squared})
+      out.PutList(*list);
     for (const ScoreSketch& sketch : sums.sketches) sketch.Write(&out);
   }
   return Buffer::Own(out.Take());
@@ -199,9 +235,9 @@ Status EvaluationSums::FromBytes(std::span<const std::byte> bytes) {
     for (std::uint64_t* count : {&sums.rows, &sums.bad_predictions, &sums.bad_labels}) in.Get(count);
     for (FixedSum* sum : {&sums.weight, &sums.loss, &sums.absolute, &sums.label_squared, &sums.right})
       in.Get(sum);
-    for (auto* by_class : {&sums.hit, &sums.predicted, &sums.actual}) {
-      const std::size_t classes = by_class->size();
-      if (!in.GetList(by_class) || by_class->size() != classes) return wrong();
+    for (auto* list : {&sums.hit, &sums.predicted, &sums.actual, &sums.at_risk, &sums.squared}) {
+      const std::size_t size = list->size();
+      if (!in.GetList(list) || list->size() != size) return wrong();
     }
     for (ScoreSketch& sketch : sums.sketches) {
       if (!sketch.Read(&in)) return wrong();

@@ -28,17 +28,21 @@ struct TaskSums {
   std::uint64_t rows = 0;
   std::uint64_t bad_predictions =
       0;                         // values that are not finite; their rows count in `rows` and nowhere else
-  std::uint64_t bad_labels = 0;  // infinite, or of no class; likewise
+  std::uint64_t bad_labels = 0;  // infinite, or of no class or period; likewise
   FixedSum weight;
-  FixedSum loss;           // classes: -log p(label); real: squared error / scale^2
+  FixedSum loss;           // classes, hazard: -log p(label); real: squared error / scale^2
   FixedSum absolute;       // real: |error| / scale
   FixedSum label_squared;  // real: ((label - origin) / scale)^2
   // By class, at a threshold of 0.5 (binary: of class 1 only) or of the most likely class: right ones, predicted,
   // labelled. `right` is over all classes.
   FixedSum right;
+  // hazard, by period: the weight with the event, and what the predictions expect of those at risk in it.
   std::vector<FixedSum> hit, predicted, actual;
+  // hazard, by period: the weight at risk in it; and of the squared error of the last prediction: by the period of the
+  // event, then of those seen to the end without it.
+  std::vector<FixedSum> at_risk, squared;
   // binary, regression, value: one of (prediction, label); multiclass: of (probability of the class, is it the class) by
-  // class, then of (largest probability, is it right).
+  // class, then of (largest probability, is it right); hazard: of (P(event by the last period), label).
   std::vector<ScoreSketch> sketches;
 };
 
@@ -73,6 +77,7 @@ class EvaluationSums {
  private:
   void AddClasses(std::size_t task, std::span<const float> p, float label, float weight);
   void AddReal(std::size_t task, float prediction, float label, float weight);
+  void AddHazard(std::size_t task, std::span<const float> p, float label, float weight);
 
   std::vector<TaskInfo> tasks_;
   std::size_t columns_ = 0;

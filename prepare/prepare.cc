@@ -109,6 +109,9 @@ class Preparation {
       described.name = task.name;
       described.type = task.type;
       described.classes = task.classes;
+      described.periods = task.periods;
+      described.at_risk.assign(task.periods, 0);
+      described.hazards.assign(task.periods, 0);
       info.tasks.push_back(std::move(described));
     }
   }
@@ -226,7 +229,7 @@ class Preparation {
                              schema_.features[i].bins > 0);
     }
     for (auto& tasks : tasks_) {
-      for (const TaskInfo& task : info.tasks) tasks.emplace_back(task.classes.size());
+      for (const TaskInfo& task : info.tasks) tasks.emplace_back(task);
     }
     for (RowBlock& block : blocks_) builder_->Clear(&block);
     Status converted = ForEachRecord([this](const Record& record) -> Status {
@@ -334,6 +337,16 @@ class Preparation {
     for (const TaskInfo& task : info.tasks) {
       if (task.type == TaskType::kBinary && (task.mean == 0 || task.mean == 1)) {
         report_.warnings.push_back("task \"" + task.name + "\" has the same label in every training row");
+      }
+      if (task.type != TaskType::kHazard) continue;
+      if (task.mean == 0)
+        report_.warnings.push_back("task \"" + task.name + "\": the event happens in no training row");
+      for (std::uint32_t k = 0; k < task.periods; ++k) {
+        if (task.at_risk[k] > 0) continue;
+        report_.warnings.push_back("task \"" + task.name + "\": no training row is seen in period " +
+                                   std::to_string(k + 1) + (k + 1 < task.periods ? " or a later one" : "") +
+                                   ", so nothing can be learnt of it; give fewer periods");
+        break;
       }
     }
     const SplitSchema& split = schema_.split;

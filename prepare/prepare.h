@@ -47,14 +47,18 @@ enum class FindingKind {
   // the label became "missing"
   kLabelNotANumber,
   kLabelNotFinite,
-  kLabelUnknown,   // neither positive nor negative, or of no class
-  kLabelNegative,  // of a value task
+  kLabelUnknown,    // neither positive nor negative, or of no class
+  kLabelNegative,   // of a value task
+  kLabelBadPeriod,  // of a hazard task: no whole number, below 0, or an event before the first period
+  kLabelUnseen,     // of a hazard task: seen for no whole period, which says nothing
   // the cell of a feature was limited to a quantile, as the schema asks
   kClipped,
   // a sequence was cut to its latest items, as the schema asks
   kShortened,
+  // a hazard task's row was seen beyond the last period, and counts as censored at its end
+  kCensored,
 };
-inline constexpr int kFindingKinds = static_cast<int>(FindingKind::kShortened) + 1;
+inline constexpr int kFindingKinds = static_cast<int>(FindingKind::kCensored) + 1;
 const char* FindingName(FindingKind kind);  // "wrong_cell_count", for programs
 const char* FindingText(FindingKind kind);  // for people
 bool IsDroppedRow(FindingKind kind);

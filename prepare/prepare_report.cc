@@ -28,8 +28,11 @@ constexpr FindingWords kWords[kFindingKinds] = {
     {"label_not_finite", "not finite"},
     {"label_unknown", "not a known label"},
     {"label_negative", "below 0"},
+    {"label_bad_period", "no period"},
+    {"label_unseen", "seen for no whole period"},
     {"clipped", "limited to the quantiles asked for"},
     {"shortened", "cut to the latest max_length items"},
+    {"censored", "seen beyond the last period, censored at its end"},
 };
 
 // What a kind of finding did: the section it is reported in.
@@ -101,6 +104,13 @@ std::string Rates(const TaskInfo& task) {
       return "mean " + Number(task.mean) + ", deviation " + Number(task.deviation);
     case TaskType::kValue:
       return "mean " + Number(task.mean) + ", " + Percent(task.positive_share) + " above 0";
+    case TaskType::kHazard: {
+      double events = 0;
+      for (std::size_t k = 0; k < task.periods; ++k) events += task.at_risk[k] * task.hazards[k];
+      const double through = task.at_risk.back() * (1 - task.hazards.back());
+      return Percent(events) + " with the event, " + Percent(std::max(0.0, 1 - events - through)) +
+             " censored before period " + std::to_string(task.periods) + " ended";
+    }
     case TaskType::kMulticlass:
       break;
   }

@@ -29,6 +29,18 @@ std::string Lower(std::string_view text) {
   return lower;
 }
 
+// 1/0, true/false, yes/no.
+std::optional<bool> TruthOf(std::string_view cell) {
+  if (cell == "1") return true;
+  if (cell == "0") return false;
+  const std::string lower = Lower(cell);
+  if (lower == "true" || lower == "yes") return true;
+  if (lower == "false" || lower == "no") return false;
+  float number = 0;
+  if (ParseNumber(cell, &number) == NumberKind::kNumber && (number == 0 || number == 1)) return number == 1;
+  return std::nullopt;
+}
+
 std::string_view Trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
@@ -152,13 +164,7 @@ float RowBuilder::ReadLabel(std::size_t task, const Record& record, std::string_
     return kMissing;
   };
   if (schema.type == TaskType::kBinary && schema.positive.empty()) {
-    if (cell == "1") return 1;
-    if (cell == "0") return 0;
-    const std::string lower = Lower(cell);
-    if (lower == "true" || lower == "yes") return 1;
-    if (lower == "false" || lower == "no") return 0;
-    float number = 0;
-    if (ParseNumber(cell, &number) == NumberKind::kNumber && (number == 0 || number == 1)) return number;
+    if (const std::optional<bool> truth = TruthOf(cell)) return *truth ? 1 : 0;
     return masked(FindingKind::kLabelUnknown,
                   "is neither 1/0, true/false nor yes/no (name others with positive = [...])");
   }
@@ -182,7 +188,25 @@ float RowBuilder::ReadLabel(std::size_t task, const Record& record, std::string_
   if (schema.type == TaskType::kValue && number < 0) {
     return masked(FindingKind::kLabelNegative, "is below 0, which a value cannot be");
   }
-  return number;
+  if (schema.type != TaskType::kHazard) return number;
+  if (number < 0 || number != std::floor(number))
+    return masked(FindingKind::kLabelBadPeriod, "is no period: expected a whole number from 0 on");
+  const std::string_view event_cell = CellOf(record, record.columns.events[task]);
+  const std::optional<bool> event = TruthOf(event_cell);
+  if (!event) {
+    log_->Add(FindingKind::kLabelUnknown, schema.name, record.csv, record.columns.events[task],
+              "the event " + Shown(event_cell) + " of task \"" + schema.name +
+                  "\" is neither 1/0, true/false nor yes/no; the label counts as missing");
+    return kMissing;
+  }
+  if (number == 0) {
+    if (*event) return masked(FindingKind::kLabelBadPeriod, "has an event, yet periods count from 1");
+    log_->AddIntended(FindingKind::kLabelUnseen, schema.name);
+    return kMissing;
+  }
+  const auto last = static_cast<float>(schema.periods);
+  if (number > last) log_->AddIntended(FindingKind::kCensored, schema.name);
+  return number > last ? -last : *event ? number : -number;
 }
 
 // Whether the row has any label.
@@ -194,6 +218,10 @@ bool RowBuilder::ReadLabels(const Record& record) {
     if (column < 0) continue;
     const std::string_view cell = CellOf(record, column);
     if (IsMissing(cell)) continue;
+    // A period without its event, or the other way round, says nothing.
+    if (schema_.tasks[task].event &&
+        (record.columns.events[task] < 0 || IsMissing(CellOf(record, record.columns.events[task]))))
+      continue;
     labels_[task] = ReadLabel(task, record, cell);
     any |= !std::isnan(labels_[task]);
   }

@@ -293,7 +293,7 @@ class SchemaParser {
   }
 
   void ReadTask(const TomlTable& table) {
-    table.AllowOnly({"name", "column", "type", "positive", "negative", "classes"});
+    table.AllowOnly({"name", "column", "type", "positive", "negative", "classes", "event", "periods"});
     TaskSchema task;
     std::tie(task.name, task.column) = NameAndColumn(table);
     if (!IsTaskName(task.name)) {
@@ -304,8 +304,8 @@ class SchemaParser {
       table.Fail("name", "a task called \"" + task.name + "\" is there already");
     }
     if (!table.Has("type")) table.Fail(nullptr, "task \"" + task.name + "\" needs a type");
-    task.type =
-        static_cast<TaskType>(table.Choice("type", {"binary", "multiclass", "regression", "value"}, 0));
+    task.type = static_cast<TaskType>(
+        table.Choice("type", {"binary", "multiclass", "regression", "value", "hazard"}, 0));
     task.positive = table.Texts("positive");
     task.negative = table.Texts("negative");
     task.classes = table.Texts("classes");
@@ -329,6 +329,20 @@ class SchemaParser {
       if (distinct.size() < 2 || distinct.size() != task.classes.size()) {
         table.Fail("classes", "\"classes\" must be two or more different texts");
       }
+    }
+    if (task.type != TaskType::kHazard) {
+      for (const char* key : {"event", "periods"}) table.Forbid(key, "only hazard tasks have it");
+    } else {
+      for (const char* key : {"event", "periods"}) {
+        if (!table.Has(key))
+          table.Fail(nullptr, "task \"" + task.name + "\" needs " + key +
+                                  (key == std::string("event")
+                                       ? ": the column that says whether the event happened (1) or not (0)"
+                                       : ": how many are told apart"));
+      }
+      task.event = Column(table, "event");
+      task.periods =
+          static_cast<std::uint32_t>(table.Integer("periods", kMinPeriods, kMinPeriods, kMaxPeriods));
     }
     schema_.tasks.push_back(std::move(task));
   }
@@ -394,20 +408,31 @@ Result<ColumnBinding> BindColumns(const Schema& schema, const std::string& file,
 
   // Which task a column belongs to: no other task and no feature may have it (it would leak the label).
   std::map<std::ptrdiff_t, const TaskSchema*> labels;
-  for (const TaskSchema& task : schema.tasks) {
-    auto index = FindColumn(task.column, file, width, header);
-    const bool named = std::find(header.begin(), header.end(), task.column.name) != header.end();
-    if (!index && labels_may_be_absent && !task.column.name.empty() && !named) {
-      binding.tasks.push_back(-1);
-      continue;
+  const auto bind_label = [&](const TaskSchema& task, const ColumnReference& column,
+                              std::vector<std::ptrdiff_t>* indices) -> Status {
+    auto index = FindColumn(column, file, width, header);
+    const bool named = std::find(header.begin(), header.end(), column.name) != header.end();
+    if (!index && labels_may_be_absent && !column.name.empty() && !named) {
+      indices->push_back(-1);
+      return {};
     }
-    if (!index) return tl::unexpected<Status>(index.error());
+    if (!index) return index.error();
     auto [other, is_new] = labels.emplace(*index, &task);
     if (!is_new) {
-      return InvalidInput(task.column.where + ": column " + task.column.Text() + " is the label of task \"" +
-                          other->second->name + "\" already; a column may feed one task only");
+      return {ErrorCode::kInvalidInput, column.where + ": column " + column.Text() +
+                                            " is the label of task \"" + other->second->name +
+                                            "\" already; a column may feed one task only"};
     }
-    binding.tasks.push_back(*index);
+    indices->push_back(*index);
+    return {};
+  };
+  for (const TaskSchema& task : schema.tasks) {
+    COHORT_RETURN_IF_ERROR(bind_label(task, task.column, &binding.tasks));
+    if (task.event) {
+      COHORT_RETURN_IF_ERROR(bind_label(task, *task.event, &binding.events));
+    } else {
+      binding.events.push_back(-1);
+    }
   }
   for (const FeatureSchema& feature : schema.features) {
     COHORT_ASSIGN_OR_RETURN(std::ptrdiff_t index, FindColumn(feature.column, file, width, header));

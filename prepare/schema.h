@@ -34,10 +34,13 @@
 //   vocabulary = "item"          (own) the feature whose values and embeddings these are; categorical, bag and sequence
 //   [[task]]
 //   name, column (as of features)
-//   type      = "binary" | "multiclass" | "regression" | "value" (zero-inflated, >= 0)
+//   type      = "binary" | "multiclass" | "regression" | "value" (zero-inflated, >= 0) | "hazard"
 //   positive  = [...]            binary: cells that mean 1. None: 1/0, true/false, yes/no
 //   negative  = [...]            binary, with positive: cells that mean 0. None: all others
 //   classes   = [...]            multiclass, in this order. None: those of the training rows, sorted
+//   event     (required)         hazard: the column that says whether the event happened (1/0, true/false, yes/no): in the
+//                                period that `column` says, from 1; else that column holds the whole periods without it
+//   periods   (required)         hazard: 2 .. 120; rows that were seen longer are censored at its end
 #ifndef COHORT_PREPARE_SCHEMA_H_
 #define COHORT_PREPARE_SCHEMA_H_
 
@@ -83,6 +86,8 @@ struct TaskSchema {
   ColumnReference column;
   TaskType type = TaskType::kBinary;
   std::vector<std::string> positive, negative, classes;
+  std::optional<ColumnReference> event;  // hazard
+  std::uint32_t periods = 0;
 };
 
 // A moment that splits rows: a number, or an ISO 8601 text.
@@ -126,6 +131,7 @@ Result<Schema> ParseSchema(const std::string& text, const std::string& path,
 struct ColumnBinding {
   std::size_t width = 0;
   std::vector<std::ptrdiff_t> features, tasks;  // in the schema's order
+  std::vector<std::ptrdiff_t> events;           // by task; -1: it has none, or the file lacks its labels
   std::ptrdiff_t id = -1, weight = -1, group = -1, hash_of = -1, time = -1;
 };
 

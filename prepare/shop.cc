@@ -126,7 +126,7 @@ void WriteHeaders(CsvFile* customers, CsvFile* truth) {
         "referrer",       "first_categories", "age",        "sessions",   "pages_per_session",
         "minutes",        "searches",         "cart_adds",  "price_mean", "price_max",
         "discount_share", "acquisition_cost", "activation", "churned",    "purchased",
-        "value"}) {
+        "value",          "months",           "left"}) {
     customers->Text(name);
   }
   customers->EndRow();
@@ -135,6 +135,7 @@ void WriteHeaders(CsvFile* customers, CsvFile* truth) {
   for (const char* name : {"churned", "purchased", "value", "value.positive", "value.mu", "value.sigma"}) {
     truth->Text(name);
   }
+  for (int month = 1; month <= kMonths; ++month) truth->Text("lifetime." + std::to_string(month));
   truth->EndRow();
 }
 
@@ -158,6 +159,7 @@ void WriteCustomer(const ShopCustomers& shop, const std::string& id, const Custo
   labels.activation == kUnknown ? file->Empty() : file->Text(ShopLabels::Activities()[labels.activation]);
   file->OrEmpty(labels.churned).OrEmpty(labels.purchased);
   std::isnan(labels.value) ? file->Empty() : file->Fixed(std::llround(labels.value * 100), 2);
+  file->Whole(labels.months).Whole(labels.left);
   file->EndRow();
 }
 
@@ -166,6 +168,7 @@ void WriteExpectation(const std::string& id, const CustomerExpectation& expected
   for (double probability : expected.activation) file->Number(probability);
   file->Number(expected.churned).Number(expected.purchased).Number(expected.value);
   file->Number(expected.value_positive).Number(expected.value_mu).Number(expected.value_sigma);
+  for (double share : expected.left) file->Number(share);
   file->EndRow();
 }
 

@@ -1,9 +1,9 @@
 // `cohort generate`: a synthetic shop as CSV, with the true conditional expectations kept apart.
 //
-//   DIR/customers.csv            a row per customer: customer_id, observed features, five labels. Empty cells
-//   are unknown. DIR/truth/expectations.csv   id, then per task what the best predictor would say: the
+//   DIR/customers.csv            a row per customer: customer_id, observed features, the labels of six tasks (lifetime:
+//   months and left). Empty cells are unknown. DIR/truth/expectations.csv   id, then per task what the best predictor would say: the
 //   columns of `cohort score`'s CSV
-//                                (<task>, or <task>.<class>), and value.positive, value.mu, value.sigma
+//                                (<task>, <task>.<class>, lifetime.<month>), and value.positive, value.mu, value.sigma
 //
 // What the features and labels are drawn from: shop_customers.h, shop_labels.h. The files are a pure function
 // of the options, byte for byte (on one machine's mathematical library); both appear complete or not at all.

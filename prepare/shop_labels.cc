@@ -9,7 +9,7 @@ namespace cohort {
 namespace {
 
 constexpr std::uint64_t kEffectStream = 0xffff'ffff'0000'0002ULL;
-constexpr std::uint64_t kLabelSeed = 0x6c61'6265'6c73ULL;
+constexpr std::uint64_t kLabelSeed = 0x6c61'6265'6c73ULL, kLifetimeSeed = 0x6c69'6665'7469'6d65ULL;
 // Pilot customers, apart from all that are written.
 constexpr std::uint64_t kFirstPilot = 0xffff'fffe'0000'0000ULL;
 constexpr int kPilots = 8192;
@@ -36,6 +36,7 @@ constexpr double kLogitStrength = 2.4, kPositiveStrength = 2.8;
 constexpr double kCostMean = 24, kCostSpread = 4.5, kCostNoise = 2.5;
 constexpr double kMuMean = 3.6, kMuSpread = 0.4, kValueSigma = 0.35;
 // Shares of the customers whose label is known.
+constexpr int kMostMonthsSeen = 16;
 constexpr double kActivationKnown = 0.7, kChurnedKnown = 0.4, kValueKnown = 0.45;
 
 double Sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
@@ -177,6 +178,13 @@ CustomerExpectation ShopLabels::Expect(const Customer& customer) const {
     total += expected.activation[a];
   }
   for (double& probability : expected.activation) probability /= total;
+  double left = 0;
+  for (int t = 1; t <= kMonths; ++t) {
+    const double hazard = Sigmoid(-2.9 + 1.1 * std::exp(-(t - 1) / 2.0) + 1.4 * mixes[kChurned] +
+                                  0.12 * (t - 6.5) * mixes[kMu]);
+    left += (1 - left) * hazard;
+    expected.left[t - 1] = left;
+  }
   return expected;
 }
 
@@ -201,6 +209,14 @@ CustomerLabels ShopLabels::Draw(const Customer& customer, const CustomerExpectat
           std::max(0.01, std::exp(expectation.value_mu + expectation.value_sigma * StandardNormal(&random)));
     }
   }
+  RandomStream lifetime(RandomBits(seed_, kLifetimeSeed), customer.user);
+  const double place = lifetime.Uniform();
+  const int leaves =
+      1 + static_cast<int>(std::upper_bound(expectation.left.begin(), expectation.left.end(), place) -
+                           expectation.left.begin());
+  labels.months = std::min(kMonths, 1 + static_cast<int>(lifetime.Below(kMostMonthsSeen)));
+  labels.left = leaves <= labels.months;
+  if (labels.left) labels.months = leaves;
   return labels;
 }
 

@@ -12,6 +12,9 @@
 //   acquisition_cost  N(24 + 4.5 m, 2.5^2)
 //   activation        softmax of six mixes: five activities or none
 //   churned           Bernoulli(sigmoid(-0.5 + 2.4 m)), purchased Bernoulli(sigmoid(-0.4 + 2.4 m))
+//   lifetime          months until the customer leaves, at the most 12: the hazard of month t is
+//                     sigmoid(-2.9 + 1.1 exp(-(t - 1) / 2) + 1.4 m + 0.12 (t - 6.5) m'), m of churned and m' of the size of the
+//                     value; a customer is seen for 1 .. 16 months with equal chances, 12 at the most
 //   value             0 with probability 1 - sigmoid(0.2 + 2.8 m), else log-normal(3.6 + 0.4 m', 0.35)
 // The labels of three tasks are known for a part of the customers only, drawn apart from everything else.
 #ifndef COHORT_PREPARE_SHOP_LABELS_H_
@@ -28,6 +31,7 @@
 namespace cohort {
 
 inline constexpr int kActivities = 6;  // the last is "none"
+inline constexpr int kMonths = 12;     // of lifetime
 
 // What the best predictor knows of a customer.
 struct CustomerExpectation {
@@ -37,6 +41,7 @@ struct CustomerExpectation {
   double value = 0;                      // E[value] = value_positive * exp(value_mu + value_sigma^2 / 2)
   double value_positive = 0;             // P(value > 0)
   double value_mu = 0, value_sigma = 0;  // of the logarithm of a positive value
+  std::array<double, kMonths> left{};    // P(left by the end of the month)
 };
 
 // NaN or kUnknown: the label is missing.
@@ -45,6 +50,8 @@ struct CustomerLabels {
   int activation = kUnknown;
   int churned = kUnknown, purchased = kUnknown;
   double value = std::numeric_limits<double>::quiet_NaN();
+  int months = kMonths;  // the one in which the customer left, or the months seen
+  bool left = false;
 };
 
 class ShopLabels {

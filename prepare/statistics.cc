@@ -111,6 +111,12 @@ void TaskStatistics::Add(const TaskInfo& task, float label, double weight) {
     class_weights_[static_cast<std::size_t>(label)] += weight;
     return;
   }
+  if (task.type == TaskType::kHazard) {
+    const HazardLabel seen = HazardLabelOf(label);
+    at_risk_[seen.period - 1] += weight;
+    if (seen.event) class_weights_[seen.period - 1] += weight;
+    return;
+  }
   labels_.Add(label, weight);
   if (task.type == TaskType::kValue && label > 0) {
     positive_weight_ += weight;
@@ -124,6 +130,18 @@ void TaskStatistics::Fill(TaskInfo* task) const {
   if (task->type == TaskType::kMulticlass) {
     task->class_rates.clear();
     for (double weight : class_weights_) task->class_rates.push_back(weight / weight_);
+    return;
+  }
+  if (task->type == TaskType::kHazard) {
+    task->at_risk.assign(task->periods, 0);
+    task->hazards.assign(task->periods, 0);
+    double at_risk = 0;
+    for (std::size_t k = task->periods; k-- > 0;) {
+      at_risk += at_risk_[k];
+      task->at_risk[k] = at_risk / weight_;
+      if (at_risk > 0) task->hazards[k] = class_weights_[k] / at_risk;
+    }
+    task->mean = EventShares(task->hazards).back();
     return;
   }
   task->mean = labels_.mean();

@@ -59,7 +59,9 @@ class FeatureStatistics {
 // One task over the rows of one split.
 class TaskStatistics {
  public:
-  explicit TaskStatistics(std::size_t classes) : class_weights_(classes) {}
+  // `task`: its classes or periods.
+  explicit TaskStatistics(const TaskInfo& task)
+      : class_weights_(task.PredictionColumns()), at_risk_(task.periods) {}
   void Add(const TaskInfo& task, float label, double weight);  // NaN: not labelled
   void Fill(TaskInfo* task) const;
   std::uint64_t labelled() const { return labelled_; }
@@ -68,7 +70,8 @@ class TaskStatistics {
   std::uint64_t labelled_ = 0;
   double weight_ = 0, positive_weight_ = 0;
   Moments labels_, logarithms_;
-  std::vector<double> class_weights_;
+  std::vector<double> class_weights_;  // hazard: of the events in each period
+  std::vector<double> at_risk_;        // hazard: by the last period that the row was at risk in
 };
 
 }  // namespace cohort

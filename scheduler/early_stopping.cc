@@ -9,7 +9,7 @@ namespace cohort {
 namespace {
 
 double ValueOfTask(const TaskMetrics& task, StoppingMetric metric) {
-  const bool classes = task.type == TaskType::kBinary || task.type == TaskType::kMulticlass;
+  const bool classes = PredictsProbability(task.type);
   if (metric == StoppingMetric::kRanking) return task.Value(classes ? "auc" : "spearman");
   return classes ? task.Value("logloss") : 1 - task.Value("r2");
 }

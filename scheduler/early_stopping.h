@@ -3,7 +3,7 @@
 // Prechelt: "Early Stopping - But When?", in Neural Networks: Tricks of the Trade, 1998.
 //
 // An epoch's value, over the tasks j with weights a_j of the objective:
-//   loss      sum_j a_j l_j, l_j = logloss (binary, multiclass), 1 - r2 (regression, value); lower is better
+//   loss      sum_j a_j l_j, l_j = logloss (binary, multiclass, hazard), 1 - r2 (regression, value); lower is better
 //   ranking   sum_j a_j r_j, r_j = auc, or spearman; higher is better
 // A task whose metric the valid split does not define (no label, one class only, a constant) is left out. A prediction that
 // is not finite makes the value NaN, which any number is better than. The first epoch is the best so far whatever it is.

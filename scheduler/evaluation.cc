@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "scheduler/hazard_metrics.h"
+
 namespace cohort {
 namespace {
 
@@ -148,6 +150,26 @@ void EvaluateReal(const TaskSums& sums, TaskMetrics* metrics) {
   metrics->histogram = HistogramOf(ties, ties.front().lowest, ties[last].highest);
 }
 
+void EvaluateHazard(const TaskSums& sums, TaskMetrics* metrics) {
+  auto& values = metrics->values;
+  values["logloss"] = Ratio(sums.loss.value(), sums.weight.value());
+  Set("c_index", Concordance(sums), metrics);
+  for (std::size_t k = 0; k < sums.at_risk.size(); ++k)
+    metrics->periods.push_back({sums.at_risk[k].value(), sums.actual[k].value(), sums.predicted[k].value()});
+  const HorizonMetrics horizon = AtHorizon(sums);
+  values["brier"] = horizon.brier;
+  if (horizon.ties.empty()) return;
+  std::uint64_t rows = 0;
+  for (const Tie& tie : horizon.ties) rows += tie.rows;
+  values["horizon_rows"] = static_cast<double>(rows);
+  Set("auc", Auc(horizon.ties), metrics);
+  RocCurve curve{metrics->name, Roc(horizon.ties)};
+  if (!curve.points.empty()) metrics->roc.push_back(std::move(curve));
+  Set("ece", CalibrationError(horizon.ties, kCalibrationBins), metrics);
+  Bins(horizon.ties, metrics);
+  metrics->histogram = HistogramOf(horizon.ties, 0, 1);
+}
+
 void EvaluateGroups(const GroupTotals& totals, const std::vector<std::uint32_t>& top, TaskMetrics* metrics) {
   auto& values = metrics->values;
   metrics->top = top;
@@ -176,9 +198,7 @@ double TaskMetrics::Value(const std::string& metric) const {
   return found == values.end() ? kUndefined : found->second;
 }
 
-const char* LossMetric(TaskType type) {
-  return type == TaskType::kBinary || type == TaskType::kMulticlass ? "logloss" : "mse";
-}
+const char* LossMetric(TaskType type) { return PredictsProbability(type) ? "logloss" : "mse"; }
 
 std::vector<double> BestThresholds(const EvaluationSums& sums) {
   std::vector<double> thresholds;
@@ -213,6 +233,9 @@ std::vector<TaskMetrics> MetricsOf(const EvaluationSums& sums, const std::vector
         case TaskType::kRegression:
         case TaskType::kValue:
           EvaluateReal(of_task, &metrics);
+          break;
+        case TaskType::kHazard:
+          EvaluateHazard(of_task, &metrics);
           break;
       }
     }

@@ -9,6 +9,7 @@
 //   binary, with groups gauc, mrr, hr@k, ndcg@k, recall@k; groups, one_class_groups, ungrouped_rows
 //   regression, value   mse, mae, r2, spearman, gini, total_ratio
 //   value               decile_mape
+//   hazard              logloss, c_index; of the end of the last period: auc, brier, ece, horizon_rows
 //   always              rows: the number of labelled rows
 //   bad_predictions, bad_labels   only when predictions of labelled rows are not finite, or labels are infinite or no
 //                       class: how many. The other metrics are then absent: a number computed around them would look
@@ -43,6 +44,11 @@ struct ScoreHistogram {
   std::vector<std::uint64_t> negatives, positives;
 };
 
+// Of a hazard task's period, by weight: the rows at risk in it, those with the event, and how many were expected of them.
+struct PeriodMetrics {
+  double at_risk = 0, events = 0, expected = 0;
+};
+
 struct TaskMetrics {
   std::string name;
   TaskType type = TaskType::kBinary;
@@ -56,6 +62,7 @@ struct TaskMetrics {
   std::vector<PredictionBin> calibration;  // 15 bins of equal count
   std::vector<RocCurve> roc;  // binary: one; multiclass: one per class that has both kinds of rows
   ScoreHistogram histogram;
+  std::vector<PeriodMetrics> periods;  // hazard
 
   // The value of a metric, NaN when it is not defined.
   double Value(const std::string& metric) const;

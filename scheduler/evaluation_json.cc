@@ -9,10 +9,11 @@ using Json = nlohmann::ordered_json;
 
 constexpr int kEvaluationFormat = 1;
 constexpr TaskType kTaskTypes[] = {TaskType::kBinary, TaskType::kMulticlass, TaskType::kRegression,
-                                   TaskType::kValue};
+                                   TaskType::kValue, TaskType::kHazard};
 
 // The metrics that a task of this type has, in the order in which they are written.
 std::vector<std::string> NamesOf(const TaskMetrics& metrics) {
+  if (metrics.type == TaskType::kHazard) return {"auc", "logloss", "brier", "ece", "c_index"};
   const bool binary = metrics.type == TaskType::kBinary;
   if (!binary && metrics.type != TaskType::kMulticlass) {
     std::vector<std::string> real = {"mse", "mae", "r2", "spearman", "gini", "total_ratio"};
@@ -39,12 +40,19 @@ Json ValuesOf(const TaskMetrics& metrics) {
     auto found = metrics.values.find(name);
     values[name] = found == metrics.values.end() ? Json() : Json(found->second);
   }
-  for (const char* name :
-       {"groups", "one_class_groups", "ungrouped_rows", "rows", "bad_predictions", "bad_labels"}) {
+  for (const char* name : {"groups", "one_class_groups", "ungrouped_rows", "horizon_rows", "rows",
+                           "bad_predictions", "bad_labels"}) {
     auto found = metrics.values.find(name);
     if (found != metrics.values.end()) values[name] = static_cast<std::uint64_t>(found->second);
   }
   return values;
+}
+
+Json PeriodsOf(const std::vector<PeriodMetrics>& periods) {
+  Json result = Json::array();
+  for (const PeriodMetrics& period : periods)
+    result.push_back({{"at_risk", period.at_risk}, {"events", period.events}, {"expected", period.expected}});
+  return result;
 }
 
 // For people who read result.json: values, and the curves in short.
@@ -57,6 +65,7 @@ Json SummaryOf(const TaskMetrics& metrics) {
     summary["calibration"].push_back(
         {{"rows", bin.rows}, {"prediction", bin.prediction}, {"label", bin.label}});
   }
+  if (!metrics.periods.empty()) summary["periods"] = PeriodsOf(metrics.periods);
   if (!metrics.bounds.empty()) summary["bounds"] = metrics.bounds;
   return summary;
 }
@@ -100,6 +109,7 @@ Json ToJson(const TaskMetrics& metrics) {
           {"lift", metrics.lift},
           {"calibration", BinsOf(metrics.calibration)},
           {"roc", std::move(roc)},
+          {"periods", PeriodsOf(metrics.periods)},
           {"histogram",
            {{"low", metrics.histogram.low},
             {"high", metrics.histogram.high},
@@ -124,6 +134,11 @@ TaskMetrics MetricsFrom(const Json& json) {
   if (json.contains("bounds")) json["bounds"].get_to(metrics.bounds);
   if (json.contains("top")) json["top"].get_to(metrics.top);
   if (json.contains("lift")) json["lift"].get_to(metrics.lift);
+  if (json.contains("periods")) {
+    for (const Json& period : json["periods"])
+      metrics.periods.push_back({period.at("at_risk").get<double>(), period.at("events").get<double>(),
+                                 period.at("expected").get<double>()});
+  }
   metrics.deciles = BinsFrom(json.at("deciles"));
   metrics.calibration = BinsFrom(json.at("calibration"));
   for (const Json& curve : json.at("roc")) {

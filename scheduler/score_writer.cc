@@ -45,12 +45,8 @@ class CsvScoreWriter : public ScoreWriter {
       : target_(std::move(target)), file_(std::move(file)) {
     text_ = "id";
     for (const TaskInfo& task : tasks) {
-      if (task.type != TaskType::kMulticlass) {
-        text_ += ',', AppendCell(task.name, &text_), ++columns_;
-        continue;
-      }
-      for (const std::string& name : task.classes)
-        text_ += ',', AppendCell(task.name + "." + name, &text_), ++columns_;
+      for (const std::string& name : task.PredictionNames())
+        text_ += ',', AppendCell(name, &text_), ++columns_;
     }
     text_ += '\n';
   }

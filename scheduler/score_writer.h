@@ -1,7 +1,8 @@
 // The score file that users receive: a row per input row, in the order it is given.
 //
 //   CSV   a header, then `id` (the row number when the data has no ids) and a column per task: `<task>`, or
-//         `<task>.<class>` for each class of a multiclass one; numbers in the shortest form that reads back
+//         `<task>.<class>` for each class of a multiclass one, `<task>.1`, `<task>.2`, ... for each period of a
+//         hazard one (P(event by its end)); numbers in the shortest form that reads back
 //         to the same float; cells quoted where CSV needs it
 //   HDF5  `id` (rows: text, or uint64 row numbers) and `scores/<task>` of shape (rows, k), float32
 //

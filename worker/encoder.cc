@@ -117,7 +117,7 @@ Result<Encoder> Encoder::Create(const ModelSpec& spec, const DatasetInfo& data) 
     encoder.fields_.push_back(std::move(field));
   }
   for (const TaskInfo& task : spec.data.tasks) {
-    Label label{-1, {}};
+    Label label{-1, task.periods, {}};
     for (std::size_t i = 0; i < data.tasks.size(); ++i) {
       if (data.tasks[i].name != task.name || data.tasks[i].type != task.type) continue;
       label.column = static_cast<std::int64_t>(i);
@@ -140,6 +140,8 @@ float Encoder::LabelOf(const RowBlock& block, std::uint32_t row, std::size_t tas
   if (label.column < 0) return kNaN;
   const float value =
       block.labels[static_cast<std::size_t>(row) * label_columns_ + static_cast<std::size_t>(label.column)];
+  if (label.periods > 0 && std::abs(value) > static_cast<float>(label.periods))
+    return -static_cast<float>(label.periods);
   if (label.class_map.empty() || std::isnan(value)) return value;
   const auto index = static_cast<std::size_t>(value);
   return index < label.class_map.size() ? label.class_map[index] : kNaN;

@@ -70,6 +70,7 @@ class Encoder {
   };
   struct Label {
     std::int64_t column;           // -1: not in the data
+    std::uint32_t periods = 0;  // hazard: of the model; rows that were seen longer are censored at their end
     std::vector<float> class_map;  // multiclass: class of the data -> class of the model (NaN: unknown)
   };
   std::span<const Key> KeysOf(const Field& field, const RowBlock& block, std::uint32_t row) const;

@@ -49,9 +49,7 @@ Result<Truth> ReadTruth(const std::string& path, const DatasetInfo& info) {
   std::vector<std::size_t> wanted;
   std::vector<std::string> names = {"id"};
   for (const TaskInfo& task : info.tasks) {
-    if (task.type != TaskType::kMulticlass) names.push_back(task.name);
-    if (task.type != TaskType::kMulticlass) continue;
-    for (const std::string& name : task.classes) names.push_back(task.name + "." + name);
+    for (std::string& name : task.PredictionNames()) names.push_back(std::move(name));
   }
   for (const std::string& name : names) {
     const auto found = place.find(name);
@@ -94,6 +92,8 @@ std::vector<float> ConstantPrediction(const DatasetInfo& info) {
   for (const TaskInfo& task : info.tasks) {
     if (task.type == TaskType::kMulticlass) {
       for (double rate : task.class_rates) row.push_back(static_cast<float>(rate));
+    } else if (task.type == TaskType::kHazard) {
+      for (double share : EventShares(task.hazards)) row.push_back(static_cast<float>(share));
     } else {
       row.push_back(static_cast<float>(task.mean));
     }
@@ -110,6 +110,7 @@ SplitEvaluation ValuesOnly(const char* split, EvaluationSums* sums) {
     task.calibration.clear();
     task.roc.clear();
     task.histogram = {};
+    task.periods.clear();
   }
   return result;
 }
@@ -221,7 +222,7 @@ std::string MetricsTable(const std::vector<SplitEvaluation>& model, const std::s
   for (const SplitEvaluation& each : model) {
     if (each.split != split) continue;
     for (const TaskMetrics& task : each.tasks) {
-      const bool classes = task.type == TaskType::kBinary || task.type == TaskType::kMulticlass;
+      const bool classes = PredictsProbability(task.type);
       std::vector<std::string> metrics = {LossMetric(task.type), classes ? "auc" : "spearman"};
       if (task.values.contains("gauc")) metrics.push_back("gauc");
       for (const std::string& metric : metrics) {

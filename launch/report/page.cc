@@ -25,7 +25,12 @@ constexpr MetricColumn kRealColumns[] = {{"mse", "MSE"},   {"mae", "MAE"},
                                          {"gini", "Gini"}, {"total_ratio", "predicted / actual"},
                                          {"decile_mape", "decile MAPE"}};
 
-bool IsClasses(TaskType type) { return type == TaskType::kBinary || type == TaskType::kMulticlass; }
+constexpr MetricColumn kHazardColumns[] = {
+    {"auc", "AUC at the end"}, {"c_index", "c-index"},
+    {"logloss", "log loss"},   {"brier", "Brier score at the end"},
+    {"ece", "ECE at the end"}, {"horizon_rows", "rows known at the end"}};
+
+bool IsClasses(TaskType type) { return PredictsProbability(type); }
 
 std::string Tile(const std::string& value, const std::string& label) {
   return "<div class=\"tile\"><b>" + EscapeHtml(value) + "</b><span>" + EscapeHtml(label) + "</span></div>\n";
@@ -247,9 +252,7 @@ Chart DecileChart(const TaskMetrics& task) {
   chart.title = "Deciles";
   chart.description = "mean label and mean prediction of " + task.name + " by decile of the prediction";
   chart.x = {"decile by prediction (10 is the highest)", 0.5, 10.5, true};
-  chart.y.label = task.type == TaskType::kMulticlass ? "share right"
-                  : task.type == TaskType::kBinary   ? "rate"
-                                                     : "mean";
+  chart.y.label = task.type == TaskType::kMulticlass ? "share right" : IsClasses(task.type) ? "rate" : "mean";
   Series label{"label", Mark::kBars, {}}, prediction{"prediction", Mark::kPoints, {}};
   for (std::size_t d = 0; d < task.deciles.size(); ++d) {
     label.points.push_back({static_cast<double>(d + 1), task.deciles[d].label});
@@ -272,6 +275,33 @@ Chart LiftChart(const TaskMetrics& task) {
     lift.points.push_back({static_cast<double>(d + 1), task.lift[d]});
   chart.series.push_back(std::move(lift));
   return chart;
+}
+
+// By period, of those at risk in it: the share that had the event, and what was predicted for them.
+Chart HazardChart(const TaskMetrics& task) {
+  Chart chart;
+  chart.title = "Hazard by period";
+  chart.description =
+      "share of the rows at risk of " + task.name + " with the event, and the mean prediction, by period";
+  chart.x = {"period", 0.5, static_cast<double>(task.periods.size()) + 0.5, true};
+  chart.y.label = "share of those at risk";
+  Series events{"observed", Mark::kBars, {}}, expected{"prediction", Mark::kPoints, {}};
+  for (std::size_t k = 0; k < task.periods.size(); ++k) {
+    const PeriodMetrics& period = task.periods[k];
+    if (!(period.at_risk > 0)) continue;
+    events.points.push_back({static_cast<double>(k + 1), period.events / period.at_risk});
+    expected.points.push_back({static_cast<double>(k + 1), period.expected / period.at_risk});
+  }
+  chart.series = {std::move(events), std::move(expected)};
+  return chart;
+}
+
+// The hazard tasks, whose table has columns of its own, or the others.
+SplitEvaluation OfType(const SplitEvaluation& split, bool hazard) {
+  SplitEvaluation result{split.split, split.tasks};
+  std::erase_if(result.tasks,
+                [hazard](const TaskMetrics& task) { return (task.type == TaskType::kHazard) != hazard; });
+  return result;
 }
 
 }  // namespace
@@ -328,7 +358,8 @@ std::string RenderMetrics(const RunData& run) {
       "for "
       "these rows.</p>\n";
   for (const SplitEvaluation& split : run.evaluation) {
-    html += MetricTable(split, kClassColumns) + MetricTable(split, kRealColumns);
+    html += MetricTable(OfType(split, false), kClassColumns) + MetricTable(split, kRealColumns) +
+            MetricTable(OfType(split, true), kHazardColumns);
     if (const std::string table = MetricTable(split, kThresholdColumns); !table.empty())
       html += "<p class=\"soft\">At the threshold of the best F1 on the valid split:</p>\n" + table;
     if (const std::string table = GroupTable(split); !table.empty())
@@ -381,6 +412,7 @@ std::string RenderTasks(const RunData& run) {
     html +=
         RenderChart(CalibrationChart(task)) + RenderChart(ScoreChart(task)) + RenderChart(DecileChart(task));
     if (!task.lift.empty()) html += RenderChart(LiftChart(task));
+    if (!task.periods.empty()) html += RenderChart(HazardChart(task));
     html += "</div>\n";
   }
   return html;

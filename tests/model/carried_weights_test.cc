@@ -229,6 +229,20 @@ TEST(CarriedWeights, ATaskOfOtherClassesIsAnotherTask) {
   EXPECT_GE(sources[layout.bottom[0].weights], 0);
 }
 
+TEST(CarriedWeights, AHazardOfOtherPeriodsIsAnotherTask) {
+  const RunConfig config = TestConfig("shared_bottom");
+  const DatasetInfo data = TestData({TaskType::kHazard, TaskType::kHazard});
+  DatasetInfo other = data;
+  other.tasks[1].periods = 4;
+  other.tasks[1].at_risk.push_back(0.1);
+  other.tasks[1].hazards.push_back(0.2);
+  const ModelSpec now = TestSpec(config, other);
+  const auto sources = CarriedWeights(now, TestSpec(config, data));
+  const ModelLayout layout = LayoutOf(now);
+  EXPECT_GE(sources[layout.outputs[0].weights], 0);
+  EXPECT_EQ(sources[layout.outputs[1].weights], -1);
+}
+
 TEST(CarriedWeights, NamesTheOptionThatDiffers) {
   const auto problem = [](const std::string& kind, auto change) {
     const ModelConfig before = TestConfig(kind).model;

@@ -145,6 +145,80 @@ TEST(BaseRates, AreWhereTheMeanLossIsLeast) {
   }
 }
 
+// Hazards 1/2, 1/4, 3/4 of three periods.
+TEST(Losses, HazardByHand) {
+  const ModelTask task = TaskOf(TaskType::kHazard, {});
+  const double k3 = std::log(3.0);
+  const std::vector<double> z = {0, -k3, k3};
+  const auto expect = [&](float label, double likelihood, const std::vector<double>& slopes) {
+    const LossOutput row = LossOf<double>(task, z, label);
+    EXPECT_NEAR(row.sum, -std::log(likelihood), 1e-12) << label;
+    for (std::size_t k = 0; k < 3; ++k) EXPECT_NEAR(row.dz[k], slopes[k], 1e-12) << label << ' ' << k;
+  };
+  expect(1, 0.5, {-0.5, 0, 0});
+  expect(2, 0.5 * 0.25, {0.5, -0.75, 0});
+  expect(3, 0.5 * 0.75 * 0.75, {0.5, 0.25, -0.25});
+  expect(-1, 0.5, {0.5, 0, 0});
+  expect(-2, 0.5 * 0.75, {0.5, 0.25, 0});
+  expect(-3, 0.5 * 0.75 * 0.25, {0.5, 0.25, 0.75});
+  expect(std::nanf(""), 1, {0, 0, 0});
+
+  Losses<double> losses(16);
+  std::vector<double> shares(3);
+  losses.Predict(task, 1, {z.data(), 16}, shares.data(), 3);
+  EXPECT_NEAR(shares[0], 0.5, 1e-15);
+  EXPECT_NEAR(shares[1], 1 - 0.5 * 0.75, 1e-15);
+  EXPECT_NEAR(shares[2], 1 - 0.5 * 0.75 * 0.25, 1e-15);
+}
+
+TEST(Losses, HazardIsStableFarFromZero) {
+  const ModelTask task = TaskOf(TaskType::kHazard, {});
+  Losses<float> losses(16);
+  for (const std::vector<double>& z :
+       std::vector<std::vector<double>>{{-200, 60, -17}, {40, 200, -60}, {-30, -40, -50}, {17, 17, 17}}) {
+    for (const float label : {1.0f, 2.0f, 3.0f, -1.0f, -2.0f, -3.0f}) {
+      const LossOutput exact = LossOf<double>(task, z, label), got = LossOf<float>(task, z, label);
+      EXPECT_NEAR(got.sum, exact.sum, 1e-5 * std::fabs(exact.sum) + 1e-30) << label;
+      for (std::size_t k = 0; k < 3; ++k)
+        EXPECT_NEAR(got.dz[k], exact.dz[k], 1e-5 * std::fabs(exact.dz[k]) + 1e-30) << label << ' ' << k;
+    }
+    const std::vector<float> in(z.begin(), z.end());
+    std::vector<float> shares(3);
+    losses.Predict(task, 1, {in.data(), 16}, shares.data(), 3);
+    for (std::size_t k = 0; k < 3; ++k) {
+      EXPECT_LE(shares[k], 1.0f);
+      EXPECT_GE(shares[k], k > 0 ? shares[k - 1] : 0.0f);
+    }
+  }
+  // Small hazards keep their digits.
+  const std::vector<float> small = {-30, -30, -30};
+  std::vector<float> shares(3);
+  losses.Predict(task, 1, {small.data(), 16}, shares.data(), 3);
+  EXPECT_NEAR(static_cast<double>(shares[2]) / (3 * std::exp(-30.0)), 1, 1e-5);
+}
+
+// At the periods' hazards the mean slope is 0 and the mean loss what BaseRatesOf says; a period that nobody was at risk in
+// starts where the one before it does.
+TEST(BaseRates, OfAHazardAreThoseOfItsPeriods) {
+  ModelTask task = TaskOf(TaskType::kHazard, {});
+  const BaseRates base = BaseRatesOf(task);
+  const std::vector<double> z(base.biases.begin(), base.biases.end());
+  // At risk 1, 0.6, 0.3, with hazards 0.2, 0.1, 0.3.
+  const std::vector<std::pair<float, double>> shares = {{1.0f, 0.2},   {-1.0f, 0.2}, {2.0f, 0.06},
+                                                        {-2.0f, 0.24}, {3.0f, 0.09}, {-3.0f, 0.21}};
+  double loss = 0;
+  std::vector<double> slope(3);
+  for (const auto& [label, share] : shares) {
+    const LossOutput row = LossOf<double>(task, z, label);
+    loss += share * row.sum;
+    for (std::size_t k = 0; k < 3; ++k) slope[k] += share * row.dz[k];
+  }
+  EXPECT_NEAR(loss, base.loss, 1e-6);
+  for (const double each : slope) EXPECT_NEAR(each, 0, 1e-6);
+  task.info.at_risk[2] = task.info.hazards[2] = 0;
+  EXPECT_EQ(BaseRatesOf(task).biases[2], base.biases[1]);
+}
+
 TEST(BaseRates, LossesOfNumbersAreThoseOfTheNormalDistribution) {
   for (const float delta : {0.0f, 0.3f, 1.0f, 2.5f}) {  // 0: squared error
     TaskConfig config;
@@ -178,6 +252,14 @@ TEST(ModelSpec, LossesMustSuitTheirTasks) {
               HasSubstr("remove one of the two"));
   EXPECT_THAT(error(0, {.loss = TaskLoss::kFocal}, "esmm"), HasSubstr("in the chain of esmm"));
   EXPECT_EQ(error(0, {.loss = TaskLoss::kFocal}), "");
+  DatasetInfo hazard = TestData({TaskType::kBinary, TaskType::kHazard, TaskType::kBinary});
+  RunConfig chain = TestConfig("esmm");
+  chain.model.chain = {"binary0", "hazard1"};
+  EXPECT_THAT(BuildModelSpec(chain, hazard).error().text(),
+              HasSubstr("task \"hazard1\" is hazard; esmm multiplies the probabilities of binary tasks"));
+  chain = TestConfig("mmoe");
+  chain.tasks["hazard1"].loss = TaskLoss::kFocal;
+  EXPECT_THAT(BuildModelSpec(chain, hazard).error().text(), HasSubstr("the task is hazard"));
   EXPECT_EQ(error(1, {.loss = TaskLoss::kHuber}), "");
 }
 

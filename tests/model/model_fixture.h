@@ -54,6 +54,12 @@ inline DatasetInfo TestData(const std::vector<TaskType>& types) {
         task.mean = 3, task.deviation = 9, task.positive_share = 0.3, task.log_mean = 2,
         task.log_deviation = 0.7;
         break;
+      case TaskType::kHazard:
+        task.periods = 3;
+        task.at_risk = {1, 0.6, 0.3};
+        task.hazards = {0.2, 0.1, 0.3};
+        task.mean = EventShares(task.hazards).back();
+        break;
     }
     data.tasks.push_back(task);
   }
@@ -76,8 +82,8 @@ inline ModelSpec TestSpec(const RunConfig& config, const DatasetInfo& data) {
   return *std::move(spec);
 }
 
-inline const std::vector<TaskType> kAllTaskTypes = {TaskType::kBinary, TaskType::kMulticlass,
-                                                    TaskType::kRegression, TaskType::kValue};
+inline const std::vector<TaskType> kAllTaskTypes = {
+    TaskType::kBinary, TaskType::kMulticlass, TaskType::kRegression, TaskType::kValue, TaskType::kHazard};
 
 // A model kind with tasks that suit it: esmm and aitm want a chain of them.
 inline const std::vector<std::string> kAllKinds = {"single", "shared_bottom", "mmoe", "ple", "esmm", "aitm"};
@@ -217,6 +223,9 @@ TestSlice<T> RandomSlice(const ModelSpec& spec, std::uint32_t rows, std::uint32_
           break;
         case TaskType::kValue:
           label = random.Below(2) ? static_cast<float>(std::exp(2 + 0.7 * (random.Uniform() * 4 - 2))) : 0.0f;
+          break;
+        case TaskType::kHazard:
+          label = static_cast<float>(1 + random.Below(task.periods)) * (random.Below(2) ? 1.0f : -1.0f);
           break;
       }
       const bool missing = random.Below(4) == 0 || padding;

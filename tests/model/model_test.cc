@@ -251,8 +251,8 @@ TEST(Model, SteadyStepAllocatesNothing) {
 TEST(Model, UntrainedPredictionsAreTheBaseRates) {
   for (const std::string& kind : kAllKinds) {
     DatasetInfo data = TestData(TypesFor(kind));
-    if (data.tasks.size() > 4)
-      data.tasks[4].mean = 0.1, data.tasks[5].mean = 0.03;  // the chain: 0.2, 0.1, 0.03
+    if (data.tasks.size() > 5)
+      data.tasks[5].mean = 0.1, data.tasks[6].mean = 0.03;  // the chain: 0.2, 0.1, 0.03
     const ModelSpec spec = TestSpec(TestConfig(kind), data);
     std::vector<float> dense(spec.dense_count, 0.0f);  // the initial values without their random part
     for (std::size_t s = 0; s < spec.dense_init.size(); ++s) {
@@ -262,11 +262,15 @@ TEST(Model, UntrainedPredictionsAreTheBaseRates) {
     }
     Model<float> model(spec, 4);
     const std::vector<float> p = RunPredict(model, spec, RandomSlice<float>(spec, 1, 4, 1), dense);
-    ASSERT_GE(p.size(), 7u);  // binary, four classes, regression, value; of a chain two more binary ones
-    if (p.size() > 7) {
-      EXPECT_NEAR(p[7], 0.1, 1e-6);
-      EXPECT_NEAR(p[8], 0.03, 1e-6);
+    // binary, four classes, regression, value, three periods; of a chain two more binary ones
+    ASSERT_GE(p.size(), 10u);
+    if (p.size() > 10) {
+      EXPECT_NEAR(p[10], 0.1, 1e-6);
+      EXPECT_NEAR(p[11], 0.03, 1e-6);
     }
+    EXPECT_NEAR(p[7], 0.2, 1e-6);
+    EXPECT_NEAR(p[8], 1 - 0.8 * 0.9, 1e-6);
+    EXPECT_NEAR(p[9], 1 - 0.8 * 0.9 * 0.7, 1e-6);
     EXPECT_NEAR(p[0], 0.2, 1e-6);
     EXPECT_NEAR(p[1], 0.1, 1e-6);
     EXPECT_NEAR(p[2], 0.4, 1e-6);
@@ -382,10 +386,10 @@ TEST(ModelSpec, DisabledTasksLeaveTheModel) {
   const DatasetInfo data = TestData(kAllTaskTypes);
   config.tasks[data.tasks[1].name].enabled = false;
   const ModelSpec spec = TestSpec(config, data);
-  ASSERT_EQ(spec.tasks.size(), 3u);
+  ASSERT_EQ(spec.tasks.size(), 4u);
   EXPECT_EQ(spec.tasks[1].label_column, 2u);
   EXPECT_EQ(spec.tasks[1].prediction_column, 1u);
-  EXPECT_EQ(spec.prediction_columns, 3u);
+  EXPECT_EQ(spec.prediction_columns, 3u + 3u);  // the last are the periods of a hazard
   // The labels of the disabled task are skipped over.
   Model<double> model(spec, 8);
   const StepOutput<double> out =
@@ -459,8 +463,9 @@ TEST(Model, LearnsASmallProblem) {
       const float a = slice.numeric[i * 3], b = slice.numeric[i * 3 + 2];
       float* label = &slice.labels[i * data.tasks.size()];
       if (!std::isnan(label[0])) label[0] = a > 0 ? 1.0f : 0.0f;
-      for (std::size_t j = 4; j < data.tasks.size(); ++j) {  // of a chain: the steps before that of label 0
-        if (!std::isnan(label[j])) label[j] = a > (j == 4 ? -0.5f : -1.0f) ? 1.0f : 0.0f;
+      if (!std::isnan(label[4])) label[4] = a > 0 ? (b > 0 ? 1.0f : 2.0f) : (b > 0 ? 3.0f : -3.0f);
+      for (std::size_t j = 5; j < data.tasks.size(); ++j) {  // of a chain: the steps before that of label 0
+        if (!std::isnan(label[j])) label[j] = a > (j == 5 ? -0.5f : -1.0f) ? 1.0f : 0.0f;
       }
       if (!std::isnan(label[1])) label[1] = static_cast<float>((a > 0 ? 2 : 0) + (b > 0 ? 1 : 0));
       if (!std::isnan(label[2])) label[2] = 50 + 15 * a - 5 * b;

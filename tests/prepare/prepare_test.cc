@@ -167,6 +167,77 @@ TEST_F(PrepareTest, SmallFileEndToEnd) {
   EXPECT_EQ(json["status"], "done");
 }
 
+constexpr const char* kHazardSchema = R"([source]
+files = ["a.csv"]
+[[feature]]
+name = "x"
+type = "numeric"
+[[task]]
+name = "churn"
+type = "hazard"
+column = "months"
+event = "left"
+periods = 3
+[[task]]
+name = "always"
+type = "binary"
+)";
+
+TEST_F(PrepareTest, AHazardsTimeAndEventAreOneLabel) {
+  Write("a.csv",
+        "x,months,left,always\n"
+        "1,1,1,1\n1,2,yes,1\n1,3,true,1\n"    // events
+        "1,1,0,1\n1,2.0,no,1\n1,3,false,1\n"  // censored
+        "1,4,1,1\n1,7,0,1\n"                  // beyond the last period
+        "1,,1,1\n1,2,,1\n1,0,0,1\n"           // missing, or seen for no period
+        "1,-1,0,1\n1,1.5,1,1\n1,0,1,1\n1,x,1,1\n1,inf,0,1\n1,2,maybe,1\n");
+  auto report = Run(kHazardSchema);
+  ASSERT_TRUE(report) << report.error().text();
+  const RowBlock block = Read(Split::kTrain);
+  std::vector<float> labels;
+  for (std::size_t i = 0; i < block.rows; ++i)
+    labels.push_back(std::isnan(block.labels[2 * i]) ? 0 : block.labels[2 * i]);
+  EXPECT_THAT(labels, ElementsAre(1, 2, 3, -1, -2, -3, -3, -3, 0, 0, 0, 0, 0, 0, 0, 0, 0));
+
+  const TaskInfo& task = report->info.tasks[0];
+  EXPECT_EQ(task.periods, 3u);
+  EXPECT_EQ(task.labelled, 8u);
+  EXPECT_THAT(task.at_risk, ElementsAre(1, 6.0 / 8, 4.0 / 8));
+  EXPECT_THAT(task.hazards, ElementsAre(1.0 / 8, 1.0 / 6, 1.0 / 4));
+  EXPECT_DOUBLE_EQ(task.mean, 1 - 7.0 / 8 * 5 / 6 * 3 / 4);
+  const auto count = [&](FindingKind kind) { return report->findings[{kind, "churn"}].count; };
+  EXPECT_EQ(count(FindingKind::kCensored), 2u);
+  EXPECT_EQ(count(FindingKind::kLabelUnseen), 1u);
+  EXPECT_EQ(count(FindingKind::kLabelBadPeriod), 3u);
+  EXPECT_EQ(count(FindingKind::kLabelNotANumber), 1u);
+  EXPECT_EQ(count(FindingKind::kLabelNotFinite), 1u);
+  EXPECT_EQ(count(FindingKind::kLabelUnknown), 1u);
+  const std::string text = report->ToText();
+  EXPECT_THAT(text, HasSubstr(Path("a.csv") + ":13:3: the label \"-1\" of task \"churn\" is no period"));
+  EXPECT_THAT(text, HasSubstr(Path("a.csv") + ":15:3: the label \"0\" of task \"churn\" has an event, yet"));
+  EXPECT_THAT(text, HasSubstr(Path("a.csv") + ":18:5: the event \"maybe\" of task \"churn\" is neither 1/0"));
+  EXPECT_THAT(text, HasSubstr("37.50 % with the event, 25.00 % censored before period 3 ended"));
+  const auto json = nlohmann::json::parse(report->ToJson());
+  EXPECT_EQ(json["masked"]["churn"]["label_bad_period"], 3);
+  EXPECT_EQ(json["masked"]["churn"]["label_unseen"], 1);
+  EXPECT_EQ(json["clipped"]["churn"]["censored"], 2);
+
+  const auto read = DatasetInfoFromJson(ToJson(report->info));
+  ASSERT_TRUE(read) << read.error().text();
+  EXPECT_EQ(read->tasks[0].hazards, task.hazards);
+  EXPECT_EQ(read->tasks[0].at_risk, task.at_risk);
+}
+
+TEST_F(PrepareTest, PeriodsThatNobodyIsSeenInAreTold) {
+  Write("a.csv", "x,months,left,always\n1,1,0,1\n1,2,0,1\n");
+  PrepareOptions options = Options();
+  options.strict = true;  // what the schema asks for is no finding
+  auto report = Run(kHazardSchema, options);
+  ASSERT_TRUE(report) << report.error().text();
+  EXPECT_THAT(report->ToText(), HasSubstr("task \"churn\": the event happens in no training row"));
+  EXPECT_THAT(report->ToText(), HasSubstr("task \"churn\": no training row is seen in period 3, so nothing"));
+}
+
 TEST_F(PrepareTest, StrictNamesTheFirstFindingAndLeavesNothing) {
   Write("a.csv", kSmallData);
   PrepareOptions options = Options();

@@ -228,6 +228,14 @@ TEST(Schema, ErrorsNamePlaceAndMend) {
       {task("name = \"y\"\ntype = \"regression\"\npositive = [1]\n"), "only binary tasks"},
       {task("name = \"y\"\ntype = \"binary\"\nclasses = [\"a\", \"b\"]\n"), "only multiclass tasks"},
       {task("name = \"y\"\ntype = \"multiclass\"\nclasses = [\"a\", \"a\"]\n"), "two or more different"},
+      {task("name = \"y\"\ntype = \"hazard\"\nperiods = 12\n"),
+       "task \"y\" needs event: the column that says"},
+      {task("name = \"y\"\ntype = \"hazard\"\nevent = \"e\"\n"), "task \"y\" needs periods"},
+      {task("name = \"y\"\ntype = \"hazard\"\nevent = \"e\"\nperiods = 1\n"), "whole number from 2 to 120"},
+      {task("name = \"y\"\ntype = \"hazard\"\nevent = \"e\"\nperiods = 121\n"), "whole number from 2 to 120"},
+      {task("name = \"y\"\ntype = \"hazard\"\nevent = 1.5\nperiods = 2\n"), "whole number from 0"},
+      {task("name = \"y\"\ntype = \"binary\"\nperiods = 12\n"), "only hazard tasks have it"},
+      {task("name = \"y\"\ntype = \"binary\"\nevent = \"e\"\n"), "only hazard tasks have it"},
       {task("name = \"y\"\ntype = \"binary\"\n[[task]]\nname = \"y\"\ntype = \"value\"\n"),
        "is there already"},
       {Parts{.more = "[id]\n"}, "[id] needs column"},
@@ -251,6 +259,7 @@ TEST(Schema, BindsColumnsOfAFile) {
     const char* expected;  // nullptr: binds
     bool labels_may_be_absent = false;
   };
+  const std::string hazard = "[[task]]\nname = \"y\"\ntype = \"hazard\"\nevent = \"e\"\nperiods = 3\n";
   const std::string by_number = "[[feature]]\nname = \"x\"\ncolumn = 1\ntype = \"numeric\"\n";
   const std::vector<Case> cases = {
       {Parts{}, {"x", "y"}, nullptr},
@@ -261,6 +270,15 @@ TEST(Schema, BindsColumnsOfAFile) {
       {Parts{}, {"x"}, "column \"y\" is not in the header"},
       {Parts{}, {"x", "z"}, nullptr, true},
       {Parts{.feature = by_number}, {"y", "x"}, nullptr},
+      {Parts{.task = hazard}, {"x", "y", "e"}, nullptr},
+      {Parts{.task = hazard}, {"x", "y"}, "column \"e\" is not in the header"},
+      {Parts{.task = hazard}, {"x", "y"}, nullptr, true},
+      {Parts{.task = hazard, .more = "[[feature]]\nname = \"e\"\ntype = \"numeric\"\n"},
+       {"x", "y", "e"},
+       "is the label of task \"y\"; it may not be a feature"},
+      {Parts{.task = hazard, .more = "[[task]]\nname = \"e\"\ntype = \"binary\"\n"},
+       {"x", "y", "e"},
+       "one task only"},
       {Parts{.feature = by_number}, {"x", "y"}, "is the label of task \"y\"; it may not be a feature"},
       {Parts{.feature = by_number}, {"y"}, "column 1 does not exist: f.csv has 1 columns"},
       {Parts{.more = "[[task]]\nname = \"z\"\ncolumn = \"y\"\ntype = \"value\"\n"},
@@ -294,13 +312,15 @@ TEST(Schema, BindsColumnsOfAFile) {
 TEST(Schema, ExamplesParse) {
   int found = 0;
   for (const auto& entry : std::filesystem::directory_iterator(COHORT_SOURCE_DIR "/launch/examples")) {
-    const std::string path = entry.path() / "schema.toml";
-    if (!std::filesystem::exists(path)) continue;
-    ++found;
-    auto schema = LoadSchema(path, "/data");
-    EXPECT_TRUE(schema) << schema.error().text();
+    for (const char* name : {"schema.toml", "lifetime.toml"}) {
+      const std::string path = entry.path() / name;
+      if (!std::filesystem::exists(path)) continue;
+      ++found;
+      auto schema = LoadSchema(path, "/data");
+      EXPECT_TRUE(schema) << schema.error().text();
+    }
   }
-  EXPECT_GE(found, 3);
+  EXPECT_GE(found, 4);
 }
 
 }  // namespace

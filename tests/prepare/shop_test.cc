@@ -165,6 +165,13 @@ TEST_F(ShopTest, LabelsAreDrawnFromTheTruth) {
             p * (1 - p));
       }
     }
+    // Of the months that a customer was seen in: leaving in it, given that the customer had not left.
+    for (int t = 0; t < drawn.months; ++t) {
+      const double before = t == 0 ? 0 : e.left[t - 1], hazard = (e.left[t] - before) / (1 - before);
+      const bool left = drawn.left && t + 1 == drawn.months;
+      residuals["hazard"].Add(left, hazard, hazard * (1 - hazard));
+      residuals[t < 3 ? "hazard early" : "hazard late"].Add(left, hazard, hazard * (1 - hazard));
+    }
     if (!std::isnan(drawn.value)) {
       add("value", drawn.value, e.value, 20,
           e.value_positive * std::exp(2 * e.value_mu + 2 * e.value_sigma * e.value_sigma) -
@@ -172,7 +179,7 @@ TEST_F(ShopTest, LabelsAreDrawnFromTheTruth) {
       add("positive", drawn.value > 0, e.value_positive, 0.5, e.value_positive * (1 - e.value_positive));
     }
   }
-  EXPECT_EQ(residuals.size(), 3u * (5 + kActivities));
+  EXPECT_EQ(residuals.size(), 3u * (6 + kActivities));
   for (const auto& [name, r] : residuals) EXPECT_LT(std::abs(r.sum) / std::sqrt(r.variance), 4) << name;
 }
 

@@ -25,13 +25,14 @@ struct Split {
 Split Draw(std::uint64_t seed, std::size_t rows, std::uint64_t distinct) {
   Split split;
   for (const TaskType type : {TaskType::kBinary, TaskType::kMulticlass, TaskType::kRegression,
-                              TaskType::kValue, TaskType::kBinary}) {
+                              TaskType::kValue, TaskType::kBinary, TaskType::kHazard}) {
     TaskInfo task;
     task.name = "t" + std::to_string(split.tasks.size());
     task.type = type;
     task.mean = 1.25;
     task.deviation = 3;
     if (type == TaskType::kMulticlass) task.classes = {"a", "b", "c"};
+    if (type == TaskType::kHazard) task.periods = 4;
     split.columns += task.PredictionColumns();
     split.tasks.push_back(task);
   }
@@ -42,14 +43,16 @@ Split Draw(std::uint64_t seed, std::size_t rows, std::uint64_t distinct) {
   std::uint64_t group = 0;
   for (std::size_t i = 0; i < rows; ++i) {
     const float p = draw(), q = draw(), r = draw();
-    split.predictions.insert(split.predictions.end(),
-                             {p, q / (q + r + p), r / (q + r + p), p / (q + r + p), 5 * q, 9 * r, q});
+    split.predictions.insert(split.predictions.end(), {p, q / (q + r + p), r / (q + r + p), p / (q + r + p),
+                                                       5 * q, 9 * r, q, 0.2f * r, 0.4f * r, 0.7f * r, r});
     const auto label = [&](float value) { return random.Below(5) == 0 ? kMissing : value; };
     split.labels.push_back(label(random.Uniform() < p ? 1.0f : 0.0f));
     split.labels.push_back(label(static_cast<float>(random.Below(3))));
     split.labels.push_back(label(q + draw()));
     split.labels.push_back(label(random.Below(2) == 0 ? 0.0f : 10 * r * draw()));
     split.labels.push_back(label(random.Uniform() < q * q ? 1.0f : 0.0f));
+    const auto period = static_cast<float>(1 + random.Below(4));
+    split.labels.push_back(label(random.Uniform() < r ? period : -period));
     split.weights.push_back(0.1f * static_cast<float>(1 + random.Below(30)));
     if (random.Below(9) == 0) ++group;
     split.groups.push_back(random.Below(40) == 0 ? kNoGroup : group);
@@ -92,11 +95,12 @@ std::string Evaluate(const Split& split, std::size_t workers, std::uint64_t seed
 }
 
 TEST(EvaluationMerge, AnyNumberOfWorkersGivesTheSameBits) {
-  // The second has more pairs of prediction and label than a sketch of five tasks has cells.
+  // The second has more pairs of prediction and label than a sketch of six tasks has cells.
   for (const auto& [rows, distinct] : {std::pair{30000, 50}, std::pair{300000, 1 << 24}}) {
     const Split split = Draw(1, static_cast<std::size_t>(rows), static_cast<std::uint64_t>(distinct));
     const std::string one = Evaluate(split, 1, 0);
     EXPECT_THAT(one, testing::HasSubstr("\"ndcg@10\":0."));
+    EXPECT_THAT(one, testing::HasSubstr("\"c_index\":0."));
     EXPECT_EQ(one.find("\"bounds\":{\"auc\":") != std::string::npos, distinct != 50);
     for (const std::size_t workers : {2u, 4u, 8u}) {
       if (distinct != 50 && workers != 4) continue;  // large: once

@@ -262,11 +262,14 @@ TEST(Evaluation, UndefinedMetricsAreAbsentAndNullInJson) {
     EXPECT_FALSE(constant.values.contains(name)) << name;
   EXPECT_DOUBLE_EQ(constant.Value("mse"), 2.5);
 
-  for (TaskType type : {TaskType::kBinary, TaskType::kMulticlass, TaskType::kRegression, TaskType::kValue}) {
-    const auto empty = Evaluate(Task("e", type, {"x"}), {}, {});
+  for (TaskType type : {TaskType::kBinary, TaskType::kMulticlass, TaskType::kRegression, TaskType::kValue,
+                        TaskType::kHazard}) {
+    TaskInfo task = Task("e", type, {"x"});
+    if (type == TaskType::kHazard) task.periods = 2;
+    const auto empty = Evaluate(task, {}, {});
     EXPECT_EQ(empty.values.size(), 1u);
     EXPECT_EQ(empty.Value("rows"), 0);
-    const auto masked = Evaluate(Task("e", type, {"x"}), {0.5f}, {kMissing});
+    const auto masked = Evaluate(task, std::vector<float>(task.PredictionColumns(), 0.5f), {kMissing});
     EXPECT_EQ(masked.Value("rows"), 0);
   }
 }

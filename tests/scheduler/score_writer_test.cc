@@ -39,6 +39,20 @@ TEST(ScoreWriter, CsvQuotesAndKeepsFloatsExact) {
             "id,bought,kind.a,\"kind.b,c\"\nu1,0.1,0.25,0.75\n\"say \"\"hi\"\"\",1e-08,0,1\n");
 }
 
+TEST(ScoreWriter, AHazardHasAColumnPerPeriod) {
+  testing::TemporaryFolder folder;
+  TaskInfo task;
+  task.name = "left";
+  task.type = TaskType::kHazard;
+  task.periods = 3;
+  auto writer = ScoreWriter::Create(folder / "s.csv", {task}, false);
+  ASSERT_TRUE(writer) << writer.error().text();
+  const std::vector<std::uint64_t> numbers = {4};
+  ASSERT_TRUE((*writer)->Append({}, numbers, std::vector<float>{0.1f, 0.25f, 0.75f}).ok());
+  ASSERT_TRUE((*writer)->Finish().ok());
+  EXPECT_EQ(testing::ReadFile(folder / "s.csv"), "id,left.1,left.2,left.3\n4,0.1,0.25,0.75\n");
+}
+
 TEST(ScoreWriter, Hdf5HasOneDatasetPerTask) {
   testing::TemporaryFolder folder;
   const std::string path = folder / "s.h5";

@@ -320,5 +320,31 @@ TEST(Encoder, MapsClassesByName) {
   EXPECT_TRUE(std::isnan(slice.labels[3]));
 }
 
+TEST(Encoder, CensorsHazardsAtTheModelsLastPeriod) {
+  FakeDataset dataset(10);
+  DatasetInfo trained = dataset.info();
+  TaskInfo task;
+  task.name = "left";
+  task.type = TaskType::kHazard;
+  task.periods = 3;
+  trained.tasks = {task};
+  DatasetInfo scored = trained;
+  scored.tasks[0].periods = 12;
+  ModelSpec spec;
+  spec.data = trained;
+  spec.tasks = {{task, {}, 0, 3, 0}};
+  const Encoder encoder = Encoder::Create(spec, scored).value();
+  RowBlock block;
+  block.rows = 6;
+  block.labels = {3, -3, 4, -12, 1, kNaN};
+  DistinctKeys keys;
+  Slice slice;
+  encoder.Start(6, &slice);
+  for (std::uint32_t row = 0; row < 6; ++row) encoder.Append(block, row, &keys, &slice);
+  const std::vector<float> expected = {3, -3, -3, -3, 1};
+  EXPECT_EQ(std::vector<float>(slice.labels.begin(), slice.labels.begin() + 5), expected);
+  EXPECT_TRUE(std::isnan(slice.labels[5]));
+}
+
 }  // namespace
 }  // namespace cohort

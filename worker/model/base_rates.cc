@@ -116,6 +116,15 @@ BaseRates BaseRatesOf(const ModelTask& task) {
       result.loss =
           Entropy(info.positive_share) + info.positive_share * (0.5 * std::log(2.0 * std::numbers::pi) + 0.5);
       break;
+    case TaskType::
+        kHazard:  // the hazards of the periods; where nobody was at risk, that of the last one before
+      result.loss = 0.0;
+      for (std::size_t k = 0; k < task.outputs; ++k) {
+        const bool seen = info.at_risk[k] > 0.0;
+        result.biases[k] = seen || k == 0 ? static_cast<float>(Logit(info.hazards[k])) : result.biases[k - 1];
+        if (seen) result.loss += info.at_risk[k] * Entropy(info.hazards[k]);
+      }
+      break;
   }
   for (float& bias : result.biases) {
     if (!std::isfinite(bias)) bias = 0.0f;

@@ -126,11 +126,11 @@ std::vector<Column> DecodedColumns(const ModelSpec& spec) {
   return columns;
 }
 
-using Task = std::tuple<std::string, TaskType, std::vector<std::string>>;
+using Task = std::tuple<std::string, TaskType, std::vector<std::string>, std::uint32_t>;
 std::vector<Task> TasksOf(const ModelSpec& spec) {
   std::vector<Task> tasks;
   for (const ModelTask& task : spec.tasks)
-    tasks.push_back({task.info.name, task.info.type, task.info.classes});
+    tasks.push_back({task.info.name, task.info.type, task.info.classes, task.info.periods});
   return tasks;
 }
 

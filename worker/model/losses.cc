@@ -23,6 +23,8 @@ std::uint32_t OutputsOf(const TaskInfo& task) {
       return static_cast<std::uint32_t>(task.classes.size());
     case TaskType::kValue:
       return 3;
+    case TaskType::kHazard:
+      return task.periods;
     case TaskType::kBinary:
     case TaskType::kRegression:
       break;
@@ -47,6 +49,12 @@ struct Losses<T>::Labelled {
     COHORT_CHECK(Label(i) >= 0.0f && y < task.outputs, "class %g of %u in task %s", Label(i), task.outputs,
                  task.info.name.c_str());
     return y;
+  }
+  // REQUIRES: Has(i).
+  HazardLabel Seen(std::size_t i, const ModelTask& task) const {
+    COHORT_CHECK(IsHazardLabel(Label(i), task.outputs), "label %g of %u periods in task %s", Label(i),
+                 task.outputs, task.info.name.c_str());
+    return HazardLabelOf(Label(i));
   }
 };
 
@@ -77,6 +85,8 @@ double Losses<T>::Gradient(const ModelTask& task, std::size_t rows, MatrixView<c
       return Regression(task, rows, z, labelled, dz);
     case TaskType::kValue:
       return Value(task, rows, z, labelled, dz);
+    case TaskType::kHazard:
+      return Hazard(task, rows, z, labelled, dz);
   }
   return 0.0;
 }
@@ -260,6 +270,33 @@ double Losses<T>::Value(const ModelTask& task, std::size_t rows, MatrixView<cons
 }
 
 template <typename T>
+double Losses<T>::Hazard(const ModelTask& task, std::size_t rows, MatrixView<const T> z,
+                         const Labelled& labels, MatrixView<T> dz) {
+  // s: the logit of what did not happen; l = softplus(s), where nothing cancels.
+  T *s = scratch_[0], *p = scratch_[1], *softplus = scratch_[2], *loss = scratch_[3];
+  std::fill_n(loss, rows, T{0});
+  const auto event = [&](std::size_t i, std::uint32_t k) {
+    return labels.Has(i) && labels.Label(i) == static_cast<float>(k + 1);
+  };
+  for (std::uint32_t k = 0; k < task.outputs; ++k) {
+    for (std::size_t i = 0; i < rows; ++i) s[i] = event(i, k) ? -z.Row(i)[k] : z.Row(i)[k];
+    kernels_.sigmoid(rows, s, p, softplus);
+    for (std::size_t i = 0; i < rows; ++i) {
+      T& slope = dz.Row(i)[k];
+      slope = T{0};
+      if (!labels.Has(i) || k >= labels.Seen(i, task).period) continue;
+      slope = labels.Coefficient(i) * (event(i, k) ? -p[i] : p[i]);
+      loss[i] += softplus[i];
+    }
+  }
+  double sum = 0.0;
+  for (std::size_t i = 0; i < rows; ++i) {
+    if (labels.Has(i)) sum += static_cast<double>(labels.weights[i]) * static_cast<double>(loss[i]);
+  }
+  return sum;
+}
+
+template <typename T>
 void Losses<T>::Predict(const ModelTask& task, std::size_t rows, MatrixView<const T> z, T* predictions,
                         std::size_t stride) {
   switch (task.info.type) {
@@ -292,6 +329,18 @@ void Losses<T>::Predict(const ModelTask& task, std::size_t rows, MatrixView<cons
       }
       kernels_.exp(rows, exponent, exponent);
       for (std::size_t i = 0; i < rows; ++i) predictions[i * stride] = p[i] * exponent[i];
+      return;
+    }
+    case TaskType::kHazard: {
+      T *hazard = scratch_[1], *share = scratch_[2];
+      std::fill_n(share, rows, T{0});
+      for (std::uint32_t k = 0; k < task.outputs; ++k) {
+        kernels_.sigmoid(rows, Column(rows, z, k, scratch_[0]), hazard, nullptr);
+        for (std::size_t i = 0; i < rows; ++i) {
+          share[i] = std::min(T{1}, share[i] + (T{1} - share[i]) * hazard[i]);
+          predictions[i * stride + k] = share[i];
+        }
+      }
       return;
     }
   }

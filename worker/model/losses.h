@@ -10,6 +10,15 @@
 //               with s = kSigmaFloor + softplus(z_sigma), r = (u - z_mu) / s, u = (log y - log_mean) /
 //               log_deviation; prediction sigmoid(z_p) exp(E), E = log_mean + log_deviation z_mu +
 //               (log_deviation s)^2 / 2, held within [-80, 80] so that it is finite and above 0.
+//   hazard      in discrete time, K periods, z_k the logit of the hazard h_k = P(event in period k | none before):
+//               event in period t: l = -log h_t - sum_(j<t) log(1 - h_j); censored after t whole periods: l = -sum_(j<=t)
+//               log(1 - h_j). So each period that a row was at risk in is a cross-entropy with logits:
+//               l = sum_(j<=t) softplus(z_j) - [event] z_t; the periods after it have no part. Prediction k: P(event by the
+//               end of period k) = 1 - prod_(j<=k) (1 - h_j), summed up as F_k = F_(k-1) + (1 - F_(k-1)) h_k.
+//               Singer, Willett: "It's About Time: Using Discrete-Time Survival Analysis to Study Duration and the Timing
+//               of Events", J. Educational Statistics 1993; Gensheimer, Narasimhan: "A scalable discrete-time survival
+//               model for neural networks", PeerJ 2019; Kvamme, Borgan: "Continuous and discrete-time survival prediction
+//               with neural networks", Lifetime Data Analysis 2021.
 //
 // Losses that a task may take instead ([task.NAME] loss); predictions stay as above:
 //
@@ -50,7 +59,7 @@ namespace cohort {
 // a gradient, cannot grow without bound on rows that are fitted exactly.
 inline constexpr double kSigmaFloor = 0.05;
 
-// Raw outputs of a task's tower: 1; the classes (multiclass); 3 (value).
+// Raw outputs of a task's tower: 1; the classes (multiclass); 3 (value); the periods (hazard).
 std::uint32_t OutputsOf(const TaskInfo& task);
 
 // Scratch memory for `capacity` rows; one thread at a time.
@@ -61,7 +70,7 @@ class Losses {
 
   // Writes the gradient by z (rows x outputs) to dz, and returns sum over rows of m w l, in ascending row
   // order. Label of row i: labels[i * label_stride]; NaN = missing; REQUIRES: a multiclass label is a class
-  // index.
+  // index, a hazard label one of its periods (dataset.h).
   double Gradient(const ModelTask& task, std::size_t rows, MatrixView<const T> z, const float* labels,
                   std::size_t label_stride, const float* weights, double coefficient, MatrixView<T> dz);
 
@@ -86,6 +95,8 @@ class Losses {
                     MatrixView<T> dz);
   double Value(const ModelTask& task, std::size_t rows, MatrixView<const T> z, const Labelled& labels,
                MatrixView<T> dz);
+  double Hazard(const ModelTask& task, std::size_t rows, MatrixView<const T> z, const Labelled& labels,
+                MatrixView<T> dz);
   // Column k of z as an array.
   const T* Column(std::size_t rows, MatrixView<const T> z, std::size_t k, T* out) const;
 
