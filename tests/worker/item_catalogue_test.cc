@@ -106,7 +106,8 @@ TEST(ItemCatalogue, DrawsInTheSharesThatItCorrectsFor) {
     for (std::uint32_t i = 0; i < kItems; ++i) {
       const double q = share[i] / sum;
       EXPECT_NEAR(drawn[i], kDraws * q, 5 * std::sqrt(kDraws * q)) << i;
-      if (frequency) EXPECT_NEAR(items.Correction(i), std::log(kItems * q), 1e-5);
+      if (!frequency) continue;
+      EXPECT_NEAR(items.Correction(i), std::log(kItems * q), 1e-5);
     }
     EXPECT_EQ(items.Corrects(), frequency);
     EXPECT_EQ(items.Draw(0), Catalogue(log, {.item = {"item"}}).Draw(0));
@@ -171,7 +172,7 @@ TEST(BatchReader, DrawsItemsForPositiveRowsAndSkipsTheirOwn) {
     }
     EXPECT_EQ(negatives, 429u);
     EXPECT_EQ(positives, 2571u);
-    skip ? EXPECT_EQ(own_drawn, 0u) : EXPECT_GT(own_drawn, 500u);
+    EXPECT_EQ(own_drawn == 0, skip) << own_drawn;
   }
 }
 
