@@ -45,9 +45,10 @@ Result<ItemCatalogue> ItemCatalogue::Build(DatasetReader& dataset, const Encoder
     }
   }));
   if (seen.size() < 2 && !stopping()) {
-    return InvalidInput("the train split has " + std::to_string(seen.size()) +
-                        " item; model.kind = \"two_tower\" holds each against others and needs two at least: is "
-                        "the first feature of two_tower.item the item's id?");
+    return InvalidInput(
+        "the train split has " + std::to_string(seen.size()) +
+        " item; model.kind = \"two_tower\" holds each against others and needs two at least: is "
+        "the first feature of two_tower.item the item's id?");
   }
   if (seen.size() > std::numeric_limits<std::uint32_t>::max())
     return InvalidInput("the train split has more than 2^32 items");

@@ -76,7 +76,7 @@ TEST(RealData, HillstromLearns) {
   EXPECT_GT(result["tasks"]["visit"]["test"]["auc"].get<double>(), 0.58);
 }
 
-// Three of the epochs of docs/results.md. The most popular films alone find 45 % and 0.25.
+// Three epochs instead of the twenty of docs/results.md: 0.674 and 0.403. The most popular films alone give 0.454 and 0.255.
 TEST(RealData, MovieLensFindsTheNextFilm) {
   const std::string data = DataDir("ncf-ml-1m");
   if (!std::filesystem::exists(data)) GTEST_SKIP() << "COHORT_DATA_DIR does not lead to ncf-ml-1m";
@@ -89,8 +89,8 @@ TEST(RealData, MovieLensFindsTheNextFilm) {
   const json& test = result["tasks"]["seen"]["test"];
   EXPECT_EQ(test["rows"], 604000);
   EXPECT_EQ(test["groups"], 6040);
-  EXPECT_GT(test["hr@10"].get<double>(), 0.60);
-  EXPECT_GT(test["ndcg@10"].get<double>(), 0.34);
+  EXPECT_GT(test["hr@10"].get<double>(), 0.66);
+  EXPECT_GT(test["ndcg@10"].get<double>(), 0.39);
   const Outcome no_folder = RunProgram({Example("movielens") + "/make_csv", folder / "none", folder / "csv"});
   EXPECT_EQ(no_folder.exit_code, 2);
   EXPECT_NE(no_folder.err.find("ml-1m.train.rating.gz is not there"), std::string::npos) << no_folder.all();

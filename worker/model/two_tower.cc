@@ -148,8 +148,9 @@ double TwoTower<T>::Loss(const SliceInput<T>& input, double coefficient) {
     const double weight = static_cast<double>(input.weights[i]);
     T* g = gradient + i * items;
     const bool positive = label > 0.5f;  // false: no label, too
-    const std::size_t counted =
-        std::isnan(label) || !(weight > 0) || (softmax && !positive) ? 0 : positive ? items : 1;
+    const std::size_t counted = std::isnan(label) || !(weight > 0) || (softmax && !positive) ? 0
+                                : positive                                                   ? items
+                                                                                             : 1;
     if (counted > 0) {
       const T scale = static_cast<T>(coefficient * weight);
       double loss = softmax ? static_cast<double>(log_sums_.data()[i]) : 0.0;
@@ -173,7 +174,8 @@ void TwoTower<T>::EmbedBackward(const SliceInput<T>& input, T* dense_gradient, T
   const float rate = spec_.config.embedding_dropout;
   T *gradient = side->gradient.data(), *dx = side->IsOneEmbedding() ? gradient : side->input_gradient.data();
   if (side->tower.empty()) {
-    DropOut<T>(count, vector_ - 1, rate, draw_, side->place, {gradient, static_cast<std::ptrdiff_t>(vector_)});
+    DropOut<T>(count, vector_ - 1, rate, draw_, side->place,
+               {gradient, static_cast<std::ptrdiff_t>(vector_)});
     for (std::size_t i = 0; !side->IsOneEmbedding() && i < count; ++i) {
       for (std::uint32_t f = 0; f < side->fields; ++f)
         std::copy_n(gradient + i * vector_, dim_, dx + i * width + f * dim_);
