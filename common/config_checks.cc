@@ -186,10 +186,22 @@ std::vector<std::string> WarningsOf(const RunConfig& config) {
   const char* const other_kind = "a kind other than \"two_tower\" (which has [two_tower])";
   idle("model.expert_layers", config.model.expert_layers != usual_model.expert_layers, !two_tower, other_kind);
   idle("model.tower_layers", config.model.tower_layers != usual_model.tower_layers, !two_tower, other_kind);
-  const bool layers = !two_tower || !towers.user_layers.empty() || !towers.item_layers.empty();
-  const char* const some_layers = "two_tower.user_layers or two_tower.item_layers";
+  const bool layers = !two_tower || towers.user_layers.size() > 1 || towers.item_layers.size() > 1;
+  const char* const some_layers = "two_tower.user_layers or two_tower.item_layers of two layers or more";
   idle("model.dropout", config.model.dropout != usual_model.dropout, layers, some_layers);
   idle("model.compute", config.model.compute != usual_model.compute, layers, some_layers);
+  const OptimizerSpec& rows = config.embedding_optimizer;
+  if (two_tower && rows.initial_accumulator > 0 &&
+      (rows.kind == OptimizerKind::kAdagrad || rows.kind == OptimizerKind::kRowwiseAdagrad)) {
+    warnings.push_back("optimizer.embedding.initial_accumulator = " + std::to_string(rows.initial_accumulator) +
+                       " outweighs the small gradients of a two_tower model's rows for long, so that it learns next to "
+                       "nothing; use 0");
+  }
+  if (two_tower && config.train.early_stopping > 0 && config.train.early_stopping_metric == StoppingMetric::kLoss) {
+    warnings.push_back(
+        "train.early_stopping_metric = \"loss\" judges a two_tower model by how near its scores are to probabilities, not "
+        "by its lists; \"ranking\" takes gauc, with [group] in the schema");
+  }
   if (!two_tower && towers != usual_towers)
     warnings.push_back("[two_tower] changes nothing: it needs model.kind = \"two_tower\"");
   const bool by_frequency = !two_tower || towers.sampling == NegativeSampling::kFrequency;

@@ -402,7 +402,7 @@ std::vector<Option> BuildOptions() {
             COHORT_FIELD(train.early_stopping)));
   o.push_back(Choice(
       "train.early_stopping_metric", kStoppingMetrics,
-      "loss: by task weight, logloss, or 1 - r2 for numbers; ranking: auc, or spearman",
+      "loss: by task weight, logloss, or 1 - r2 for numbers; ranking: gauc with groups, auc, or spearman",
       [](RunConfig& c, std::size_t i) { c.train.early_stopping_metric = static_cast<StoppingMetric>(i); },
       [](const RunConfig& c) { return static_cast<std::size_t>(c.train.early_stopping_metric); }));
   o.push_back(Flag("train.evaluate_train", "metrics of the train split at the end",

@@ -125,6 +125,9 @@ struct DatasetInfo {
   bool has_group = false;
   bool HasGroups(Split split) const { return has_group && split != Split::kTrain; }
   std::array<std::uint64_t, kSplitCount> rows{};  // by split
+  // By split: rows are numbered by input_rows within files, valid_files or test_files of the schema (0, 1, 2), whichever they
+  // come from.
+  std::array<std::uint8_t, kSplitCount> files{};
   // Positions of features among those of their type: the column in `numeric`, `categorical`, or the bag's or
   // vector's number.
   std::uint32_t ColumnOf(std::size_t feature) const;

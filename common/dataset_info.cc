@@ -204,6 +204,7 @@ std::string ToJson(const DatasetInfo& info) {
   for (const TaskInfo& task : info.tasks) json["tasks"].push_back(ToJsonObject(task));
   for (int split = 0; split < kSplitCount; ++split) {
     json["rows"][SplitName(static_cast<Split>(split))] = info.rows[static_cast<std::size_t>(split)];
+    json["files"].push_back(info.files[static_cast<std::size_t>(split)]);
   }
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -216,6 +217,7 @@ Result<DatasetInfo> DatasetInfoFromJson(const std::string& text) {
     info.has_weight = json.at("has_weight").get<bool>();
     info.has_id = json.at("has_id").get<bool>();
     info.has_group = json.value("has_group", false);  // older ones do not say
+    info.files = json.value("files", info.files);
     std::set<std::string> features, tasks;
     for (const Json& feature : json.at("features")) {
       info.features.push_back(FeatureFrom(feature));

@@ -38,15 +38,13 @@ void GroupTotals::Judge(std::vector<RankedRow>* rows, const std::vector<std::uin
     negative += tie_negative;
     begin = end;
   }
-  if (positive > 0 && negative > 0) {
-    const double weight = positive + negative;
-    auc.Add(weight * (won / (positive * negative)));
-    auc_weight.Add(weight);
-  } else {
+  if (!(positive > 0 && negative > 0)) {
     ++one_class;
+    return;
   }
-  if (!(positive > 0)) return;
-  ++with_positive;
+  const double weight = positive + negative;
+  auc.Add(weight * (won / (positive * negative)));
+  auc_weight.Add(weight);
   std::vector<std::size_t> places;  // of positives, from 1
   for (std::size_t i = 0; i < rows->size(); ++i) {
     if ((*rows)[i].label > 0.5f) places.push_back(i + 1);
@@ -67,7 +65,6 @@ void GroupTotals::Judge(std::vector<RankedRow>* rows, const std::vector<std::uin
 void GroupTotals::Merge(const GroupTotals& other) {
   groups += other.groups;
   one_class += other.one_class;
-  with_positive += other.with_positive;
   ungrouped_rows += other.ungrouped_rows;
   auc.Add(other.auc);
   auc_weight.Add(other.auc_weight);
@@ -143,7 +140,7 @@ void GroupRanking::Write(ByteWriter* out) const {
   COHORT_CHECK(group_ == kNoGroup);
   out->PutList(top_);
   for (const GroupTotals& t : totals_) {
-    for (const std::uint64_t count : {t.groups, t.one_class, t.with_positive, t.ungrouped_rows})
+    for (const std::uint64_t count : {t.groups, t.one_class, t.ungrouped_rows})
       out->Put(count);
     for (const FixedSum& sum : {t.auc, t.auc_weight, t.reciprocal_rank}) out->Put(sum);
     for (const auto* sums : {&t.hits, &t.ndcg, &t.recall}) out->PutList(*sums);
@@ -159,7 +156,7 @@ bool GroupRanking::Read(ByteReader* in) {
   std::vector<std::uint32_t> top;
   if (!in->GetList(&top) || top != top_) return false;
   for (GroupTotals& t : totals_) {
-    for (std::uint64_t* count : {&t.groups, &t.one_class, &t.with_positive, &t.ungrouped_rows})
+    for (std::uint64_t* count : {&t.groups, &t.one_class, &t.ungrouped_rows})
       in->Get(count);
     for (FixedSum* sum : {&t.auc, &t.auc_weight, &t.reciprocal_rank}) in->Get(sum);
     for (auto* sums : {&t.hits, &t.ndcg, &t.recall}) {

@@ -26,8 +26,7 @@ struct RankedRow {
 // Of one task, over groups.
 struct GroupTotals {
   std::uint64_t groups = 0;                  // with a labelled row
-  std::uint64_t one_class = 0;               // of them without both classes: not in the AUC's sums
-  std::uint64_t with_positive = 0;           // of them with a positive: those that the sums below are over
+  std::uint64_t one_class = 0;               // of them without both classes: nothing to order, so not in the sums below
   std::uint64_t ungrouped_rows = 0;          // labelled rows of no group
   FixedSum auc, auc_weight;                  // weight of a group's rows times its AUC; weight
   FixedSum reciprocal_rank;                  // of the first positive

@@ -92,6 +92,10 @@ class Preparation {
     info.has_id = schema_.id.has_value();
     info.has_weight = schema_.weight.has_value();
     info.has_group = schema_.group.has_value();
+    const auto files = [&](Split split) -> std::uint8_t& { return info.files[static_cast<std::size_t>(split)]; };
+    if (!schema_.split.test_files.empty()) files(Split::kTest) = 2;
+    if (!schema_.split.valid_files.empty()) files(Split::kValid) = 1;
+    if (schema_.split.valid_row_of_test >= 0) files(Split::kValid) = files(Split::kTest);
     for (const FeatureSchema& feature : schema_.features) {
       FeatureInfo described;
       described.name = feature.name;

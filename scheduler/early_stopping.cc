@@ -10,7 +10,10 @@ namespace {
 
 double ValueOfTask(const TaskMetrics& task, StoppingMetric metric) {
   const bool classes = PredictsProbability(task.type);
-  if (metric == StoppingMetric::kRanking) return task.Value(classes ? "auc" : "spearman");
+  if (metric == StoppingMetric::kRanking) {
+    const double within = task.Value("gauc");
+    return std::isfinite(within) ? within : task.Value(classes ? "auc" : "spearman");
+  }
   return classes ? task.Value("logloss") : 1 - task.Value("r2");
 }
 

@@ -173,7 +173,7 @@ void EvaluateHazard(const TaskSums& sums, TaskMetrics* metrics) {
 void EvaluateGroups(const GroupTotals& totals, const std::vector<std::uint32_t>& top, TaskMetrics* metrics) {
   auto& values = metrics->values;
   metrics->top = top;
-  const auto judged = static_cast<double>(totals.with_positive);
+  const auto judged = static_cast<double>(totals.groups - totals.one_class);
   values["groups"] = static_cast<double>(totals.groups);
   values["one_class_groups"] = static_cast<double>(totals.one_class);
   if (totals.ungrouped_rows > 0) values["ungrouped_rows"] = static_cast<double>(totals.ungrouped_rows);

@@ -151,6 +151,7 @@ class SplitStream {
         path_(scores.path),
         columns_(columns),
         rows_(dataset.info().rows[static_cast<std::size_t>(scores.split)]),
+        files_(dataset.info().files[static_cast<std::size_t>(scores.split)]),
         file_(std::move(file)) {}
 
   // Makes the next row there, if there is one.
@@ -168,12 +169,14 @@ class SplitStream {
     return {};
   }
   bool done() const { return next_row_ == rows_ && at_ >= block_.rows; }
-  std::uint64_t number() const { return block_.input_rows[at_]; }
+  // Where a row stands in the input: its files, its number in them.
+  using Place = std::pair<std::uint32_t, std::uint64_t>;
+  Place place() const { return {files_, block_.input_rows[at_]}; }
 
-  // The run of rows here whose numbers are below `limit` (at least one row).
-  Status WriteBelow(std::uint64_t limit, ScoreWriter& writer) {
+  // The run of rows here that stand before `limit` (at least one row).
+  Status WriteBelow(const Place& limit, ScoreWriter& writer) {
     const std::size_t first = at_++;
-    while (at_ < block_.rows && block_.input_rows[at_] < limit) ++at_;
+    while (at_ < block_.rows && place() < limit) ++at_;
     const std::size_t count = at_ - first;
     std::span<const std::string> ids;
     if (!block_.ids.empty()) ids = std::span<const std::string>(block_.ids).subspan(first, count);
@@ -188,6 +191,7 @@ class SplitStream {
   const std::string path_;
   const std::uint32_t columns_;
   const std::uint64_t rows_;
+  const std::uint32_t files_;
   File file_;
   RowBlock block_;
   std::vector<float> predictions_;
@@ -225,17 +229,17 @@ Status MergeScores(DatasetReader& dataset, const std::vector<SpilledScores>& spl
   }
   std::uint64_t written = 0;
   for (;;) {
-    // The stream with the lowest row number writes as far as it stays the lowest.
+    // The stream with the first row writes as far as its rows stay the first.
     SplitStream* lowest = nullptr;
-    std::uint64_t limit = UINT64_MAX;
+    SplitStream::Place limit = {UINT32_MAX, 0};
     for (SplitStream& stream : streams) {
       COHORT_RETURN_IF_ERROR(stream.Fill());
       if (stream.done()) continue;
-      if (lowest == nullptr || stream.number() < lowest->number()) {
-        if (lowest != nullptr) limit = std::min(limit, lowest->number());
+      if (lowest == nullptr || stream.place() < lowest->place()) {
+        if (lowest != nullptr) limit = std::min(limit, lowest->place());
         lowest = &stream;
       } else {
-        limit = std::min(limit, stream.number());
+        limit = std::min(limit, stream.place());
       }
     }
     if (lowest == nullptr) return {};

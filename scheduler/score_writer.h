@@ -42,8 +42,8 @@ struct SpilledScores {
   std::string path;
 };
 
-// Brings the splits together in the order of the rows' numbers in the input, in bounded memory: a block per
-// split. `progress` gets the rows written so far.
+// Brings the splits together in the order of the input, in bounded memory (a block per split): by DatasetInfo::files, then by
+// the rows' numbers in them. `progress` gets the rows written so far.
 Status MergeScores(DatasetReader& dataset, const std::vector<SpilledScores>& splits, std::uint32_t columns,
                    ScoreWriter& writer, const std::function<Status(std::uint64_t)>& progress);
 

@@ -191,10 +191,11 @@ std::span<const Key> Encoder::BinsOf(const Field& field, float cell, float* shar
   const std::size_t last = edges.size();
   if (bin == 0 || bin == last) return {&field.bin_keys[bin], 1};
   const auto middle = [&](std::size_t b) {
-    return b == 0 ? edges[0] : b == last ? edges[last - 1] : 0.5f * (edges[b - 1] + edges[b]);
+    const double below = edges[b == 0 ? 0 : b - 1], above = edges[b == last ? last - 1 : b];
+    return (below + above) / 2;
   };
   const std::size_t first = cell < middle(bin) ? bin - 1 : bin;
-  *share = (cell - middle(first)) / (middle(first + 1) - middle(first));
+  *share = static_cast<float>((cell - middle(first)) / (middle(first + 1) - middle(first)));
   return {&field.bin_keys[first], 2};
 }
 

@@ -9,7 +9,8 @@
 //
 // Drawing takes one random number and one step whatever N is, by the alias method (Walker 1977, Vose 1991).
 //
-// Memory: about 28 bytes an item, and 8 for each id of its other features; while it is built about 80 bytes an item.
+// Memory: about 28 bytes an item, and 8 for each id of its other features; while it is built about 80 bytes an item, and as many for
+// each other feature of it.
 #ifndef COHORT_WORKER_ITEM_CATALOGUE_H_
 #define COHORT_WORKER_ITEM_CATALOGUE_H_
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <deque>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -180,14 +181,14 @@ Result<ReadBatches> ReadSome(const std::string& path, const ModelSpec& spec, con
 double ProductsPerSecond(const ModelSpec& spec, std::uint32_t slice_rows, std::uint32_t threads,
                          double seconds) {
   std::atomic<std::uint64_t> runs{0};
+  std::deque<MatrixProducts> products;
+  for (std::uint32_t t = 0; t < threads; ++t) products.emplace_back(spec, slice_rows);
   const double start = WallSeconds();
   std::vector<std::thread> all;
   for (std::uint32_t t = 0; t < threads; ++t) {
-    all.emplace_back([&] {
-      const MatrixProducts products(spec, slice_rows);
-  const MatrixProducts forward(spec, slice_rows, MatrixProducts::Passes::kForward);
+    all.emplace_back([&, t] {
       while (WallSeconds() < start + seconds && StopSignal() == 0) {
-        products.Run();
+        products[t].Run();
         runs.fetch_add(1, std::memory_order_relaxed);
       }
     });

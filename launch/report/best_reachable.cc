@@ -224,7 +224,12 @@ std::string MetricsTable(const std::vector<SplitEvaluation>& model, const std::s
     for (const TaskMetrics& task : each.tasks) {
       const bool classes = PredictsProbability(task.type);
       std::vector<std::string> metrics = {LossMetric(task.type), classes ? "auc" : "spearman"};
-      if (task.values.contains("gauc")) metrics.push_back("gauc");
+      if (task.values.contains("groups")) {
+        metrics.push_back("gauc");
+        for (const std::uint32_t k : task.top) {
+          for (const char* at : {"hr@", "ndcg@"}) metrics.push_back(at + std::to_string(k));
+        }
+      }
       for (const std::string& metric : metrics) {
         const bool is_loss = metric == LossMetric(task.type);
         text += Format("%-*s  %8s  %8s  %9s", name, is_loss ? task.name.c_str() : "",

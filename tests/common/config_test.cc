@@ -247,6 +247,8 @@ TEST(Config, TowersAndWhatIsIdleBesideThem) {
     loss = "softmax"
     skip_own_item = false
     user_layers = [32, 16]
+    [optimizer.embedding]
+    initial_accumulator = 0
   )");
   ASSERT_TRUE(config) << config.error().text();
   const TwoTowerConfig& towers = config->model.two_tower;
@@ -262,7 +264,9 @@ TEST(Config, TowersAndWhatIsIdleBesideThem) {
   ASSERT_TRUE(again) << again.error().text();
   EXPECT_EQ(again->model, config->model);
 
-  const std::string kind = "data = \"d.h5\"\n[model]\nkind = \"two_tower\"\n[two_tower]\nitem = [\"i\"]\n";
+  const std::string kind =
+      "data = \"d.h5\"\noptimizer.embedding.initial_accumulator = 0\n[model]\nkind = \"two_tower\"\n"
+      "[two_tower]\nitem = [\"i\"]\n";
   EXPECT_TRUE(WarningsOf(*Parse(kind)).empty());
   const auto warned = [&](const std::string& text, const std::string& option) {
     const auto parsed = Parse(text, {option});
@@ -270,8 +274,13 @@ TEST(Config, TowersAndWhatIsIdleBesideThem) {
     EXPECT_THAT(WarningsOf(*parsed), ::testing::ElementsAre(HasSubstr(option.substr(0, option.find('=')))));
   };
   for (const char* option : {"model.experts=7", "model.expert_layers=[7]", "model.tower_layers=[7]", "model.dropout=0.1",
-                             "model.compute=bfloat16", "two_tower.log_q=false", "two_tower.frequency_power=0.5"})
+                             "model.compute=bfloat16", "two_tower.log_q=false", "two_tower.frequency_power=0.5",
+                             "optimizer.embedding.initial_accumulator=0.1"})
     warned(kind, option);
+  EXPECT_THAT(WarningsOf(*Parse(kind, {"train.early_stopping=2"})),
+              ::testing::ElementsAre(HasSubstr("early_stopping_metric")));
+  EXPECT_THAT(WarningsOf(*Parse(kind, {"two_tower.user_layers=[16]", "two_tower.item_layers=[16]", "model.dropout=0.1"})),
+              ::testing::ElementsAre(HasSubstr("two layers or more")));
   const auto other = Parse("data = \"d.h5\"", {"two_tower.negatives=3"});
   EXPECT_THAT(WarningsOf(*other), ::testing::ElementsAre(HasSubstr("needs model.kind = \"two_tower\"")));
 }

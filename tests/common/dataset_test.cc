@@ -136,6 +136,7 @@ TEST_F(DatasetTest, RoundTrip) {
 TEST_F(DatasetTest, GroupsBelongToTheEvaluationSplits) {
   DatasetInfo info = SmallInfo();
   info.has_group = true;
+  info.files = {0, 2, 2};
   auto writer = DatasetWriter::Create(Path("x.h5"), info);
   ASSERT_TRUE(writer) << writer.error().text();
   ASSERT_TRUE((*writer)->Append(Split::kTrain, MakeBlock(0, 5)).ok());
@@ -146,6 +147,7 @@ TEST_F(DatasetTest, GroupsBelongToTheEvaluationSplits) {
   auto reader = DatasetReader::Open(Path("x.h5"));
   ASSERT_TRUE(reader) << reader.error().text();
   EXPECT_TRUE((*reader)->info().has_group);
+  EXPECT_EQ((*reader)->info().files, info.files);
   RowBlock block;
   ASSERT_TRUE((*reader)->Read(Split::kTest, 1, 3, false, &block).ok());
   EXPECT_THAT(block.groups, ElementsAre(0, kNoGroup, 1));

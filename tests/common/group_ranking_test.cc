@@ -47,7 +47,7 @@ GroupTotals Judge(const std::vector<Row>& rows) {
 struct Plain {
   double gauc = 0, mrr = 0;
   std::vector<double> hr, ndcg, recall;
-  std::uint64_t groups = 0, one_class = 0, with_positive = 0, ungrouped = 0;
+  std::uint64_t groups = 0, one_class = 0, ungrouped = 0;
 };
 
 // By the definitions, over all pairs of a group.
@@ -81,9 +81,8 @@ Plain JudgePlainly(const std::vector<Row>& rows) {
       weights += weight;
     } else {
       ++plain.one_class;
+      continue;
     }
-    if (positives == 0) continue;
-    ++plain.with_positive;
     // A positive's place: 1 + what is better, or a negative and as good, or a positive counted before it.
     std::vector<double> places;
     for (std::size_t i = 0; i < group.size(); ++i) {
@@ -119,7 +118,6 @@ TEST(GroupRanking, AgreesWithTheDefinitions) {
     const Plain plain = JudgePlainly(rows);
     EXPECT_EQ(totals.groups, plain.groups);
     EXPECT_EQ(totals.one_class, plain.one_class);
-    EXPECT_EQ(totals.with_positive, plain.with_positive);
     EXPECT_EQ(totals.ungrouped_rows, plain.ungrouped);
     EXPECT_NEAR(totals.auc.value() / totals.auc_weight.value(), plain.gauc, 1e-12);
     EXPECT_NEAR(totals.reciprocal_rank.value(), plain.mrr, 1e-12);

@@ -28,6 +28,9 @@ TEST(EarlyStopping, ValuesAreWeightedSumsOfTheTasks) {
   EXPECT_DOUBLE_EQ(loss.ValueOf(Epoch(0.3, 0.9)), 2.0 * 0.3 + 0.5 * (1 - 0.9));
   const EarlyStopping ranking(1, StoppingMetric::kRanking, {2.0, 0.5});
   EXPECT_DOUBLE_EQ(ranking.ValueOf(Epoch(0.3, 0.9)), 2.0 * 0.7 + 0.5 * 0.45);
+  auto grouped = Epoch(0.3, 0.9);
+  grouped[0].values["gauc"] = 0.8;
+  EXPECT_DOUBLE_EQ(ranking.ValueOf(grouped), 2.0 * 0.8 + 0.5 * 0.45);
 }
 
 TEST(EarlyStopping, ATaskWithoutTheMetricIsLeftOutUnlessItsPredictionsAreBad) {

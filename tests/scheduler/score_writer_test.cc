@@ -87,6 +87,7 @@ class FakeDataset : public DatasetReader {
       numbers_[static_cast<std::size_t>(split_of(row))].push_back(row);
     for (std::size_t split = 0; split < kSplitCount; ++split) info_.rows[split] = numbers_[split].size();
   }
+  void SetFiles(const std::array<std::uint8_t, kSplitCount>& files) { info_.files = files; }
   const DatasetInfo& info() const override { return info_; }
   Status Read(Split split, std::uint64_t first, std::uint32_t count, bool, RowBlock* block) override {
     const auto& numbers = numbers_[static_cast<std::size_t>(split)];
@@ -145,6 +146,19 @@ TEST(MergeScores, AllSplitsComeInInputOrder) {
     EXPECT_EQ(collector.numbers, expected);
     EXPECT_EQ(collector.predictions, std::vector<float>(expected.begin(), expected.end()));
   }
+}
+
+TEST(MergeScores, FilesOfTheirOwnComeOneAfterTheOther) {
+  testing::TemporaryFolder folder;
+  FakeDataset dataset(9, [](std::uint64_t row) { return static_cast<int>(row % 3); });
+  dataset.SetFiles({0, 2, 2});
+  std::vector<SpilledScores> splits;
+  for (const Split split : {Split::kTrain, Split::kValid, Split::kTest})
+    splits.push_back(dataset.Spill(split, folder / SplitName(split)));
+  Collector collector;
+  ASSERT_TRUE(MergeScores(dataset, splits, 1, collector, nullptr).ok());
+  EXPECT_THAT(collector.numbers, ElementsAre(0, 3, 6, 1, 2, 4, 5, 7, 8));
+  EXPECT_THAT(collector.predictions, ElementsAre(0, 3, 6, 1, 2, 4, 5, 7, 8));
 }
 
 TEST(MergeScores, AShortSpillIsAnError) {

@@ -338,6 +338,15 @@ std::vector<std::string> WarningsOf(const ModelSpec& spec) {
                        " have embeddings of their own, so equal items look unlike at first; give one of them "
                        "the other's vocabulary in the schema");
   }
+  if (spec.config.soft_bins && spec.SoftFields() == 0)
+    warnings.push_back("model.soft_bins changes nothing: it needs a numeric feature with three bins or more");
+  if (spec.IsTwoTower()) {
+    const FeatureInfo& item = spec.data.features[spec.fields[spec.UserFields()].feature];
+    if (item.missing > 0) {
+      warnings.push_back("two_tower.item: " + item.name + " is missing in " + std::to_string(item.missing) +
+                         " rows of the train split, which count as rows of one item; leave them out of the log");
+    }
+  }
   bool calibrated = false;
   const std::uint64_t rows = spec.data.rows[static_cast<std::size_t>(Split::kTrain)];
   for (const std::uint32_t j : spec.chain) {
