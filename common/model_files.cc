@@ -145,6 +145,10 @@ Result<std::string> FindModel(const std::string& path) {
   for (const std::string& directory : {path, path + "/model"}) {
     if (IsFile(directory + "/" + kManifest)) return directory;
   }
+  if (IsFile(path + "/result.json")) {
+    return InvalidInput(path + ": the run there ended without a model; " + path +
+                        "/result.json says why (\"reason\"). Give the directory of a finished run");
+  }
   return InvalidInput(path + ": no model here: expected " + path + "/" + kManifest + " or " + path +
                       "/model/" + kManifest + "; give the directory of a finished run");
 }

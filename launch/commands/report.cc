@@ -29,7 +29,10 @@ void AddReport(CLI::App& app, Commands& commands) {
     COHORT_ASSIGN_OR_RETURN(const ReportSummary summary, WriteReport(*options));
     if (!summary.table.empty()) console.Print(summary.table);
     console.Print("wrote " + summary.path);
-    console.SetJson(nlohmann::json{{"status", "done"}, {"report", summary.path}}.dump());
+    if (summary.run_status != "done")
+      console.Note("warning: the run did not end well (" + summary.run_status + "): " + summary.reason);
+    console.SetJson(
+        nlohmann::json{{"status", "done"}, {"report", summary.path}, {"run_status", summary.run_status}}.dump());
     return {};
   };
 }

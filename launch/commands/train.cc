@@ -135,7 +135,7 @@ void AddTrain(CLI::App& app, Commands& commands) {
   command->add_option("--from", options->from,
                       "RUN_DIR or model to start from: its weights, by the names of features and tasks");
   options->cluster.AddTo(*command);
-  command->add_flag("--overwrite", options->overwrite, "replace an earlier run in RUN_DIR");
+  command->add_flag("--overwrite", options->overwrite, "replace an earlier run in RUN_DIR: it is removed when this one starts");
   command->add_option("--truth", options->truth,
                       "truth/ of a generated shop: metrics are set beside the best reachable");
   command->add_flag("--help-config", options->help_config, "list every option of a run file, and stop");

@@ -27,6 +27,8 @@ Result<ReportSummary> WriteReport(const ReportOptions& options) {
     for (const SplitEvaluation& each : run.evaluation) split = each.split == "test" ? each.split : split;
     summary.table = MetricsTable(run.evaluation, split, run.reachable ? &*run.reachable : nullptr);
   }
+  summary.run_status = run.status;
+  summary.reason = run.reason;
   return summary;
 }
 

@@ -18,6 +18,7 @@ struct ReportOptions {
 struct ReportSummary {
   std::string path;   // of the page
   std::string table;  // the test metrics (valid, when there is no test split) for a terminal
+  std::string run_status, reason;  // of the run: "done", or what it ended with and why
 };
 
 // Writes the page; a page that is there is replaced. Errors: kInvalidInput names what is missing.

@@ -182,6 +182,8 @@ top = [3]
   double hits = 0, reciprocal = 0, judged = 0;
   for (auto& [user, impressions] : users) {
     std::sort(impressions.begin(), impressions.end());  // of equal scores the negatives first
+    const auto clicked = [](const std::pair<double, int>& impression) { return impression.second != 0; };
+    if (std::all_of(impressions.begin(), impressions.end(), clicked)) continue;  // nothing to order
     for (std::size_t i = 0; i < impressions.size(); ++i) {
       if (impressions[i].second == 0) continue;
       hits += i < 3;

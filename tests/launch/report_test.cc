@@ -189,6 +189,9 @@ TEST_F(ReportTest, AFailedRunWithoutMetricsHasAPageToo) {
   Write(run() / "result.json", R"({"status":"failed","reason":"worker 1 <on host-2> died at clock 17"})");
   const std::string page = Page();
   EXPECT_THAT(page, HasSubstr("worker 1 &lt;on host-2&gt; died at clock 17"));
+  const auto summary = WriteReport({run().string(), "", "", ""});
+  EXPECT_EQ(summary->run_status, "failed");
+  EXPECT_EQ(summary->reason, "worker 1 <on host-2> died at clock 17");
   EXPECT_THAT(page, HasSubstr("status failed"));
 }
 
