@@ -111,7 +111,8 @@ class Reader {
     if (option.set(node, *config_)) return {};
     const std::string not_yet = NotYet(option.name, node);
     if (!not_yet.empty()) return Problem(node.source(), option.name + " = " + Show(node) + " " + not_yet);
-    return Problem(node.source(), option.name + " is " + Show(node) + "; expected " + option.expected);
+    return Problem(node.source(), option.name + " is " + Show(node) + "; expected " + option.expected +
+                                      DidYouMean(node.value_or(std::string()), option.words));
   }
 
   Status Unknown(const toml::key& key, const std::string& name, const std::vector<Option>& options) const {

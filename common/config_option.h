@@ -23,6 +23,7 @@ struct Option {
   std::function<bool(const toml::node&, RunConfig&)> set;
   std::function<std::string(const RunConfig&)> get;  // as TOML
   bool required = false;
+  std::vector<std::string> words{};  // one of them is expected; none: something else
 };
 
 // Those of sections that every run file may have, in the order in which they are written.

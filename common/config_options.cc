@@ -115,6 +115,7 @@ Option Choice(std::string name, std::vector<std::string> words, std::string help
   Option option{std::move(name), "", "", std::move(help), {}, {}};
   for (const std::string& word : words)
     option.expected += (option.expected.empty() ? "" : " | ") + Quoted(word);
+  option.words = words;
   option.set = [=](const toml::node& node, RunConfig& config) {
     const auto value = node.is_string() ? node.value<std::string>() : std::nullopt;
     for (std::size_t i = 0; value && i < words.size(); ++i) {

@@ -36,7 +36,7 @@ std::string ClockName(Clock clock) {
 const char* ReasonText(ErrorReason reason) {
   switch (reason) {
     case ErrorReason::kMalformed:
-      return "the request is malformed";
+      return "what it holds cannot be used";
     case ErrorReason::kUnknownTable:
       return "it does not know the table";
     case ErrorReason::kWrongShard:

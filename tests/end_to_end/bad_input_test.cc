@@ -275,7 +275,7 @@ std::vector<Case> Cases() {
   add(RunCase("RunWrongType", "[train]\nepochs = \"three\"\n", {"epochs", "3"}));
   add(RunCase("RunZeroBatch", "[train]\nbatch_size = 0\n", {"batch_size", "0"}));
   add(RunCase("RunSlicesNotAPowerOfTwo", "[train]\nslices = 6\n", {"slices", "6"}));
-  add(RunCase("RunUnknownModel", "[model]\nkind = \"moe\"\n", {"moe", "mmoe"}));
+  add(RunCase("RunUnknownModel", "[model]\nkind = \"moe\"\n", {"moe", "mmoe", "did you mean"}));
   add(RunCase("RunUnknownOptimizer", "[optimizer.dense]\nkind = \"adem\"\n", {"adem", "adam"}));
   add(RunCase("RunNegativeRate", "[optimizer.dense]\nlearning_rate = -1\n", {"learning_rate", "-1"}));
   add(RunCase("RunNaNRate", "[optimizer.dense]\nlearning_rate = nan\n", {"learning_rate"}));

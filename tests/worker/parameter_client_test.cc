@@ -568,7 +568,7 @@ TEST_F(ParameterClientTest, RefusalsThatPassAreRetriedOthersFail) {
     const char* text;
   } table[] = {{ErrorReason::kNotReady, ErrorCode::kOk, ""},
                {ErrorReason::kFuturePhase, ErrorCode::kOk, ""},
-               {ErrorReason::kMalformed, ErrorCode::kInternal, "malformed"},
+               {ErrorReason::kMalformed, ErrorCode::kInternal, "cannot be used"},
                {ErrorReason::kUnknownTable, ErrorCode::kInternal, "table"},
                {ErrorReason::kWrongShard, ErrorCode::kInternal, "another shard"},
                {ErrorReason::kStaleGeneration, ErrorCode::kStale, "slot map"},
