@@ -20,10 +20,21 @@ namespace cohort {
 namespace {
 
 constexpr std::uintmax_t kMaxFileBytes = 512u << 10;
-constexpr const char* kSections[] = {
-    "model",           "autoencoder", "two_tower", "sequence", "train",     "task",
-    "evaluation",      "embedding",   "tier",     "optimizer", "optimizer.embedding",
-    "optimizer.dense", "cluster",     "wire",     "cache"};
+constexpr const char* kSections[] = {"model",
+                                     "autoencoder",
+                                     "two_tower",
+                                     "sequence",
+                                     "train",
+                                     "task",
+                                     "evaluation",
+                                     "embedding",
+                                     "tier",
+                                     "optimizer",
+                                     "optimizer.embedding",
+                                     "optimizer.dense",
+                                     "cluster",
+                                     "wire",
+                                     "cache"};
 
 // A value as an error shows it: "\"three\" (a string)".
 std::string Show(const toml::node& node) {

@@ -13,8 +13,7 @@ Status CheckTwoTower(const RunConfig& config) {
   const ModelConfig& model = config.model;
   const TwoTowerConfig& towers = model.two_tower;
   const auto bad = [](const std::string& option, const std::string& text) {
-    return Status(ErrorCode::kInvalidInput,
-                  option + ", but model.kind is \"two_tower\", which " + text);
+    return Status(ErrorCode::kInvalidInput, option + ", but model.kind is \"two_tower\", which " + text);
   };
   if (towers.item.empty())
     return bad("two_tower.item is empty",
@@ -22,12 +21,14 @@ Status CheckTwoTower(const RunConfig& config) {
   const std::uint32_t user = towers.user_layers.empty() ? model.embedding_dim : towers.user_layers.back();
   const std::uint32_t item = towers.item_layers.empty() ? model.embedding_dim : towers.item_layers.back();
   if (user != item)
-    return bad("the user's vector has " + std::to_string(user) + " values, the item's " + std::to_string(item),
-               "multiplies them: end two_tower.user_layers and two_tower.item_layers with the same width "
-               "(without layers it is model.embedding_dim)");
+    return bad(
+        "the user's vector has " + std::to_string(user) + " values, the item's " + std::to_string(item),
+        "multiplies them: end two_tower.user_layers and two_tower.item_layers with the same width "
+        "(without layers it is model.embedding_dim)");
   if (user < 2)
-    return bad("vectors have 1 value",
-               "takes the last one as the item's bias: use model.embedding_dim (or last layers) of 2 or more");
+    return bad(
+        "vectors have 1 value",
+        "takes the last one as the item's bias: use model.embedding_dim (or last layers) of 2 or more");
   if (model.soft_bins) return bad("model.soft_bins is true", "takes a number's bin as an id; leave it out");
   if (model.linear) return bad("model.linear is true", "has an item's bias instead; leave it out");
   if (model.autoencoder.weight > 0) return bad("autoencoder.weight is above 0", "has none; leave it out");
@@ -184,7 +185,8 @@ std::vector<std::string> WarningsOf(const RunConfig& config) {
   const TwoTowerConfig &towers = config.model.two_tower, usual_towers;
   const bool two_tower = kind == "two_tower";
   const char* const other_kind = "a kind other than \"two_tower\" (which has [two_tower])";
-  idle("model.expert_layers", config.model.expert_layers != usual_model.expert_layers, !two_tower, other_kind);
+  idle("model.expert_layers", config.model.expert_layers != usual_model.expert_layers, !two_tower,
+       other_kind);
   idle("model.tower_layers", config.model.tower_layers != usual_model.tower_layers, !two_tower, other_kind);
   const bool layers = !two_tower || towers.user_layers.size() > 1 || towers.item_layers.size() > 1;
   const char* const some_layers = "two_tower.user_layers or two_tower.item_layers of two layers or more";
@@ -193,13 +195,16 @@ std::vector<std::string> WarningsOf(const RunConfig& config) {
   const OptimizerSpec& rows = config.embedding_optimizer;
   if (two_tower && rows.initial_accumulator > 0 &&
       (rows.kind == OptimizerKind::kAdagrad || rows.kind == OptimizerKind::kRowwiseAdagrad)) {
-    warnings.push_back("optimizer.embedding.initial_accumulator = " + std::to_string(rows.initial_accumulator) +
-                       " outweighs the small gradients of a two_tower model's rows for long, so that it learns next to "
-                       "nothing; use 0");
-  }
-  if (two_tower && config.train.early_stopping > 0 && config.train.early_stopping_metric == StoppingMetric::kLoss) {
     warnings.push_back(
-        "train.early_stopping_metric = \"loss\" judges a two_tower model by how near its scores are to probabilities, not "
+        "optimizer.embedding.initial_accumulator = " + std::to_string(rows.initial_accumulator) +
+        " outweighs the small gradients of a two_tower model's rows for long, so that it learns next to "
+        "nothing; use 0");
+  }
+  if (two_tower && config.train.early_stopping > 0 &&
+      config.train.early_stopping_metric == StoppingMetric::kLoss) {
+    warnings.push_back(
+        "train.early_stopping_metric = \"loss\" judges a two_tower model by how near its scores are to "
+        "probabilities, not "
         "by its lists; \"ranking\" takes gauc, with [group] in the schema");
   }
   if (!two_tower && towers != usual_towers)

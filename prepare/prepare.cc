@@ -92,10 +92,12 @@ class Preparation {
     info.has_id = schema_.id.has_value();
     info.has_weight = schema_.weight.has_value();
     info.has_group = schema_.group.has_value();
-    const auto files = [&](Split split) -> std::uint8_t& { return info.files[static_cast<std::size_t>(split)]; };
-    if (!schema_.split.test_files.empty()) files(Split::kTest) = 2;
-    if (!schema_.split.valid_files.empty()) files(Split::kValid) = 1;
-    if (schema_.split.valid_row_of_test >= 0) files(Split::kValid) = files(Split::kTest);
+    const auto come_from = [&](Split split, FileGroup files) {
+      info.files[static_cast<std::size_t>(split)] = static_cast<std::uint8_t>(files);
+    };
+    if (!schema_.split.test_files.empty()) come_from(Split::kTest, FileGroup::kTest);
+    if (!schema_.split.valid_files.empty()) come_from(Split::kValid, FileGroup::kValid);
+    if (schema_.split.valid_row_of_test >= 0) come_from(Split::kValid, FileGroup::kTest);
     for (const FeatureSchema& feature : schema_.features) {
       FeatureInfo described;
       described.name = feature.name;

@@ -161,7 +161,9 @@ TEST(Config, BadInputsNamePlaceExpectationAndMend) {
         "\"single\" | \"shared_bottom\" | \"mmoe\" | \"ple\" | \"esmm\" | \"aitm\" | \"two_tower\""}},
       {towers, {}, {"two_tower.item is empty", "item = [\"item\"]"}},
       {towers + "[two_tower]\nitem = \"item\"", {}, {"two_tower.item is 'item'", "[\"item\", \"genres\"]"}},
-      {towers + "[two_tower]\nitem = [\"i\"]\nnegatives = 0", {}, {"two_tower.negatives is 0", "from 1 to 1024"}},
+      {towers + "[two_tower]\nitem = [\"i\"]\nnegatives = 0",
+       {},
+       {"two_tower.negatives is 0", "from 1 to 1024"}},
       {towers + "[two_tower]\nnegative = 4", {}, {"did you mean two_tower.negatives?"}},
       {towers + "[two_tower]\nsampling = \"popular\"", {}, {"\"uniform\" | \"frequency\""}},
       {towers + "[two_tower]\nloss = \"bpr\"", {}, {"\"logistic\" | \"softmax\""}},
@@ -170,8 +172,12 @@ TEST(Config, BadInputsNamePlaceExpectationAndMend) {
        {"the user's vector has 32 values, the item's 16", "model.embedding_dim"}},
       {towers + "embedding_dim = 1\n[two_tower]\nitem = [\"i\"]", {}, {"vectors have 1 value", "2 or more"}},
       {towers + "linear = true\n[two_tower]\nitem = [\"i\"]", {}, {"model.linear", "leave it out"}},
-      {towers + "[two_tower]\nitem = [\"i\"]\n[autoencoder]\nweight = 1", {}, {"autoencoder.weight", "leave it out"}},
-      {towers + "[two_tower]\nitem = [\"i\"]\n[train]\nbalance = \"pcgrad\"", {}, {"train.balance", "one task"}},
+      {towers + "[two_tower]\nitem = [\"i\"]\n[autoencoder]\nweight = 1",
+       {},
+       {"autoencoder.weight", "leave it out"}},
+      {towers + "[two_tower]\nitem = [\"i\"]\n[train]\nbalance = \"pcgrad\"",
+       {},
+       {"train.balance", "one task"}},
       {d + "[model]\nkind = \"aitm\"\nchain = [\"a\", 3]", {}, {"model.chain", "a list of at most 64 names"}},
       {d + "[optimizer.dense]\nschedule = \"cosin\"",
        {},
@@ -273,13 +279,14 @@ TEST(Config, TowersAndWhatIsIdleBesideThem) {
     ASSERT_TRUE(parsed) << parsed.error().text();
     EXPECT_THAT(WarningsOf(*parsed), ::testing::ElementsAre(HasSubstr(option.substr(0, option.find('=')))));
   };
-  for (const char* option : {"model.experts=7", "model.expert_layers=[7]", "model.tower_layers=[7]", "model.dropout=0.1",
-                             "model.compute=bfloat16", "two_tower.log_q=false", "two_tower.frequency_power=0.5",
-                             "optimizer.embedding.initial_accumulator=0.1"})
+  for (const char* option : {"model.experts=7", "model.expert_layers=[7]", "model.tower_layers=[7]",
+                             "model.dropout=0.1", "model.compute=bfloat16", "two_tower.log_q=false",
+                             "two_tower.frequency_power=0.5", "optimizer.embedding.initial_accumulator=0.1"})
     warned(kind, option);
   EXPECT_THAT(WarningsOf(*Parse(kind, {"train.early_stopping=2"})),
               ::testing::ElementsAre(HasSubstr("early_stopping_metric")));
-  EXPECT_THAT(WarningsOf(*Parse(kind, {"two_tower.user_layers=[16]", "two_tower.item_layers=[16]", "model.dropout=0.1"})),
+  EXPECT_THAT(WarningsOf(*Parse(
+                  kind, {"two_tower.user_layers=[16]", "two_tower.item_layers=[16]", "model.dropout=0.1"})),
               ::testing::ElementsAre(HasSubstr("two layers or more")));
   const auto other = Parse("data = \"d.h5\"", {"two_tower.negatives=3"});
   EXPECT_THAT(WarningsOf(*other), ::testing::ElementsAre(HasSubstr("needs model.kind = \"two_tower\"")));

@@ -55,9 +55,9 @@ TEST(Reproducibility, WorkersAndServersDoNotChangeTheModel) {
 TEST(Reproducibility, EveryStructureGivesTheSameModelHoweverItIsSpread) {
   for (const std::string kind : {"single", "shared_bottom", "mmoe", "ple", "esmm", "aitm"}) {
     const std::string compute = kind == "ple" || kind == "single" ? "bfloat16" : "float32";
-    const Words more = Set({"model.kind=" + kind, "model.compute=" + compute, "model.linear=true", "model.dropout=0.1",
-                            "model.embedding_dropout=0.1", "train.clip_norm=0.5", "train.epochs=1",
-                            "task.churned.enabled=true"});
+    const Words more = Set({"model.kind=" + kind, "model.compute=" + compute, "model.linear=true",
+                            "model.dropout=0.1", "model.embedding_dropout=0.1", "train.clip_norm=0.5",
+                            "train.epochs=1", "task.churned.enabled=true"});
     const std::string one = HashOf(kind + "11", 1, 1, more);
     EXPECT_GT(ShopRun::Get().Result(kind + "11")["counts"]["clipped_gradients"], 0) << kind;
     EXPECT_EQ(HashOf(kind + "23", 2, 3, more), one) << kind;
@@ -67,10 +67,15 @@ TEST(Reproducibility, EveryStructureGivesTheSameModelHoweverItIsSpread) {
 
 TEST(Reproducibility, TowersAndTheirDrawnItemsAreTheSameHoweverTheyAreSpread) {
   for (const std::string loss : {"logistic", "softmax"}) {
-    Words more = {"model.kind=two_tower", "two_tower.item=['referrer', 'channel']", "two_tower.loss=" + loss,
+    Words more = {"model.kind=two_tower",
+                  "two_tower.item=['referrer', 'channel']",
+                  "two_tower.loss=" + loss,
                   "two_tower.sampling=" + std::string(loss == "softmax" ? "frequency" : "uniform"),
-                  "two_tower.user_layers=[16, 8]", "two_tower.negatives=3", "model.embedding_dropout=0.1",
-                  "train.clip_norm=0.5", "train.epochs=1"};
+                  "two_tower.user_layers=[16, 8]",
+                  "two_tower.negatives=3",
+                  "model.embedding_dropout=0.1",
+                  "train.clip_norm=0.5",
+                  "train.epochs=1"};
     for (const std::string task : {"acquisition_cost", "activation", "value"})
       more.push_back("task." + task + ".enabled=false");
     const std::string one = HashOf("towers11" + loss, 1, 1, Set(more));
@@ -150,8 +155,8 @@ TEST(Consistency, TowersTrainInSspAndAsp) {
     const Outcome outcome = shop.Train(
         "towers-" + consistency, 2, 3,
         Set({"train.consistency=" + consistency, "model.kind=two_tower", "two_tower.item=['referrer']",
-             "two_tower.user_layers=[8]", "task.acquisition_cost.enabled=false", "task.activation.enabled=false",
-             "task.value.enabled=false"}));
+             "two_tower.user_layers=[8]", "task.acquisition_cost.enabled=false",
+             "task.activation.enabled=false", "task.value.enabled=false"}));
     ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
     EXPECT_EQ(shop.Result("towers-" + consistency)["pushes"]["lost"], 0);
   }

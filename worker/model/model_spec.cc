@@ -194,7 +194,8 @@ Status MakeSides(ModelSpec* spec) {
   if (task.info.type != TaskType::kBinary)
     return bad("task " + task.info.name + " is " + TaskTypeName(task.info.type) + "; expected a binary one");
   if (task.config.loss != TaskLoss::kDefault || task.config.label_smoothing > 0.0f)
-    return bad("[task." + task.info.name + "] loss, label_smoothing: its loss is that of [two_tower]; remove them");
+    return bad("[task." + task.info.name +
+               "] loss, label_smoothing: its loss is that of [two_tower]; remove them");
   if (task.info.labelled > 0 && !(task.info.mean > 0))
     return bad("task " + task.info.name + " has no row of label 1 in the train split to hold others against");
   for (const SequenceField& sequence : spec->sequences) {
@@ -214,8 +215,8 @@ Status MakeSides(ModelSpec* spec) {
   for (std::size_t f = 0; f < features.size(); ++f) {
     if (has_field(f) || (!is_item(f) && layers)) continue;
     return bad("feature " + features[f].name + " has no embedding, and " +
-               (is_item(f) ? "the item's side reads nothing else" :
-                             "without two_tower.user_layers the user's side reads nothing else") +
+               (is_item(f) ? "the item's side reads nothing else"
+                           : "without two_tower.user_layers the user's side reads nothing else") +
                "; give it bins in the schema, or leave it out there");
   }
   std::erase_if(spec->numerics,
@@ -224,21 +225,23 @@ Status MakeSides(ModelSpec* spec) {
   for (const EmbeddedField& field : spec->fields) {
     if (!is_item(field.feature)) sides.push_back(field);
   }
-  if (sides.empty()) return bad("two_tower.item names every feature that has an embedding, and none is left for the user's side");
+  if (sides.empty())
+    return bad(
+        "two_tower.item names every feature that has an embedding, and none is left for the user's side");
   for (auto name = named.begin(); name != named.end(); ++name) {
-    if (std::find(named.begin(), name, *name) != name)
-      return bad("two_tower.item names " + *name + " twice");
-    const auto field =
-        std::find_if(spec->fields.begin(), spec->fields.end(), [&](const EmbeddedField& each) {
-          return features[each.feature].name == *name;
-        });
+    if (std::find(named.begin(), name, *name) != name) return bad("two_tower.item names " + *name + " twice");
+    const auto field = std::find_if(spec->fields.begin(), spec->fields.end(), [&](const EmbeddedField& each) {
+      return features[each.feature].name == *name;
+    });
     if (field == spec->fields.end()) {
       std::string names;
       for (const FeatureInfo& feature : features) names += (names.empty() ? "" : ", ") + feature.name;
-      return bad("two_tower.item names " + *name + ", which the dataset does not have (it has: " + names + ")");
+      return bad("two_tower.item names " + *name + ", which the dataset does not have (it has: " + names +
+                 ")");
     }
     if (name == named.begin() && features[field->feature].type != FeatureType::kCategorical)
-      return bad("two_tower.item begins with " + *name + ", which is not categorical; begin with the item's id");
+      return bad("two_tower.item begins with " + *name +
+                 ", which is not categorical; begin with the item's id");
     sides.push_back(*field);
   }
   spec->item_fields = static_cast<std::uint32_t>(named.size());
@@ -303,7 +306,8 @@ Result<ModelSpec> BuildModelSpec(const RunConfig& config, const DatasetInfo& dat
   spec.gradnorm_alpha = config.train.gradnorm_alpha;
   if (spec.HasAutoencoder() && (spec.balance == Balance::kGradNorm || spec.balance == Balance::kPcGrad))
     return InvalidInput(
-        "autoencoder.weight is above 0, and train.balance weighs the tasks' gradients one by one, in which the "
+        "autoencoder.weight is above 0, and train.balance weighs the tasks' gradients one by one, in which "
+        "the "
         "autoencoder has no part; take balance = \"fixed\" or \"uncertainty\", or weight = 0");
   if (const ReconstructedInputs inputs = ReconstructedOf(spec);
       spec.HasAutoencoder() && inputs.numbers.empty() && inputs.bags.empty()) {
@@ -343,8 +347,9 @@ std::vector<std::string> WarningsOf(const ModelSpec& spec) {
   if (spec.IsTwoTower()) {
     const FeatureInfo& item = spec.data.features[spec.fields[spec.UserFields()].feature];
     if (item.missing > 0) {
-      warnings.push_back("two_tower.item: " + item.name + " is missing in " + std::to_string(item.missing) +
-                         " rows of the train split, which count as rows of one item; leave them out of the log");
+      warnings.push_back(
+          "two_tower.item: " + item.name + " is missing in " + std::to_string(item.missing) +
+          " rows of the train split, which count as rows of one item; leave them out of the log");
     }
   }
   bool calibrated = false;

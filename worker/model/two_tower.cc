@@ -16,12 +16,12 @@ constexpr std::uint64_t kUserPlace = ~std::uint64_t{0}, kItemPlace = kUserPlace 
 
 template <typename T>
 TwoTower<T>::TwoTower(const ModelSpec& spec, const ModelLayout& layout, std::size_t capacity,
-                      const std::vector<std::uint8_t>& mean)
+                      const std::vector<std::uint8_t>& pooling)
     : spec_(spec),
       layout_(layout),
       kernels_(ActiveKernels<T>()),
       capacity_(capacity),
-      pooling_(mean),
+      pooling_(pooling),
       dim_(spec.config.embedding_dim),
       vector_(layout.user_tower.empty() ? dim_ : layout.user_tower.back().outputs),
       log_sums_(capacity) {
@@ -41,7 +41,7 @@ void TwoTower<T>::Reserve(const std::vector<LayerShape>& layers, std::uint32_t b
   side->pooling.clear();
   for (std::uint32_t b = 0; b < blocks; ++b)
     side->pooling.insert(side->pooling.end(), pooling_.begin() + side->first_field,
-                      pooling_.begin() + side->first_field + side->fields);
+                         pooling_.begin() + side->first_field + side->fields);
   side->tower = LayerStack<T>(layers, count, side->fields * dim_);
   if (dense_ != nullptr) side->tower.SetWeights(dense_);
   side->vectors = AlignedArray<T>(count * vector_);

@@ -22,7 +22,7 @@
 // Rendle, Krichene, Zhang, Anderson: "Neural Collaborative Filtering vs. Matrix Factorization Revisited", RecSys 2020, is why
 // the product is a plain one.
 //
-// Prediction: sigmoid(s), which orders items as s does. With the gradient as in losses.h: averaged over the labelled rows of the
+// Prediction: sigmoid(s), which orders items as s does while it is below 1 in float (s up to 16). With the gradient as in losses.h: averaged over the labelled rows of the
 // global batch, a row's loss by its weight. b has no gradient with softmax, which does not depend on it.
 #ifndef COHORT_WORKER_MODEL_TWO_TOWER_H_
 #define COHORT_WORKER_MODEL_TWO_TOWER_H_
