@@ -27,6 +27,7 @@ constexpr const char* kSections[] = {"model",
                                      "train",
                                      "task",
                                      "evaluation",
+                                     "checkpoint",
                                      "embedding",
                                      "tier",
                                      "optimizer",
@@ -127,11 +128,6 @@ class Reader {
   }
 
   Status Unknown(const toml::key& key, const std::string& name, const std::vector<Option>& options) const {
-    if (name == "checkpoint" || name.starts_with("checkpoint.")) {
-      return Problem(
-          key.source(),
-          "[checkpoint] is not there yet: the model is written at the end of the run; leave it out");
-    }
     std::vector<std::string> names;
     for (const Option& option : options) names.push_back(option.name);
     names.insert(names.end(), std::begin(kSections), std::end(kSections));

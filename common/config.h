@@ -126,6 +126,7 @@ struct ClusterConfig {
   std::uint32_t shards_per_server = 1;
   std::uint32_t workers = 2;
   std::uint32_t replicas = 0;  // only 0 is accepted until replication lands
+  std::uint32_t recoveries = 100;  // replaced processes and restarts from a checkpoint, before the run is given up
   // Deadlines and limits, in seconds and bytes. Every wait of the system is one of these.
   double startup_seconds = 60;     // until every process has registered
   double heartbeat_seconds = 0.5;  // between two heartbeats
@@ -173,6 +174,12 @@ struct CacheConfig {
   std::uint32_t max_age = 4;  // asp only, clocks of the worker
 };
 
+// Checkpoints of a run in training, from which it goes on after a death or with --resume.
+struct CheckpointConfig {
+  std::uint64_t every_steps = 1000;  // clocks; 0: none
+  std::uint32_t keep = 3;            // the newest ones
+};
+
 struct RunConfig {
   std::string data;  // DATASET.h5, relative to the file that names it; absolute after loading
   std::uint64_t seed = 1;
@@ -188,6 +195,7 @@ struct RunConfig {
   ClusterConfig cluster;
   WireConfig wire;
   CacheConfig cache;
+  CheckpointConfig checkpoint;
 
   RunConfig();
 };

@@ -461,6 +461,11 @@ std::vector<Option> BuildOptions() {
   AddOptimizer("optimizer.embedding", "the embeddings", COHORT_FIELD(embedding_optimizer), &o);
   AddOptimizer("optimizer.dense", "the dense weights", COHORT_FIELD(dense_optimizer), &o);
 
+  o.push_back(Whole("checkpoint.every_steps", 0, kMaxInt, "clocks",
+                    "between two checkpoints, from which a run goes on after a death or with --resume; 0: none",
+                    COHORT_FIELD(checkpoint.every_steps)));
+  o.push_back(Whole("checkpoint.keep", 1, 1000, "", "checkpoints kept, the newest ones", COHORT_FIELD(checkpoint.keep)));
+
   o.push_back(Whole("cluster.servers", 1, kMaxShards, "processes", "server processes",
                     COHORT_FIELD(cluster.servers)));
   o.push_back(Whole("cluster.shards_per_server", 1, kMaxShards, "threads",
@@ -470,6 +475,9 @@ std::vector<Option> BuildOptions() {
   o.push_back(Whole("cluster.replicas", 0, 0, "",
                     "copies of each row beside the first; more than 0 is not there yet",
                     COHORT_FIELD(cluster.replicas)));
+  o.push_back(Whole("cluster.recoveries", 0, 1000000, "",
+                    "dead processes that are made up for, by a replacement or from a checkpoint, before the run is given up",
+                    COHORT_FIELD(cluster.recoveries)));
   const auto seconds = [&o](const char* name, double least, double most, const char* help, auto field) {
     o.push_back(Real(name, least, most, false, "s", help, field));
   };

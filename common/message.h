@@ -156,6 +156,9 @@ struct Welcome {
   std::string run_config;  // the resolved run configuration, so that all roles work from one text (config.h)
   std::string model_path;  // a model to load before taking part; empty: start from initial values
   std::string kernels;     // the lowest common path, to be used by all
+  bool resume = false;     // model_path is a checkpoint: clocks, applied pushes and policies' state are taken over too
+  std::string checkpoint_path;         // folder of the run's checkpoints; empty: there are none
+  std::uint64_t checkpoint_every = 0;  // bsp: shards write one whenever so many more clocks are applied; 0: on order only
 };
 
 // Where a worker's time in training goes; the parts of a step add up to its wall time (worker/trainer.h).
@@ -226,6 +229,9 @@ struct PhaseOrder {
   Split split = Split::kTrain;
   Clock first_clock = 0;
   std::string reason;  // kStop: empty when all is well, else why the run ends
+  // kTrain: the clocks before it, from first_clock on, are done: by an earlier life of the receiver, or before a
+  // checkpoint. Else, and without such, first_clock.
+  Clock resume_clock = 0;
 };
 struct PhaseReply {
   RequestId request_id = 0;
@@ -283,6 +289,37 @@ struct SnapshotDone {
   std::uint64_t hash_high = 0;
 };
 
+// A worker is dead, or taken for dead: from now on its messages of an incarnation below this one are refused.
+struct FenceOrder {
+  RequestId request_id = 0;
+  std::uint32_t worker = 0;
+  std::uint32_t incarnation = 0;
+};
+struct FenceDone {
+  RequestId request_id = 0;
+  Clock closed = 0;  // the highest clock that the worker has closed at this shard in this phase
+};
+
+// ssp, asp: write a checkpoint of the state as it is on arrival. In bsp shards begin by themselves (Welcome).
+struct CheckpointOrder {
+  RequestId request_id = 0;
+  std::uint64_t number = 0;
+};
+// A shard's part of a checkpoint is on disk, synced: rows, clocks, applied pushes, policies' state, all of one instant.
+struct CheckpointDone {
+  RequestId request_id = 0;
+  std::uint64_t number = 0;  // bsp: clocks applied, so that the state is that after clock number - 1
+  std::string error;         // empty when written
+  std::string file;          // within the checkpoint's folder (checkpoint_files.h)
+  std::uint64_t bytes = 0;
+  std::uint64_t checksum = 0;  // XXH3-64 of the file
+  std::uint64_t rows = 0;
+  std::uint64_t hash_low = 0;  // sum of row hashes mod 2^128
+  std::uint64_t hash_high = 0;
+  std::uint32_t phase = 0;     // that the shard was in
+  std::vector<Clock> closed;   // by worker, at that instant
+};
+
 // A node cannot go on: the scheduler ends the run with this text.
 struct Failure {
   RequestId request_id = 0;
@@ -300,7 +337,8 @@ struct Warning {
 using Message = std::variant<PullRequest, PullReply, PullParked, PushRequest, PushReply, CloseRequest,
                              CloseReply, ErrorReply, Register, RegisterPending, Welcome, Heartbeat,
                              HeartbeatReply, PhaseOrder, PhaseReply, PhaseDone, LeaseRequest, LeaseReply,
-                             ScoreBlock, SnapshotOrder, SnapshotDone, Failure, Ack, Warning>;
+                             ScoreBlock, SnapshotOrder, SnapshotDone, Failure, Ack, Warning,
+                             FenceOrder, FenceDone, CheckpointOrder, CheckpointDone>;
 
 }  // namespace cohort
 

@@ -87,6 +87,14 @@ bool SchedulerClient::OnMessage(const Stamp& from, Message& message, TimePoint n
       newest_snapshot_ = snapshot->request_id;
       snapshot_order_ = std::move(*snapshot);
     }
+  } else if (auto* fence = std::get_if<FenceOrder>(&message)) {
+    fence_order_ = *fence;
+  } else if (auto* checkpoint = std::get_if<CheckpointOrder>(&message)) {
+    out.Send(kSchedulerNode, Ack{checkpoint->request_id});
+    if (checkpoint->request_id > newest_checkpoint_) {
+      newest_checkpoint_ = checkpoint->request_id;
+      checkpoint_order_ = *checkpoint;
+    }
   } else if (auto* lease = std::get_if<LeaseReply>(&message)) {
     if (outstanding_.erase(lease->request_id) > 0) leases_.push_back(*lease);
   } else if (auto* ack = std::get_if<Ack>(&message)) {
@@ -168,6 +176,14 @@ std::optional<SnapshotOrder> SchedulerClient::TakeSnapshotOrder() {
   return std::exchange(snapshot_order_, std::nullopt);
 }
 
+std::optional<FenceOrder> SchedulerClient::TakeFenceOrder() {
+  return std::exchange(fence_order_, std::nullopt);
+}
+
+std::optional<CheckpointOrder> SchedulerClient::TakeCheckpointOrder() {
+  return std::exchange(checkpoint_order_, std::nullopt);
+}
+
 RequestId SchedulerClient::SendReliably(Message message, TimePoint now, Outbox& out) {
   const RequestId id = next_id_++;
   std::visit(
@@ -175,7 +191,8 @@ RequestId SchedulerClient::SendReliably(Message message, TimePoint now, Outbox& 
         using T = std::decay_t<decltype(body)>;
         constexpr bool kReliable = std::is_same_v<T, LeaseRequest> || std::is_same_v<T, PhaseDone> ||
                                    std::is_same_v<T, ScoreBlock> || std::is_same_v<T, SnapshotDone> ||
-                                   std::is_same_v<T, Failure> || std::is_same_v<T, Warning>;
+                                   std::is_same_v<T, CheckpointDone> || std::is_same_v<T, Failure> ||
+                                   std::is_same_v<T, Warning>;
         COHORT_CHECK(kReliable, "message kind without a reply");
         body.request_id = id;
       },

@@ -56,9 +56,14 @@ class SchedulerClient {
   // SendReliably.
   std::optional<SnapshotOrder> TakeSnapshotOrder();
 
+  // A fence order as often as it comes: putting a fence up twice changes nothing. The owner answers with FenceDone.
+  std::optional<FenceOrder> TakeFenceOrder();
+  // Each checkpoint order once; acknowledged on arrival. Its owner answers with CheckpointDone through SendReliably.
+  std::optional<CheckpointOrder> TakeCheckpointOrder();
+
   // Gives the message a request id and sends it, again every `retry` with the same id, until its reply: a
-  // LeaseReply for a LeaseRequest, an Ack for PhaseDone, ScoreBlock, SnapshotDone, Failure, Warning. REQUIRES: one of
-  // these five.
+  // LeaseReply for a LeaseRequest, an Ack for PhaseDone, ScoreBlock, SnapshotDone, CheckpointDone, Failure, Warning.
+  // REQUIRES: one of these.
   RequestId SendReliably(Message message, TimePoint now, Outbox& out);
   bool Acknowledged(RequestId id) const { return id < next_id_ && !outstanding_.contains(id); }
   std::optional<LeaseReply> TakeLease();
@@ -106,6 +111,9 @@ class SchedulerClient {
   std::optional<PhaseOrder> phase_order_;
   RequestId newest_snapshot_ = 0;
   std::optional<SnapshotOrder> snapshot_order_;
+  std::optional<FenceOrder> fence_order_;
+  RequestId newest_checkpoint_ = 0;
+  std::optional<CheckpointOrder> checkpoint_order_;
   std::map<RequestId, Pending> outstanding_;
   std::deque<LeaseReply> leases_;
   std::uint64_t retries_ = 0;

@@ -191,7 +191,8 @@ void serialize(Archive& archive, RegisterPending& m) {
 template <class Archive>
 void serialize(Archive& archive, Welcome& m) {
   archive(m.request_id, m.term, m.worker_count, m.seed, m.consistency, m.staleness, m.slices, m.slot_map,
-          m.shard_endpoints, m.tables, m.run_config, m.model_path, m.kernels);
+          m.shard_endpoints, m.tables, m.run_config, m.model_path, m.kernels, m.resume, m.checkpoint_path,
+          m.checkpoint_every);
 }
 template <class Archive>
 void serialize(Archive& archive, Heartbeat& m) {
@@ -203,7 +204,7 @@ void serialize(Archive& archive, HeartbeatReply& m) {
 }
 template <class Archive>
 void serialize(Archive& archive, PhaseOrder& m) {
-  archive(m.request_id, m.phase, m.kind, m.epoch, m.split, m.first_clock, m.reason);
+  archive(m.request_id, m.phase, m.kind, m.epoch, m.split, m.first_clock, m.reason, m.resume_clock);
 }
 template <class Archive>
 void serialize(Archive& archive, PhaseReply& m) {
@@ -240,6 +241,23 @@ void serialize(Archive& archive, Ack& m) {
 template <class Archive>
 void serialize(Archive& archive, Warning& m) {
   archive(m.request_id, m.text);
+}
+template <class Archive>
+void serialize(Archive& archive, FenceOrder& m) {
+  archive(m.request_id, m.worker, m.incarnation);
+}
+template <class Archive>
+void serialize(Archive& archive, FenceDone& m) {
+  archive(m.request_id, m.closed);
+}
+template <class Archive>
+void serialize(Archive& archive, CheckpointOrder& m) {
+  archive(m.request_id, m.number);
+}
+template <class Archive>
+void serialize(Archive& archive, CheckpointDone& m) {
+  archive(m.request_id, m.number, m.error, m.file, m.bytes, m.checksum, m.rows, m.hash_low, m.hash_high,
+          m.phase, m.closed);
 }
 
 }  // namespace cohort
@@ -554,7 +572,8 @@ bool Check(const Source& in, const Welcome& m) {
   return true;
 }
 bool Check(const Source& in, const PhaseOrder& m) {
-  if (m.kind > PhaseKind::kStop || m.split > Split::kTest || m.first_clock < 0)
+  if (m.kind > PhaseKind::kStop || m.split > Split::kTest || m.first_clock < 0 ||
+      m.resume_clock < 0)
     return in.Wrong("a value out of range");
   return true;
 }
@@ -609,6 +628,7 @@ bool NeedsCut(const RegisterPending& m) { return m.waiting_for.size() > kMaxText
 bool NeedsCut(const Heartbeat& m) { return m.waiting.size() > kMaxTextBytes; }
 bool NeedsCut(const PhaseOrder& m) { return m.reason.size() > kMaxTextBytes; }
 bool NeedsCut(const SnapshotDone& m) { return m.error.size() > kMaxTextBytes; }
+bool NeedsCut(const CheckpointDone& m) { return m.error.size() > kMaxTextBytes; }
 
 template <typename M>
 void Cut(M&) {}
@@ -619,6 +639,7 @@ void Cut(RegisterPending& m) { m.waiting_for.resize(kMaxTextBytes); }
 void Cut(Heartbeat& m) { m.waiting.resize(kMaxTextBytes); }
 void Cut(PhaseOrder& m) { m.reason.resize(kMaxTextBytes); }
 void Cut(SnapshotDone& m) { m.error.resize(kMaxTextBytes); }
+void Cut(CheckpointDone& m) { m.error.resize(kMaxTextBytes); }
 
 // ---------------------------------------------------------------- frames
 
@@ -636,7 +657,9 @@ constexpr TypeInfo kTypes[] = {
     {"HeartbeatReply", 0, false},  {"PhaseOrder", 0, true},    {"PhaseReply", 0, false},
     {"PhaseDone", 1, true},        {"LeaseRequest", 0, true},  {"LeaseReply", 0, false},
     {"ScoreBlock", 1, true},       {"SnapshotOrder", 0, true}, {"SnapshotDone", 0, true},
-    {"Failure", 0, true},          {"Ack", 0, false},          {"Warning", 0, true}};
+    {"Failure", 0, true},          {"Ack", 0, false},          {"Warning", 0, true},
+    {"FenceOrder", 0, true},       {"FenceDone", 0, false},    {"CheckpointOrder", 0, true},
+    {"CheckpointDone", 0, true}};
 constexpr std::size_t kTypeCount = std::size(kTypes);
 static_assert(kTypeCount == std::variant_size_v<Message>);
 static_assert(std::is_same_v<std::variant_alternative_t<18, Message>, ScoreBlock> &&

@@ -204,7 +204,7 @@ TEST(Config, BadInputsNamePlaceExpectationAndMend) {
       {d + "[cluster]\nworkers = 8\n[train]\nconsistency = \"asp\"\nbatch_size = 4\nslices = 4",
        {},
        {"each worker needs"}},
-      {d + "[checkpoint]\nkeep = 3", {}, {"[checkpoint] is not there yet"}},
+      {d + "[checkpoint]\nkeep = 0", {}, {"checkpoint.keep is 0"}},
       {d, {"train.epochs"}, {"--set train.epochs", "expected section.key=value"}},
       {d, {"=3"}, {"expected section.key=value"}},
       {d, {"train.epochs=x"}, {"--set train.epochs=x", "train.epochs is 'x'", "a whole number"}},

@@ -54,7 +54,10 @@ inline std::vector<Message> SampleMessages() {
                   .tables = {dense, sparse},
                   .run_config = "seed = 5\n",
                   .model_path = "",
-                  .kernels = "avx2"};
+                  .kernels = "avx2",
+                  .resume = true,
+                  .checkpoint_path = "/tmp/checkpoints",
+                  .checkpoint_every = 100};
   return {
       PullRequest{1, 2, 3, 1, AbsentRow::kZero, keys({0, ~0ULL, 7}), true, FloatType::kBfloat16},
       PullReply{2, 1, 2, 1, floats({1.0f, 2.0f, 3.0f, -4.0f}), FloatType::kFloat32, 6},
@@ -70,7 +73,7 @@ inline std::vector<Message> SampleMessages() {
       welcome,
       Heartbeat{12, 2, counters, "pull of clock 3 from shard 1"},
       HeartbeatReply{13},
-      PhaseOrder{14, 2, PhaseKind::kEvaluate, 1, Split::kTest, 40, "none"},
+      PhaseOrder{14, 2, PhaseKind::kEvaluate, 1, Split::kTest, 40, "none", 42},
       PhaseReply{15},
       PhaseDone{16, 2, 41, counters, floats({1.5f})},
       LeaseRequest{17, 2, 41},
@@ -119,6 +122,10 @@ inline std::vector<Message> SampleMessages() {
                   0,
                   {},
                   FloatType::kBfloat16},
+      FenceOrder{29, 1, 2},
+      FenceDone{30, 41},
+      CheckpointOrder{31, 4},
+      CheckpointDone{32, 4, "", "part-00000.h5", 1000, 2, 3, 4, 5, 2, {41, 40}},
   };
 }
 
