@@ -158,6 +158,7 @@ struct Welcome {
   std::string kernels;     // the lowest common path, to be used by all
   bool resume = false;     // model_path is a checkpoint: clocks, applied pushes and policies' state are taken over too
   std::string checkpoint_path;         // folder of the run's checkpoints; empty: there are none
+  RequestId orders_from = 0;           // orders with lower ids were for an earlier life of the receiver
   std::uint64_t checkpoint_every = 0;  // bsp: shards write one whenever so many more clocks are applied; 0: on order only
 };
 

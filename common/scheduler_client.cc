@@ -18,7 +18,10 @@ std::string Seconds(Duration duration) {
 }  // namespace
 
 SchedulerClient::SchedulerClient(NodeId self, Register registration, Options options)
-    : self_(self), options_(options), registration_(std::move(registration)) {}
+    : self_(self), options_(options), registration_(std::move(registration)) {
+  // Two processes that were started in one dead one's place have the same name, and hear each other's refusals.
+  next_id_ += registration_.pid << 32;
+}
 
 Stamp SchedulerClient::stamp() const {
   Stamp stamp;
@@ -67,7 +70,8 @@ bool SchedulerClient::OnMessage(const Stamp& from, Message& message, TimePoint n
   if (auto* pending = std::get_if<RegisterPending>(&message)) {
     missing_ = std::move(pending->waiting_for);
   } else if (auto* welcome = std::get_if<Welcome>(&message)) {
-    if (!welcome_) {
+    // One for an earlier life of this node has another id.
+    if (!welcome_ && welcome->request_id == registration_.request_id) {
       term_ = welcome->term;
       welcome_ = std::move(*welcome);
       SendHeartbeat(now, out);
@@ -75,6 +79,7 @@ bool SchedulerClient::OnMessage(const Stamp& from, Message& message, TimePoint n
   } else if (auto* order = std::get_if<PhaseOrder>(&message)) {
     // One that has overtaken Welcome is left to its repetition; only the end needs no model.
     if (!welcome_ && order->kind != PhaseKind::kStop) return true;
+    if (ForAnEarlierLife(order->request_id)) return true;
     if (order->phase <= confirmed_phase_) {
       out.Send(kSchedulerNode, PhaseReply{order->request_id});
     } else if (order->phase > newest_phase_) {
@@ -82,14 +87,17 @@ bool SchedulerClient::OnMessage(const Stamp& from, Message& message, TimePoint n
       phase_order_ = std::move(*order);
     }
   } else if (auto* snapshot = std::get_if<SnapshotOrder>(&message)) {
+    if (ForAnEarlierLife(snapshot->request_id)) return true;
     out.Send(kSchedulerNode, Ack{snapshot->request_id});
     if (snapshot->request_id > newest_snapshot_) {
       newest_snapshot_ = snapshot->request_id;
       snapshot_order_ = std::move(*snapshot);
     }
   } else if (auto* fence = std::get_if<FenceOrder>(&message)) {
+    if (ForAnEarlierLife(fence->request_id)) return true;
     fence_order_ = *fence;
   } else if (auto* checkpoint = std::get_if<CheckpointOrder>(&message)) {
+    if (ForAnEarlierLife(checkpoint->request_id)) return true;
     out.Send(kSchedulerNode, Ack{checkpoint->request_id});
     if (checkpoint->request_id > newest_checkpoint_) {
       newest_checkpoint_ = checkpoint->request_id;

@@ -87,6 +87,7 @@ class SchedulerClient {
   };
   void SendRegister(TimePoint now, Outbox& out);
   void SendHeartbeat(TimePoint now, Outbox& out);
+  bool ForAnEarlierLife(RequestId order) const { return welcome_ && order < welcome_->orders_from; }
   void OnError(const ErrorReply& error);
   void Fail(ErrorCode code, std::string text);
   // After a pause of this process (stopped, starved) the silence of others says nothing: forgives it.

@@ -192,7 +192,7 @@ template <class Archive>
 void serialize(Archive& archive, Welcome& m) {
   archive(m.request_id, m.term, m.worker_count, m.seed, m.consistency, m.staleness, m.slices, m.slot_map,
           m.shard_endpoints, m.tables, m.run_config, m.model_path, m.kernels, m.resume, m.checkpoint_path,
-          m.checkpoint_every);
+          m.orders_from, m.checkpoint_every);
 }
 template <class Archive>
 void serialize(Archive& archive, Heartbeat& m) {

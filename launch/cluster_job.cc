@@ -38,6 +38,20 @@ std::vector<std::string> MpirunCommand(const ClusterJob& job) {
   return command;
 }
 
+std::vector<std::string> ReplacementCommand(const ClusterJob& job, const ClusterFile::Process& member) {
+  std::vector<std::string> command;
+  if (member.host != HostName()) {
+    command = {"mpirun", "-np", "1", "--host", member.host, "--oversubscribe", "--bind-to", "none"};
+    if (geteuid() == 0) command.push_back("--allow-run-as-root");
+  }
+  for (const std::string& word :
+       {ProgramFolder() + "/cohort-worker", std::string("--config"), job.folder + "/" + kRunFile, std::string("--join"),
+        job.folder, std::string("--index"), std::to_string(member.node.index)}) {
+    command.push_back(word);
+  }
+  return command;
+}
+
 Status CheckClusterJob(const ClusterJob& job) {
   COHORT_ASSIGN_OR_RETURN(const RunInputs inputs, ReadRunInputs(job.config, job.request));
   COHORT_ASSIGN_OR_RETURN(const RunPlan plan, MakePlan(inputs, job.request, 0));
@@ -49,6 +63,9 @@ Status RunClusterJob(const ClusterJob& job, SupervisorOptions output) {
   const SchedulerClient::Options limits = ClientOptions(job.config, 0);
   output.command = MpirunCommand(job);
   output.folder = job.folder;
+  if (job.config.cluster.recoveries > 0) {
+    output.replacement = [&job](const ClusterFile::Process& member) { return ReplacementCommand(job, member); };
+  }
   output.startup = limits.startup + kMargin;
   output.silence = limits.dead_after + kMargin;
   // With a list of hosts, or inside an allocation, some start elsewhere.

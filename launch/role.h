@@ -21,6 +21,8 @@ namespace cohort {
 struct RoleArguments {
   std::string config;
   std::vector<std::string> overrides;
+  std::string join;         // worker: RUN_DIR of a run that goes on; takes the place of a dead one, without MPI
+  std::uint32_t index = 0;  // with join: whose place
   std::string out;  // RUN_DIR, or the job's folder
   bool overwrite = false;
   bool supervised = false;  // the launcher has made and locked the folder

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "launch/cluster_file.h"
+
 namespace cohort {
 namespace {
 
@@ -16,7 +18,7 @@ namespace fs = std::filesystem;
 
 // All that a run of this version or `cohort report` leaves.
 constexpr const char* kOwnFiles[] = {kRunFile, kResultFile,           kMetricsFile, kEvaluationFile,
-                                     kLogFile, "best_reachable.json", "report.html"};
+                                     kLogFile, "best_reachable.json", "report.html", kClusterFile};
 
 }  // namespace
 

@@ -12,6 +12,7 @@
 #include "common/node_loop.h"
 #include "common/process.h"
 #include "common/zmq_transport.h"
+#include "launch/cluster_file.h"
 #include "launch/mpi_bootstrap.h"
 #include "launch/role.h"
 #include "launch/run_folder.h"
@@ -78,6 +79,11 @@ class SchedulerJob {
       plan.shards = config_.cluster.servers * config_.cluster.shards_per_server;
       plan.workers = config_.cluster.workers;
     }
+    if (arguments_.supervised) plan.recoveries = config_.cluster.recoveries;
+    cluster_.run_id = offer.run_id;
+    cluster_.scheduler_endpoint = transport->endpoint();
+    cluster_.scheduler_host = host_;
+    cluster_.scheduler_pid = static_cast<std::uint64_t>(getpid());
     Coordinator coordinator(std::move(plan), recorder_ ? &*recorder_ : nullptr,
                             recorder_ ? &*recorder_ : nullptr);
     NodeLoop loop(kSchedulerNode, &coordinator, transport.get());
@@ -136,12 +142,27 @@ class SchedulerJob {
       }
     }
     loop.Flush(out);
+    WriteCluster();
     // A failure is on the disk at once: after a SIGTERM, mpirun leaves one second.
     if (coordinator_->decided() && !coordinator_->verdict().ok() && !written_) {
       CloseResult(loop);
       WriteResult(coordinator_->verdict());
     }
     return coordinator_->finished();
+  }
+
+  // Once all have registered, and whenever somebody comes or goes.
+  void WriteCluster() {
+    const Membership& members = coordinator_->membership();
+    if (coordinator_->decided() || members.changes() == cluster_changes_) return;
+    if (cluster_.members.empty() && !members.complete()) return;
+    cluster_changes_ = members.changes();
+    cluster_.members.clear();
+    for (const Member& member : members.all()) {
+      cluster_.members.push_back({member.node, member.registration.server, !member.registered(), member.incarnation,
+                                  member.registration.host, member.registration.pid});
+    }
+    if (Status status = Write(kClusterFile, ToJson(cluster_)); !status.ok()) LogError(status.text());
   }
 
   void CloseResult(NodeLoop& loop) {
@@ -159,6 +180,7 @@ class SchedulerJob {
     result.cpu_seconds["scheduler"] = usage.cpu_seconds;
     result.traffic_bytes += loop.counters().bytes_sent;
     result.counts["refused_frames"] += loop.counters().bad_frames;
+    result.workers_replaced = coordinator_->replaced();
     result.counts["ignored_messages"] = coordinator_->ignored_messages();
   }
 
@@ -222,6 +244,8 @@ class SchedulerJob {
   Coordinator* coordinator_ = nullptr;
   TimePoint started_{};
   TimePoint next_check_{};
+  ClusterFile cluster_;
+  std::uint64_t cluster_changes_ = 0;  // when it was written
   bool written_ = false;
 };
 

@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstring>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -19,6 +20,7 @@
 
 #include "common/atomic_file.h"
 #include "common/process.h"
+#include "launch/cluster_file.h"
 #include "launch/run_folder.h"
 #include "scheduler/metrics_json.h"
 #include "scheduler/result.h"
@@ -31,6 +33,7 @@ namespace {
 constexpr int kPollMilliseconds = 50;
 constexpr Duration kProgressInterval = std::chrono::milliseconds(500);
 constexpr int kUnseen = 4;  // times as long as for a child that was seen to go, for one that never was
+constexpr Duration kTryAgain = std::chrono::seconds(1);  // to start a replacement that has ended before it registered
 constexpr std::size_t kTailLines = 15;
 constexpr std::size_t kMaxLineBytes = 1u << 16;
 constexpr std::size_t kMaxMetricsTail = 1u << 20;
@@ -58,52 +61,31 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
   return pointers;
 }
 
+// A process that takes the place of a dead one.
+struct Replacement {
+  NodeId node;
+  std::uint32_t incarnation = 0;
+  pid_t pid = -1;
+};
+
 class Run {
  public:
   explicit Run(const SupervisorOptions& options) : options_(options), expected_(options.children) {}
   ~Run() {
     if (output_ >= 0) close(output_);
+    if (input_ >= 0) close(input_);
   }
 
   Status Start() {
     log_.reset(std::fopen(Path(kLogFile).c_str(), "wb"));
     if (!log_) return {ErrorCode::kIo, Path(kLogFile) + ": cannot be written: " + std::strerror(errno)};
-    int pipe_ends[2];
-    int failure_ends[2];
-    if (pipe2(pipe_ends, O_CLOEXEC) != 0 || pipe2(failure_ends, O_CLOEXEC) != 0) {
-      return {ErrorCode::kIo, std::string("pipe: ") + std::strerror(errno)};
-    }
-    // All that allocates comes before the fork.
-    std::vector<std::string> arguments = options_.command, environment = CleanEnvironment();
-    const std::vector<char*> argv = Pointers(arguments), envp = Pointers(environment);
-    const pid_t parent = getpid();
-    child_ = fork();
-    if (child_ == 0) {
-      setpgid(0, 0);  // a Ctrl-C in the terminal is the supervisor's to handle
-      signal(SIGPIPE, SIG_DFL);
-      (void)DieWithParent(parent);
-      const int nothing = open("/dev/null", O_RDONLY);
-      dup2(nothing, STDIN_FILENO);
-      dup2(pipe_ends[1], STDOUT_FILENO);
-      dup2(pipe_ends[1], STDERR_FILENO);
-      execvpe(argv[0], argv.data(), envp.data());
-      const int reason = errno;
-      (void)!write(failure_ends[1], &reason, sizeof(reason));
-      _exit(127);
-    }
-    close(pipe_ends[1]);
-    close(failure_ends[1]);
-    output_ = pipe_ends[0];
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) return {ErrorCode::kIo, std::string("pipe: ") + std::strerror(errno)};
+    output_ = ends[0];
+    input_ = ends[1];
     fcntl(output_, F_SETFL, O_NONBLOCK);
-    int reason = 0;
-    const bool failed = child_ < 0 || read(failure_ends[0], &reason, sizeof(reason)) == sizeof(reason);
-    close(failure_ends[0]);
-    if (!failed) return {};
-    if (child_ > 0) waitpid(child_, nullptr, 0);
-    child_ = -1;
-    return {ErrorCode::kUnavailable,
-            options_.command[0] + " cannot be started: " + std::strerror(reason != 0 ? reason : errno) +
-                "; is openmpi-bin installed? (`cohort doctor` checks)"};
+    COHORT_ASSIGN_OR_RETURN(child_, Spawn(options_.command));
+    return {};
   }
 
   // Until the command has ended by itself or been ended. Returns why it was ended, if so.
@@ -116,6 +98,7 @@ class Run {
       ReadOutput(kPollMilliseconds);
       const TimePoint now = Now();
       LookAtChildren(now);
+      LookAtCluster();
       if (now >= next_progress) {
         next_progress = now + kProgressInterval;
         LookAtFiles(now);
@@ -131,6 +114,7 @@ class Run {
         kill(-child_, SIGKILL);  // the roles die with mpirun
       }
     }
+    EndReplacements();
     ReadOutput(0);
     FlushLine();
     return ended;
@@ -181,6 +165,86 @@ class Run {
     if (WIFSIGNALED(*exit_status_))
       return "; " + options_.command[0] + " was ended by " + SignalName(WTERMSIG(*exit_status_));
     return "; " + options_.command[0] + " ended with exit code " + std::to_string(WEXITSTATUS(*exit_status_));
+  }
+
+  // Starts a process of the run: its output goes to the log, and it dies with this one.
+  Result<pid_t> Spawn(const std::vector<std::string>& command) {
+    int failure_ends[2];
+    if (pipe2(failure_ends, O_CLOEXEC) != 0)
+      return Error(ErrorCode::kIo, std::string("pipe: ") + std::strerror(errno));
+    // All that allocates comes before the fork.
+    std::vector<std::string> arguments = command, environment = CleanEnvironment();
+    const std::vector<char*> argv = Pointers(arguments), envp = Pointers(environment);
+    const pid_t parent = getpid();
+    const pid_t child = fork();
+    if (child == 0) {
+      setpgid(0, 0);  // a Ctrl-C in the terminal is the supervisor's to handle
+      signal(SIGPIPE, SIG_DFL);
+      (void)DieWithParent(parent);
+      const int nothing = open("/dev/null", O_RDONLY);
+      dup2(nothing, STDIN_FILENO);
+      dup2(input_, STDOUT_FILENO);
+      dup2(input_, STDERR_FILENO);
+      execvpe(argv[0], argv.data(), envp.data());
+      const int reason = errno;
+      (void)!write(failure_ends[1], &reason, sizeof(reason));
+      _exit(127);
+    }
+    close(failure_ends[1]);
+    int reason = 0;
+    const bool failed = child < 0 || read(failure_ends[0], &reason, sizeof(reason)) == sizeof(reason);
+    close(failure_ends[0]);
+    if (!failed) return child;
+    if (child > 0) waitpid(child, nullptr, 0);
+    return Error(ErrorCode::kUnavailable,
+                 command[0] + " cannot be started: " + std::strerror(reason != 0 ? reason : errno) +
+                     "; is openmpi-bin installed? (`cohort doctor` checks)");
+  }
+
+  // Starts who is missing (cluster_file.h): each of them once, and again if it is gone and still missing.
+  void LookAtCluster() {
+    if (!options_.replacement || decided_at_ != kNever) return;
+    struct stat now {};
+    if (stat(Path(kClusterFile).c_str(), &now) != 0) return;
+    const bool changed = now.st_ino != cluster_file_ || now.st_mtim.tv_sec != cluster_time_.tv_sec ||
+                         now.st_mtim.tv_nsec != cluster_time_.tv_nsec;
+    if (changed) {
+      cluster_file_ = now.st_ino;
+      cluster_time_ = now.st_mtim;
+      const auto text = ReadFile(Path(kClusterFile));
+      auto cluster = text ? ClusterFromJson(*text, kClusterFile) : tl::unexpected(text.error());
+      if (!cluster) return Note(cluster.error().text());
+      cluster_ = std::move(*cluster);
+    }
+    std::erase_if(replacements_,
+                  [](const Replacement& each) { return waitpid(each.pid, nullptr, WNOHANG) != 0; });
+    for (const ClusterFile::Process& member : cluster_.members) {
+      if (!member.missing) continue;
+      const auto same = [&](const Replacement& each) {
+        return each.node == member.node && each.incarnation == member.incarnation;
+      };
+      if (std::any_of(replacements_.begin(), replacements_.end(), same)) continue;
+      TimePoint& tried = tried_[{member.node, member.incarnation}];
+      if (tried != TimePoint{} && Now() < tried + kTryAgain) continue;
+      tried = Now();
+      const auto pid = Spawn(options_.replacement(member));
+      if (!pid) return Note(pid.error().text());
+      replacements_.push_back({member.node, member.incarnation, *pid});
+      Note(ToString(member.node) + " died; pid " + std::to_string(*pid) + " takes its place");
+    }
+  }
+
+  // The run is over, and so are they; or they are ended.
+  void EndReplacements() {
+    const TimePoint limit = Now() + options_.farewell;
+    for (bool killed = false; !replacements_.empty();) {
+      std::erase_if(replacements_, [](const Replacement& each) { return waitpid(each.pid, nullptr, WNOHANG) != 0; });
+      if (!killed && Now() >= limit) {
+        killed = true;
+        for (const Replacement& each : replacements_) kill(-each.pid, SIGKILL);
+      }
+      if (!replacements_.empty()) ReadOutput(kPollMilliseconds);
+    }
   }
 
   // Why the run cannot go on, if so.
@@ -300,7 +364,7 @@ class Run {
   std::string first_reason_;
   std::unique_ptr<std::FILE, FileCloser> log_;
   pid_t child_ = -1;
-  int output_ = -1;
+  int output_ = -1, input_ = -1;  // of the pipe that all processes write to
   std::optional<int> exit_status_;
   std::string line_;
   std::deque<std::string> tail_;
@@ -311,6 +375,11 @@ class Run {
   TimePoint lost_at_ = kNever;
   ChildProcess lost_;
   off_t metrics_bytes_ = 0;
+  timespec cluster_time_{};  // of cluster.json, as read
+  ino_t cluster_file_ = 0;
+  ClusterFile cluster_;
+  std::vector<Replacement> replacements_;
+  std::map<std::pair<NodeId, std::uint32_t>, TimePoint> tried_;  // by node and incarnation
   bool scheduler_seen_ = false;
   bool farewell_over_ = false;
 };

@@ -9,6 +9,7 @@
 
 #include "common/status.h"
 #include "common/types.h"
+#include "launch/cluster_file.h"
 
 namespace cohort {
 
@@ -21,6 +22,8 @@ struct SupervisorOptions {
   Duration bereaved = std::chrono::seconds(3);   // start-up with fewer children of mpirun than that
   Duration farewell = std::chrono::seconds(2);   // from the verdict until mpirun has ended
   Duration terminate = std::chrono::seconds(3);  // from SIGTERM to SIGKILL
+  // The command that takes the place of a member that is missing (cluster_file.h). Empty: nobody is replaced.
+  std::function<std::vector<std::string>(const ClusterFile::Process&)> replacement;
   // A line for a terminal that replaces the one before it; a line to keep (errors of the processes). May be empty.
   std::function<void(const std::string&)> progress;
   std::function<void(const std::string&)> note;

@@ -5,8 +5,8 @@
 #include "common/node_loop.h"
 #include "common/process.h"
 #include "common/zmq_transport.h"
-#include "launch/mpi_bootstrap.h"
 #include "launch/network_pump.h"
+#include "launch/place.h"
 #include "launch/role.h"
 #include "launch/run_plan.h"
 #include "worker/model/kernels.h"
@@ -18,10 +18,8 @@ namespace {
 
 Status Run(const RoleArguments& arguments) {
   COHORT_ASSIGN_OR_RETURN(const RunConfig config, LoadRunConfig(arguments.config, arguments.overrides));
-  BootstrapOffer offer;
-  offer.program = Program::kWorker;
-  offer.limit = ClientOptions(config, 0).startup;
-  COHORT_ASSIGN_OR_RETURN(const Bootstrap bootstrap, ExchangeAddresses(offer));
+  COHORT_ASSIGN_OR_RETURN(const Place place, FindPlace(Program::kWorker, arguments, config));
+  const Bootstrap& bootstrap = place.bootstrap;
   const std::uint32_t index = bootstrap.index;
   const NodeId self = WorkerNode(index);
   SetLogName(ToString(self));
@@ -30,6 +28,7 @@ Status Run(const RoleArguments& arguments) {
   ZmqContext context;
   ZmqTransport::Options silent;
   silent.listen_host.clear();
+  silent.incarnation = place.incarnation;
   COHORT_ASSIGN_OR_RETURN(const auto transport, ZmqTransport::Create(context, self, silent));
   COHORT_RETURN_IF_ERROR(transport->Connect(kSchedulerNode, bootstrap.scheduler_endpoint));
 
@@ -37,7 +36,8 @@ Status Run(const RoleArguments& arguments) {
   registration.host = HostName();
   registration.pid = static_cast<std::uint64_t>(getpid());
   registration.kernels = BestKernelPath();
-  const SchedulerClient::Options scheduler = ClientOptions(config, bootstrap.run_id);
+  SchedulerClient::Options scheduler = ClientOptions(config, bootstrap.run_id);
+  scheduler.incarnation = place.incarnation;
   ParameterClient::Options parameters;
   parameters.retry = scheduler.retry;
   parameters.request_deadline = scheduler.dead_after;
@@ -47,6 +47,7 @@ Status Run(const RoleArguments& arguments) {
   parameters.request_rows = config.cluster.request_rows;
   parameters.cache_rows = config.cache.rows;
   parameters.cache_max_age = config.cache.max_age;
+  parameters.incarnation = place.incarnation;
   Worker worker(index, registration, scheduler, parameters);
   NodeLoop loop(self, &worker, transport.get());
   loop.ConnectToShards();

@@ -77,6 +77,8 @@ void Coordinator::OnMessage(const Stamp& from, Message message, TimePoint now, O
     OnScoreBlock(*member, std::move(*block), now, out);
   } else if (auto* snapshot = std::get_if<SnapshotDone>(&message)) {
     OnSnapshotDone(*member, std::move(*snapshot), now, out);
+  } else if (auto* fence = std::get_if<FenceDone>(&message)) {
+    OnFenceDone(*member, *fence, now, out);
   } else if (auto* failure = std::get_if<Failure>(&message)) {
     out.Send(member->node, Ack{failure->request_id});
     if (!decided()) {
@@ -128,17 +130,29 @@ void Coordinator::OnRegister(const Stamp& from, Member* member, Register message
     return;
   }
   if (is_new) {
+    member->orders_from = next_id_;
     // Until it has confirmed its first phase it may be busy opening or loading files.
-    membership_.Allow(*member, plan_.model_path.empty() ? plan_.request : plan_.wait, now);
+    const bool replaces = state_ != State::kRegistering;  // a worker, which has but a dataset to open
+    membership_.Allow(*member,
+                      replaces                    ? std::min(plan_.request, 4 * plan_.dead_after)
+                      : plan_.model_path.empty() ? plan_.request
+                                                 : plan_.wait,
+                      now);
     Event(Describe(*member) + " registered" +
           (message.endpoint.empty() ? "" : ", listens on " + message.endpoint) + ", kernels " +
           message.kernels);
+  }
+  if (state_ != State::kRegistering) {
+    if (is_new) return AdmitReplacement(*member, now, out);
+    if (!fences_.contains(from.sender.index) || from.sender.role != Role::kWorker)
+      return SendWelcome(from.sender, message.request_id, out);
+    out.Send(from.sender, RegisterPending{message.request_id, "its fence at the shards"});
+    return;
   }
   if (!membership_.complete()) {
     out.Send(from.sender, RegisterPending{message.request_id, membership_.Missing()});
     return;
   }
-  if (state_ != State::kRegistering) return SendWelcome(from.sender, message.request_id, out);
 
   kernels_ = membership_.CommonKernels();
   Event("everyone has registered: " + std::to_string(plan_.shards) + " shards, " +
@@ -165,10 +179,12 @@ void Coordinator::SendWelcome(NodeId node, RequestId id, Outbox& out) const {
   welcome.run_config = plan_.run_config;
   welcome.model_path = plan_.model_path;
   welcome.kernels = kernels_;
+  welcome.orders_from = membership_.Find(node)->orders_from;
   out.Send(node, std::move(welcome));
 }
 
 void Coordinator::UpdateCounters(Member& member, std::uint32_t phase, Counters counters, TimePoint now) {
+  AddPast(member.past, phase == member.past_phase, &counters);
   // A late heartbeat of an earlier phase, or one overtaken by a newer, must not turn the counters back.
   if (phase < member.phase || (phase == member.phase && counters.samples < member.counters.samples)) return;
   if (phase != member.phase || counters.samples != member.counters.samples ||
@@ -220,6 +236,8 @@ void Coordinator::OnPhaseDone(Member& member, PhaseDone message, TimePoint now, 
     phase_steps_ =
         plan_.consistency == Consistency::kBsp ? std::max(phase_steps_, steps) : phase_steps_ + steps;
     next_clock_ = std::max(next_clock_, message.next_clock);
+    // One that had nothing left to do does not know how far its former life had come.
+    if (replaced_ > 0 && order_.kind == PhaseKind::kTrain) next_clock_ = std::max(next_clock_, leases_.EndClock());
   }
   FinishPhaseIfDone(now, out);
 }
@@ -248,6 +266,7 @@ void Coordinator::OnLeaseRequest(const Member& member, const LeaseRequest& messa
 }
 
 bool Coordinator::MayGrant() const {
+  if (leases_.has_queued()) return true;
   if (order_.kind != PhaseKind::kScore || leases_.exhausted()) return true;
   // Blocks ahead of the first missing row are held in memory: no lease too far ahead of it.
   return leases_.next_row() < row_order_.next_row() + 4 * std::uint64_t{plan_.workers} * leases_.lease_rows();
@@ -362,8 +381,9 @@ void Coordinator::NextStep(TimePoint now, Outbox& out) {
   order_.kind = step.kind;
   order_.epoch = step.epoch;
   order_.split = step.split;
-  order_.first_clock = next_clock_;
+  order_.first_clock = order_.resume_clock = next_clock_;
   workers_done_.clear();
+  resume_clocks_.clear();
   waiting_leases_.clear();
 
   const std::uint64_t rows = plan_.rows[static_cast<std::size_t>(step.split)];
@@ -392,7 +412,8 @@ void Coordinator::OrderWorkers(TimePoint now, Outbox& out) {
   for (std::uint32_t worker = 0; worker < plan_.workers; ++worker) {
     const Member& member = *membership_.Find(WorkerNode(worker));
     samples_before_phase_[worker] = member.counters.samples;
-    SendOrder(member, order_, now, out);
+    // One that is being replaced gets its order when it is here.
+    if (member.registered() && !fences_.contains(worker)) SendOrder(member, order_, now, out);
   }
   Event(StepName() + " begins at clock " + std::to_string(order_.first_clock));
 }
@@ -416,7 +437,10 @@ void Coordinator::FinishPhaseIfDone(TimePoint now, Outbox& out) {
   summary.split = order_.split;
   summary.start_seconds = ToSeconds(phase_started_ - started_at_);
   summary.seconds = ToSeconds(now - phase_started_);
-  summary.samples = PhaseSamples();
+  // What a worker has counted since its last heartbeat is lost with it; in training every row has been visited once.
+  summary.samples = replaced_ > 0 && order_.kind == PhaseKind::kTrain
+                        ? plan_.rows[static_cast<std::size_t>(order_.split)]
+                        : PhaseSamples();
   summary.steps = phase_steps_;
   std::vector<double> weight;
   Losses(&summary.loss, &weight);
@@ -453,20 +477,11 @@ void Coordinator::Stop(Status verdict, TimePoint now, Outbox& out) {
 
 void Coordinator::Abort(const Status& reason, TimePoint now, Outbox& out) { Stop(reason, now, out); }
 
-void Coordinator::FailMember(const Member& member, const std::string& how, TimePoint now, Outbox& out) {
-  if (decided()) return;
-  const std::string waiting = member.waiting.empty() ? "" : "; it last said: " + member.waiting;
-  Stop({ErrorCode::kUnavailable,
-        Describe(member) + " died: " + how + "; the run was in " + WaitingFor() + waiting},
-       now, out);
-}
-
 void Coordinator::OnProcessDeath(NodeId node, TimePoint now, Outbox& out) {
   Member* member = membership_.Find(node);
   if (member == nullptr || !member->registered() || member->state == MemberState::kDead) return;
   member->state = MemberState::kDead;
-  orders_.erase(node);
-  FailMember(*member, "its process is gone", now, out);
+  OnDeath(*member, "its process is gone", now, out);
   if (state_ == State::kStopping && orders_.empty()) state_ = State::kFinished;
 }
 
@@ -479,10 +494,9 @@ void Coordinator::OnTimer(TimePoint now, Outbox& out) {
     if (member->state == MemberState::kSuspected) {
       Event(Describe(*member) + " has been silent for " + Seconds(silence));
     } else if (member->state == MemberState::kDead) {
-      orders_.erase(member->node);
-      FailMember(*member,
-                 "no heartbeat for " + Seconds(silence) + " (limit " + Seconds(member->silence_allowed) + ")",
-                 now, out);
+      OnDeath(*member,
+              "no heartbeat for " + Seconds(silence) + " (limit " + Seconds(member->silence_allowed) + ")",
+              now, out);
     }
   }
   if (state_ == State::kStopping && (orders_.empty() || now >= stop_deadline_)) {
@@ -497,7 +511,12 @@ void Coordinator::OnTimer(TimePoint now, Outbox& out) {
   }
   for (auto& [node, order] : orders_) {
     if (state_ != State::kStopping && now >= order.deadline) {
-      const Member& member = *membership_.Find(node);
+      Member& member = *membership_.Find(node);
+      if (Replaceable(member)) {
+        member.state = MemberState::kDead;
+        OnDeath(member, "no confirmation of " + StepName() + " in time", now, out);
+        break;  // of the orders, one is gone; the others have their turn next time
+      }
       return Stop(
           {ErrorCode::kTimeout, Describe(member) + " has not confirmed " + StepName() + " in time; it " +
                                     (member.waiting.empty() ? "sent heartbeats" : "says: " + member.waiting)},
@@ -508,6 +527,7 @@ void Coordinator::OnTimer(TimePoint now, Outbox& out) {
       order.next_retry = now + plan_.retry;
     }
   }
+  if (!decided()) FollowFences(now, out);
   if (state_ == State::kRunning && now >= last_progress_ + plan_.wait + plan_.request) {
     return Stop(
         {ErrorCode::kTimeout, "no progress for " + Seconds(now - last_progress_) + " in " + WaitingFor()},
@@ -525,6 +545,9 @@ TimePoint Coordinator::NextTimer() const {
     next = std::min(next, order.next_retry);
     if (state_ != State::kStopping) next = std::min(next, order.deadline);
   }
+  if (decided()) return next;
+  for (const auto& [worker, fence] : fences_) next = std::min({next, fence.next_retry, fence.deadline});
+  for (const auto& [worker, until] : wanted_until_) next = std::min(next, until);
   return next;
 }
 

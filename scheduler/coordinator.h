@@ -5,9 +5,13 @@
 //
 // A phase: the order goes to all shards; when all have confirmed, to all workers; when all workers are done
 // (and, in scoring, every row's prediction is here) the next step begins, at the highest
-// next_clock of the workers. Anything that goes wrong (a member silent or dead, a Failure, a limit passed)
-// decides the run as failed: everyone is told to stop, and those who confirm within RunPlan::stop are waited
-// for.
+// next_clock of the workers. Anything that goes wrong (a Failure, a limit passed) decides the run as failed:
+// everyone is told to stop, and those who confirm within RunPlan::stop are waited for.
+//
+// A worker that dies, or is silent for too long, is replaced if the plan allows it (coordinator_recovery.cc): every shard
+// refuses its messages from then on, and tells how far it came; another process registers in its place and goes on
+// from the lowest clock that is not closed at some shard. The death of a shard ends the run; whoever
+// started it may start it again from its last checkpoint.
 #ifndef COHORT_SCHEDULER_COORDINATOR_H_
 #define COHORT_SCHEDULER_COORDINATOR_H_
 
@@ -49,6 +53,9 @@ class Coordinator : public Node {
   // The verdict is known; members may still be ending.
   bool decided() const { return state_ >= State::kStopping; }
   const Status& verdict() const { return verdict_; }
+  // The verdict is the death of a process: the run can go on from its last checkpoint.
+  bool recoverable() const { return recoverable_; }
+  std::uint32_t replaced() const { return replaced_; }  // workers
   // Everyone has confirmed the end, or had the time to.
   bool finished() const { return state_ == State::kFinished; }
 
@@ -78,6 +85,15 @@ class Coordinator : public Node {
     TimePoint next_retry{};
     TimePoint deadline{};
   };
+  // Between the death of a worker and the first order to its replacement.
+  struct Fence {
+    RequestId id = 0;
+    std::set<std::uint32_t> shards;  // that have not confirmed
+    TimePoint next_retry{};
+    TimePoint deadline{};
+    bool in_training = false;  // it had a part of the training phase left
+    Clock closed = kClockInfinity;  // the lowest of the shards'
+  };
 
   void OnRegister(const Stamp& from, Member* member, Register message, TimePoint now, Outbox& out);
   void OnHeartbeat(Member& member, Heartbeat message, TimePoint now, Outbox& out);
@@ -86,6 +102,7 @@ class Coordinator : public Node {
   void OnLeaseRequest(const Member& member, const LeaseRequest& message, Outbox& out);
   void OnScoreBlock(Member& member, ScoreBlock message, TimePoint now, Outbox& out);
   void OnSnapshotDone(Member& member, SnapshotDone message, TimePoint now, Outbox& out);
+  void OnFenceDone(const Member& member, const FenceDone& message, TimePoint now, Outbox& out);
 
   void SendWelcome(NodeId node, RequestId id, Outbox& out) const;
   void NextStep(TimePoint now, Outbox& out);
@@ -93,7 +110,14 @@ class Coordinator : public Node {
   void FinishPhaseIfDone(TimePoint now, Outbox& out);
   void GrantWaitingLeases(Outbox& out);
   bool MayGrant() const;
+  // A member is dead: replaces it, or ends the run.
+  void OnDeath(Member& member, const std::string& how, TimePoint now, Outbox& out);
   void FailMember(const Member& member, const std::string& how, TimePoint now, Outbox& out);
+  bool Replaceable(const Member& member) const;
+  void Replace(Member& member, TimePoint now, Outbox& out);
+  void SendFence(std::uint32_t worker, TimePoint now, Outbox& out);
+  void AdmitReplacement(Member& member, TimePoint now, Outbox& out);
+  void FollowFences(TimePoint now, Outbox& out);
   void Stop(Status verdict, TimePoint now, Outbox& out);
   void TakeSample(TimePoint now);
   void Event(const std::string& text);
@@ -116,6 +140,11 @@ class Coordinator : public Node {
   RequestId next_id_ = 1;
   std::string kernels_;
   std::uint64_t ignored_messages_ = 0;
+  bool recoverable_ = false;
+  std::uint32_t replaced_ = 0;
+  std::map<std::uint32_t, Fence> fences_;            // by worker
+  std::map<std::uint32_t, Clock> resume_clocks_;     // by worker, of the current phase, where it is not the first
+  std::map<std::uint32_t, TimePoint> wanted_until_;  // by worker: its replacement is to register
 
   // The current step.
   std::size_t step_ = 0;     // index in plan_.steps

@@ -30,10 +30,42 @@ std::optional<LeaseReply> Leases::Repeat(std::uint32_t worker, RequestId request
   return found->second;
 }
 
+Clock Leases::EndClockOf(const LeaseRecord& record) const {
+  return record.first_clock +
+         static_cast<Clock>((record.block_count * kBlockRows + batch_rows_ - 1) / batch_rows_);
+}
+
+Clock Leases::EndClock() const {
+  Clock end = 0;
+  for (const LeaseRecord& record : journal_) end = std::max(end, EndClockOf(record));
+  return end;
+}
+
+LeaseReply Leases::ReplyFor(const LeaseRecord& record, RequestId request) const {
+  LeaseReply reply;
+  reply.request_id = request;
+  reply.granted = true;
+  reply.lease = record.lease;
+  reply.first_block = record.first_block;
+  reply.block_count = record.block_count;
+  reply.first_clock = record.first_clock;
+  reply.batch_rows = batch_rows_;
+  return reply;
+}
+
 LeaseReply Leases::Grant(std::uint32_t worker, const LeaseRequest& request) {
   LeaseReply reply;
   reply.request_id = request.request_id;
-  if (!exhausted()) {
+  if (auto redo = redo_.find(worker); redo != redo_.end()) {
+    reply = ReplyFor(journal_[redo->second.front()], request.request_id);
+    redo->second.pop_front();
+    if (redo->second.empty()) redo_.erase(redo);
+  } else if (!queued_.empty()) {
+    LeaseRecord& record = journal_[queued_.front()];
+    queued_.pop_front();
+    record.worker = worker;
+    reply = ReplyFor(record, request.request_id);
+  } else if (!exhausted()) {
     LeaseRecord record;
     record.lease = next_lease();
     record.worker = worker;
@@ -45,16 +77,33 @@ LeaseReply Leases::Grant(std::uint32_t worker, const LeaseRequest& request) {
     record.first_clock = request.next_clock;
     next_block_ += record.block_count;
     journal_.push_back(record);
-
-    reply.granted = true;
-    reply.lease = record.lease;
-    reply.first_block = record.first_block;
-    reply.block_count = record.block_count;
-    reply.first_clock = record.first_clock;
-    reply.batch_rows = batch_rows_;
+    reply = ReplyFor(record, request.request_id);
   }
   answers_.emplace(std::pair(worker, request.request_id), reply);
   return reply;
+}
+
+void Leases::ForgetAnswers(std::uint32_t worker) {
+  std::erase_if(answers_, [worker](const auto& answer) { return answer.first.first == worker; });
+}
+
+void Leases::Redo(std::uint32_t worker, Clock from) {
+  ForgetAnswers(worker);
+  redo_.erase(worker);
+  for (std::size_t i = 0; i < journal_.size(); ++i) {
+    const LeaseRecord& record = journal_[i];
+    if (record.worker != worker || from == kClockInfinity) continue;
+    if (EndClockOf(record) > from) redo_[worker].push_back(i);
+  }
+}
+
+void Leases::Requeue(std::uint32_t worker, std::uint64_t first_row) {
+  ForgetAnswers(worker);
+  for (std::size_t i = 0; i < journal_.size(); ++i) {
+    if (journal_[i].first_row + journal_[i].rows <= first_row) continue;
+    const bool waits = std::find(queued_.begin(), queued_.end(), i) != queued_.end();
+    if (journal_[i].worker == worker && !waits) queued_.push_back(i);
+  }
 }
 
 const LeaseRecord* Leases::Find(std::uint64_t lease) const {

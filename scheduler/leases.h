@@ -3,7 +3,9 @@
 #ifndef COHORT_SCHEDULER_LEASES_H_
 #define COHORT_SCHEDULER_LEASES_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <utility>
@@ -39,17 +41,30 @@ class Leases {
   static std::uint64_t ScoringBlocks(std::uint64_t rows, std::uint32_t workers);
 
   // The answer to a request, if it was answered before.
+  // Worker `worker` has been replaced by a process that knows nothing. Training: its leases that may reach beyond `from`
+  // are granted to it once more, in order, before new ones. They are never cut anew: a push is named by worker and clock.
+  void Redo(std::uint32_t worker, Clock from);
+  // Evaluation and scoring: its leases go to whoever asks next, but for those of rows before `first_row`.
+  void Requeue(std::uint32_t worker, std::uint64_t first_row);
+  bool has_queued() const { return !queued_.empty(); }
+
   std::optional<LeaseReply> Repeat(std::uint32_t worker, RequestId request) const;
   LeaseReply Grant(std::uint32_t worker, const LeaseRequest& request);
 
   const LeaseRecord* Find(std::uint64_t lease) const;
   const std::vector<LeaseRecord>& journal() const { return journal_; }
-  bool exhausted() const { return block_count_ == 0 || next_row() >= rows_; }
+  bool exhausted() const { return block_count_ == 0 || next_row() >= rows_; }  // of new leases
+  Clock EndClock() const;  // no lease granted reaches it; training
   std::uint64_t next_row() const { return next_block_ * kBlockRows; }  // of the next lease
   std::uint64_t lease_rows() const { return block_count_ * kBlockRows; }
   std::uint64_t next_lease() const { return first_lease_ + journal_.size(); }
 
  private:
+  // Which rows a lease has depends on the epoch's order: the end is this at most.
+  Clock EndClockOf(const LeaseRecord& record) const;
+  LeaseReply ReplyFor(const LeaseRecord& record, RequestId request) const;
+  void ForgetAnswers(std::uint32_t worker);
+
   std::uint64_t rows_;
   std::uint64_t block_count_;
   std::uint32_t batch_rows_;
@@ -58,6 +73,9 @@ class Leases {
   std::vector<LeaseRecord> journal_;
   // By worker and request id.
   std::map<std::pair<std::uint32_t, RequestId>, LeaseReply> answers_;
+  // To be granted again, by their place in the journal: by worker, or to anyone.
+  std::map<std::uint32_t, std::deque<std::size_t>> redo_;
+  std::deque<std::size_t> queued_;
 };
 
 }  // namespace cohort

@@ -35,12 +35,26 @@ bool Membership::Add(Member& member, const Register& registration, std::uint32_t
     return member.registration.pid == registration.pid && member.registration.host == registration.host &&
            member.incarnation == incarnation;
   }
+  if (incarnation < member.incarnation) return false;
   member.registration = registration;
   member.incarnation = incarnation;
   member.state = MemberState::kAlive;
   member.last_heard = now;
   --missing_;
+  ++changes_;
   return true;
+}
+
+void Membership::Retire(Member& member) {
+  member.state = MemberState::kMissing;
+  ++member.incarnation;
+  member.past = member.counters;
+  member.past_phase = member.phase;
+  member.waiting.clear();
+  member.newest_warning = 0;
+  member.silence_allowed = dead_after_;
+  ++missing_;
+  ++changes_;
 }
 
 std::string Membership::Missing() const {
@@ -96,6 +110,32 @@ std::string Membership::CommonKernels() const {
         std::min(lowest, path == std::end(kKernelPaths) ? 0 : static_cast<std::size_t>(path - kKernelPaths));
   }
   return kKernelPaths[lowest];
+}
+
+void AddPast(const Counters& past, bool same_phase, Counters* counters) {
+  Counters& c = *counters;
+  const auto add = [](const auto& from, auto* to) {
+    if (to->size() < from.size()) to->resize(from.size());
+    for (std::size_t i = 0; i < from.size(); ++i) (*to)[i] += from[i];
+  };
+  if (same_phase) add(past.loss_sum, &c.loss_sum), add(past.loss_weight, &c.loss_weight);
+  add(past.step_seconds, &c.step_seconds);
+  c.samples += past.samples;
+  c.bytes_received += past.bytes_received;
+  c.bytes_sent += past.bytes_sent;
+  c.pushes_acknowledged += past.pushes_acknowledged;
+  c.pushes_duplicated += past.pushes_duplicated;
+  c.pulls_served += past.pulls_served;
+  c.pulls_parked += past.pulls_parked;
+  c.retries += past.retries;
+  c.absent_rows += past.absent_rows;
+  c.bad_frames += past.bad_frames;
+  c.cached_rows += past.cached_rows;
+  c.nan_gradients += past.nan_gradients;
+  c.clipped_values += past.clipped_values;
+  c.clipped_gradients += past.clipped_gradients;
+  c.peak_memory_bytes = std::max(c.peak_memory_bytes, past.peak_memory_bytes);
+  c.busy_seconds += past.busy_seconds;
 }
 
 std::string Describe(const Member& member) {

@@ -23,12 +23,15 @@ enum class MemberState : std::uint8_t {
 struct Member {
   NodeId node;
   MemberState state = MemberState::kMissing;
-  Register registration;
-  std::uint32_t incarnation = 0;
+  Register registration;           // of its newest life
+  std::uint32_t incarnation = 0;   // while missing: the lowest that may register
   TimePoint last_heard{};
   Duration silence_allowed{};  // before it counts as dead
   std::uint32_t phase = 0;     // that `counters` speak of
-  Counters counters;           // of the newest heartbeat
+  Counters counters;           // of the newest heartbeat, and of former lives
+  RequestId orders_from = 0;   // of its newest life
+  Counters past;               // of former lives
+  std::uint32_t past_phase = 0;  // that the losses in `past` are of
   std::string waiting;         // of the newest heartbeat
   RequestId newest_warning = 0;
   bool registered() const { return state != MemberState::kMissing; }
@@ -46,6 +49,10 @@ class Membership {
 
   // False if another process has registered as this node. Repeats change nothing.
   bool Add(Member& member, const Register& registration, std::uint32_t incarnation, TimePoint now);
+  // A registered member is dead, and another process will take its place: under the next incarnation.
+  void Retire(Member& member);
+  // How often members have come or gone.
+  std::uint64_t changes() const { return changes_; }
   bool complete() const { return missing_ == 0; }
   std::string Missing() const;  // "shard 1, worker 0"
 
@@ -65,8 +72,13 @@ class Membership {
   std::vector<Member> members_;
   std::size_t shards_;
   std::size_t missing_;
+  std::uint64_t changes_ = 0;
   TimePoint last_judged_ = kNever;
 };
+
+// Adds what a process counted in its former lives to what its newest one has: sums, and the highest peaks. Losses are of
+// one phase, and added if both are of the same one.
+void AddPast(const Counters& past, bool same_phase, Counters* counters);
 
 // "worker 1 (pid 1234 on host x)"
 std::string Describe(const Member& member);

@@ -49,6 +49,8 @@ struct RunPlan {
   std::string run_config;
   std::string model_path;
   std::vector<PlanStep> steps;
+  // How many dead workers somebody replaces (Membership: those missing); one more, and the run ends.
+  std::uint32_t recoveries = 0;
 
   Duration startup = std::chrono::seconds(60);          // until all have registered
   Duration heartbeat = std::chrono::milliseconds(500);  // how often to expect a sign of life

@@ -45,6 +45,7 @@ std::string ToJson(const Status& status, const RunResult& result) {
                     {"lost", result.pushes_lost},
                     {"duplicated", result.pushes_duplicated},
                     {"rolled_back", result.pushes_rolled_back}};
+  json["recoveries"] = {{"workers_replaced", result.workers_replaced}};
   json["warnings"] = result.warnings;
   json["counts"] = result.counts;
   json["traffic_bytes"] = result.traffic_bytes;

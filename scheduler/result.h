@@ -49,6 +49,7 @@ struct RunResult {
   std::uint64_t pushes_lost = 0;  // acknowledged, yet not in the final model
   std::uint64_t pushes_duplicated = 0;
   std::uint64_t pushes_rolled_back = 0;
+  std::uint32_t workers_replaced = 0;           // after their death
   std::vector<std::string> warnings;            // what the user should know
   std::map<std::string, std::uint64_t> counts;  // what was defaulted, refused, sent again, ...
   std::uint64_t traffic_bytes = 0;

@@ -74,6 +74,8 @@ const char* ShardEventName(ShardEvent event) {
       return "stale_phase";
     case ShardEvent::kFuturePhase:
       return "future_phase";
+    case ShardEvent::kFence:
+      return "fence";
     case ShardEvent::kNotReady:
       return "not_ready";
     case ShardEvent::kWrongRun:
@@ -155,6 +157,7 @@ std::uint64_t Shard::count(ShardEvent event) const {
 
 void Shard::FollowScheduler(TimePoint now, Outbox& out) {
   if (!joined_ && client_.welcome() != nullptr) Join(*client_.welcome(), now, out);
+  if (auto fence = client_.TakeFenceOrder()) PutUpFence(*fence, out);
   if (auto order = client_.TakePhaseOrder()) {
     next_phase_ = std::move(order);
     if (!joined_ || !failure_.ok()) {
@@ -218,6 +221,20 @@ void Shard::BeginPhaseIfReady(TimePoint now, Outbox& out) {
     kept_.Clear();
   }
   client_.ConfirmPhase(phase_, now, out);
+}
+
+void Shard::PutUpFence(const FenceOrder& order, Outbox& out) {
+  const std::uint32_t worker = order.worker;
+  if (!joined_ || worker >= worker_count_) return;  // the order comes again
+  Count(ShardEvent::kFence);
+  incarnations_[worker] = std::max(incarnations_[worker], order.incarnation);
+  // What it waits for, it will not take; what it has pushed, stays, if it is acknowledged or not.
+  std::erase_if(parked_pulls_, [worker](const ParkedPull& parked) { return parked.worker == worker; });
+  std::erase_if(waiting_, [worker](const auto& each) {
+    return each.second.worker == worker && !std::holds_alternative<std::monostate>(each.second.request);
+  });
+  kept_.Forget(worker, kClockInfinity);
+  out.Send(kSchedulerNode, FenceDone{order.request_id, clocks_.closed(worker)});
 }
 
 void Shard::WriteSnapshotIfReady(TimePoint now, Outbox& out) {

@@ -81,6 +81,7 @@ enum class ShardEvent : std::uint8_t {
   kStaleIncarnation,
   kStalePhase,
   kFuturePhase,
+  kFence,  // orders, repeated ones too
   kNotReady,
   kWrongRun,
   kUnexpected,  // a message that no shard receives: dropped
@@ -162,6 +163,7 @@ class Shard : public Node {
   void Join(const Welcome& welcome, TimePoint now, Outbox& out);
   void BeginPhaseIfReady(TimePoint now, Outbox& out);
   void WriteSnapshotIfReady(TimePoint now, Outbox& out);
+  void PutUpFence(const FenceOrder& order, Outbox& out);
   Heartbeat MakeHeartbeat() const;
   std::string WaitingFor() const;
 

@@ -234,7 +234,20 @@ Status BatchReader::Read(const BspEpoch& source) {
   std::uint64_t next_block = 0;
   std::size_t next_place = 0;
   places_.clear();
-  for (std::uint64_t c = 0; c < clocks; ++c) {
+  const auto done = static_cast<std::uint64_t>(std::max<Clock>(source.resume_clock - source.first_clock, 0));
+  // Windows that hold none of the rows wanted are not read.
+  for (std::uint64_t skip = std::min(rows, done * source.batch_size); skip > 0;) {
+    const std::uint64_t count = std::min(window_blocks, order.block_count() - next_block);
+    const std::uint64_t held = order.RowsOfWindow(next_block, count);
+    if (held > skip) {
+      COHORT_RETURN_IF_ERROR(LoadWindow(order, next_block, count));
+      if (stopping()) return Status();
+      next_place = skip;
+    }
+    next_block += count;
+    skip -= std::min(skip, held);
+  }
+  for (std::uint64_t c = done; c < clocks; ++c) {
     const auto global_rows =
         static_cast<std::uint32_t>(std::min<std::uint64_t>(source.batch_size, rows - c * source.batch_size));
     std::uint32_t present = own.begin;  // own slices that hold at least one row: [own.begin, present)
@@ -285,7 +298,9 @@ Status BatchReader::Read(const TrainLease& source) {
   COHORT_RETURN_IF_ERROR(LoadWindow(order, source.first_block, source.block_count));
   const std::uint64_t batches = BatchCount(places_.size(), source.batch_rows);
   std::size_t next_place = 0;
-  for (std::uint64_t b = 0; b < batches; ++b) {
+  const auto done = static_cast<std::uint64_t>(std::max<Clock>(source.resume_clock - source.first_clock, 0));
+  next_place = std::min<std::uint64_t>(places_.size(), done * source.batch_rows);
+  for (std::uint64_t b = done; b < batches; ++b) {
     if (stopping()) return Status();
     const auto count =
         static_cast<std::uint32_t>(std::min<std::size_t>(source.batch_rows, places_.size() - next_place));

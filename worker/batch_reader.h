@@ -34,6 +34,7 @@ struct BspEpoch {
   std::uint32_t batch_size = 0;  // global
   std::uint32_t slices = 1;
   std::uint32_t shuffle_rows = 0;
+  Clock resume_clock = 0;  // batches of earlier clocks are left out
 };
 // ssp and asp: the batches of a lease, each as one slice.
 struct TrainLease {
@@ -41,6 +42,7 @@ struct TrainLease {
   std::uint64_t lease = 0, first_block = 0, block_count = 0;
   Clock first_clock = 0;
   std::uint32_t batch_rows = 0;
+  Clock resume_clock = 0;  // as above
 };
 // Evaluation and scoring: consecutive blocks of a split in input order, a block per batch.
 struct ScoreLease {

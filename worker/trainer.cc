@@ -51,10 +51,12 @@ Result<Clock> Trainer::Train(const PhaseOrder& order, WorkerLoop& loop, BatchRea
 Result<Clock> Trainer::TrainBsp(const PhaseOrder& order, WorkerLoop& loop, BatchReader& reader) {
   const TrainConfig& train = config_.train;
   reader.Start(BspEpoch{order.epoch, order.first_clock, worker_, workers_, train.batch_size, train.slices,
-                        train.shuffle_rows});
+                        train.shuffle_rows, order.resume_clock});
   PulledBatch pulled;
-  Clock next_clock = order.first_clock;
-  for (bool last = false; !last;) {
+  const std::uint64_t rows = spec_.data.rows[static_cast<std::size_t>(Split::kTrain)];
+  const Clock end = order.first_clock + static_cast<Clock>(BatchCount(rows, train.batch_size));
+  Clock next_clock = end;
+  for (bool last = order.resume_clock >= end; !last;) {
     COHORT_ASSIGN_OR_RETURN(std::unique_ptr<Batch> batch, loop.NextBatch(reader, [] { return false; }));
     progress_.timer.LapOfBatch(batch.get());
     last = batch->last_of_source;
@@ -74,7 +76,10 @@ Result<Clock> Trainer::TrainBsp(const PhaseOrder& order, WorkerLoop& loop, Batch
     COHORT_RETURN_IF_ERROR(Step(pulled, train.slices, loop));
     reader.Recycle(std::move(pulled.batch));
   }
-  COHORT_RETURN_IF_ERROR(loop.WaitUntil([&] { return loop.parameters().ClosedEverywhere(next_clock - 1); }));
+  if (order.resume_clock < end) {
+    COHORT_RETURN_IF_ERROR(
+        loop.WaitUntil([&] { return loop.parameters().ClosedEverywhere(next_clock - 1); }));
+  }
   progress_.timer.Lap(StepPart::kPushWait);
   return next_clock;
 }
@@ -82,8 +87,9 @@ Result<Clock> Trainer::TrainBsp(const PhaseOrder& order, WorkerLoop& loop, Batch
 Result<Clock> Trainer::TrainLeased(const PhaseOrder& order, WorkerLoop& loop, BatchReader& reader) {
   const std::uint64_t rows = spec_.data.rows[static_cast<std::size_t>(Split::kTrain)];
   const EpochOrder epoch(config_.seed, rows, order.epoch);
-  Clock next_clock = order.first_clock;  // after all leases taken so far
-  bool asked = false, exhausted = false;
+  const bool resumes = order.resume_clock != kClockInfinity;  // else: nothing is left of an earlier life
+  Clock next_clock = resumes ? std::max(order.first_clock, order.resume_clock) : order.first_clock;  // after all leases taken so far
+  bool asked = false, exhausted = !resumes;
 
   // Asks for a lease when the reader has come to the end of the last one, and hands it to the reader when it
   // comes.
@@ -92,10 +98,12 @@ Result<Clock> Trainer::TrainLeased(const PhaseOrder& order, WorkerLoop& loop, Ba
       asked = false;
       if (lease->granted) {
         reader.Start(TrainLease{order.epoch, lease->lease, lease->first_block, lease->block_count,
-                                lease->first_clock, lease->batch_rows});
-        next_clock = lease->first_clock +
-                     static_cast<Clock>(BatchCount(epoch.RowsOfWindow(lease->first_block, lease->block_count),
-                                                   lease->batch_rows));
+                                lease->first_clock, lease->batch_rows,
+                                order.resume_clock});
+        next_clock = std::max(
+            next_clock, lease->first_clock + static_cast<Clock>(BatchCount(
+                                                 epoch.RowsOfWindow(lease->first_block, lease->block_count),
+                                                 lease->batch_rows)));
       } else {
         exhausted = true;
       }

@@ -46,11 +46,13 @@ class SchedulerClientTest : public ::testing::Test {
     }
     return found;
   }
-  void BeWelcome() {
+  void BeWelcome(RequestId orders_from = 0) {
     client.Start(now, out);
     Welcome welcome;
+    welcome.request_id = 1;
     welcome.term = 1;
     welcome.slot_map = SlotMap::Even(2);
+    welcome.orders_from = orders_from;
     Receive(welcome);
     out.Take();
   }
@@ -67,15 +69,36 @@ TEST_F(SchedulerClientTest, RegistersUntilWelcome) {
   EXPECT_EQ(Sent<Register>().size(), 3u);
   EXPECT_EQ(client.welcome(), nullptr);
   Welcome welcome;
+  welcome.request_id = 1;
   welcome.term = 1;
   Receive(welcome, /*run_id=*/8);
   EXPECT_EQ(client.welcome(), nullptr) << "of another run";
+  welcome.request_id = 2;
+  Receive(welcome);
+  EXPECT_EQ(client.welcome(), nullptr) << "for an earlier life of this node";
+  welcome.request_id = 1;
   Receive(welcome);
   ASSERT_NE(client.welcome(), nullptr);
   EXPECT_EQ(client.stamp().term, 1u);
   EXPECT_EQ(Sent<Heartbeat>().size(), 1u);
   for (int i = 0; i < 4; ++i) Run(milliseconds(500)), Receive(HeartbeatReply{});
   EXPECT_EQ(Sent<Heartbeat>().size(), 4u);
+}
+
+TEST_F(SchedulerClientTest, OrdersForAnEarlierLifeAreIgnored) {
+  BeWelcome(/*orders_from=*/10);
+  PhaseOrder order;
+  order.request_id = 9;
+  order.phase = 1;
+  order.first_clock = order.resume_clock = 5;
+  Receive(order);
+  EXPECT_FALSE(client.TakePhaseOrder());
+  Receive(SnapshotOrder{9, "model"});
+  EXPECT_FALSE(client.TakeSnapshotOrder());
+  order.request_id = 10;
+  order.resume_clock = 7;
+  Receive(order);
+  ASSERT_EQ(client.TakePhaseOrder()->resume_clock, 7);
 }
 
 TEST_F(SchedulerClientTest, StartUpLimitNamesWhoIsMissing) {

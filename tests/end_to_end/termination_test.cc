@@ -1,5 +1,5 @@
-// A run that is interrupted, or one of whose processes dies, ends within seconds, says so, and leaves nothing
-// behind.
+// A run that is interrupted, or one of whose processes dies and is not made up for (cluster.recoveries = 0), ends within
+// seconds, says so, and leaves nothing behind.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -21,7 +21,8 @@ class Termination : public ::testing::Test {
   void StartRun(const std::string& name) {
     name_ = name;
     run_ = std::make_unique<Subprocess>(ShopRun::Get().TrainCommand(
-        name, 2, 2, {"--set", "train.epochs=5000", "--set", "train.evaluate_each_epoch=false"}));
+        name, 2, 2,
+        {"--set", "train.epochs=5000", "--set", "train.evaluate_each_epoch=false", "--set", "cluster.recoveries=0"}));
     const std::string metrics = Folder() + "/metrics.jsonl";
     ASSERT_TRUE(Within(std::chrono::seconds(60), [&] {
       return ReadFile(metrics).find("\"samples\"") != std::string::npos || ReadFile(metrics).size() > 500 ||

@@ -83,6 +83,7 @@ class Cluster {
   void Send(NodeId from, Message message) {
     Stamp stamp;
     stamp.sender = from;
+    stamp.incarnation = incarnations[from];
     stamp.run_id = plan_.run_id;
     Outbox out;
     coordinator.OnMessage(stamp, std::move(message), now, out);
@@ -166,6 +167,7 @@ class Cluster {
   std::vector<NodeId> nodes;
   std::map<NodeId, std::vector<Message>> inbox;
   std::map<NodeId, Counters> counters;
+  std::map<NodeId, std::uint32_t> incarnations;
   std::uint32_t phase = 0;
 
  private:
@@ -316,6 +318,88 @@ TEST(Coordinator, EndsAtOnceWhenAProcessIsGoneOrAFailureArrives) {
   // A worker that does not confirm the end is waited for a bounded time.
   cluster.Run(seconds(3), {});
   EXPECT_TRUE(cluster.coordinator.finished());
+}
+
+// Kills worker 0, fences it at both shards, which say how far it came, and registers another process in its place.
+std::optional<PhaseOrder> ReplaceWorker0(Cluster& cluster, Clock closed_at_0, Clock closed_at_1) {
+  Outbox out;
+  cluster.coordinator.OnProcessDeath(WorkerNode(0), cluster.now, out);
+  cluster.Collect(out);
+  const auto fence = cluster.Take<FenceOrder>(ShardNode(0));
+  EXPECT_TRUE(fence);
+  EXPECT_EQ(fence->incarnation, 1u);
+  // The dead one may not be quite dead: nobody hears it.
+  cluster.Send(WorkerNode(0), Failure{cluster.NextId(), "late"});
+  cluster.incarnations[WorkerNode(0)] = 1;
+  Register registration = cluster.RegistrationOf(WorkerNode(0));
+  registration.pid = 7777;
+  cluster.Send(WorkerNode(0), registration);
+  EXPECT_TRUE(cluster.Take<RegisterPending>(WorkerNode(0)));
+  cluster.Send(ShardNode(0), FenceDone{fence->request_id, closed_at_0});
+  EXPECT_FALSE(cluster.Take<Welcome>(WorkerNode(0)));
+  cluster.Send(ShardNode(1), FenceDone{fence->request_id, closed_at_1});
+  const auto& inbox = cluster.inbox[WorkerNode(0)];
+  EXPECT_TRUE(std::any_of(inbox.begin(), inbox.end(), [](const Message& m) { return std::holds_alternative<Welcome>(m); }));
+  return cluster.Confirm(WorkerNode(0));
+}
+
+TEST(Coordinator, ReplacesADeadWorkerBehindAFence) {
+  RunPlan plan = SmallPlan();
+  plan.recoveries = 1;
+  Cluster cluster(plan);
+  cluster.RegisterAll();
+  cluster.BeginPhase();
+  const auto order = ReplaceWorker0(cluster, 41, 40);
+  ASSERT_TRUE(order);
+  EXPECT_EQ(order->first_clock, 0);
+  EXPECT_EQ(order->resume_clock, 41);
+  EXPECT_EQ(cluster.coordinator.replaced(), 1u);
+  EXPECT_FALSE(cluster.coordinator.decided());
+  // Once more is once too often.
+  Outbox out;
+  cluster.coordinator.OnProcessDeath(WorkerNode(1), cluster.now, out);
+  EXPECT_TRUE(cluster.coordinator.decided());
+  EXPECT_TRUE(cluster.coordinator.recoverable());
+}
+
+TEST(Coordinator, AReplacementGetsTheLeasesThatMayNotBeDone) {
+  RunPlan plan = SmallPlan();
+  plan.recoveries = 1;
+  plan.consistency = Consistency::kAsp;
+  Cluster cluster(plan);
+  cluster.RegisterAll();
+  cluster.BeginPhase();
+  const auto lease = [&](std::uint32_t worker, Clock clock) {
+    cluster.Send(WorkerNode(worker), LeaseRequest{cluster.NextId(), cluster.phase, clock});
+    return *cluster.Take<LeaseReply>(WorkerNode(worker));
+  };
+  lease(0, 0);  // of a block in batches of 32: clocks 0 to 31
+  const LeaseReply second = lease(0, 32), third = lease(0, 64);
+  const LeaseReply other = lease(1, 0);
+  const auto order = ReplaceWorker0(cluster, 40, 63);
+  EXPECT_EQ(order->resume_clock, 41);
+  const LeaseReply again = lease(0, 41);
+  EXPECT_EQ(again.lease, second.lease);
+  EXPECT_EQ(again.first_clock, 32);
+  EXPECT_EQ(lease(0, 64).lease, third.lease);
+  EXPECT_EQ(lease(0, 96).lease, other.lease + 1);
+}
+
+TEST(Coordinator, LeasesOfADeadWorkerAreEvaluatedByWhoeverAsks) {
+  RunPlan plan = SmallPlan();
+  plan.recoveries = 1;
+  plan.steps = {PlanStep::Phase(PhaseKind::kScore, 0, Split::kTest)};
+  Cluster cluster(plan);
+  cluster.RegisterAll();
+  cluster.BeginPhase();
+  const LeaseReply a = cluster.Lease(0), b = cluster.Lease(1), c = cluster.Lease(0);
+  ASSERT_TRUE(c.granted);
+  EXPECT_FALSE(cluster.Lease(1).granted);
+  cluster.Send(WorkerNode(0), cluster.Block(a, 0, 1024));
+  ReplaceWorker0(cluster, 0, 0);
+  EXPECT_EQ(cluster.Lease(1).lease, c.lease);  // a's row were taken already
+  EXPECT_FALSE(cluster.Lease(0).granted);
+  (void)b;
 }
 
 TEST(Coordinator, AWarningIsToldOnceAndTheRunGoesOn) {

@@ -54,6 +54,29 @@ void SimNetwork::SetNode(NodeId id, Node* node, TimePoint at, std::function<void
   At(at, {EventKind::kStart, {}, id, {}, 0, false, false});
 }
 
+void SimNetwork::Kill(NodeId id) {
+  places_.at(id).running = false;
+  // Its next life has not heard of anybody.
+  std::erase_if(heard_, [id](const auto& pair) { return pair.second == id; });
+  ++counts_["fault: killed " + std::string(id.role == Role::kWorker  ? "worker"
+                                            : id.role == Role::kShard ? "shard"
+                                                                      : "scheduler")];
+  if (trace_) std::fprintf(stderr, "%12.6f kill    %s\n", std::chrono::duration<double>(now_.time_since_epoch()).count(), ToString(id).c_str());
+}
+
+bool SimNetwork::Runs(NodeId id) const {
+  const auto place = places_.find(id);
+  return place != places_.end() && place->second.running;
+}
+
+void SimNetwork::Poke(NodeId id, const std::function<void(TimePoint, Outbox&)>& what) {
+  Place& place = places_.at(id);
+  Outbox out;
+  what(now_, out);
+  SendAll(id, *place.node, out);
+  ScheduleTimer(id, place);
+}
+
 void SimNetwork::Inject(const Stamp& stamp, NodeId to, const Message& message, TimePoint at) {
   At(at, {EventKind::kDeliver, stamp.sender, to, Encode(stamp, to, message), 0, false, true});
 }
@@ -67,7 +90,9 @@ bool SimNetwork::Run(const std::function<bool()>& done, TimePoint deadline) {
     if (events_.empty() || events_.begin()->first.first > deadline) return false;
     if (!violation_.empty()) return false;
     if (++events_handled_ > 3'000'000) {
-      violation_ = "the nodes talk without end";
+      const Event& last = events_.begin()->second;
+      violation_ = "the nodes talk without end, now " + ToString(last.to) +
+                   (last.kind == EventKind::kTimer ? " with itself" : " with " + ToString(last.from));
       return false;
     }
     auto next = events_.extract(events_.begin());
@@ -280,7 +305,7 @@ void SimNetwork::Trace(const char* what, const Event& event) {
   } else if (const auto* order = std::get_if<PhaseOrder>(&decoded->message)) {
     more = " phase " + std::to_string(order->phase) + " kind " +
            std::to_string(static_cast<int>(order->kind)) + " first clock " +
-           std::to_string(order->first_clock);
+           std::to_string(order->first_clock) + " resume " + std::to_string(order->resume_clock);
   }
   std::fprintf(stderr, "%12.6f %s %-11s -> %-11s %s %llx%s\n",
                std::chrono::duration<double>(now_.time_since_epoch()).count(), what,

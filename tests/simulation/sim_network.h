@@ -4,7 +4,7 @@
 // A ghost is a message that nobody now alive has sent: of an earlier incarnation of a process, of another run, of a slot
 // map or a phase that is not this one. It must change nothing.
 //
-// A crash is to be a pause that ends in another node with the next incarnation: SetNode replaces it.
+// A crash is Kill, and later SetNode with another node of the next incarnation.
 #ifndef COHORT_TESTS_SIMULATION_SIM_NETWORK_H_
 #define COHORT_TESTS_SIMULATION_SIM_NETWORK_H_
 
@@ -40,6 +40,11 @@ class SimNetwork {
 
   // `start` runs at `at`; before that, the node hears nothing.
   void SetNode(NodeId id, Node* node, TimePoint at, std::function<void(TimePoint, Outbox&)> start);
+  // From now on the node hears nothing and says nothing. REQUIRES: it runs.
+  void Kill(NodeId id);
+  bool Runs(NodeId id) const;
+  // Something of the outside happens to a node now. REQUIRES: it runs.
+  void Poke(NodeId id, const std::function<void(TimePoint, Outbox&)>& what);
   // Puts a message on the wire that no node has sent.
   void Inject(const Stamp& stamp, NodeId to, const Message& message, TimePoint at);
   // Until `done` or until `deadline` has passed. False: the deadline; or violation() says what else.

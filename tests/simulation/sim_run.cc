@@ -43,6 +43,8 @@ struct Shape {
   Duration max_compute{};
   NetworkFaults faults;
   Duration max_start{};  // processes start within
+  std::uint32_t deaths = 0;  // of workers, at most
+  Duration between_deaths{};
 
   std::string DescribePolicy() const {
     const RowPolicySpec& policy = plan.workload.Table(kEmbeddingTable).policy;
@@ -129,6 +131,13 @@ void DrawCache(std::uint64_t seed, Shape* shape) {
   shape->cache_max_age = static_cast<std::uint32_t>(random.Below(4));
 }
 
+// Workers die often in a short run, or seldom; so soon after each other that a replacement may not have registered.
+void DrawDeaths(std::uint64_t seed, Shape* shape) {
+  RandomStream random(seed, 0x64656174);
+  shape->deaths = 1 + static_cast<std::uint32_t>(random.Below(6));
+  shape->between_deaths = Pick<Duration>(random, {milliseconds(20), milliseconds(200), milliseconds(1000)});
+}
+
 Shape DrawShape(std::uint64_t seed, Scenario scenario) {
   RandomStream random(seed, 0x7368);
   Shape shape;
@@ -180,6 +189,7 @@ Shape DrawShape(std::uint64_t seed, Scenario scenario) {
   workload.tables = {dense, sparse};
   if (scenario == Scenario::kPolicies) DrawPolicies(seed, &shape);
   if (scenario == Scenario::kTier) DrawTier(seed, &shape);
+  if (scenario == Scenario::kDeaths) DrawDeaths(seed, &shape);
   DrawPositions(seed, scenario, &shape);
   if (scenario == Scenario::kHalfValues || scenario == Scenario::kAll) DrawHalfValues(seed, &shape);
   if (scenario == Scenario::kCache || scenario == Scenario::kAll) DrawCache(seed, &shape);
@@ -537,6 +547,7 @@ RunPlan PlanOf(const Shape& shape, std::uint64_t run_id) {
   plan.request = seconds(20);
   plan.wait = seconds(40);
   plan.stop = seconds(5);
+  plan.recoveries = shape.deaths > 0 ? 1000 : 0;
   return plan;
 }
 
@@ -618,25 +629,87 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
   ParameterClientFaults client_faults;
   client_faults.close_before_acknowledgements = bug == PlantedBug::kCloseBeforeAcknowledgements;
   client_faults.cache_beyond_the_bound = bug == PlantedBug::kCacheBeyondTheBound;
-  std::vector<std::unique_ptr<SimWorker>> workers;
+  std::vector<std::unique_ptr<SimWorker>> workers, dead;
+  std::vector<std::uint32_t> lives(plan.workers, incarnation);
+  std::uint64_t births = 0;
+  const auto new_worker = [&](std::uint32_t index, Duration compute) {
+    follow.incarnation = parameters.incarnation = lives[index];
+    ++births;
+    return std::make_unique<SimWorker>(index, plan, &markers, follow, parameters, client_faults, compute,
+                                       RandomBits(seed, births), births > plan.workers, births);
+  };
+  std::vector<Duration> computes;
   for (std::uint32_t index = 0; index < plan.workers; ++index) {
     // Some are slower than others.
-    const Duration compute = shape.max_compute * (random.Below(4) == 0 ? 5 : 1);
-    workers.push_back(
-        std::make_unique<SimWorker>(index, plan, &markers, follow, parameters, client_faults, compute, seed));
+    computes.push_back(shape.max_compute * (random.Below(4) == 0 ? 5 : 1));
+    workers.push_back(new_worker(index, computes.back()));
     SimWorker* worker = workers.back().get();
     network.SetNode(WorkerNode(index), worker, start_at(),
                     [worker](TimePoint now, Outbox& out) { worker->Start(now, out); });
   }
 
+  // Deaths, noticed by the silence or at once, and the supervisor, which starts who is missing.
+  RandomStream fate(seed, 0x66617465);
+  std::uint32_t deaths_left = shape.deaths;
+  TimePoint next_death(Duration(shape.max_start + Duration(fate.Below(static_cast<std::uint64_t>(shape.between_deaths.count())))));
+  std::map<TimePoint, std::uint32_t> notices;
+  std::map<std::uint32_t, TimePoint> starting;
+  const auto kill_and_replace = [&] {
+    if (shape.deaths == 0 || coordinator.decided() || coordinator.kernels().empty()) return;
+    const TimePoint now = network.now();
+    if (deaths_left > 0 && now >= next_death) {
+      next_death = now + Duration(fate.Below(static_cast<std::uint64_t>(2 * shape.between_deaths.count())));
+      const auto victim = static_cast<std::uint32_t>(fate.Below(plan.workers));
+      if (network.Runs(WorkerNode(victim)) && !workers[victim]->stopped()) {
+        --deaths_left;
+        network.Kill(WorkerNode(victim));
+        if (fate.Below(2) == 0) notices[now + Duration(fate.Below(300'000'000))] = victim;
+      }
+    }
+    while (!notices.empty() && notices.begin()->first <= now) {
+      const std::uint32_t victim = notices.begin()->second;
+      notices.erase(notices.begin());
+      // The scheduler looks at the process that it knows.
+      if (network.Runs(WorkerNode(victim))) continue;
+      network.Poke(kSchedulerNode,
+                   [&](TimePoint at, Outbox& out) { coordinator.OnProcessDeath(WorkerNode(victim), at, out); });
+    }
+    for (std::uint32_t index = 0; index < plan.workers; ++index) {
+      const Member& member = *coordinator.membership().Find(WorkerNode(index));
+      const bool gone = !network.Runs(WorkerNode(index));
+      // Two lives of one incarnation: the first has died with its registration on the way, the second is refused and ends.
+      if (!gone && !workers[index]->failure().ok() && member.registration.pid != workers[index]->pid()) {
+        network.Kill(WorkerNode(index));
+        continue;
+      }
+      // One that has died before it registered is started again as it was.
+      if (member.registered() || (lives[index] == member.incarnation && !gone)) continue;
+      if (starting.contains(index) && starting[index] > now) continue;
+      lives[index] = member.incarnation;
+      dead.push_back(std::move(workers[index]));
+      workers[index] = new_worker(index, computes[index]);
+      SimWorker* worker = workers[index].get();
+      const TimePoint start = now + Duration(1 + fate.Below(static_cast<std::uint64_t>(shape.max_start.count())));
+      starting[index] = start;
+      network.SetNode(WorkerNode(index), worker, start,
+                      [worker](TimePoint at, Outbox& out) { worker->Start(at, out); });
+    }
+  };
+
   const TimePoint deadline(seconds(300));
   const auto broken = [&] {
     for (const auto& worker : workers) {
-      if (!worker->violation().empty() || !worker->failure().ok()) return true;
+      const bool runs = network.Runs(worker->stamp().sender);
+      if (!worker->violation().empty() || (runs && !worker->failure().ok())) return true;
     }
     return false;
   };
-  const bool ended = network.Run([&] { return coordinator.finished() || broken(); }, deadline);
+  const bool ended = network.Run(
+      [&] {
+        kill_and_replace();
+        return coordinator.finished() || broken();
+      },
+      deadline);
   outcome.virtual_time = network.now().time_since_epoch();
 
   // ---- judgement
@@ -644,9 +717,12 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
     if (outcome.violation.empty()) outcome.violation = what;
   };
   if (!network.violation().empty()) violated(network.violation());
+  for (const auto& worker : dead) {
+    if (!worker->violation().empty()) violated(worker->violation());
+  }
   for (const auto& worker : workers) {
     if (!worker->violation().empty()) violated(worker->violation());
-    if (!worker->failure().ok()) violated("a worker failed: " + worker->failure().text());
+    if (network.Runs(worker->stamp().sender) && !worker->failure().ok()) violated("a worker failed: " + worker->failure().text());
   }
   if (!ended) {
     std::string waiting = coordinator.WaitingFor();
@@ -733,6 +809,7 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
     counts["worker: push part acknowledged as duplicate"] += c.parts_duplicated;
     counts["worker: clock without data"] += worker->clocks_without_data();
   }
+  counts["scheduler: worker replaced"] += coordinator.replaced();
   counts["scheduler: message ignored"] += coordinator.ignored_messages();
   counts["scheduler: lease granted"] += coordinator.leases().journal().size();
   return outcome;

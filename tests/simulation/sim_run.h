@@ -46,6 +46,7 @@ enum class Scenario : std::uint8_t {
   kHalfValues,  // embeddings and their gradients travel as bfloat16 or float16
   kTier,        // few rows in memory, the others on a slow disk
   kCache,       // ssp, asp: workers keep rows for later pulls
+  kDeaths,      // workers die and are replaced
   kAll,         // half values, positions and a cache at once
 };
 

@@ -70,13 +70,16 @@ std::string Markers::Judge(Clock clock, std::uint32_t owner, float increase) con
 
 SimWorker::SimWorker(std::uint32_t index, const SimPlan& plan, Markers* markers,
                      SchedulerClient::Options scheduler, ParameterClient::Options parameters,
-                     ParameterClientFaults faults, Duration max_compute, std::uint64_t seed)
+                     ParameterClientFaults faults, Duration max_compute, std::uint64_t seed, bool replaces,
+                     std::uint64_t pid)
     : index_(index),
+      replaces_(replaces),
+      pid_(pid),
       plan_(plan),
       markers_(markers),
       max_compute_(max_compute),
       random_(seed, 1000 + index),
-      scheduler_(WorkerNode(index), Register{0, 0, "", "sim", index, "avx2"}, scheduler),
+      scheduler_(WorkerNode(index), Register{0, 0, "", "sim", pid, "avx2"}, scheduler),
       client_(WorkerNode(index), parameters, faults) {
   scheduler_.SetHeartbeat([this] {
     Heartbeat heartbeat;
@@ -147,12 +150,17 @@ bool SimWorker::BeginPhase(TimePoint now, Outbox& out) {
   }
   client_.BeginPhase(order->phase);
   state_ = order->kind == PhaseKind::kTrain ? State::kTraining : State::kScoring;
-  next_clock_ = order->first_clock;
+  // After a death of an earlier life some clocks are done, perhaps all of them.
+  const bool nothing_left = order->resume_clock == kClockInfinity;
+  next_clock_ = nothing_left ? order->first_clock : std::max(order->first_clock, order->resume_clock);
   next_row_ = end_row_ = 0;
-  asked_ = exhausted_ = closing_ = false;
+  asked_ = closing_ = false;
+  exhausted_ = state_ == State::kTraining && nothing_left;
   if (state_ == State::kTraining && Bsp()) {
     end_row_ = plan_.train_rows;
     batch_rows_ = plan_.batch_size;
+    next_row_ = std::min(end_row_, static_cast<std::uint64_t>(next_clock_ - order->first_clock) * batch_rows_);
+    closing_ = next_row_ == end_row_;
     exhausted_ = true;  // nothing is to be asked for
   }
   if (state_ == State::kTraining && !Bsp() && markers_->owners() > 0) markers_->Exhausted(index_, false);
@@ -173,6 +181,10 @@ bool SimWorker::AskForData(TimePoint now, Outbox& out) {
       next_clock_ = std::max(next_clock_, lease->first_clock);
       // Scoring in batches of a row or two only takes time.
       batch_rows_ = state_ == State::kScoring ? std::max(64u, lease->batch_rows) : lease->batch_rows;
+      if (state_ == State::kTraining && phase_.resume_clock > lease->first_clock) {
+        const auto done = static_cast<std::uint64_t>(phase_.resume_clock - lease->first_clock);
+        next_row_ = std::min(end_row_, next_row_ + done * batch_rows_);
+      }
       lease_ = lease->lease;
     }
     return true;
@@ -227,7 +239,10 @@ bool SimWorker::ContinueTraining(TimePoint now, Outbox& out) {
     Batch& batch = *batches_.front();
     if (!batch.computing) {
       if (batch.has_data && !(client_.Done(batch.tickets[0]) && client_.Done(batch.tickets[1]))) return false;
-      if (batch.has_data) CheckMarkers(batch);
+      // What a replaced worker's earlier life had closed at one shard may be applied there already: its parts count as
+      // duplicates.
+      const bool done_before = replaces_ && Bsp() && batch.clock == phase_.resume_clock;
+      if (batch.has_data && !done_before) CheckMarkers(batch);
       batch.computing = true;
       batch.computed = now + Duration(random_.Below(static_cast<std::uint64_t>(max_compute_.count()) + 1));
       return true;
@@ -247,8 +262,11 @@ bool SimWorker::ContinueTraining(TimePoint now, Outbox& out) {
     }
     return true;
   }
-  if (!client_.ClosedEverywhere(Bsp() ? next_clock_ - 1 : kClockInfinity) || client_.outstanding() > 0)
+  const bool resumed_at_end = Bsp() && next_clock_ == phase_.resume_clock;  // and closed nothing
+  if ((!resumed_at_end && !client_.ClosedEverywhere(Bsp() ? next_clock_ - 1 : kClockInfinity)) ||
+      client_.outstanding() > 0) {
     return false;
+  }
   FinishPhase(now, out);
   return true;
 }

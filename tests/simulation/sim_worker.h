@@ -40,7 +40,10 @@ class Markers {
 
   std::vector<Key> KeysOfOwner(std::uint32_t owner) const;
   const std::vector<Key>& all() const { return all_; }
-  void Issued(std::uint32_t owner, Clock clock) { owners_[owner].clocks.push_back(clock); }
+  void Issued(std::uint32_t owner, Clock clock) {
+    std::vector<Clock>& clocks = owners_[owner].clocks;
+    if (clocks.empty() || clocks.back() < clock) clocks.push_back(clock);  // else a replaced worker's, done once more
+  }
   // A worker has no more data in this phase; a new phase begins for it.
   void Exhausted(std::uint32_t worker, bool exhausted) { owners_[worker].exhausted = exhausted; }
   std::size_t CountOf(std::uint32_t owner) const { return owners_[owner].clocks.size(); }
@@ -70,7 +73,7 @@ class SimWorker : public Node {
  public:
   SimWorker(std::uint32_t index, const SimPlan& plan, Markers* markers, SchedulerClient::Options scheduler,
             ParameterClient::Options parameters, ParameterClientFaults faults, Duration max_compute,
-            std::uint64_t seed);
+            std::uint64_t seed, bool replaces, std::uint64_t pid);
 
   void Start(TimePoint now, Outbox& out) { scheduler_.Start(now, out); }
   void OnMessage(const Stamp& from, Message message, TimePoint now, Outbox& out) override;
@@ -78,6 +81,7 @@ class SimWorker : public Node {
   TimePoint NextTimer() const override;
   Stamp stamp() const override { return scheduler_.stamp(); }
 
+  std::uint64_t pid() const { return pid_; }
   bool stopped() const { return state_ == State::kStopped; }
   const std::string& violation() const { return violation_; }
   const Status& failure() const;
@@ -117,6 +121,8 @@ class SimWorker : public Node {
   bool Bsp() const { return plan_.consistency == Consistency::kBsp; }
 
   const std::uint32_t index_;
+  const bool replaces_;  // a dead one
+  const std::uint64_t pid_;
   const SimPlan& plan_;
   Markers* const markers_;
   const Duration max_compute_;

@@ -171,6 +171,13 @@ TEST(Simulation, CachedRowsStayWithinTheBoundUnderEveryFault) {
   ExpectInvariants(Scenario::kCache, FromEnvironment("COHORT_SIM_SEEDS", 500) / 3, 150, kMet);
 }
 
+TEST(Simulation, WorkersThatDieAreReplacedUnderEveryFault) {
+  constexpr const char* kMet[] = {"fault: lost",         "fault: repeated",           "fault: killed worker",
+                                  "shard: fence",        "scheduler: worker replaced", "shard: push_duplicate",
+                                  "shard: push_applied", "shard: push_held"};
+  ExpectInvariants(Scenario::kDeaths, FromEnvironment("COHORT_SIM_SEEDS", 500), 150, kMet);
+}
+
 TEST(Simulation, AllOptionsOfTheWireAtOnceUnderEveryFault) {
   constexpr const char* kMet[] = {"fault: lost",
                                   "fault: repeated",

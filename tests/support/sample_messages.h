@@ -57,6 +57,7 @@ inline std::vector<Message> SampleMessages() {
                   .kernels = "avx2",
                   .resume = true,
                   .checkpoint_path = "/tmp/checkpoints",
+                  .orders_from = 6,
                   .checkpoint_every = 100};
   return {
       PullRequest{1, 2, 3, 1, AbsentRow::kZero, keys({0, ~0ULL, 7}), true, FloatType::kBfloat16},

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -172,11 +173,11 @@ struct Seen {
 };
 
 std::map<Clock, Seen> ReadEpoch(std::uint64_t rows, std::uint32_t workers, std::uint32_t batch_size,
-                                std::uint32_t slices) {
+                                std::uint32_t slices, Clock resume_clock = 0) {
   std::map<Clock, Seen> seen;
   for (std::uint32_t worker = 0; worker < workers; ++worker) {
     auto reader = ReaderOf(rows);
-    reader->Start(BspEpoch{1, 100, worker, workers, batch_size, slices, 2048});
+    reader->Start(BspEpoch{1, 100, worker, workers, batch_size, slices, 2048, resume_clock});
     for (bool last = false; !last;) {
       auto batch = NextOf(*reader);
       if (!batch) return {};
@@ -229,6 +230,37 @@ TEST(BatchReader, GlobalBatchesDoNotDependOnTheNumberOfWorkers) {
     for (const auto& [clock, seen] : one)
       EXPECT_EQ(many.at(clock).slices, seen.slices) << workers << " workers";
   }
+}
+
+// A worker that takes a dead one's place reads what it would have read, from whichever clock on.
+TEST(BatchReader, ResumesAtAnyClockWithTheSameBatches) {
+  const auto whole = ReadEpoch(5000, 2, 300, 8);
+  for (Clock resume = 99; resume < 117; ++resume) {
+    const auto rest = ReadEpoch(5000, 2, 300, 8, resume);
+    ASSERT_EQ(rest.size(), 17u - static_cast<std::size_t>(std::max<Clock>(resume - 100, 0)));
+    for (const auto& [clock, seen] : rest) {
+      EXPECT_EQ(seen.slices, whole.at(clock).slices) << "clock " << clock << " from " << resume;
+      EXPECT_EQ(seen.totals, whole.at(clock).totals);
+    }
+  }
+  const auto rows_of = [](Clock resume) {
+    auto reader = ReaderOf(5000);
+    reader->Start(TrainLease{0, 9, 1, 2, 40, 100, resume});
+    std::vector<std::pair<Clock, double>> rows;
+    for (bool last = false; !last;) {
+      auto batch = NextOf(*reader);
+      if (!batch) break;
+      last = batch->last_of_source;
+      for (std::uint32_t row = 0; row < batch->rows; ++row)
+        rows.emplace_back(batch->clock, RowOf(batch->slices[0], row));
+      reader->Recycle(std::move(batch));
+    }
+    return rows;
+  };
+  const auto all = rows_of(0);
+  auto from = all.begin();
+  while (from->first < 47) ++from;
+  EXPECT_EQ(rows_of(47), (std::vector<std::pair<Clock, double>>(from, all.end())));
 }
 
 TEST(BatchReader, SlicesFollowTheNominalBatch) {

@@ -1,0 +1,38 @@
+// RUN_DIR/cluster.json: who takes part in a run, as its scheduler sees it: for the supervisor, which starts the
+// replacements of dead processes, for these (--join), and for whoever wants to know.
+#ifndef COHORT_LAUNCH_CLUSTER_FILE_H_
+#define COHORT_LAUNCH_CLUSTER_FILE_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/status.h"
+#include "common/types.h"
+
+namespace cohort {
+
+inline constexpr const char* kClusterFile = "cluster.json";  // in RUN_DIR
+
+struct ClusterFile {
+  struct Process {
+    NodeId node;
+    std::uint32_t server = 0;  // a shard's
+    bool missing = false;      // dead; another one is to register under `incarnation`
+    std::uint32_t incarnation = 0;
+    std::string host;  // missing: of its former life
+    std::uint64_t pid = 0;
+  };
+  std::uint64_t run_id = 0;
+  std::string scheduler_endpoint, scheduler_host;
+  std::uint64_t scheduler_pid = 0;
+  std::vector<Process> members;
+};
+
+std::string ToJson(const ClusterFile& file);
+// kCorrupt: `origin` says what it is not.
+Result<ClusterFile> ClusterFromJson(const std::string& text, const std::string& origin);
+
+}  // namespace cohort
+
+#endif  // COHORT_LAUNCH_CLUSTER_FILE_H_

@@ -1,0 +1,35 @@
+#include "launch/place.h"
+
+#include "common/atomic_file.h"
+#include "launch/cluster_file.h"
+#include "launch/run_plan.h"
+
+namespace cohort {
+
+Result<Place> FindPlace(Program program, const RoleArguments& arguments, const RunConfig& config) {
+  Place place;
+  if (arguments.join.empty()) {
+    BootstrapOffer offer;
+    offer.program = program;
+    offer.limit = ClientOptions(config, 0).startup;
+    COHORT_ASSIGN_OR_RETURN(place.bootstrap, ExchangeAddresses(offer));
+    return place;
+  }
+  const std::string path = arguments.join + "/" + kClusterFile;
+  COHORT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  COHORT_ASSIGN_OR_RETURN(const ClusterFile cluster, ClusterFromJson(text, path));
+  for (const ClusterFile::Process& member : cluster.members) {
+    if (member.node != WorkerNode(arguments.index)) continue;
+    if (!member.missing) return InvalidInput(path + ": " + ToString(member.node) + " lives; nobody may take its place");
+    place.incarnation = member.incarnation;
+    place.bootstrap.index = arguments.index;
+    place.bootstrap.scheduler_endpoint = cluster.scheduler_endpoint;
+    place.bootstrap.scheduler_host = cluster.scheduler_host;
+    place.bootstrap.scheduler_pid = cluster.scheduler_pid;
+    place.bootstrap.run_id = cluster.run_id;
+    return place;
+  }
+  return InvalidInput(path + ": there is no " + ToString(WorkerNode(arguments.index)));
+}
+
+}  // namespace cohort
