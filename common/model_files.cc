@@ -130,6 +130,7 @@ ModelManifest ManifestFrom(const Json& json) {
   json.at("seed").get_to(manifest.seed);
   json.at("run_config").get_to(manifest.run_config);
   manifest.dataset_info = json.at("dataset").dump();
+  if (json.contains("checkpoint")) manifest.checkpoint = json["checkpoint"].dump();
   if (json.contains("thresholds")) json["thresholds"].get_to(manifest.thresholds);  // older ones have none
   return manifest;
 }
@@ -167,6 +168,11 @@ Status WriteModelManifest(const std::string& directory, const ModelManifest& man
       {"dataset", Json::parse(manifest.dataset_info.empty() ? "{}" : manifest.dataset_info, nullptr, false)}};
   if (json["dataset"].is_discarded()) {
     return {ErrorCode::kInternal, directory + ": the dataset's description is not JSON"};
+  }
+  if (!manifest.checkpoint.empty()) {
+    json["checkpoint"] = Json::parse(manifest.checkpoint, nullptr, false);
+    if (json["checkpoint"].is_discarded())
+      return {ErrorCode::kInternal, directory + ": the checkpoint's place in the run is not JSON"};
   }
   for (const TableSpec& table : manifest.tables) json["tables"].push_back(ToJson(table));
   for (const ModelPart& part : manifest.parts) {

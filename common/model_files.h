@@ -7,9 +7,11 @@
 #ifndef COHORT_COMMON_MODEL_FILES_H_
 #define COHORT_COMMON_MODEL_FILES_H_
 
+#include <bitset>
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,6 +19,7 @@
 #include "common/row_hash.h"
 #include "common/status.h"
 #include "common/table_spec.h"
+#include "common/types.h"
 
 namespace cohort {
 
@@ -27,6 +30,9 @@ struct ModelPart {
   std::uint64_t bytes = 0;
   std::uint64_t checksum = 0;  // XXH3-64
   std::uint64_t rows = 0;
+  // Of checkpoints, where each shard needs some parts only: over the part's rows, and the slot groups that these belong to.
+  std::optional<Hash128> hash;
+  std::optional<std::bitset<kSlotGroupCount>> groups;
 };
 
 struct ModelManifest {
@@ -40,6 +46,8 @@ struct ModelManifest {
   std::string run_config;  // TOML, resolved (config.h)
   std::string
       dataset_info;  // JSON: features and tasks with the statistics the model was trained on (dataset.h)
+  // Of a checkpoint: JSON that says where in the run it was made, as the scheduler needs to know. Empty: a model.
+  std::string checkpoint;
   std::uint64_t rows() const {
     std::uint64_t sum = 0;
     for (const ModelPart& part : parts) sum += part.rows;

@@ -2,11 +2,15 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "common/atomic_file.h"
 #include "common/process.h"
+#include "launch/checkpoints.h"
 #include "launch/run_folder.h"
 
 namespace cohort {
@@ -14,10 +18,11 @@ namespace {
 
 // Beyond the limits that the roles keep themselves.
 constexpr Duration kMargin = std::chrono::seconds(10);
+constexpr Duration kSchedulerMargin = std::chrono::seconds(5);
 
 }  // namespace
 
-std::vector<std::string> MpirunCommand(const ClusterJob& job) {
+std::vector<std::string> MpirunCommand(const ClusterJob& job, const FormerLife& before) {
   const std::string programs = ProgramFolder();
   const std::string run_file = job.folder + "/" + kRunFile;
   std::vector<std::string> command = {"mpirun", "--enable-recovery", "--oversubscribe", "--bind-to", "none"};
@@ -31,6 +36,9 @@ std::vector<std::string> MpirunCommand(const ClusterJob& job) {
   if (!job.request.model.empty()) add({"--model", job.request.model});
   if (job.request.split) add({"--split", SplitName(*job.request.split)});
   if (!job.scores.empty()) add({"--scores", job.scores});
+  if (!before.checkpoint.empty()) add({"--resume", before.checkpoint});
+  if (before.restarts > 0)
+    add({"--acknowledged", std::to_string(before.acknowledged), "--restarts", std::to_string(before.restarts)});
   add({":", "-np", std::to_string(job.config.cluster.servers), programs + "/cohort-server", "--config",
        run_file});
   add({":", "-np", std::to_string(job.config.cluster.workers), programs + "/cohort-worker", "--config",
@@ -58,12 +66,59 @@ Status CheckClusterJob(const ClusterJob& job) {
   return {};
 }
 
+namespace {
+
+// Parts of pushes that the run in `folder` had acknowledged when it ended, by its result, or by its newest metrics.
+std::uint64_t AcknowledgedIn(const std::string& folder) {
+  const auto number = [](const nlohmann::json& json) {
+    return json.is_number_unsigned() ? json.get<std::uint64_t>() : std::uint64_t{0};
+  };
+  const auto parse = [](const std::string& text) { return nlohmann::json::parse(text, nullptr, false); };
+  std::uint64_t acknowledged = 0;
+  if (const auto text = ReadFile(folder + "/" + kResultFile)) {
+    if (const auto json = parse(*text); json.is_object() && json.contains("pushes"))
+      acknowledged = number(json["pushes"].value("acknowledged", nlohmann::json()));
+  }
+  if (const auto text = ReadFile(folder + "/" + kMetricsFile)) {
+    const std::size_t end = text->rfind('\n');
+    const std::size_t before = end == std::string::npos || end == 0 ? std::string::npos : text->rfind('\n', end - 1);
+    const std::size_t begin = before == std::string::npos ? 0 : before + 1;
+    const auto json = end == std::string::npos ? nlohmann::json() : parse(text->substr(begin, end - begin));
+    if (json.is_object()) acknowledged = std::max(acknowledged, number(json.value("acknowledged", nlohmann::json())));
+  }
+  return acknowledged;
+}
+
+// The command that goes on with a job where its newest checkpoint was made, or begins it once more.
+std::vector<std::string> GoOn(const ClusterJob& job, std::uint32_t restarts,
+                              const std::function<void(const std::string&)>& note) {
+  const auto say = [&note](const std::string& text) {
+    if (note) note(text);
+  };
+  FormerLife before{"", AcknowledgedIn(job.folder), restarts};
+  std::optional<std::string> checkpoint;
+  if (job.request.job == Job::kTrain) checkpoint = NewestCheckpoint(job.folder + "/" + kCheckpointsFolder, say);
+  before.checkpoint = checkpoint.value_or("");
+  say(checkpoint ? "going on from " + *checkpoint : "beginning once more, from the start: there is no checkpoint");
+  return MpirunCommand(job, before);
+}
+
+}  // namespace
+
 Status RunClusterJob(const ClusterJob& job, SupervisorOptions output) {
   COHORT_RETURN_IF_ERROR(WriteFileAtomically(job.folder + "/" + kRunFile, ToToml(job.config)));
   const SchedulerClient::Options limits = ClientOptions(job.config, 0);
-  output.command = MpirunCommand(job);
+  output.command = job.resume ? GoOn(job, 1, output.note) : MpirunCommand(job);
   output.folder = job.folder;
   if (job.config.cluster.recoveries > 0) {
+    // The scheduler adds to metrics.jsonl every second; stopped or not, it is as good as dead when it does not.
+    output.silence = std::chrono::duration_cast<Duration>(
+                         std::chrono::duration<double>(job.config.cluster.dead_after_seconds)) +
+                     kSchedulerMargin;
+    output.restarts = job.config.cluster.recoveries;
+    output.restart = [&job, note = output.note](std::uint32_t number) {
+      return GoOn(job, number + (job.resume ? 1 : 0), note);
+    };
     output.replacement = [&job](const ClusterFile::Process& member) { return ReplacementCommand(job, member); };
   }
   output.startup = limits.startup + kMargin;

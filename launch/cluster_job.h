@@ -2,6 +2,7 @@
 #ifndef COHORT_LAUNCH_CLUSTER_JOB_H_
 #define COHORT_LAUNCH_CLUSTER_JOB_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -18,10 +19,17 @@ struct ClusterJob {
   std::string folder;    // for run.toml, result.json, metrics.jsonl, log.txt; exists, and is the job's alone
   std::string scores;    // score: the file for the users
   std::string hostfile;  // of mpirun; empty: this host, or what the resource manager has allocated
+  bool resume = false;   // train: goes on from the newest checkpoint in `folder`, if there is one
 };
 
+// How a job that died goes on.
+struct FormerLife {
+  std::string checkpoint;          // to go on from; empty: from the start
+  std::uint64_t acknowledged = 0;  // parts of pushes, until it died
+  std::uint32_t restarts = 0;      // this one included
+};
 // The mpirun line that starts the roles of `job` from the folder of this program.
-std::vector<std::string> MpirunCommand(const ClusterJob& job);
+std::vector<std::string> MpirunCommand(const ClusterJob& job, const FormerLife& before = {});
 
 // The process that takes the place of a dead member: on this host directly, on another one through an mpirun of its own.
 std::vector<std::string> ReplacementCommand(const ClusterJob& job, const ClusterFile::Process& member);

@@ -34,6 +34,9 @@ std::optional<RoleArguments> ParseRoleArguments(const std::string& program, int 
         ->check(CLI::IsMember({"train", "evaluate", "score"}));
     app.add_option("--model", arguments.model,
                    "evaluate, score: the folder of the model; train: of one of its own shape to start from");
+    app.add_option("--resume", arguments.resume, "train: a checkpoint of this run, to go on from")->group("");
+    app.add_option("--acknowledged", arguments.acknowledged, "parts of pushes before a restart")->group("");
+    app.add_option("--restarts", arguments.restarts, "how often the run was started before")->group("");
     app.add_option("--split", arguments.split, "evaluate, score: one split only");
     app.add_option("--scores", arguments.scores, "score: the file to write (.csv or .h5)");
     app.add_flag("--supervised", arguments.supervised, "the folder was made by a supervisor (`cohort train`)")

@@ -26,6 +26,9 @@ struct RoleArguments {
   std::string out;  // RUN_DIR, or the job's folder
   bool overwrite = false;
   bool supervised = false;  // the launcher has made and locked the folder
+  std::string resume;              // the folder of a checkpoint of this run, to go on from
+  std::uint64_t acknowledged = 0;  // parts of pushes that the run's former life had
+  std::uint32_t restarts = 0;      // how often the run has died before
   std::string job = "train";
   std::string model;  // evaluate, score; train: to start from
   std::string split;

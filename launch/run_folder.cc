@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "launch/checkpoints.h"
 #include "launch/cluster_file.h"
 
 namespace cohort {
@@ -31,12 +32,7 @@ Result<RunFolder> RunFolder::Create(const std::string& given, bool overwrite) {
   }
   if (!fs::create_directories(path, error) && error)
     return InvalidInput(given + " cannot be made: " + error.message());
-  const int lock = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (lock < 0) return InvalidInput(given + " cannot be opened: " + std::strerror(errno));
-  RunFolder folder(path, lock);
-  if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
-    return InvalidInput(given + " is in use by another run; choose another --out");
-  }
+  COHORT_ASSIGN_OR_RETURN(RunFolder folder, Hold(path, given, "choose another --out"));
   if (fs::is_empty(path, error)) return folder;
   if (!overwrite) {
     return InvalidInput(given +
@@ -47,9 +43,27 @@ Result<RunFolder> RunFolder::Create(const std::string& given, bool overwrite) {
   }
   for (const char* name : kOwnFiles) fs::remove(folder / name, error);
   fs::remove_all(folder / kWarmFolder, error);
+  fs::remove_all(folder / kCheckpointsFolder, error);
   fs::remove_all(folder / kModelFolder, error);
   if (error) return Error(ErrorCode::kIo, folder / kModelFolder + " cannot be removed: " + error.message());
   return folder;
+}
+
+Result<RunFolder> RunFolder::Hold(const std::string& path, const std::string& given, const char* mend) {
+  const int lock = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (lock < 0) return InvalidInput(given + " cannot be opened: " + std::strerror(errno));
+  RunFolder folder(path, lock);
+  if (flock(lock, LOCK_EX | LOCK_NB) != 0) return InvalidInput(given + " is in use by another run; " + mend);
+  return folder;
+}
+
+Result<RunFolder> RunFolder::Reopen(const std::string& given) {
+  std::error_code error;
+  const std::string path = fs::absolute(given, error).lexically_normal().string();
+  if (!fs::exists(path + "/" + kRunFile, error)) {
+    return InvalidInput(given + " holds no run (" + kRunFile + " is missing); expected the RUN_DIR of one that has not ended");
+  }
+  return Hold(path, given, "wait for its end");
 }
 
 RunFolder& RunFolder::operator=(RunFolder&& other) noexcept {

@@ -24,6 +24,8 @@ class RunFolder {
   // Makes the folder and its parents. One that exists and is not empty is refused (kInvalidInput) unless `overwrite`:
   // then what an earlier run left there is removed, and nothing else. One that a run holds is refused always.
   static Result<RunFolder> Create(const std::string& path, bool overwrite);
+  // Holds the folder of a run that has ended, to go on with it. kInvalidInput: it holds none, or another process has it.
+  static Result<RunFolder> Reopen(const std::string& path);
   RunFolder(RunFolder&& other) noexcept
       : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
   RunFolder& operator=(RunFolder&& other) noexcept;
@@ -33,6 +35,7 @@ class RunFolder {
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
 
  private:
+  static Result<RunFolder> Hold(const std::string& path, const std::string& given, const char* mend);
   RunFolder(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
   std::string path_;
   int lock_;

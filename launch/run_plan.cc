@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <initializer_list>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "common/model_files.h"
@@ -117,6 +118,7 @@ Result<RunPlan> MakePlan(const RunInputs& inputs, const JobRequest& request, std
   plan.tables = TablesOf(inputs.spec, config);
   plan.run_config = ToToml(config);
   plan.model_path = request.model;
+  if (request.job == Job::kTrain) plan.checkpoint_every = config.checkpoint.every_steps;
   plan.startup = FromSeconds(config.cluster.startup_seconds);
   plan.heartbeat = FromSeconds(config.cluster.heartbeat_seconds);
   plan.dead_after = FromSeconds(config.cluster.dead_after_seconds);
@@ -168,6 +170,36 @@ Result<RunPlan> MakePlan(const RunInputs& inputs, const JobRequest& request, std
   }
   if (plan.steps.empty()) return InvalidInput(config.data + ": the dataset has no rows");
   return plan;
+}
+
+Status CheckResumable(const RunInputs& inputs, const ModelManifest& manifest, const RunPosition& position,
+                      const RunPlan& plan) {
+  const std::string mend = "; --resume goes on with the run as it was: begin a new one with another --out";
+  if (ToJson(inputs.data) != manifest.dataset_info &&
+      nlohmann::json::parse(ToJson(inputs.data)) != nlohmann::json::parse(manifest.dataset_info)) {
+    return {ErrorCode::kInvalidInput, inputs.config.data + " is not what it was when this checkpoint was made" + mend};
+  }
+  COHORT_ASSIGN_OR_RETURN(RunConfig before, ParseRunConfig(manifest.run_config, "its run file", ""));
+  RunConfig now = inputs.config;
+  // What may change: who takes part, and what the disks are for.
+  before.cluster = now.cluster;
+  before.checkpoint = now.checkpoint;
+  before.tier = now.tier;
+  if (ToToml(before) != ToToml(now)) {
+    return {ErrorCode::kInvalidInput,
+            "the run file is not the one that this checkpoint was made with, beyond [cluster], [checkpoint] and [tier]" +
+                mend};
+  }
+  if (position.step >= plan.steps.size() || plan.steps[position.step].snapshot ||
+      plan.steps[position.step].kind != PhaseKind::kTrain) {
+    return {ErrorCode::kInvalidInput, "it was made in an epoch that this run does not have" + mend};
+  }
+  if (plan.consistency != Consistency::kBsp && position.closed.size() != plan.workers) {
+    return {ErrorCode::kInvalidInput, "it was made with " + std::to_string(position.closed.size()) +
+                                          " workers, which in ssp and asp are as many for ever, not " +
+                                          std::to_string(plan.workers)};
+  }
+  return {};
 }
 
 SchedulerClient::Options ClientOptions(const RunConfig& config, std::uint64_t run_id) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "common/config.h"
+#include "common/model_files.h"
 #include "common/dataset.h"
 #include "common/scheduler_client.h"
 #include "common/status.h"
@@ -44,6 +45,10 @@ Result<RunInputs> ReadRunInputs(const RunConfig& config, const JobRequest& reque
 
 // Errors (kInvalidInput): nothing to train on, an empty or absent split.
 Result<RunPlan> MakePlan(const RunInputs& inputs, const JobRequest& request, std::uint64_t run_id);
+// Whether a run of these inputs and this plan can go on from a checkpoint: the same data, model and training. How many
+// servers and, in bsp, workers there are may have changed.
+Status CheckResumable(const RunInputs& inputs, const ModelManifest& manifest, const RunPosition& position,
+                      const RunPlan& plan);
 
 SchedulerClient::Options ClientOptions(const RunConfig& config, std::uint64_t run_id);
 

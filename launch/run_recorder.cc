@@ -46,8 +46,30 @@ RunRecorder::~RunRecorder() = default;
 
 Status RunRecorder::Open() {
   const std::string path = folder_ + "/" + kMetricsFile;
-  metrics_.reset(std::fopen(path.c_str(), "wb"));
+  metrics_.reset(std::fopen(path.c_str(), resumed_ ? "ab" : "wb"));
   return metrics_ ? Status() : WriteError(path);
+}
+
+Status RunRecorder::Resume(const RunProgress& progress) {
+  resumed_ = true;
+  COHORT_RETURN_IF_ERROR(ProgressFromJson(progress.result, &result_));
+  result_.acknowledged_before = progress.position.acknowledged;
+  for (const EpochResult& epoch : result_.epochs) {
+    samples_ += epoch.samples;
+    phase_seconds_ += epoch.seconds;
+    if (stopping_ && !epoch.valid.empty()) stopping_->Add(epoch.epoch, epoch.valid);
+  }
+  if (stopping_ && !result_.epochs.empty()) {
+    result_.early_stopping = {stopping_->metric(), stopping_->patience(), stopping_->best_epoch(), stopping_->best(),
+                              stopping_->Ending()};
+  }
+  // A model that was written before, of the best epoch so far.
+  const std::string folder = folder_ + "/" + kModelFolder;
+  if (auto manifest = ReadModelManifest(folder)) {
+    model_folder_ = folder;
+    manifest_ = std::move(*manifest);
+  }
+  return {};
 }
 
 Status RunRecorder::OnPhase(const PhaseOrder& order) {
@@ -165,19 +187,50 @@ void RunRecorder::OnSnapshot(const std::string& directory, const std::vector<Sna
   if (!status.ok() && failure_.ok()) failure_ = std::move(status);
 }
 
-Status RunRecorder::WriteModel(const std::string& directory, const std::vector<SnapshotDone>& parts,
-                               const std::string& kernels) {
+ModelManifest RunRecorder::Manifest(const std::string& kernels) const {
   ModelManifest manifest;
   manifest.tables = TablesOf(inputs_.spec, inputs_.config);
-  for (const SnapshotDone& part : parts) {
-    manifest.parts.push_back({part.file, part.bytes, part.checksum, part.rows});
-    manifest.hash += Hash128{part.hash_low, part.hash_high};
-  }
-  if (stopping_) manifest.thresholds = Thresholds();  // of this very epoch; else they are yet to come
   manifest.kernels = kernels;
   manifest.seed = inputs_.config.seed;
   manifest.run_config = ToToml(inputs_.config);
   manifest.dataset_info = ToJson(inputs_.data);
+  return manifest;
+}
+
+void RunRecorder::OnCheckpoint(const RunPosition& position, const std::vector<CheckpointDone>& parts,
+                               const std::string& kernels) {
+  const std::string path = folder_ + "/" + kCheckpointsFolder;
+  ModelManifest manifest = Manifest(kernels);
+  const SlotMap slots = SlotMap::Even(static_cast<std::uint32_t>(parts.size()));
+  for (std::size_t shard = 0; shard < parts.size(); ++shard) {
+    const CheckpointDone& part = parts[shard];
+    const Hash128 hash{part.hash_low, part.hash_high};
+    std::bitset<kSlotGroupCount> groups;
+    for (int group = 0; group < kSlotGroupCount; ++group)
+      groups[static_cast<std::size_t>(group)] = slots.ShardOfGroup(group) == static_cast<std::uint32_t>(shard);
+    manifest.parts.push_back({part.file, part.bytes, part.checksum, part.rows, hash, groups});
+    manifest.hash += hash;
+  }
+  ++result_.checkpoints;
+  manifest.checkpoint = ToJson(RunProgress{position, ProgressToJson(result_)});
+  const Status status = WriteModelManifest(CheckpointFolder(path, position.number), manifest);
+  if (!status.ok()) {
+    // Training goes on, and so does the checkpoint before this one.
+    --result_.checkpoints;
+    return OnWarning("no checkpoint " + std::to_string(position.number) + ": " + status.text());
+  }
+  OnEvent("checkpoint " + std::to_string(position.number) + " is written: " + std::to_string(manifest.rows()) + " rows");
+  RemoveOldCheckpoints(path, position.number, inputs_.config.checkpoint.keep);
+}
+
+Status RunRecorder::WriteModel(const std::string& directory, const std::vector<SnapshotDone>& parts,
+                               const std::string& kernels) {
+  ModelManifest manifest = Manifest(kernels);
+  for (const SnapshotDone& part : parts) {
+    manifest.parts.push_back({part.file, part.bytes, part.checksum, part.rows, {}, {}});
+    manifest.hash += Hash128{part.hash_low, part.hash_high};
+  }
+  if (stopping_) manifest.thresholds = Thresholds();  // of this very epoch; else they are yet to come
   COHORT_RETURN_IF_ERROR(WriteModelManifest(directory, manifest));
   result_.model_hash = ToHex(manifest.hash);
   result_.model_rows = manifest.rows();

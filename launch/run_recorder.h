@@ -14,6 +14,7 @@
 #include "common/evaluation_sums.h"
 #include "common/model_files.h"
 #include "common/status.h"
+#include "launch/checkpoints.h"
 #include "launch/run_plan.h"
 #include "scheduler/early_stopping.h"
 #include "scheduler/evaluation.h"
@@ -32,6 +33,8 @@ class RunRecorder : public ScoreSink, public RunObserver {
 
   // An error later on (a full disk) ends up in failure().
   Status Open();
+  // The run goes on from a checkpoint (checkpoints.h): takes over what it had come to. Before Open.
+  Status Resume(const RunProgress& progress);
 
   Status OnPhase(const PhaseOrder& order) override;
   Status OnBlock(const ScoreBlock& block) override;
@@ -44,6 +47,9 @@ class RunRecorder : public ScoreSink, public RunObserver {
   // Makes the parts the model: writes its manifest, then removes the parts that a former one named.
   void OnSnapshot(const std::string& directory, const std::vector<SnapshotDone>& parts,
                   const std::string& kernels) override;
+  // Makes the parts a checkpoint, and removes those that are too many.
+  void OnCheckpoint(const RunPosition& position, const std::vector<CheckpointDone>& parts,
+                    const std::string& kernels) override;
   void OnEvent(const std::string& text) override;
   void OnWarning(const std::string& text) override;
 
@@ -61,6 +67,7 @@ class RunRecorder : public ScoreSink, public RunObserver {
   void ChooseThresholds();
   std::map<std::string, double> Thresholds() const;  // by task, of those that have one
 
+  ModelManifest Manifest(const std::string& kernels) const;  // without parts
   Status WriteModel(const std::string& directory, const std::vector<SnapshotDone>& parts,
                     const std::string& kernels);
 
@@ -77,6 +84,7 @@ class RunRecorder : public ScoreSink, public RunObserver {
   std::optional<ModelManifest> manifest_;  // of the model that was written last
   std::optional<EarlyStopping> stopping_;
   RunResult result_;
+  bool resumed_ = false;
   std::uint64_t samples_ = 0;
   double phase_seconds_ = 0;
   Status failure_;

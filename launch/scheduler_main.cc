@@ -2,6 +2,7 @@
 // folder, the manifest of the model, scores, and the verdict.
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <random>
@@ -12,6 +13,7 @@
 #include "common/node_loop.h"
 #include "common/process.h"
 #include "common/zmq_transport.h"
+#include "launch/checkpoints.h"
 #include "launch/cluster_file.h"
 #include "launch/mpi_bootstrap.h"
 #include "launch/role.h"
@@ -106,6 +108,16 @@ class SchedulerJob {
     }
     COHORT_ASSIGN_OR_RETURN(RunPlan plan, MakePlan(inputs_, request_, run_id));
     recorder_.emplace(inputs_, request_.job, folder_);
+    if (request_.job == Job::kTrain && plan.checkpoint_every > 0) {
+      plan.checkpoint_path = folder_ + "/" + kCheckpointsFolder;
+      std::error_code error;
+      std::filesystem::create_directory(plan.checkpoint_path, error);
+      if (error) return Error(ErrorCode::kIo, plan.checkpoint_path + " cannot be made: " + error.message());
+    }
+    if (!arguments_.resume.empty()) COHORT_RETURN_IF_ERROR(Resume(&plan));
+    RunResult& result = recorder_->result();
+    result.restarts = std::max(result.restarts, arguments_.restarts);
+    result.pushes_rolled_back += std::max(arguments_.acknowledged, result.acknowledged_before) - result.acknowledged_before;
     for (const std::string& warning : WarningsOf(config_)) recorder_->OnWarning(warning);
     for (const std::string& warning : WarningsOf(inputs_.spec)) recorder_->OnWarning(warning);
     if (!inputs_.data.has_group && config_.evaluation.top != EvaluationConfig().top) {
@@ -115,6 +127,16 @@ class SchedulerJob {
     recorder_->result().model_rows = inputs_.model_rows;
     COHORT_RETURN_IF_ERROR(recorder_->Open());
     return plan;
+  }
+
+  Status Resume(RunPlan* plan) {
+    const std::string& folder = arguments_.resume;
+    COHORT_ASSIGN_OR_RETURN(const ModelManifest manifest, ReadModelManifest(folder));
+    COHORT_ASSIGN_OR_RETURN(const RunProgress progress, ReadProgress(folder));
+    COHORT_RETURN_IF_ERROR(CheckResumable(inputs_, manifest, progress.position, *plan).Within(folder));
+    plan->resume = progress.position;
+    plan->model_path = folder;
+    return recorder_->Resume(progress);
   }
 
   // Between messages: what does not come as a message. True when the run is over.
@@ -180,7 +202,8 @@ class SchedulerJob {
     result.cpu_seconds["scheduler"] = usage.cpu_seconds;
     result.traffic_bytes += loop.counters().bytes_sent;
     result.counts["refused_frames"] += loop.counters().bad_frames;
-    result.workers_replaced = coordinator_->replaced();
+    result.workers_replaced += coordinator_->replaced();
+    result.recoverable = coordinator_->recoverable();
     result.counts["ignored_messages"] = coordinator_->ignored_messages();
   }
 

@@ -34,6 +34,7 @@ constexpr int kPollMilliseconds = 50;
 constexpr Duration kProgressInterval = std::chrono::milliseconds(500);
 constexpr int kUnseen = 4;  // times as long as for a child that was seen to go, for one that never was
 constexpr Duration kTryAgain = std::chrono::seconds(1);  // to start a replacement that has ended before it registered
+constexpr int kMostUnheard = 2;  // attempts in a row that may end before the scheduler has been heard of
 constexpr std::size_t kTailLines = 15;
 constexpr std::size_t kMaxLineBytes = 1u << 16;
 constexpr std::size_t kMaxMetricsTail = 1u << 20;
@@ -70,21 +71,26 @@ struct Replacement {
 
 class Run {
  public:
-  explicit Run(const SupervisorOptions& options) : options_(options), expected_(options.children) {}
+  // `command`: what is to be run; `again`: after a death.
+  Run(const SupervisorOptions& options, std::vector<std::string> command, bool again)
+      : options_(options), command_(std::move(command)), again_(again), expected_(options.children) {}
   ~Run() {
     if (output_ >= 0) close(output_);
     if (input_ >= 0) close(input_);
   }
 
   Status Start() {
-    log_.reset(std::fopen(Path(kLogFile).c_str(), "wb"));
+    log_.reset(std::fopen(Path(kLogFile).c_str(), again_ ? "ab" : "wb"));
     if (!log_) return {ErrorCode::kIo, Path(kLogFile) + ": cannot be written: " + std::strerror(errno)};
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return {ErrorCode::kIo, std::string("pipe: ") + std::strerror(errno)};
     output_ = ends[0];
     input_ = ends[1];
     fcntl(output_, F_SETFL, O_NONBLOCK);
-    COHORT_ASSIGN_OR_RETURN(child_, Spawn(options_.command));
+    std::remove(Path(kClusterFile).c_str());  // of a former life of the run
+    struct stat metrics {};
+    if (stat(Path(kMetricsFile).c_str(), &metrics) == 0) metrics_bytes_ = metrics.st_size;
+    COHORT_ASSIGN_OR_RETURN(child_, Spawn(command_));
     return {};
   }
 
@@ -107,7 +113,9 @@ class Run {
         ended = WhyEnd(now);
         if (!ended.ok() || farewell_over_) {
           terminated = now;
-          kill(child_, SIGTERM);  // mpirun passes it on, and sends SIGKILL a second later
+          const bool in_haste = ended.ok() ? recoverable_ : Died();
+          // mpirun passes SIGTERM on, and sends SIGKILL a second later. Of a run that goes on, nothing is left to be said.
+          kill(in_haste && options_.restart ? -child_ : child_, in_haste && options_.restart ? SIGKILL : SIGTERM);
         }
       } else if (!killed && now >= terminated + options_.terminate) {
         killed = true;
@@ -128,6 +136,8 @@ class Run {
     const bool unknown =
         !verdict || verdict->reason == KilledStatus().text() || verdict->reason == first_reason_;
     Status status = unknown ? Status() : verdict->status();
+    unknown_ = unknown && ended.ok();
+    recoverable_ = !unknown && verdict->recoverable;
     if (!ended.ok()) {
       status = ended;
     } else if (unknown) {
@@ -138,6 +148,18 @@ class Run {
     const Status written = WriteFileAtomically(Path(kResultFile), ReplaceVerdict(text ? *text : "", status));
     if (!written.ok()) Note(written.text());
     return status;
+  }
+
+  // Whether it ended by a death, of whomever: the run may go on.
+  bool Died() const { return StopSignal() == 0 && (recoverable_ || unknown_ || lost_scheduler_); }
+  bool heard() const { return heard_; }
+  // What is left of the run's processes on this host is dead, or will be within `limit`.
+  void WaitForDeaths(Duration limit) const {
+    const TimePoint end = Now() + limit;
+    for (const ClusterFile::Process& each : cluster_.members) {
+      while (each.host == HostName() && !each.missing && ProcessLives(each.pid) && Now() < end)
+        poll(nullptr, 0, kPollMilliseconds);
+    }
   }
 
   void SetFirstReason(std::string reason) { first_reason_ = std::move(reason); }
@@ -163,8 +185,8 @@ class Run {
   std::string HowItExited() const {
     if (!exit_status_) return "";
     if (WIFSIGNALED(*exit_status_))
-      return "; " + options_.command[0] + " was ended by " + SignalName(WTERMSIG(*exit_status_));
-    return "; " + options_.command[0] + " ended with exit code " + std::to_string(WEXITSTATUS(*exit_status_));
+      return "; " + command_[0] + " was ended by " + SignalName(WTERMSIG(*exit_status_));
+    return "; " + command_[0] + " ended with exit code " + std::to_string(WEXITSTATUS(*exit_status_));
   }
 
   // Starts a process of the run: its output goes to the log, and it dies with this one.
@@ -203,7 +225,7 @@ class Run {
 
   // Starts who is missing (cluster_file.h): each of them once, and again if it is gone and still missing.
   void LookAtCluster() {
-    if (!options_.replacement || decided_at_ != kNever) return;
+    if (decided_at_ != kNever) return;
     struct stat now {};
     if (stat(Path(kClusterFile).c_str(), &now) != 0) return;
     const bool changed = now.st_ino != cluster_file_ || now.st_mtim.tv_sec != cluster_time_.tv_sec ||
@@ -219,7 +241,7 @@ class Run {
     std::erase_if(replacements_,
                   [](const Replacement& each) { return waitpid(each.pid, nullptr, WNOHANG) != 0; });
     for (const ClusterFile::Process& member : cluster_.members) {
-      if (!member.missing) continue;
+      if (!member.missing || !options_.replacement) continue;
       const auto same = [&](const Replacement& each) {
         return each.node == member.node && each.incarnation == member.incarnation;
       };
@@ -252,23 +274,32 @@ class Run {
     if (StopSignal() != 0) return {ErrorCode::kUnavailable, "ended by " + SignalName(StopSignal())};
     if (decided_at_ != kNever) {
       // It is decided already: whoever has not gone by now is sent away.
-      farewell_over_ = now >= decided_at_ + options_.farewell;
+      farewell_over_ = (recoverable_ && options_.restart) || now >= decided_at_ + options_.farewell;
       return {};
     }
     if (!scheduler_seen_ && now >= started_ + options_.startup) {
       return {ErrorCode::kTimeout,
-              options_.command[0] + " did not start the scheduler within " + Seconds(options_.startup)};
+              command_[0] + " did not start the scheduler within " + Seconds(options_.startup)};
     }
     if (lost_at_ != kNever && lost_.pid != 0 && now >= lost_at_ + options_.bereaved) {
       return {ErrorCode::kUnavailable,
               lost_.name + " (pid " + std::to_string(lost_.pid) + ") died during start-up"};
     }
     if (lost_at_ != kNever && now >= lost_at_ + kUnseen * options_.bereaved) {
-      return {ErrorCode::kUnavailable, options_.command[0] + " runs " + std::to_string(children_.size()) +
+      return {ErrorCode::kUnavailable, command_[0] + " runs " + std::to_string(children_.size()) +
                                            " of " + std::to_string(expected_) +
                                            " processes: the others died at once, or were never started"};
     }
-    if (metrics_bytes_ > 0 && now >= changed_ + options_.silence) {
+    // Its death is seen at once from here; a verdict that it may have written first is still looked at.
+    if (cluster_.scheduler_pid != 0 && cluster_.scheduler_host == HostName() && !ProcessLives(cluster_.scheduler_pid)) {
+      LookAtFiles(now);
+      if (decided_at_ != kNever) return {};
+      lost_scheduler_ = true;
+      return {ErrorCode::kUnavailable,
+              "the scheduler (pid " + std::to_string(cluster_.scheduler_pid) + ") died: its process is gone"};
+    }
+    if (heard_ && now >= changed_ + options_.silence) {
+      lost_scheduler_ = true;
       return {ErrorCode::kTimeout, "the scheduler has been silent for " + Seconds(now - changed_)};
     }
     return {};
@@ -277,7 +308,7 @@ class Run {
   // During start-up nobody else can tell that a rank has died: MPI waits for it, and the scheduler does not know it
   // yet. Its own log line, if it had one, has been shown.
   void LookAtChildren(TimePoint now) {
-    if (metrics_bytes_ > 0) return;
+    if (heard_) return;
     std::vector<ChildProcess> alive = ChildrenOf(child_);
     expected_ = std::max(expected_, alive.size());
     if (children_.empty() && alive.empty()) return;  // mpirun has not begun
@@ -300,12 +331,16 @@ class Run {
       if (auto text = ReadFile(Path(kResultFile))) {
         const auto verdict = VerdictFromJson(*text, kResultFile);
         if (verdict && (verdict->done || verdict->reason != first_reason_)) scheduler_seen_ = true;
-        if (verdict && scheduler_seen_ && verdict->reason != KilledStatus().text()) decided_at_ = now;
+        if (verdict && scheduler_seen_ && verdict->reason != KilledStatus().text()) {
+          decided_at_ = now;
+          recoverable_ = verdict->recoverable;
+        }
       }
     }
     struct stat metrics {};
     if (stat(Path(kMetricsFile).c_str(), &metrics) != 0 || metrics.st_size == metrics_bytes_) return;
     metrics_bytes_ = metrics.st_size;
+    heard_ = true;
     lost_at_ = kNever;  // from here on the scheduler sees who dies
     changed_ = now;
     if (options_.progress) ShowProgress();
@@ -361,6 +396,8 @@ class Run {
   }
 
   const SupervisorOptions& options_;
+  const std::vector<std::string> command_;
+  const bool again_;
   std::string first_reason_;
   std::unique_ptr<std::FILE, FileCloser> log_;
   pid_t child_ = -1;
@@ -375,6 +412,8 @@ class Run {
   TimePoint lost_at_ = kNever;
   ChildProcess lost_;
   off_t metrics_bytes_ = 0;
+  bool heard_ = false;        // the scheduler: it has added to metrics.jsonl
+  bool recoverable_ = false;  // by its verdict
   timespec cluster_time_{};  // of cluster.json, as read
   ino_t cluster_file_ = 0;
   ClusterFile cluster_;
@@ -382,19 +421,34 @@ class Run {
   std::map<std::pair<NodeId, std::uint32_t>, TimePoint> tried_;  // by node and incarnation
   bool scheduler_seen_ = false;
   bool farewell_over_ = false;
+  bool unknown_ = false;         // it ended, and the scheduler has not said how
+  bool lost_scheduler_ = false;  // it was silent
 };
 
 }  // namespace
 
 Status Supervise(const SupervisorOptions& options) {
-  const Status first(ErrorCode::kUnavailable,
-                     options.command[0] + " ended before it had started the scheduler");
-  COHORT_RETURN_IF_ERROR(WriteFileAtomically(options.folder + "/" + kResultFile, ToJson(first, RunResult{})));
-  Run run(options);
-  run.SetFirstReason(first.text());
-  const Status started = run.Start();
-  const Status ended = started.ok() ? run.Watch() : started;
-  return run.Verdict(ended);
+  std::vector<std::string> command = options.command;
+  int unheard = 0;  // attempts in a row that came to nothing
+  for (std::uint32_t restarts = 0;; ++restarts) {
+    const Status first(ErrorCode::kUnavailable, command[0] + " ended before it had started the scheduler");
+    COHORT_RETURN_IF_ERROR(
+        WriteFileAtomically(options.folder + "/" + kResultFile, ToJson(first, RunResult{})));
+    Run run(options, command, restarts > 0);
+    run.SetFirstReason(first.text());
+    const Status started = run.Start();
+    const Status ended = started.ok() ? run.Watch() : started;
+    const Status verdict = run.Verdict(ended);
+    unheard = run.heard() ? 0 : unheard + 1;
+    if (verdict.ok() || !started.ok() || !options.restart || !run.Died() || unheard > kMostUnheard) return verdict;
+    if (restarts == options.restarts) {
+      return {verdict.code(), verdict.text() + "; after " + std::to_string(restarts) +
+                                  " restarts (cluster.recoveries) the run is given up"};
+    }
+    run.WaitForDeaths(options.bereaved);
+    if (options.note) options.note(verdict.text());
+    command = options.restart(restarts + 1);
+  }
 }
 
 }  // namespace cohort

@@ -3,6 +3,7 @@
 #ifndef COHORT_LAUNCH_SUPERVISOR_H_
 #define COHORT_LAUNCH_SUPERVISOR_H_
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -24,12 +25,16 @@ struct SupervisorOptions {
   Duration terminate = std::chrono::seconds(3);  // from SIGTERM to SIGKILL
   // The command that takes the place of a member that is missing (cluster_file.h). Empty: nobody is replaced.
   std::function<std::vector<std::string>(const ClusterFile::Process&)> replacement;
+  // After a death that nobody can take the place of: the command that goes on with the run, from a checkpoint or from the
+  // start; called at most `restarts` times. Empty: the run fails.
+  std::function<std::vector<std::string>(std::uint32_t number)> restart;  // numbers from 1 on
+  std::uint32_t restarts = 0;
   // A line for a terminal that replaces the one before it; a line to keep (errors of the processes). May be empty.
   std::function<void(const std::string&)> progress;
   std::function<void(const std::string&)> note;
 };
 
-// Runs the command to its end and returns the run's verdict: ok, or why it failed. SIGINT and SIGTERM (process.h,
+// Runs the command to its end, and what `restart` gives after a death, and returns the run's verdict: ok, or why it failed. SIGINT and SIGTERM (process.h,
 // CatchStopSignals) end the run. Afterwards result.json carries the same verdict, and no process of the run is alive.
 // The caller's death ends the processes too. One run at a time per process.
 Status Supervise(const SupervisorOptions& options);

@@ -31,7 +31,12 @@ Coordinator::Coordinator(RunPlan plan, ScoreSink* sink, RunObserver* observer)
       sink_(sink),
       observer_(observer),
       membership_(plan_.shards, plan_.workers, plan_.dead_after),
-      slot_map_(SlotMap::Even(plan_.shards)) {}
+      slot_map_(SlotMap::Even(plan_.shards)) {
+  if (!plan_.resume) return;
+  step_ = plan_.resume->step;
+  phase_ = plan_.resume->phase - 1;
+  next_clock_ = plan_.resume->first_clock;
+}
 
 Stamp Coordinator::stamp() const {
   Stamp stamp;
@@ -77,6 +82,8 @@ void Coordinator::OnMessage(const Stamp& from, Message message, TimePoint now, O
     OnScoreBlock(*member, std::move(*block), now, out);
   } else if (auto* snapshot = std::get_if<SnapshotDone>(&message)) {
     OnSnapshotDone(*member, std::move(*snapshot), now, out);
+  } else if (auto* checkpoint = std::get_if<CheckpointDone>(&message)) {
+    OnCheckpointDone(*member, std::move(*checkpoint), out);
   } else if (auto* fence = std::get_if<FenceDone>(&message)) {
     OnFenceDone(*member, *fence, now, out);
   } else if (auto* failure = std::get_if<Failure>(&message)) {
@@ -179,6 +186,9 @@ void Coordinator::SendWelcome(NodeId node, RequestId id, Outbox& out) const {
   welcome.run_config = plan_.run_config;
   welcome.model_path = plan_.model_path;
   welcome.kernels = kernels_;
+  welcome.resume = plan_.resume.has_value();
+  welcome.checkpoint_path = plan_.checkpoint_path;
+  welcome.checkpoint_every = plan_.consistency == Consistency::kBsp ? plan_.checkpoint_every : 0;
   welcome.orders_from = membership_.Find(node)->orders_from;
   out.Send(node, std::move(welcome));
 }
@@ -237,7 +247,8 @@ void Coordinator::OnPhaseDone(Member& member, PhaseDone message, TimePoint now, 
         plan_.consistency == Consistency::kBsp ? std::max(phase_steps_, steps) : phase_steps_ + steps;
     next_clock_ = std::max(next_clock_, message.next_clock);
     // One that had nothing left to do does not know how far its former life had come.
-    if (replaced_ > 0 && order_.kind == PhaseKind::kTrain) next_clock_ = std::max(next_clock_, leases_.EndClock());
+    if ((replaced_ > 0 || plan_.resume) && order_.kind == PhaseKind::kTrain)
+      next_clock_ = std::max(next_clock_, leases_.EndClock());
   }
   FinishPhaseIfDone(now, out);
 }
@@ -396,6 +407,8 @@ void Coordinator::NextStep(TimePoint now, Outbox& out) {
                      std::max(1u, plan_.batch_size / plan_.workers), next_lease_);
   }
   row_order_ = RowOrder(order_.kind == PhaseKind::kScore ? rows : 0);
+  if (order_.kind == PhaseKind::kTrain) trained_.push_back({phase_, step_, next_clock_});
+  if (plan_.resume && phase_ == plan_.resume->phase) ResumePhase();
   if (Scoring() && sink_ != nullptr) {
     const Status status = sink_->OnPhase(order_);
     if (!status.ok()) return Stop(status.Within(StepName()), now, out);
@@ -413,7 +426,10 @@ void Coordinator::OrderWorkers(TimePoint now, Outbox& out) {
     const Member& member = *membership_.Find(WorkerNode(worker));
     samples_before_phase_[worker] = member.counters.samples;
     // One that is being replaced gets its order when it is here.
-    if (member.registered() && !fences_.contains(worker)) SendOrder(member, order_, now, out);
+    PhaseOrder order = order_;
+    if (const auto resume = resume_clocks_.find(worker); resume != resume_clocks_.end())
+      order.resume_clock = resume->second;
+    if (member.registered() && !fences_.contains(worker)) SendOrder(member, order, now, out);
   }
   Event(StepName() + " begins at clock " + std::to_string(order_.first_clock));
 }
@@ -438,7 +454,7 @@ void Coordinator::FinishPhaseIfDone(TimePoint now, Outbox& out) {
   summary.start_seconds = ToSeconds(phase_started_ - started_at_);
   summary.seconds = ToSeconds(now - phase_started_);
   // What a worker has counted since its last heartbeat is lost with it; in training every row has been visited once.
-  summary.samples = replaced_ > 0 && order_.kind == PhaseKind::kTrain
+  summary.samples = (replaced_ > 0 || (plan_.resume && phase_ == plan_.resume->phase)) && order_.kind == PhaseKind::kTrain
                         ? plan_.rows[static_cast<std::size_t>(order_.split)]
                         : PhaseSamples();
   summary.steps = phase_steps_;
@@ -533,7 +549,9 @@ void Coordinator::OnTimer(TimePoint now, Outbox& out) {
         {ErrorCode::kTimeout, "no progress for " + Seconds(now - last_progress_) + " in " + WaitingFor()},
         now, out);
   }
-  if (now >= next_sample_) TakeSample(now);
+  if (now < next_sample_) return;
+  TakeSample(now);
+  OrderCheckpoint(now, out);
 }
 
 TimePoint Coordinator::NextTimer() const {
@@ -645,10 +663,12 @@ MetricsSample Coordinator::Sample(TimePoint now) const {
     } else {
       sample.rows += member.counters.rows;
       sample.queue_depth += member.counters.queue_depth;
+      sample.acknowledged += member.counters.pushes_acknowledged;
     }
     sample.bytes_sent += member.counters.bytes_sent;
     sample.members.push_back(std::move(each));
   }
+  if (plan_.resume) sample.acknowledged += plan_.resume->acknowledged;
   sample.highest_clock = highest;
   sample.lowest_clock = std::min(lowest, highest);
   const double elapsed = ToSeconds(now - last_sample_);

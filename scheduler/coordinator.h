@@ -17,6 +17,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -85,6 +86,12 @@ class Coordinator : public Node {
     TimePoint next_retry{};
     TimePoint deadline{};
   };
+  // A training phase that was ordered.
+  struct TrainPhase {
+    std::uint32_t phase = 0;
+    std::size_t step = 0;
+    Clock first_clock = 0;
+  };
   // Between the death of a worker and the first order to its replacement.
   struct Fence {
     RequestId id = 0;
@@ -102,6 +109,7 @@ class Coordinator : public Node {
   void OnLeaseRequest(const Member& member, const LeaseRequest& message, Outbox& out);
   void OnScoreBlock(Member& member, ScoreBlock message, TimePoint now, Outbox& out);
   void OnSnapshotDone(Member& member, SnapshotDone message, TimePoint now, Outbox& out);
+  void OnCheckpointDone(const Member& member, CheckpointDone message, Outbox& out);
   void OnFenceDone(const Member& member, const FenceDone& message, TimePoint now, Outbox& out);
 
   void SendWelcome(NodeId node, RequestId id, Outbox& out) const;
@@ -115,6 +123,11 @@ class Coordinator : public Node {
   void FailMember(const Member& member, const std::string& how, TimePoint now, Outbox& out);
   bool Replaceable(const Member& member) const;
   void Replace(Member& member, TimePoint now, Outbox& out);
+  // Where the run was when the checkpoint of these parts was made; nothing: nowhere that it could go on from.
+  std::optional<RunPosition> PositionOf(const std::vector<CheckpointDone>& parts) const;
+  // ssp, asp: orders a checkpoint when it is time.
+  void OrderCheckpoint(TimePoint now, Outbox& out);
+  void ResumePhase();
   void SendFence(std::uint32_t worker, TimePoint now, Outbox& out);
   void AdmitReplacement(Member& member, TimePoint now, Outbox& out);
   void FollowFences(TimePoint now, Outbox& out);
@@ -144,6 +157,9 @@ class Coordinator : public Node {
   std::uint32_t replaced_ = 0;
   std::map<std::uint32_t, Fence> fences_;            // by worker
   std::map<std::uint32_t, Clock> resume_clocks_;     // by worker, of the current phase, where it is not the first
+  std::vector<TrainPhase> trained_;
+  std::map<std::uint64_t, std::map<std::uint32_t, CheckpointDone>> checkpoints_;  // not whole yet: by number and shard
+  std::uint64_t newest_checkpoint_ = 0;                                           // whole, or ordered
   std::map<std::uint32_t, TimePoint> wanted_until_;  // by worker: its replacement is to register
 
   // The current step.

@@ -1,12 +1,16 @@
-// Coordinator: the death of members, and workers that take the place of dead ones (DESIGN 2.1).
+// Coordinator: the death of members, workers that take the place of dead ones (DESIGN 2.1), and checkpoints.
 //
 //   dead ─► fence at every shard ─► all have confirmed: the lowest closed clock is known ─┐
 //     └───► a process is asked for ─► it registers, under the next incarnation ───────────┴─► Welcome, the phase's order
 //
 // In training the replacement resumes at the first clock that is not closed everywhere: what the dead worker had pushed of
 // it counts as duplicate. In evaluation and scoring the dead worker's leases are granted again.
+//
+// Checkpoints: the shards write their parts, in bsp by themselves after certain clocks, in ssp and asp when they are told; the
+// parts of a number are a checkpoint when all are there. In ssp and asp they are of different instants: each part
+// knows which pushes are in it, so that workers who redo everything from their lowest closed clock on make up for
+// just what each part lacks.
 #include <algorithm>
-#include <cstdio>
 #include <utility>
 
 #include "scheduler/coordinator.h"
@@ -119,6 +123,92 @@ void Coordinator::FollowFences(TimePoint now, Outbox& out) {
                                    " did not register in time (cluster.startup_seconds)"},
          now, out);
     return;
+  }
+}
+
+// ---------------------------------------------------------------- checkpoints
+
+void Coordinator::OrderCheckpoint(TimePoint now, Outbox& out) {
+  (void)now;
+  if (plan_.checkpoint_path.empty() || plan_.checkpoint_every == 0 || plan_.consistency == Consistency::kBsp ||
+      state_ != State::kRunning || order_.kind != PhaseKind::kTrain || !fences_.empty()) {
+    return;
+  }
+  Clock lowest = kClockInfinity;
+  for (const Member& member : membership_.all()) {
+    if (member.node.role == Role::kWorker && member.phase == phase_ && !workers_done_.contains(member.node.index))
+      lowest = std::min(lowest, member.counters.clock);
+  }
+  if (lowest == kClockInfinity) return;
+  const auto number = static_cast<std::uint64_t>(lowest);
+  if (number < std::max(newest_checkpoint_, static_cast<std::uint64_t>(order_.first_clock)) + plan_.checkpoint_every)
+    return;
+  newest_checkpoint_ = number;
+  for (std::uint32_t shard = 0; shard < plan_.shards; ++shard) {
+    // Not repeated: if one is lost, the checkpoint does not come about, and the next one does.
+    out.Send(ShardNode(shard), CheckpointOrder{next_id_++, number});
+  }
+}
+
+void Coordinator::OnCheckpointDone(const Member& member, CheckpointDone message, Outbox& out) {
+  out.Send(member.node, Ack{message.request_id});
+  if (member.node.role != Role::kShard || plan_.checkpoint_path.empty()) return;
+  const std::uint64_t number = message.number;
+  if (!message.error.empty()) {
+    Event("no checkpoint " + std::to_string(number) + ": " + ToString(member.node) + ": " + message.error);
+    return;
+  }
+  auto& parts = checkpoints_[number];
+  parts.insert_or_assign(member.node.index, std::move(message));
+  if (parts.size() < plan_.shards) return;
+  std::vector<CheckpointDone> whole;
+  for (auto& [shard, part] : parts) whole.push_back(std::move(part));
+  // Those before it will not be completed any more, or are of no use.
+  checkpoints_.erase(checkpoints_.begin(), checkpoints_.upper_bound(number));
+  const auto position = PositionOf(whole);
+  if (!position || decided()) return;
+  newest_checkpoint_ = std::max(newest_checkpoint_, number);
+  if (observer_ != nullptr) observer_->OnCheckpoint(*position, whole, kernels_);
+}
+
+std::optional<RunPosition> Coordinator::PositionOf(const std::vector<CheckpointDone>& parts) const {
+  RunPosition position;
+  position.number = parts[0].number;
+  const bool bsp = plan_.consistency == Consistency::kBsp;
+  // bsp: the phase whose clock was the last one applied. Else the one that all parts are of, if it still goes on.
+  const auto found = std::find_if(trained_.rbegin(), trained_.rend(), [&](const TrainPhase& each) {
+    return bsp ? static_cast<std::uint64_t>(each.first_clock) < position.number : each.phase == phase_;
+  });
+  if (found == trained_.rend()) return std::nullopt;
+  position.phase = found->phase;
+  position.step = found->step;
+  position.first_clock = found->first_clock;
+  if (plan_.resume) position.acknowledged = plan_.resume->acknowledged;
+  for (const Member& member : membership_.all()) position.acknowledged += member.counters.pushes_acknowledged;
+  if (bsp) return position;
+  position.closed.assign(plan_.workers, kClockInfinity);
+  for (const CheckpointDone& part : parts) {
+    if (part.phase != phase_ || part.closed.size() != plan_.workers) return std::nullopt;
+    for (std::uint32_t worker = 0; worker < plan_.workers; ++worker)
+      position.closed[worker] = std::min(position.closed[worker], part.closed[worker]);
+  }
+  position.leases = leases_.journal();
+  return position;
+}
+
+void Coordinator::ResumePhase() {
+  const RunPosition& position = *plan_.resume;
+  newest_checkpoint_ = position.number;
+  if (plan_.consistency == Consistency::kBsp) {
+    order_.resume_clock = static_cast<Clock>(position.number);
+    return;
+  }
+  leases_.Restore(position.leases);
+  for (std::uint32_t worker = 0; worker < plan_.workers; ++worker) {
+    const Clock closed = position.closed[worker];
+    const Clock resume = closed == kClockInfinity ? kClockInfinity : std::max(closed + 1, order_.first_clock);
+    resume_clocks_[worker] = resume;
+    leases_.Redo(worker, resume);
   }
 }
 

@@ -1,6 +1,7 @@
 #include "scheduler/leases.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace cohort {
 namespace {
@@ -81,6 +82,13 @@ LeaseReply Leases::Grant(std::uint32_t worker, const LeaseRequest& request) {
   }
   answers_.emplace(std::pair(worker, request.request_id), reply);
   return reply;
+}
+
+void Leases::Restore(std::vector<LeaseRecord> journal) {
+  journal_ = std::move(journal);
+  if (journal_.empty()) return;
+  first_lease_ = journal_.front().lease;
+  next_block_ = journal_.back().first_block + journal_.back().block_count;
 }
 
 void Leases::ForgetAnswers(std::uint32_t worker) {

@@ -41,6 +41,8 @@ class Leases {
   static std::uint64_t ScoringBlocks(std::uint64_t rows, std::uint32_t workers);
 
   // The answer to a request, if it was answered before.
+  // Takes over what a former life of the run had granted; the next leases follow.
+  void Restore(std::vector<LeaseRecord> journal);
   // Worker `worker` has been replaced by a process that knows nothing. Training: its leases that may reach beyond `from`
   // are granted to it once more, in order, before new ones. They are never cut anew: a push is named by worker and clock.
   void Redo(std::uint32_t worker, Clock from);

@@ -47,6 +47,7 @@ std::string ToJsonLine(const MetricsSample& sample, const std::vector<std::strin
   json["queue_depth"] = sample.queue_depth;
   json["bytes_sent"] = sample.bytes_sent;
   json["rows"] = sample.rows;
+  json["acknowledged"] = sample.acknowledged;
   json["members"] = Json::array();
   for (const MemberSample& member : sample.members) {
     const Counters& c = member.counters;

@@ -5,12 +5,14 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/message.h"
 #include "common/table_spec.h"
 #include "common/types.h"
+#include "scheduler/run_position.h"
 
 namespace cohort {
 
@@ -51,6 +53,11 @@ struct RunPlan {
   std::vector<PlanStep> steps;
   // How many dead workers somebody replaces (Membership: those missing); one more, and the run ends.
   std::uint32_t recoveries = 0;
+  // Checkpoints of training: their folder (empty: none), clocks from one to the next, and where to go on. `model_path`
+  // is then the checkpoint.
+  std::string checkpoint_path;
+  std::uint64_t checkpoint_every = 0;
+  std::optional<RunPosition> resume;
 
   Duration startup = std::chrono::seconds(60);          // until all have registered
   Duration heartbeat = std::chrono::milliseconds(500);  // how often to expect a sign of life

@@ -45,7 +45,10 @@ std::string ToJson(const Status& status, const RunResult& result) {
                     {"lost", result.pushes_lost},
                     {"duplicated", result.pushes_duplicated},
                     {"rolled_back", result.pushes_rolled_back}};
-  json["recoveries"] = {{"workers_replaced", result.workers_replaced}};
+  if (result.recoverable && !status.ok()) json["recoverable"] = true;
+  json["recoveries"] = {{"workers_replaced", result.workers_replaced},
+                        {"restarts", result.restarts},
+                        {"checkpoints", result.checkpoints}};
   json["warnings"] = result.warnings;
   json["counts"] = result.counts;
   json["traffic_bytes"] = result.traffic_bytes;
@@ -79,13 +82,73 @@ std::string ToJson(const Status& status, const RunResult& result) {
   return Dump(json);
 }
 
+std::string ProgressToJson(const RunResult& result) {
+  std::vector<SplitEvaluation> valid;  // of the epochs, by their place
+  Json json = {{"steps", result.steps},
+               {"model_hash", result.model_hash},
+               {"model_rows", result.model_rows},
+               {"duplicated", result.pushes_duplicated},
+               {"rolled_back", result.pushes_rolled_back},
+               {"workers_replaced", result.workers_replaced},
+               {"restarts", result.restarts},
+               {"checkpoints", result.checkpoints},
+               {"warnings", result.warnings}};
+  json["epochs"] = Json::array();
+  for (const EpochResult& epoch : result.epochs) {
+    Json loss = Json::array();
+    for (const double value : epoch.loss) loss.push_back(Number(value));
+    json["epochs"].push_back({{"epoch", epoch.epoch},
+                              {"seconds", epoch.seconds},
+                              {"samples", epoch.samples},
+                              {"steps", epoch.steps},
+                              {"loss", std::move(loss)}});
+    valid.push_back({std::to_string(valid.size()), epoch.valid});
+  }
+  json["valid"] = Json::parse(EvaluationToJson(valid));
+  json["splits"] = Json::parse(EvaluationToJson(result.splits));
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Status ProgressFromJson(const std::string& text, RunResult* result) {
+  const std::string origin = "the checkpoint's account of the run";
+  try {
+    const Json json = Json::parse(text);
+    json.at("steps").get_to(result->steps);
+    json.at("model_hash").get_to(result->model_hash);
+    json.at("model_rows").get_to(result->model_rows);
+    json.at("duplicated").get_to(result->duplicated_before);
+    json.at("rolled_back").get_to(result->pushes_rolled_back);
+    json.at("workers_replaced").get_to(result->workers_replaced);
+    json.at("restarts").get_to(result->restarts);
+    json.at("checkpoints").get_to(result->checkpoints);
+    json.at("warnings").get_to(result->warnings);
+    COHORT_ASSIGN_OR_RETURN(std::vector<SplitEvaluation> valid, EvaluationFromJson(json.at("valid").dump(), origin));
+    COHORT_ASSIGN_OR_RETURN(result->splits, EvaluationFromJson(json.at("splits").dump(), origin));
+    for (const Json& each : json.at("epochs")) {
+      EpochResult epoch;
+      each.at("epoch").get_to(epoch.epoch);
+      each.at("seconds").get_to(epoch.seconds);
+      each.at("samples").get_to(epoch.samples);
+      each.at("steps").get_to(epoch.steps);
+      for (const Json& loss : each.at("loss")) epoch.loss.push_back(loss.is_number() ? loss.get<double>() : std::nan(""));
+      const std::size_t place = result->epochs.size();
+      if (place < valid.size()) epoch.valid = std::move(valid[place].tasks);
+      result->epochs.push_back(std::move(epoch));
+    }
+  } catch (const Json::exception& error) {
+    return {ErrorCode::kCorrupt, origin + ": " + error.what()};
+  }
+  return {};
+}
+
 Status KilledStatus() {
   return {ErrorCode::kUnavailable, "the scheduler was killed before it reached a verdict"};
 }
 
 void AddCounters(const MetricsSample& last, RunResult* result) {
   result->traffic_bytes = last.bytes_sent;
-  result->pushes_acknowledged = result->pushes_duplicated = 0;
+  result->pushes_acknowledged = result->acknowledged_before;
+  result->pushes_duplicated = result->duplicated_before;
   std::uint64_t defaulted = 0, refused = 0, nan = 0, clipped_weights = 0, clipped_values = 0, cached = 0,
                 clipped_gradients = 0,
                 not_admitted = 0, evicted = 0, retries = 0, parked = 0, unapplied = 0, forgotten = 0;
@@ -147,7 +210,9 @@ Result<Verdict> VerdictFromJson(const std::string& text, const std::string& orig
   if (status != "done" && status != "failed") {
     return Error(ErrorCode::kCorrupt, origin + ": expected a JSON object with status \"done\" or \"failed\"");
   }
-  return Verdict{status == "done", string("code") == "invalid input", string("reason")};
+  const auto recoverable = json.find("recoverable");
+  return Verdict{status == "done", string("code") == "invalid input",
+                 recoverable != json.end() && recoverable->is_boolean() && recoverable->get<bool>(), string("reason")};
 }
 
 std::string ReplaceVerdict(const std::string& text, const Status& status) {

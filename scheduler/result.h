@@ -49,7 +49,11 @@ struct RunResult {
   std::uint64_t pushes_lost = 0;  // acknowledged, yet not in the final model
   std::uint64_t pushes_duplicated = 0;
   std::uint64_t pushes_rolled_back = 0;
+  std::uint64_t acknowledged_before = 0, duplicated_before = 0;  // up to the checkpoint that the run went on from
   std::uint32_t workers_replaced = 0;           // after their death
+  std::uint32_t restarts = 0;                   // from a checkpoint, or from the start, after other deaths
+  std::uint32_t checkpoints = 0;                // written
+  bool recoverable = false;                     // failed by a death: `cohort train --resume` can go on
   std::vector<std::string> warnings;            // what the user should know
   std::map<std::string, std::uint64_t> counts;  // what was defaulted, refused, sent again, ...
   std::uint64_t traffic_bytes = 0;
@@ -63,6 +67,11 @@ struct RunResult {
 // "status": "done", or "failed" with "reason" and "code" ("invalid input" when the user's input is at fault).
 std::string ToJson(const Status& status, const RunResult& result);
 
+// What a run has come to so far, for its checkpoints: what a run that goes on from one begins with.
+std::string ProgressToJson(const RunResult& result);
+// kCorrupt: not what ProgressToJson writes.
+Status ProgressFromJson(const std::string& text, RunResult* result);
+
 // What result.json says while the run goes on: it stays if the scheduler is killed.
 Status KilledStatus();
 
@@ -73,6 +82,7 @@ void AddCounters(const MetricsSample& last, RunResult* result);
 struct Verdict {
   bool done = false;
   bool invalid_input = false;
+  bool recoverable = false;
   std::string reason;
   Status status() const;
 };

@@ -8,6 +8,7 @@
 
 #include "common/message.h"
 #include "common/types.h"
+#include "scheduler/run_position.h"
 
 namespace cohort {
 
@@ -36,6 +37,7 @@ struct MetricsSample {
   std::uint64_t bytes_sent = 0;   // by all members since they started
   std::uint64_t rows = 0;         // held by all shards
   std::uint64_t queue_depth = 0;  // over all shards
+  std::uint64_t acknowledged = 0;  // parts of pushes, in the whole run
   std::vector<MemberSample> members;
 };
 
@@ -62,6 +64,11 @@ class RunObserver {
   virtual void OnSnapshot(const std::string& directory, const std::vector<SnapshotDone>& parts,
                           const std::string& kernels) {
     (void)directory, (void)parts, (void)kernels;
+  }
+  // Every shard has written its part of a checkpoint.
+  virtual void OnCheckpoint(const RunPosition& position, const std::vector<CheckpointDone>& parts,
+                            const std::string& kernels) {
+    (void)position, (void)parts, (void)kernels;
   }
   virtual void OnEvent(const std::string& text) = 0;
   // What the user should know when the run is over, too.

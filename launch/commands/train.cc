@@ -14,12 +14,13 @@
 #include "launch/report/best_reachable.h"
 #include "launch/run_folder.h"
 #include "launch/warm_start.h"
+#include "scheduler/result.h"
 
 namespace cohort {
 namespace {
 
 struct TrainOptions {
-  std::string run_file, out, truth, from;
+  std::string run_file, out, truth, from, resume;
   bool overwrite = false;
   bool help_config = false;
   ClusterOptions cluster;
@@ -88,11 +89,59 @@ Status StartFrom(const std::string& from, const RunFolder& folder, ClusterJob* j
   return {};
 }
 
+Status RunAndShow(const ClusterJob& job, const RunFolder& folder, const std::string& given,
+                  const std::vector<std::string>& known, const std::optional<BestReachable>& reachable,
+                  Console& console) {
+  const Status verdict = RunClusterJob(job, OutputOf(console));
+  // A run that may go on may have to begin once more.
+  if (verdict.ok()) std::filesystem::remove_all(folder / kWarmFolder);
+  COHORT_ASSIGN_OR_RETURN(std::string result, ReadFile(folder / kResultFile));
+  const std::string summary = Summary(result, folder);
+  ShowWarnings(result, known, console);
+  console.SetJson(std::move(result));
+  if (!verdict.ok()) {
+    return {verdict.code(), "the run in " + given + " failed: " + verdict.text() +
+                                (verdict.code() == ErrorCode::kInvalidInput
+                                     ? ""
+                                     : "; `cohort train --resume " + given + "` goes on from its newest checkpoint")};
+  }
+  COHORT_RETURN_IF_ERROR(ShowResult(folder, reachable, console));
+  console.Print(summary);
+  return {};
+}
+
+// --resume: with the run file that the run had, which of its options may be others is CheckResumable's to say.
+Status GoOnTraining(const TrainOptions& options, Console& console) {
+  if (!options.run_file.empty() || !options.out.empty() || !options.from.empty() || options.overwrite) {
+    return {ErrorCode::kInvalidInput,
+            "--resume RUN_DIR goes on with the run that is there: RUN.toml, --out, --from and --overwrite are not for it"};
+  }
+  COHORT_ASSIGN_OR_RETURN(const RunFolder folder, RunFolder::Reopen(options.resume));
+  if (const auto text = ReadFile(folder / kResultFile)) {
+    const auto verdict = VerdictFromJson(*text, kResultFile);
+    if (verdict && verdict->done)
+      return {ErrorCode::kInvalidInput, options.resume + " has ended well; nothing is left to be done"};
+  }
+  ClusterJob job;
+  COHORT_ASSIGN_OR_RETURN(job.config, LoadRunConfig(folder / kRunFile, options.cluster.Overrides()));
+  job.hostfile = options.cluster.hostfile;
+  job.folder = folder.path();
+  job.resume = true;
+  if (std::filesystem::exists(folder / kWarmFolder)) job.request.model = folder / kWarmFolder;
+  COHORT_RETURN_IF_ERROR(CheckClusterJob(job));
+  std::optional<BestReachable> reachable;
+  if (!options.truth.empty()) {
+    COHORT_ASSIGN_OR_RETURN(reachable, ComputeBestReachable(job.config.data, options.truth));
+  }
+  return RunAndShow(job, folder, options.resume, {}, reachable, console);
+}
+
 Status Train(const TrainOptions& options, Console& console) {
   if (options.help_config) {
     console.Print(DescribeRunConfig());
     return {};
   }
+  if (!options.resume.empty()) return GoOnTraining(options, console);
   if (options.run_file.empty())
     return {ErrorCode::kInvalidInput, "RUN.toml is required (see `cohort train --help`)"};
   if (options.out.empty()) return {ErrorCode::kInvalidInput, "--out is required (see `cohort train --help`)"};
@@ -112,16 +161,7 @@ Status Train(const TrainOptions& options, Console& console) {
   job.folder = folder.path();
   if (!options.from.empty()) COHORT_RETURN_IF_ERROR(StartFrom(options.from, folder, &job, console));
   if (reachable) COHORT_RETURN_IF_ERROR(WriteFileAtomically(folder / kBestReachableFile, ToJson(*reachable)));
-  const Status verdict = RunClusterJob(job, OutputOf(console));
-  if (!options.from.empty()) std::filesystem::remove_all(folder / kWarmFolder);
-  COHORT_ASSIGN_OR_RETURN(std::string result, ReadFile(folder / kResultFile));
-  const std::string summary = Summary(result, folder);
-  ShowWarnings(result, known, console);
-  console.SetJson(std::move(result));
-  if (!verdict.ok()) return verdict.Within("the run in " + options.out + " failed");
-  COHORT_RETURN_IF_ERROR(ShowResult(folder, reachable, console));
-  console.Print(summary);
-  return {};
+  return RunAndShow(job, folder, options.out, known, reachable, console);
 }
 
 }  // namespace
@@ -134,6 +174,8 @@ void AddTrain(CLI::App& app, Commands& commands) {
   command->add_option("--out", options->out, "RUN_DIR: the folder for model and results");
   command->add_option("--from", options->from,
                       "RUN_DIR or model to start from: its weights, by the names of features and tasks");
+  command->add_option("--resume", options->resume,
+                      "RUN_DIR of a run that did not end well: go on from its newest checkpoint");
   options->cluster.AddTo(*command);
   command->add_flag("--overwrite", options->overwrite, "replace an earlier run in RUN_DIR: it is removed when this one starts");
   command->add_option("--truth", options->truth,

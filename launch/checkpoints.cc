@@ -1,0 +1,73 @@
+#include "launch/checkpoints.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "common/model_files.h"
+
+namespace cohort {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Status CheckWhole(const std::string& folder) {
+  COHORT_ASSIGN_OR_RETURN(const ModelManifest manifest, ReadModelManifest(folder));
+  if (manifest.checkpoint.empty()) return {ErrorCode::kCorrupt, folder + ": a model, no checkpoint"};
+  for (const ModelPart& part : manifest.parts) COHORT_RETURN_IF_ERROR(CheckModelPart(folder, part));
+  return {};
+}
+
+bool HasManifest(const std::string& folder) { return ReadModelManifest(folder).has_value(); }
+
+}  // namespace
+
+std::string ToJson(const RunProgress& progress) {
+  return Json{{"position", Json::parse(ToJson(progress.position))}, {"result", Json::parse(progress.result)}}.dump();
+}
+
+Result<RunProgress> ReadProgress(const std::string& folder) {
+  COHORT_ASSIGN_OR_RETURN(const ModelManifest manifest, ReadModelManifest(folder));
+  const Json json = Json::parse(manifest.checkpoint, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("position") || !json.contains("result"))
+    return Error(ErrorCode::kCorrupt, folder + ": does not say where in a run it was made; a checkpoint does");
+  RunProgress progress;
+  auto position = PositionFromJson(json["position"].dump());
+  if (!position) return tl::unexpected<Status>(position.error().Within(folder));
+  progress.position = std::move(*position);
+  progress.result = json["result"].dump();
+  return progress;
+}
+
+std::optional<std::string> NewestCheckpoint(const std::string& checkpoint_path,
+                                            const std::function<void(const std::string&)>& note) {
+  std::vector<std::uint64_t> numbers = ListCheckpoints(checkpoint_path);
+  for (auto number = numbers.rbegin(); number != numbers.rend(); ++number) {
+    const std::string folder = CheckpointFolder(checkpoint_path, *number);
+    const Status status = CheckWhole(folder);
+    if (status.ok()) return folder;
+    // Without a manifest it was being written when its run ended: nothing to speak of.
+    std::error_code ignored;
+    if (note && std::filesystem::exists(folder + "/manifest.json", ignored))
+      note("checkpoint " + std::to_string(*number) + " is not used: " + status.text());
+  }
+  return std::nullopt;
+}
+
+void RemoveOldCheckpoints(const std::string& checkpoint_path, std::uint64_t newest, std::uint32_t keep) {
+  std::vector<std::uint64_t> numbers = ListCheckpoints(checkpoint_path);
+  std::uint32_t kept = 0;
+  for (auto number = numbers.rbegin(); number != numbers.rend(); ++number) {
+    const std::string folder = CheckpointFolder(checkpoint_path, *number);
+    const bool whole = HasManifest(folder);
+    // What is newer and not whole yet is being written.
+    if (*number > newest && !whole) continue;
+    if (*number <= newest && whole && kept++ < keep) continue;
+    std::error_code ignored;
+    // Without its manifest it is no checkpoint any more, whatever else is left of it.
+    std::filesystem::remove(folder + "/manifest.json", ignored);
+    std::filesystem::remove_all(folder, ignored);
+  }
+}
+
+}  // namespace cohort
