@@ -1,0 +1,221 @@
+// Kills and stops the processes of real runs at random moments; the run ends by itself, with the model of an undisturbed one.
+//
+// COHORT_FAULTS: how many faults (default 12), COHORT_FAULT_SEED: which (default 1). Each fault is printed with what it hit: a
+// process that was alive, in a run with steps left.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/end_to_end/shop_run.h"
+#include "tests/support/processes.h"
+
+namespace cohort::testing {
+namespace {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+std::uint64_t FromEnvironment(const char* name, std::uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+json LastLineOf(const std::string& path) {
+  const std::string text = ReadFile(path);
+  const std::size_t end = text.rfind('\n');
+  if (end == std::string::npos || end == 0) return {};
+  const std::size_t before = text.rfind('\n', end - 1);
+  const std::size_t begin = before == std::string::npos ? 0 : before + 1;
+  return json::parse(text.substr(begin, end - begin), nullptr, false);
+}
+
+// Alive: not a zombie, and not stopped.
+bool IsAlive(pid_t pid) {
+  const std::string stat = ReadFile("/proc/" + std::to_string(pid) + "/stat");
+  const std::size_t name = stat.rfind(')');
+  return name != std::string::npos && name + 2 < stat.size() && stat[name + 2] != 'Z' && stat[name + 2] != 'T';
+}
+
+constexpr std::array<const char*, 3> kRoles = {"scheduler", "shard", "worker"};
+
+struct Victim {
+  std::string name;  // "worker 1"
+  pid_t pid = -1;
+};
+
+class Faults : public ::testing::Test {
+ protected:
+  // A run of some ten seconds.
+  std::vector<std::string> Options(const std::string& consistency) const {
+    return {"--set", "train.epochs=300", "--set", "train.evaluate_each_epoch=false", "--set",
+            "train.consistency=" + consistency, "--set", "checkpoint.every_steps=200", "--set",
+            "cluster.recoveries=1000"};
+  }
+  std::string Folder(const std::string& run) const { return ShopRun::Get().folder() / run; }
+
+  std::optional<Victim> Pick(const std::string& run, const std::string& role) {
+    const json cluster = json::parse(ReadFile(Folder(run) + "/cluster.json"), nullptr, false);
+    if (!cluster.is_object()) return std::nullopt;
+    if (role == "scheduler") return Victim{role, cluster["scheduler"]["pid"].get<pid_t>()};
+    std::vector<Victim> victims;
+    for (const json& member : cluster["members"]) {
+      if (member["role"] == role && member["state"] == "alive")
+        victims.push_back({role + " " + member["index"].dump(), member["pid"].get<pid_t>()});
+    }
+    if (victims.empty()) return std::nullopt;
+    return victims[random_() % victims.size()];
+  }
+
+  // Runs until the end, with up to `most` faults.
+  int Disturb(const std::string& run, const std::string& consistency, int most) {
+    Subprocess train(ShopRun::Get().TrainCommand(run, 2, 2, Options(consistency)));
+    std::map<pid_t, std::chrono::steady_clock::time_point> stopped;
+    int faults = 0;
+    auto next = std::chrono::steady_clock::now() + milliseconds(1500 + random_() % 2000);
+    const auto limit = std::chrono::steady_clock::now() + seconds(60 + 20 * most) * kSlowdown;
+    while (train.Running() && std::chrono::steady_clock::now() < limit) {
+      std::this_thread::sleep_for(milliseconds(5));
+      const auto now = std::chrono::steady_clock::now();
+      // Some of those that were stopped wake up again, when others have long taken their place.
+      std::erase_if(stopped, [&](const auto& each) {
+        if (now < each.second) return false;
+        kill(each.first, SIGCONT);
+        return true;
+      });
+      if (faults == most || now < next) continue;
+      const json metrics = LastLineOf(Folder(run) + "/metrics.jsonl");
+      const auto victim = Pick(run, kRoles[random_() % kRoles.size()]);
+      if (!victim || !metrics.is_object() || metrics.value("kind", "") != "train" || !IsAlive(victim->pid)) continue;
+      const bool stop = random_() % 10 < 3;
+      if (kill(victim->pid, stop ? SIGSTOP : SIGKILL) != 0) continue;
+      if (stop && random_() % 2 == 0) stopped[victim->pid] = now + milliseconds(4000 + random_() % 4000);
+      ++faults;
+      ++hit_[victim->name.substr(0, victim->name.find(' '))];
+      std::printf("  fault %d: %s %s (pid %d, alive) in epoch %s of 300, clock %s\n", faults, stop ? "SIGSTOP" : "SIGKILL",
+                  victim->name.c_str(), victim->pid, metrics["epoch"].dump().c_str(),
+                  metrics["highest_clock"].dump().c_str());
+      // One in four comes while the run still recovers from the one before.
+      next = std::chrono::steady_clock::now() +
+             (random_() % 4 == 0 ? milliseconds(random_() % 500) : milliseconds(1000 + random_() % 4000));
+    }
+    const Outcome outcome = train.Wait(seconds(60));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.all() << ReadFile(Folder(run) + "/log.txt");
+    EXPECT_TRUE(Within(seconds(5), [&] { return ProcessesWith(Folder(run)).empty(); }));
+    return faults;
+  }
+
+  void ExpectSameModel(const json& undisturbed, const std::string& run, bool same_hash) {
+    const json result = ShopRun::Get().Result(run);
+    ASSERT_TRUE(result.is_object());
+    EXPECT_EQ(result.value("status", ""), "done") << result.value("reason", "");
+    if (same_hash) {
+      EXPECT_EQ(result.value("model_hash", ""), undisturbed.value("model_hash", "?"));
+    }
+    EXPECT_EQ(result.value("model_rows", 0), undisturbed.value("model_rows", 1));
+    EXPECT_EQ(result["pushes"]["lost"], 0);
+    EXPECT_EQ(result.value("steps", 0), undisturbed.value("steps", 1));
+    for (const json& epoch : result["epochs"]) EXPECT_EQ(epoch["samples"], undisturbed["epochs"][0]["samples"]);
+    std::printf("  %s: %s s, %s, %s pushes rolled back\n", run.c_str(), result["seconds"].dump().c_str(),
+                result["recoveries"].dump().c_str(), result["pushes"]["rolled_back"].dump().c_str());
+  }
+
+  json Undisturbed(const std::string& consistency) {
+    static std::map<std::string, json> results;
+    json& result = results[consistency];
+    if (result.is_null()) {
+      const std::string run = "undisturbed-" + consistency;
+      const Outcome outcome = ShopRun::Get().Train(run, 2, 2, Options(consistency));
+      EXPECT_EQ(outcome.exit_code, 0) << outcome.all();
+      result = ShopRun::Get().Result(run);
+    }
+    return result;
+  }
+
+  std::mt19937_64 random_{FromEnvironment("COHORT_FAULT_SEED", 1)};
+  std::map<std::string, int> hit_;
+};
+
+TEST_F(Faults, KillAnythingAndTheModelIsTheSame) {
+  const int wanted = static_cast<int>(FromEnvironment("COHORT_FAULTS", 12));
+  const json undisturbed = Undisturbed("bsp");
+  int faults = 0;
+  for (int number = 0; faults < wanted && !HasFailure(); ++number) {
+    const std::string run = "disturbed-" + std::to_string(number);
+    std::printf("run %d\n", number);
+    faults += Disturb(run, "bsp", std::min(wanted - faults, 8));
+    ExpectSameModel(undisturbed, run, /*same_hash=*/true);
+    std::filesystem::remove_all(Folder(run));
+  }
+  for (const char* role : kRoles) {
+    std::printf("%d of %d faults hit a %s\n", hit_[role], faults, role);
+    if (faults >= 50) {
+      EXPECT_GE(hit_[role] * 5, faults) << role;
+    }
+  }
+}
+
+// In asp the order of arrival decides; every row is trained on once all the same.
+TEST_F(Faults, KillAnythingInAsp) {
+  const json undisturbed = Undisturbed("asp");
+  std::printf("run\n");
+  Disturb("disturbed-asp", "asp", static_cast<int>(FromEnvironment("COHORT_FAULTS", 12)) / 3);
+  ExpectSameModel(undisturbed, "disturbed-asp", /*same_hash=*/false);
+}
+
+// `cohort train` itself, and mpirun: no orphan is left, and what --resume gives is the same.
+TEST_F(Faults, KillTheLauncherAndResume) {
+  const json undisturbed = Undisturbed("bsp");
+  const int rounds = std::max(1, static_cast<int>(FromEnvironment("COHORT_FAULTS", 12)) / 10);
+  for (int round = 0; round < rounds && !HasFailure(); ++round) {
+    const std::string run = "launcher-" + std::to_string(round);
+    Subprocess train(ShopRun::Get().TrainCommand(run, 2, 2, Options("bsp")));
+    ASSERT_TRUE(Within(seconds(60), [&] {
+      return LastLineOf(Folder(run) + "/metrics.jsonl").is_object() || !train.Running();
+    }));
+    std::this_thread::sleep_for(milliseconds(500 + random_() % 4000));
+    ASSERT_TRUE(train.Running()) << train.Wait(seconds(1)).all();
+    train.Signal(SIGKILL);
+    train.Wait(seconds(5));
+    EXPECT_TRUE(Within(seconds(5), [&] { return ProcessesWith(Folder(run)).empty(); }));
+    for (const FoundProcess& process : ProcessesWith(Folder(run))) ADD_FAILURE() << "left running: " << process.command;
+    const Outcome resumed = RunProgram({Program(), "train", "--resume", Folder(run)}, seconds(120));
+    EXPECT_EQ(resumed.exit_code, 0) << resumed.all();
+    ExpectSameModel(undisturbed, run, /*same_hash=*/true);
+    const Outcome again = RunProgram({Program(), "train", "--resume", Folder(run)}, seconds(60));
+    EXPECT_EQ(again.exit_code, 2);
+    EXPECT_NE(again.all().find("has ended well"), std::string::npos) << again.all();
+    std::filesystem::remove_all(Folder(run));
+  }
+  for (int round = 0; round < rounds && !HasFailure(); ++round) {
+    const std::string run = "mpirun-" + std::to_string(round);
+    Subprocess train(ShopRun::Get().TrainCommand(run, 2, 2, Options("bsp")));
+    ASSERT_TRUE(Within(seconds(60), [&] {
+      return LastLineOf(Folder(run) + "/metrics.jsonl").is_object() || !train.Running();
+    }));
+    std::this_thread::sleep_for(milliseconds(500 + random_() % 4000));
+    for (const FoundProcess& process : ProcessesWith(Folder(run))) {
+      if (process.command.starts_with("mpirun")) {
+        ASSERT_EQ(kill(process.pid, SIGKILL), 0);
+      }
+    }
+    const Outcome outcome = train.Wait(seconds(120));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.all();
+    ExpectSameModel(undisturbed, run, /*same_hash=*/true);
+    EXPECT_TRUE(Within(seconds(5), [&] { return ProcessesWith(Folder(run)).empty(); }));
+  }
+}
+
+}  // namespace
+}  // namespace cohort::testing
