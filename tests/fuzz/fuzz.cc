@@ -88,10 +88,10 @@ AllocationBound::~AllocationBound() {
       static_cast<std::size_t>(now.largest), most, input_bytes_);
   told.peak = std::max(told.peak, peak);
   told.empty = std::min(told.empty, peak);
-  if (input_bytes_ >= kTellingBytes) {
+  const std::size_t any = std::max(told.empty, bound_.fixed);
+  if (input_bytes_ >= kTellingBytes && peak > any)
     told.multiple =
-        std::max(told.multiple, static_cast<double>(peak - told.empty) / static_cast<double>(input_bytes_));
-  }
+        std::max(told.multiple, static_cast<double>(peak - any) / static_cast<double>(input_bytes_));
 }
 
 const std::string& Folder() {
