@@ -11,9 +11,8 @@
 
 #include "common/config_option.h"
 #include "common/nearest.h"
+#include "common/toml_guard.h"
 
-// toml++ reports errors as values.
-#define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
 namespace cohort {
@@ -156,6 +155,11 @@ constexpr std::string& (*kPaths[])(RunConfig&) = {
     [](RunConfig& c) -> std::string& { return c.tier.path; },
 };
 
+Result<toml::parse_result> Parse(const std::string& text, const std::string& origin) {
+  return ParseGuarded(text, origin,
+                      [](std::string_view toml, const std::string& name) { return toml::parse(toml, name); });
+}
+
 std::string FirstLine(std::string_view text) { return std::string(text.substr(0, text.find('\n'))); }
 
 Status ApplyOverride(const std::string& text, RunConfig* config) {
@@ -173,15 +177,16 @@ Status ApplyOverride(const std::string& text, RunConfig* config) {
   if (value.find('\n') != std::string::npos)
     return {ErrorCode::kInvalidInput, origin + ": the value has a line break"};
   // A word without quotes is a string: --set train.consistency=asp.
-  toml::parse_result parsed = toml::parse(key + " = " + value);
-  if (!parsed) parsed = toml::parse(key + " = " + Quoted(value));
-  if (!parsed) {
-    return {ErrorCode::kInvalidInput, origin + ": " + FirstLine(parsed.error().description()) +
+  Result<toml::parse_result> parsed = Parse(key + " = " + value, origin);
+  if (!parsed || !*parsed) parsed = Parse(key + " = " + Quoted(value), origin);
+  if (!parsed) return parsed.error();
+  if (!*parsed) {
+    return {ErrorCode::kInvalidInput, origin + ": " + FirstLine(parsed->error().description()) +
                                           "; expected section.key=value, for example train.epochs=3"};
   }
   const RunConfig before = *config;
   Reader reader(config, [&](const toml::source_region&) { return origin; });
-  COHORT_RETURN_IF_ERROR(reader.Read(parsed.table(), ""));
+  COHORT_RETURN_IF_ERROR(reader.Read(parsed->table(), ""));
   // A path on the command line is relative to where the command runs.
   for (const auto path : kPaths) {
     std::string& text_of = path(*config);
@@ -202,7 +207,7 @@ RunConfig::RunConfig() {
 
 Result<RunConfig> ParseRunConfig(const std::string& text, const std::string& origin,
                                  const std::string& directory, const std::vector<std::string>& overrides) {
-  const toml::parse_result parsed = toml::parse(text, origin);
+  COHORT_ASSIGN_OR_RETURN(const toml::parse_result parsed, Parse(text, origin));
   if (!parsed) {
     const toml::source_position where = parsed.error().source().begin;
     return InvalidInput(origin + ":" + std::to_string(where.line) + ":" + std::to_string(where.column) +

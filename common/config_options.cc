@@ -8,8 +8,8 @@
 #include <type_traits>
 #include <utility>
 
-// toml++ reports errors as values.
-#define TOML_EXCEPTIONS 0
+#include "common/toml_guard.h"
+
 #include <toml++/toml.h>
 
 namespace cohort {

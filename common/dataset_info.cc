@@ -8,6 +8,7 @@
 
 #include "common/check.h"
 #include "common/dataset.h"
+#include "common/json_guard.h"
 #include "common/random.h"
 
 namespace cohort {
@@ -25,18 +26,13 @@ const char* NameOf(const char* const (&names)[size], Enum value) {
   return names[static_cast<std::size_t>(value)];
 }
 
-// A description that does not hold what it must; caught in DatasetInfoFromJson.
-struct BadDescription {
-  std::string text;
-};
-
 template <typename Enum, std::size_t size>
 Enum EnumOf(const char* const (&names)[size], const Json& json, const char* key) {
   const std::string& value = json.at(key).get_ref<const std::string&>();
   for (std::size_t i = 0; i < size; ++i) {
     if (value == names[i]) return static_cast<Enum>(i);
   }
-  throw BadDescription{std::string(key) + " is \"" + value + "\""};
+  throw BadJson{std::string(key) + " is \"" + value + "\""};
 }
 
 Json ToJsonObject(const FeatureInfo& feature) {
@@ -66,7 +62,7 @@ FeatureInfo FeatureFrom(const Json& json) {
   FeatureInfo feature;
   feature.name = json.at("name").get<std::string>();
   feature.type = EnumOf<FeatureType>(kFeatureTypes, json, "type");
-  feature.missing = json.at("missing").get<std::uint64_t>();
+  feature.missing = WholeFrom<std::uint64_t>(json, "missing");
   feature.distinct = json.at("distinct").get<double>();
   if (feature.type == FeatureType::kNumeric || feature.type == FeatureType::kVector) {
     feature.scale = EnumOf<NumericScale>(kScales, json, "scale");
@@ -76,9 +72,11 @@ FeatureInfo FeatureFrom(const Json& json) {
     feature.maximum = json.at("maximum").get<double>();
   }
   if (feature.type == FeatureType::kNumeric) {
-    feature.bin_edges = json.at("bin_edges").get<std::vector<float>>();
+    for (const Json& edge : json.at("bin_edges")) {
+      feature.bin_edges.push_back(FloatFrom(edge.get<double>(), "bin_edges"));
+    }
     for (std::size_t i = 1; i < feature.bin_edges.size(); ++i) {
-      if (!(feature.bin_edges[i - 1] < feature.bin_edges[i])) throw BadDescription{"bin edges do not ascend"};
+      if (!(feature.bin_edges[i - 1] < feature.bin_edges[i])) throw BadJson{"bin edges do not ascend"};
     }
   }
   if (feature.type == FeatureType::kBag) {
@@ -86,13 +84,13 @@ FeatureInfo FeatureFrom(const Json& json) {
     feature.sequence = json.at("sequence").get<bool>();
   }
   if (feature.type == FeatureType::kVector) {
-    feature.length = json.at("length").get<std::uint32_t>();
+    feature.length = WholeFrom<std::uint32_t>(json, "length");
     if (feature.length == 0 || feature.length > kMaxVectorLength)
-      throw BadDescription{"length of vector " + feature.name};
+      throw BadJson{"length of vector " + feature.name};
   }
   // Former versions had none of these.
   feature.vocabulary = json.value("vocabulary", "");
-  feature.ngrams = json.value("ngrams", 0u);
+  if (json.contains("ngrams")) feature.ngrams = WholeFrom<std::uint32_t>(json, "ngrams");
   return feature;
 }
 
@@ -123,14 +121,14 @@ TaskInfo TaskFrom(const Json& json) {
   TaskInfo task;
   task.name = json.at("name").get<std::string>();
   task.type = EnumOf<TaskType>(kTaskTypes, json, "type");
-  task.labelled = json.at("labelled").get<std::uint64_t>();
+  task.labelled = WholeFrom<std::uint64_t>(json, "labelled");
   task.mean = json.at("mean").get<double>();
   task.deviation = json.at("deviation").get<double>();
   if (task.type == TaskType::kMulticlass) {
     task.classes = json.at("classes").get<std::vector<std::string>>();
     task.class_rates = json.at("class_rates").get<std::vector<double>>();
     if (task.classes.size() < 2 || task.class_rates.size() != task.classes.size()) {
-      throw BadDescription{"classes of task " + task.name};
+      throw BadJson{"classes of task " + task.name};
     }
   }
   if (task.type == TaskType::kValue) {
@@ -139,12 +137,12 @@ TaskInfo TaskFrom(const Json& json) {
     task.log_deviation = json.at("log_deviation").get<double>();
   }
   if (task.type == TaskType::kHazard) {
-    task.periods = json.at("periods").get<std::uint32_t>();
+    task.periods = WholeFrom<std::uint32_t>(json, "periods");
     task.at_risk = json.at("at_risk").get<std::vector<double>>();
     task.hazards = json.at("hazards").get<std::vector<double>>();
     if (task.periods < kMinPeriods || task.periods > kMaxPeriods || task.at_risk.size() != task.periods ||
         task.hazards.size() != task.periods) {
-      throw BadDescription{"periods of task " + task.name};
+      throw BadJson{"periods of task " + task.name};
     }
   }
   return task;
@@ -210,6 +208,9 @@ std::string ToJson(const DatasetInfo& info) {
 }
 
 Result<DatasetInfo> DatasetInfoFromJson(const std::string& text) {
+  if (const Status shape = CheckJsonShape(text); !shape.ok()) {
+    return Error(ErrorCode::kCorrupt, "the dataset's description cannot be read: " + shape.text());
+  }
   // nlohmann::json reports by exception; none leaves this function.
   try {
     const Json json = Json::parse(text);
@@ -217,26 +218,31 @@ Result<DatasetInfo> DatasetInfoFromJson(const std::string& text) {
     info.has_weight = json.at("has_weight").get<bool>();
     info.has_id = json.at("has_id").get<bool>();
     info.has_group = json.value("has_group", false);  // older ones do not say
-    info.files = json.value("files", info.files);
+    if (json.contains("files")) {
+      const auto files = json.at("files").get<std::array<std::uint64_t, kSplitCount>>();
+      for (std::size_t split = 0; split < files.size(); ++split) {
+        if (files[split] >= kSplitCount) throw BadJson{"files of a split"};
+        info.files[split] = static_cast<std::uint8_t>(files[split]);
+      }
+    }
     std::set<std::string> features, tasks;
     for (const Json& feature : json.at("features")) {
       info.features.push_back(FeatureFrom(feature));
-      if (!features.insert(info.features.back().name).second)
-        throw BadDescription{"a feature's name appears twice"};
+      if (!features.insert(info.features.back().name).second) throw BadJson{"a feature's name appears twice"};
     }
     for (const Json& task : json.at("tasks")) {
       info.tasks.push_back(TaskFrom(task));
-      if (!tasks.insert(info.tasks.back().name).second) throw BadDescription{"a task's name appears twice"};
+      if (!tasks.insert(info.tasks.back().name).second) throw BadJson{"a task's name appears twice"};
     }
     for (int split = 0; split < kSplitCount; ++split) {
       info.rows[static_cast<std::size_t>(split)] =
-          json.at("rows").at(SplitName(static_cast<Split>(split))).get<std::uint64_t>();
+          WholeFrom<std::uint64_t>(json.at("rows"), SplitName(static_cast<Split>(split)));
     }
     return info;
   } catch (const Json::exception& error) {
     return Error(ErrorCode::kCorrupt,
                  std::string("the dataset's description cannot be read: ") + error.what());
-  } catch (const BadDescription& error) {
+  } catch (const BadJson& error) {
     return Error(ErrorCode::kCorrupt, "the dataset's description is wrong: " + error.text);
   }
 }

@@ -10,6 +10,9 @@
 namespace cohort {
 namespace {
 
+// Of a worker: what is computed from the sums of all multiplies numbers of rows by small ones.
+constexpr std::uint64_t kMostRows = std::uint64_t{1} << 48;
+
 bool IsReal(TaskType type) { return !PredictsProbability(type); }
 
 std::size_t SketchesOf(const TaskInfo& task) {
@@ -228,11 +231,12 @@ Status EvaluationSums::FromBytes(std::span<const std::byte> bytes) {
   ByteReader in(bytes);
   std::uint64_t tasks = 0;
   if (!in.Get(&rows_) || !in.Get(&grouped_) || grouped_ > 1 || !groups_.Read(&in) || !in.Get(&tasks) ||
-      tasks != sums_.size()) {
+      tasks != sums_.size() || rows_ > kMostRows) {
     return wrong();
   }
   for (TaskSums& sums : sums_) {
     for (std::uint64_t* count : {&sums.rows, &sums.bad_predictions, &sums.bad_labels}) in.Get(count);
+    if (sums.rows > rows_) return wrong();
     for (FixedSum* sum : {&sums.weight, &sums.loss, &sums.absolute, &sums.label_squared, &sums.right})
       in.Get(sum);
     for (auto* list : {&sums.hit, &sums.predicted, &sums.actual, &sums.at_risk, &sums.squared}) {
@@ -240,7 +244,8 @@ Status EvaluationSums::FromBytes(std::span<const std::byte> bytes) {
       if (!in.GetList(list) || list->size() != size) return wrong();
     }
     for (ScoreSketch& sketch : sums.sketches) {
-      if (!sketch.Read(&in)) return wrong();
+      if (!sketch.Read(&in, sums.rows)) return wrong();
+      if (sums.bad_predictions == 0 && sums.bad_labels == 0 && sketch.rows() != sums.rows) return wrong();
     }
   }
   return in.AtEnd() ? Status() : wrong();

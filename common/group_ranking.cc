@@ -14,6 +14,12 @@ namespace {
 // What a positive at this place (from 1) is worth: Järvelin & Kekäläinen 2002, with gains of 0 and 1.
 double Discount(std::size_t place) { return 1 / std::log2(static_cast<double>(place) + 1); }
 
+// What is not finite has no place in an order.
+bool CanBeRanked(const RankedRow& row) {
+  return std::isfinite(row.score) && std::isfinite(row.weight) && row.weight >= 0 &&
+         (row.label == 0 || row.label == 1);
+}
+
 void AddAll(const std::vector<FixedSum>& from, std::vector<FixedSum>* to) {
   for (std::size_t i = 0; i < to->size(); ++i) (*to)[i].Add(from[i]);
 }
@@ -168,9 +174,10 @@ bool GroupRanking::Read(ByteReader* in) {
   if (!in->Get(&groups)) return false;
   for (std::uint64_t i = 0; i < groups; ++i) {
     if (!in->Get(&group) || group == kNoGroup) return false;
-    Rows& open = open_.try_emplace(group, rows_.size()).first->second;
+    if (!open_.empty() && group <= open_.rbegin()->first) return false;  // as Write writes them
+    Rows& open = open_.try_emplace(open_.end(), group, rows_.size())->second;
     for (auto& rows : open) {
-      if (!in->GetList(&rows)) return false;
+      if (!in->GetList(&rows) || !std::all_of(rows.begin(), rows.end(), CanBeRanked)) return false;
     }
   }
   return true;

@@ -3,10 +3,14 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <iomanip>
 #include <nlohmann/json.hpp>
+#include <ostream>
 #include <set>
+#include <streambuf>
 
 #include "common/atomic_file.h"
+#include "common/json_guard.h"
 #include "common/model_part.h"
 
 namespace cohort {
@@ -16,10 +20,7 @@ using Json = nlohmann::json;
 
 constexpr std::uint64_t kBlockFloats = 256u << 10;
 constexpr char kManifest[] = "manifest.json";
-
-struct BadManifest {
-  std::string text;
-};
+constexpr std::size_t kMaxManifestBytes = std::size_t{64} << 20;
 
 bool IsFile(const std::string& path) {
   struct stat info {};
@@ -59,51 +60,51 @@ OptimizerKind OptimizerFrom(const std::string& name) {
                           OptimizerKind::kRowwiseAdagrad, OptimizerKind::kAdam, OptimizerKind::kFtrl}) {
     if (name == OptimizerName(kind)) return kind;
   }
-  throw BadManifest{"unknown optimizer '" + name + "'"};
+  throw BadJson{"unknown optimizer '" + name + "'"};
 }
 
 FloatType FloatTypeFrom(const std::string& name) {
   for (const auto type : {FloatType::kFloat32, FloatType::kBfloat16, FloatType::kFloat16}) {
     if (name == FloatTypeName(type)) return type;
   }
-  throw BadManifest{"weights of type '" + name + "'"};
+  throw BadJson{"weights of type '" + name + "'"};
 }
 
 TableSpec TableFrom(const Json& json) {
   TableSpec table;
-  json.at("id").get_to(table.id);
+  table.id = WholeFrom<decltype(table.id)>(json, "id");
   json.at("name").get_to(table.name);
   const auto kind = json.at("kind").get<std::string>();
-  if (kind != "dense" && kind != "sparse") throw BadManifest{"table kind '" + kind + "'"};
+  if (kind != "dense" && kind != "sparse") throw BadJson{"table kind '" + kind + "'"};
   table.kind = kind == "dense" ? TableKind::kDense : TableKind::kSparse;
-  json.at("dim").get_to(table.dim);
-  json.at("row_count").get_to(table.row_count);
+  table.dim = WholeFrom<decltype(table.dim)>(json, "dim");
+  table.row_count = WholeFrom<decltype(table.row_count)>(json, "row_count");
   table.dtype = FloatTypeFrom(json.value("dtype", "float32"));
   if (table.dim == 0 || table.dim > (1u << 20))
-    throw BadManifest{"table " + table.name + " has rows of no sane size"};
+    throw BadJson{"table " + table.name + " has rows of no sane size"};
   const Json& o = json.at("optimizer");
   table.optimizer.kind = OptimizerFrom(o.at("kind").get<std::string>());
-  o.at("learning_rate").get_to(table.optimizer.learning_rate);
-  o.at("momentum").get_to(table.optimizer.momentum);
-  o.at("initial_accumulator").get_to(table.optimizer.initial_accumulator);
-  o.at("beta1").get_to(table.optimizer.beta1);
-  o.at("beta2").get_to(table.optimizer.beta2);
-  o.at("epsilon").get_to(table.optimizer.epsilon);
-  o.at("ftrl_l1").get_to(table.optimizer.ftrl_l1);
-  o.at("ftrl_l2").get_to(table.optimizer.ftrl_l2);
-  o.at("ftrl_beta").get_to(table.optimizer.ftrl_beta);
-  table.optimizer.weight_decay = o.value("weight_decay", 0.0f);
-  table.optimizer.l2 = o.value("l2", 0.0f);
+  table.optimizer.learning_rate = FloatFrom(o, "learning_rate");
+  table.optimizer.momentum = FloatFrom(o, "momentum");
+  table.optimizer.initial_accumulator = FloatFrom(o, "initial_accumulator");
+  table.optimizer.beta1 = FloatFrom(o, "beta1");
+  table.optimizer.beta2 = FloatFrom(o, "beta2");
+  table.optimizer.epsilon = FloatFrom(o, "epsilon");
+  table.optimizer.ftrl_l1 = FloatFrom(o, "ftrl_l1");
+  table.optimizer.ftrl_l2 = FloatFrom(o, "ftrl_l2");
+  table.optimizer.ftrl_beta = FloatFrom(o, "ftrl_beta");
+  table.optimizer.weight_decay = FloatFrom(o.value("weight_decay", 0.0), "weight_decay");
+  table.optimizer.l2 = FloatFrom(o.value("l2", 0.0), "l2");
   for (const Json& segment : json.at("init")) {
-    table.init.push_back({segment.at("begin").get<std::uint64_t>(), segment.at("mean").get<float>(),
-                          segment.at("scale").get<float>()});
+    table.init.push_back({WholeFrom<std::uint64_t>(segment, "begin"), FloatFrom(segment, "mean"),
+                          FloatFrom(segment, "scale")});
   }
   return table;
 }
 
 template <typename T>
 T OrThrow(Result<T> result) {
-  if (!result) throw BadManifest{result.error().text()};
+  if (!result) throw BadJson{result.error().text()};
   return *std::move(result);
 }
 
@@ -112,22 +113,22 @@ ModelManifest ManifestFrom(const Json& json) {
   std::set<TableId> ids;
   for (const Json& table : json.at("tables")) {
     manifest.tables.push_back(TableFrom(table));
-    if (!ids.insert(manifest.tables.back().id).second) throw BadManifest{"a table appears twice"};
+    if (!ids.insert(manifest.tables.back().id).second) throw BadJson{"a table appears twice"};
   }
   for (const Json& json_part : json.at("parts")) {
     ModelPart part;
     json_part.at("file").get_to(part.file);
     if (part.file.empty() || part.file.find('/') != std::string::npos) {
-      throw BadManifest{"part '" + part.file + "' is not a file of this directory"};
+      throw BadJson{"part '" + part.file + "' is not a file of this directory"};
     }
-    json_part.at("bytes").get_to(part.bytes);
-    json_part.at("rows").get_to(part.rows);
+    part.bytes = WholeFrom<std::uint64_t>(json_part, "bytes");
+    part.rows = WholeFrom<std::uint64_t>(json_part, "rows");
     part.checksum = OrThrow(Uint64FromHex(json_part.at("checksum").get<std::string>()));
     manifest.parts.push_back(std::move(part));
   }
   manifest.hash = OrThrow(Hash128FromHex(json.at("hash").get<std::string>()));
   json.at("kernels").get_to(manifest.kernels);
-  json.at("seed").get_to(manifest.seed);
+  manifest.seed = WholeFrom<std::uint64_t>(json, "seed");
   json.at("run_config").get_to(manifest.run_config);
   manifest.dataset_info = json.at("dataset").dump();
   if (json.contains("checkpoint")) manifest.checkpoint = json["checkpoint"].dump();
@@ -138,6 +139,45 @@ ModelManifest ManifestFrom(const Json& json) {
 // The bytes of a manifest: one way to write it, so that reading can insist on it.
 std::string Render(const Json& json) {
   return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+// Compares what is written to it with a text. A manifest that was tampered with may be written as much more than it was.
+class Comparison : public std::streambuf {
+ public:
+  explicit Comparison(std::string_view text) : left_(text) {}
+  bool equal() const { return equal_ && left_.empty(); }
+
+ protected:
+  int overflow(int c) override {
+    const char byte = static_cast<char>(c);
+    return xsputn(&byte, 1) == 1 ? c : traits_type::eof();
+  }
+  std::streamsize xsputn(const char* bytes, std::streamsize count) override {
+    const std::string_view written(bytes, static_cast<std::size_t>(count));
+    equal_ = equal_ && left_.starts_with(written);
+    if (!equal_) return 0;
+    left_.remove_prefix(written.size());
+    return count;
+  }
+
+ private:
+  std::string_view left_;
+  bool equal_ = true;
+};
+
+bool IsRendered(const Json& json, std::string_view text) {
+  Comparison comparison(text);
+  std::ostream out(&comparison);
+  out << std::setw(1) << json << '\n';
+  return comparison.equal();
+}
+
+// A rendered manifest as it was before its checksum was put in: without the line that has it.
+std::string WithoutChecksum(const std::string& text) {
+  const std::size_t before = text.find("\n \"checksum\": ");
+  if (before == text.npos) return text;
+  const std::size_t end = text.find('\n', before + 1);
+  return text.substr(0, before) + (end == text.npos ? "" : text.substr(end));
 }
 
 }  // namespace
@@ -187,32 +227,32 @@ Status WriteModelManifest(const std::string& directory, const ModelManifest& man
 
 Result<ModelManifest> ReadModelManifest(const std::string& directory) {
   const std::string path = directory + "/" + kManifest;
-  COHORT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  COHORT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxManifestBytes));
   const auto corrupt = [&path](const std::string& what) {
     return Error(ErrorCode::kCorrupt,
                  path + ": " + what + "; restore the model from a copy or train it again");
   };
+  if (const Status shape = CheckJsonShape(text); !shape.ok())
+    return corrupt("cannot be read: " + shape.text());
   // nlohmann::json reports by exception; none leaves this function.
   try {
-    Json json = Json::parse(text);
-    if (const int format = json.at("format").get<int>(); format != kModelFormat) {
+    const Json json = Json::parse(text);
+    if (const auto format = WholeFrom<std::uint32_t>(json, "format"); format != kModelFormat) {
       return Error(ErrorCode::kCorrupt, path + ": format " + std::to_string(format) + ", expected " +
                                             std::to_string(kModelFormat) +
                                             "; written by another version of cohort");
     }
-    const bool as_written = Render(json) == text;
-    const std::string checksum = json.at("checksum").get<std::string>();
-    json.erase("checksum");
-    if (!as_written || checksum != ToHex(ChecksumOf(Render(json)))) {
+    if (!IsRendered(json, text) ||
+        json.at("checksum").get<std::string>() != ToHex(ChecksumOf(WithoutChecksum(text)))) {
       return corrupt("was changed after it had been written (its checksum does not match)");
     }
     ModelManifest manifest = ManifestFrom(json);
-    if (manifest.rows() != json.at("rows").get<std::uint64_t>())
+    if (manifest.rows() != WholeFrom<std::uint64_t>(json, "rows"))
       return corrupt("its parts do not add up to its rows");
     return manifest;
   } catch (const Json::exception& error) {
     return corrupt(std::string("cannot be read: ") + error.what());
-  } catch (const BadManifest& error) {
+  } catch (const BadJson& error) {
     return corrupt(error.text);
   }
 }

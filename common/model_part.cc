@@ -83,8 +83,9 @@ Result<std::unique_ptr<ModelPartReader>> ModelPartReader::Open(const std::string
   for (const TableSpec& table : tables) {
     const std::string group = GroupName(table.id);
     const auto shape_of = [&](const std::string& name, Hdf5Type type, std::size_t rank) -> Result<Hdf5Shape> {
-      COHORT_ASSIGN_OR_RETURN(Hdf5Shape shape, part->reader_->Shape(name));
-      if (shape.type != type || shape.dims.size() != rank) {
+      // Memory for rows is taken before they are read, so they must be there.
+      COHORT_ASSIGN_OR_RETURN(Hdf5Shape shape, part->reader_->CheckedShape(name, type));
+      if (shape.dims.size() != rank) {
         return Error(ErrorCode::kCorrupt, path + ": " + name + " has another type or shape than a model's");
       }
       return shape;

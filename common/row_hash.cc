@@ -62,7 +62,7 @@ Result<FileChecksum> ChecksumOfFile(const std::string& path) {
                                                                               &XXH3_freeState);
   XXH3_64bits_reset(state.get());
   FileChecksum result;
-  std::vector<char> block(1u << 20);
+  std::vector<char> block(64u << 10);
   for (;;) {
     const std::size_t n = std::fread(block.data(), 1, block.size(), file.get());
     if (n == 0) break;

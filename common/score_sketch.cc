@@ -19,6 +19,10 @@ std::uint32_t Ordered(float value) {
   return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
+std::uint64_t KeyOf(float prediction, float label) {
+  return std::uint64_t{Ordered(prediction)} << 32 | Ordered(label);
+}
+
 void AddTo(const ScoreSketch::Cell& from, ScoreSketch::Cell* into) {
   into->rows += from.rows;
   into->weight.Add(from.weight);
@@ -53,9 +57,14 @@ std::uint64_t ScoreSketch::Mask() const {
   return half << 32 | half;
 }
 
+std::uint64_t ScoreSketch::rows() const {
+  std::uint64_t sum = 0;
+  for (const Cell& cell : cells_) sum += cell.rows;
+  return sum;
+}
+
 void ScoreSketch::Add(float prediction, float label, float weight) {
-  const std::uint64_t key = std::uint64_t{Ordered(prediction)} << 32 | Ordered(label);
-  rows_.push_back({key, prediction, label, weight});
+  rows_.push_back({KeyOf(prediction, label), prediction, label, weight});
   if (rows_.size() >= std::max(kLeastWaiting, cells_.size() / 4)) Fold();
 }
 
@@ -119,12 +128,22 @@ void ScoreSketch::Write(ByteWriter* out) const {
   out->PutList(cells_);
 }
 
-bool ScoreSketch::Read(ByteReader* in) {
+bool ScoreSketch::Read(ByteReader* in, std::uint64_t most_rows) {
   rows_.clear();
   if (!in->Get(&level_) || !in->GetList(&cells_) || level_ > kMostLevel) return false;
   const std::uint64_t mask = Mask();
+  std::uint64_t left = most_rows;
   for (std::size_t i = 0; i < cells_.size(); ++i) {
-    if ((cells_[i].key & ~mask) != 0 || cells_[i].rows == 0 || (i > 0 && cells_[i].key <= cells_[i - 1].key))
+    const Cell& cell = cells_[i];
+    if (cell.rows == 0 || cell.rows > left || (i > 0 && cell.key <= cells_[i - 1].key)) return false;
+    left -= cell.rows;
+    for (const auto& [prediction, label] :
+         {std::pair(cell.lowest, cell.lowest_label), std::pair(cell.highest, cell.highest_label)}) {
+      if (!std::isfinite(prediction) || !std::isfinite(label) ||
+          (KeyOf(prediction, label) & mask) != cell.key)
+        return false;
+    }
+    if (cell.lowest > cell.highest || cell.lowest_label > cell.highest_label || cell.weight.value() < 0)
       return false;
   }
   return cells_.size() <= std::max<std::size_t>(capacity_, 4);

@@ -50,6 +50,7 @@ class ScoreSketch {
   void Fold();
   // Ascending by key.
   const std::vector<Cell>& cells() const { return cells_; }
+  std::uint64_t rows() const;
   std::uint32_t level() const { return level_; }
   const Unit& unit() const { return unit_; }
 
@@ -57,8 +58,8 @@ class ScoreSketch {
   static std::uint32_t LabelKey(const Cell& cell) { return static_cast<std::uint32_t>(cell.key); }
 
   void Write(ByteWriter* out) const;
-  // False: the bytes are not a sketch of this capacity.
-  bool Read(ByteReader* in);
+  // False: the bytes are not a sketch of this capacity with at most so many rows.
+  bool Read(ByteReader* in, std::uint64_t most_rows);
 
  private:
   struct Row {

@@ -164,12 +164,22 @@ void CEREAL_SAVE_FUNCTION_NAME(BodyWriter& archive, const std::vector<T>& values
   archive.Write(&size, sizeof(size));
   for (const T& value : values) archive(value);
 }
+// Of an element of a list: what it takes at the least. A text may be empty, and takes 8 times that in memory.
+template <typename T>
+constexpr std::size_t kLeastBytes = sizeof(T);
+template <>
+constexpr std::size_t kLeastBytes<std::string> = sizeof(std::uint32_t);
+template <>
+constexpr std::size_t kLeastBytes<TableSpec> = 128;
+static_assert(sizeof(TableSpec) <= 2 * kLeastBytes<TableSpec>);
+
 template <typename T>
 void CEREAL_LOAD_FUNCTION_NAME(BodyReader& archive, std::vector<T>& values) {
   std::uint32_t size = 0;
   archive.Read(&size, sizeof(size));
-  if (size > archive.remaining()) throw cereal::Exception("a list longer than its message");
+  if (size > archive.remaining() / kLeastBytes<T>) throw cereal::Exception("a list longer than its message");
   values.clear();
+  values.reserve(size);  // a list that grows by doubling has three times its size at a time
   for (std::uint32_t i = 0; i < size; ++i) archive(values.emplace_back());
 }
 
@@ -589,6 +599,21 @@ bool Check(const Source&, const M&) {
   return true;
 }
 
+// Texts grow with the world (an error that quotes an error); a message that reports must not fail by its own
+// length.
+template <typename M>
+bool NeedsCut(const M&) {
+  return false;
+}
+bool NeedsCut(const ErrorReply& m) { return m.text.size() > kMaxTextBytes; }
+bool NeedsCut(const Failure& m) { return m.text.size() > kMaxTextBytes; }
+bool NeedsCut(const Warning& m) { return m.text.size() > kMaxTextBytes; }
+bool NeedsCut(const RegisterPending& m) { return m.waiting_for.size() > kMaxTextBytes; }
+bool NeedsCut(const Heartbeat& m) { return m.waiting.size() > kMaxTextBytes; }
+bool NeedsCut(const PhaseOrder& m) { return m.reason.size() > kMaxTextBytes; }
+bool NeedsCut(const SnapshotDone& m) { return m.error.size() > kMaxTextBytes; }
+bool NeedsCut(const CheckpointDone& m) { return m.error.size() > kMaxTextBytes; }
+
 // Of PhaseDone's bulk frame only the two ends know the structure.
 void PutBulk(const PhaseDone& m, Parts parts) { parts.bulk[0] = m.evaluation; }
 void GetBulk(const Source& in, PhaseDone* m) { m->evaluation = in.bulk[0]; }
@@ -612,23 +637,9 @@ bool Get(const Source& in, M* m) {
   } catch (const cereal::Exception& error) {
     return in.Wrong(error.what());
   }
+  if (NeedsCut(*m)) return in.Wrong("a text longer than any that is sent");
   return Check(in, *m);
 }
-
-// Texts grow with the world (an error that quotes an error); a message that reports must not fail by its own
-// length.
-template <typename M>
-bool NeedsCut(const M&) {
-  return false;
-}
-bool NeedsCut(const ErrorReply& m) { return m.text.size() > kMaxTextBytes; }
-bool NeedsCut(const Failure& m) { return m.text.size() > kMaxTextBytes; }
-bool NeedsCut(const Warning& m) { return m.text.size() > kMaxTextBytes; }
-bool NeedsCut(const RegisterPending& m) { return m.waiting_for.size() > kMaxTextBytes; }
-bool NeedsCut(const Heartbeat& m) { return m.waiting.size() > kMaxTextBytes; }
-bool NeedsCut(const PhaseOrder& m) { return m.reason.size() > kMaxTextBytes; }
-bool NeedsCut(const SnapshotDone& m) { return m.error.size() > kMaxTextBytes; }
-bool NeedsCut(const CheckpointDone& m) { return m.error.size() > kMaxTextBytes; }
 
 template <typename M>
 void Cut(M&) {}

@@ -45,14 +45,21 @@ inline std::uint64_t CsvReader::Scan(std::size_t from) const {
   return mask;
 }
 
+// Cells beyond the limit are counted and not kept: FinishRecord refuses the record.
+inline void CsvReader::Keep(std::string_view cell) {
+  if (cell_count_ == cells_.size() && cells_.size() < options_.max_cells)
+    cells_.resize(std::min(2 * cells_.size(), options_.max_cells));
+  if (cell_count_ < cells_.size()) cells_[cell_count_] = cell;
+  ++cell_count_;
+}
+
 inline void CsvReader::Emit(std::size_t begin, std::size_t end) {
   const char* bytes = buffer_.data();
   if (options_.trim) {
     while (begin < end && IsBlank(bytes[begin])) ++begin;
     while (begin < end && IsBlank(bytes[end - 1])) --end;
   }
-  if (cell_count_ == cells_.size()) cells_.resize(2 * cells_.size());
-  cells_[cell_count_++] = {bytes + begin, end - begin};
+  Keep({bytes + begin, end - begin});
 }
 
 Result<bool> CsvReader::Next() {
@@ -182,10 +189,11 @@ CsvReader::Outcome CsvReader::ParseQuoted(std::size_t quote, std::size_t* after)
       return Fail(static_cast<std::size_t>(static_cast<const char*>(zero) - bytes),
                   "a NUL byte; the file is no text");
     }
-    quoted_.push_back(cell_count_);
-    if (doubled) doubled_.push_back(cell_count_);
-    if (cell_count_ == cells_.size()) cells_.resize(2 * cells_.size());
-    cells_[cell_count_++] = {bytes + begin, close - begin};
+    if (cell_count_ < options_.max_cells) {
+      quoted_.push_back(cell_count_);
+      if (doubled) doubled_.push_back(cell_count_);
+    }
+    Keep({bytes + begin, close - begin});
     *after = next;
     return Outcome::kRecord;
   }

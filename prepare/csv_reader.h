@@ -61,6 +61,7 @@ class CsvReader {
   Outcome Parse();
   Outcome ParseQuoted(std::size_t quote, std::size_t* after);
   Outcome FinishRecord(std::size_t end, std::size_t next);
+  void Keep(std::string_view cell);
   void Emit(std::size_t begin, std::size_t end);
   bool Blank(std::size_t begin, std::size_t end) const;
   void Unescape(std::string_view* cell);

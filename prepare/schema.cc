@@ -14,7 +14,7 @@
 namespace cohort {
 namespace {
 
-constexpr std::size_t kMaxSchemaBytes = std::size_t{1} << 24;
+constexpr std::size_t kMaxSchemaBytes = std::size_t{1} << 21;  // its tree takes up to 100 times that
 constexpr double kMostShare = 0.999;
 
 // Names stand in output files, JSON and command lines; a task's name is a part of names there.

@@ -1,13 +1,13 @@
 #include "prepare/toml_table.h"
 
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
-
 #include <algorithm>
 #include <sstream>
 #include <utility>
 
 #include "common/nearest.h"
+#include "common/toml_guard.h"
+
+#include <toml++/toml.h>
 
 namespace cohort {
 namespace {
@@ -51,7 +51,10 @@ TomlDocument::TomlDocument(std::string path, std::unique_ptr<Content> content)
 TomlDocument::~TomlDocument() = default;
 
 Result<std::unique_ptr<TomlDocument>> TomlDocument::Parse(const std::string& text, const std::string& path) {
-  toml::parse_result parsed = toml::parse(text, path);
+  COHORT_ASSIGN_OR_RETURN(toml::parse_result parsed,
+                          ParseGuarded(text, path, [](std::string_view toml, const std::string& name) {
+                            return toml::parse(toml, name);
+                          }));
   if (!parsed) {
     return InvalidInput(Place(path, parsed.error().source()) +
                         ": not valid TOML: " + std::string(parsed.error().description()));

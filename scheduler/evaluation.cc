@@ -21,7 +21,7 @@ void Set(const std::string& name, const Bounded& metric, TaskMetrics* metrics) {
 std::size_t HistogramBin(double score, const ScoreHistogram& histogram) {
   const double width = histogram.high - histogram.low;
   const double place = width > 0 ? (score - histogram.low) * kHistogramBins / width : 0;
-  return static_cast<std::size_t>(std::clamp(place, 0.0, kHistogramBins - 1.0));
+  return place > 0 ? static_cast<std::size_t>(std::min(place, kHistogramBins - 1.0)) : 0;  // NaN: 0
 }
 
 ScoreHistogram HistogramOf(const std::vector<Tie>& ties, double low, double high) {

@@ -124,6 +124,12 @@ struct BadCase {
   std::vector<std::string> parts;  // of the message
 };
 
+std::string DottedKey(std::size_t parts) {
+  std::string key;
+  for (std::size_t i = 1; i < parts; ++i) key += "a.";
+  return key + "a";
+}
+
 TEST(Config, BadInputsNamePlaceExpectationAndMend) {
   const std::string d = "data = \"d.h5\"\n", towers = d + "[model]\nkind = \"two_tower\"\n";
   const std::vector<BadCase> cases = {
@@ -211,6 +217,16 @@ TEST(Config, BadInputsNamePlaceExpectationAndMend) {
       {d, {"train.epoch=1"}, {"did you mean train.epochs?"}},
       {d, {"train.slices=16", "train.batch_size=8"}, {"more than train.batch_size = 8"}},
       {d + "\xff\xfe", {}, {"run.toml:"}},
+      // What toml++ cannot be trusted with (toml_guard.h).
+      {d + "[%train]", {}, {"run.toml:2:2", "the name of a table was expected"}},
+      {d + "[[", {}, {"run.toml:2:"}},
+      {d + "[\n", {}, {"run.toml:2:2", "the name of a table"}},
+      {d + "x = [\n[[", {}, {"run.toml:"}},
+      {d + "x = " + std::string(500000, '['), {}, {"run.toml:2:21", "more than 16 deep"}},
+      {d + DottedKey(250000) + " = 1", {}, {"run.toml:2:34", "a key of more than 16 dots"}},
+      {d + "[task.\xc3\xa9]", {}, {"run.toml:2:7", "in quotes only"}},
+      {d + "# '''\nx = \"\"\"a\\\n\xc3\xa9\"\"\"", {}, {"run.toml:4:1", "behind a backslash"}},
+      {d, {DottedKey(250000) + "=1"}, {"--set a.a", "16 dots"}},
   };
   for (const BadCase& bad : cases) {
     const auto config = Parse(bad.text, bad.overrides);
@@ -218,6 +234,23 @@ TEST(Config, BadInputsNamePlaceExpectationAndMend) {
     EXPECT_EQ(config.error().exit_code(), 2) << bad.text;
     for (const std::string& part : bad.parts) EXPECT_THAT(config.error().text(), HasSubstr(part)) << bad.text;
     EXPECT_EQ(config.error().text().find('\n'), std::string::npos) << config.error().text();
+  }
+}
+
+// What the guard in front of the parser refuses outside of strings and comments, it lets stand in them.
+TEST(Config, StringsAndCommentsMayHoldAnything) {
+  const std::string odd =
+      "[%] a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q.r.s [[[[[[[[[[[[[[[[[[[[ {{{{{{{{{{{{{{{{{{{{ \xc3\xa9";
+  for (const std::string& text : {
+           "data = \"" + odd + "\" # " + odd + " ' \"",
+           "data = '" + odd + "\\'\n#" + odd,
+           "data = \"\"\"\n" + odd + "\"\"\\\"\n\"\"\"\"\"#" + odd,
+           "data = '''\n" + odd + "\n\\''''",
+           "data = \"d\"\n[task.\"" + odd + "\"]\nweight = 1",
+           "\xEF\xBB\xBF data = \"d\\\"" + odd + "\"",
+       }) {
+    const auto config = Parse(text);
+    EXPECT_TRUE(config.has_value()) << text << '\n' << config.error().text();
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "common/dataset.h"
@@ -177,6 +178,29 @@ TEST(GroupRanking, DoesNotDependOnTheDivision) {
     for (const auto* sums : {&totals.hits, &totals.ndcg, &totals.recall}) out.PutList(*sums);
     EXPECT_EQ(out.Take(), expected);
   }
+}
+
+// What is read is what Write writes: groups ascend, and rows can be put in order.
+TEST(GroupRanking, RefusesRowsThatCannotBe) {
+  GroupRanking ranking(1, kTop);
+  for (const std::uint64_t group : {3, 4}) ranking.NextRow(group), ranking.Add(0, {0.5f, 1, 1});
+  ranking.Interrupt();
+  ByteWriter out;
+  ranking.Write(&out);
+  const auto bytes = out.Take();
+  constexpr std::size_t kGroupBytes = 2 * sizeof(std::uint64_t) + sizeof(RankedRow);
+  const auto read = [&](std::size_t from_end, auto value) {
+    auto changed = bytes;
+    std::memcpy(changed.data() + changed.size() - from_end, &value, sizeof(value));
+    GroupRanking other(1, kTop);
+    ByteReader in(changed);
+    return other.Read(&in) && in.AtEnd();
+  };
+  EXPECT_TRUE(read(kGroupBytes, std::uint64_t{4}));
+  EXPECT_FALSE(read(kGroupBytes, std::uint64_t{3}));  // twice
+  EXPECT_FALSE(read(kGroupBytes, std::uint64_t{2}));
+  EXPECT_FALSE(read(sizeof(RankedRow), std::nanf("")));
+  EXPECT_FALSE(read(sizeof(float), -1.0f));
 }
 
 }  // namespace

@@ -165,6 +165,35 @@ TEST_F(ModelFilesTest, AFlippedBitAnywhereIsFound) {
   EXPECT_TRUE(VerifyModel(directory_).has_value());
 }
 
+// With a checksum that is right, so that the values themselves must be looked at.
+TEST_F(ModelFilesTest, AManifestThatCannotBeIsRefused) {
+  WriteModel();
+  const std::string path = directory_ + "/manifest.json", good = ReadText(path);
+  const auto refusal = [&](const std::string& from, const std::string& to) {
+    std::string text = good;
+    std::size_t at = text.find("\n \"checksum\"");
+    text.erase(at, text.find('\n', at + 1) - at);
+    at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    text.replace(at, from.size(), to);
+    text.insert(2, " \"checksum\": \"" + ToHex(ChecksumOf(text)) + "\",\n");
+    WriteText(path, text);
+    const auto read = ReadModelManifest(directory_);
+    return read ? std::string() : read.error().text();
+  };
+  EXPECT_EQ(refusal("\"dim\": 3", "\"dim\": 4"), "");
+  for (const char* number : {"4294967299", "1e+30", "-1", "3.5", "true", "\"3\""})
+    EXPECT_NE(refusal("\"dim\": 3", std::string("\"dim\": ") + number), "") << number;
+  EXPECT_NE(refusal("\"beta1\": 0.8999999761581421", "\"beta1\": 1e+300").find("beta1"), std::string::npos);
+  const std::string deep = std::string(50000, '[') + std::string(50000, ']');
+  EXPECT_NE(refusal("\"seed\": ", "\"seed\": " + deep + ", \"x\": ").find("more than 32 deep"),
+            std::string::npos);
+  std::string many = "[0";
+  for (int i = 0; i < 200000; ++i) many += ",0";
+  EXPECT_NE(refusal("\"seed\": ", "\"seed\": " + many + "], \"x\": ").find("more values than"),
+            std::string::npos);
+}
+
 TEST_F(ModelFilesTest, MissingShortAndForeignPartsAreNamed) {
   const ModelManifest manifest = WriteModel();
   const std::string part = directory_ + "/part-1.h5";

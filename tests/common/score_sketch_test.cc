@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstddef>
+#include <cstring>
 #include <map>
 #include <span>
 #include <vector>
@@ -53,6 +55,10 @@ TEST(FixedSum, DoesNotDependOnTheOrderAndRoundsEachTermOnce) {
   FixedSum huge;
   huge.Add(1e300);
   EXPECT_EQ(huge.value(), 0x1p62);
+  for (int i = 0; i < 1000; ++i) huge.Add(1e300);
+  EXPECT_EQ(huge.value(), 0x1p71);  // the largest; squared errors of a model that diverges get there
+  for (int i = 0; i < 2000; ++i) huge.Add(-1e300);
+  EXPECT_EQ(huge.value(), -0x1p71);
 }
 
 TEST(ScoreSketch, HasACellForEachPairWhileTheyFit) {
@@ -121,7 +127,7 @@ TEST(ScoreSketch, MergesToTheSameBytes) {
         const auto bytes = Bytes(Of(divided[(part + seed) % parts], 500, {2, 0.5}));
         ScoreSketch read(500, {2, 0.5});
         ByteReader in(bytes);
-        ASSERT_TRUE(read.Read(&in) && in.AtEnd());
+        ASSERT_TRUE(read.Read(&in, 25000) && in.AtEnd());
         merged.Merge(read);
       }
       EXPECT_EQ(Bytes(merged), whole);
@@ -134,11 +140,32 @@ TEST(ScoreSketch, RefusesBytesThatAreNone) {
   for (std::size_t size = 0; size < bytes.size(); size += 7) {
     ScoreSketch sketch(50);
     ByteReader in{std::span(bytes).first(size)};
-    EXPECT_FALSE(sketch.Read(&in)) << size;
+    EXPECT_FALSE(sketch.Read(&in, 100)) << size;
   }
   ScoreSketch small(4);
   ByteReader in(bytes);
-  EXPECT_FALSE(small.Read(&in));  // of another capacity
+  EXPECT_FALSE(small.Read(&in, 100));  // of another capacity
+  ScoreSketch fewer(50), sketch(50);
+  EXPECT_FALSE(fewer.Read(&(in = ByteReader(bytes)), 99));  // of more rows than there are
+  EXPECT_TRUE(sketch.Read(&(in = ByteReader(bytes)), 100));
+}
+
+// What metrics are computed from without looking again: rows that add up, finite predictions where the key says.
+TEST(ScoreSketch, RefusesCellsThatCannotBe) {
+  const auto bytes = Bytes(Of(Draw(4, 100, 10, 2), 50));
+  constexpr std::size_t kFirstCell = sizeof(std::uint32_t) + sizeof(std::uint64_t);
+  const auto refused = [&](std::size_t at, auto value) {
+    auto changed = bytes;
+    std::memcpy(changed.data() + kFirstCell + at, &value, sizeof(value));
+    ScoreSketch sketch(50);
+    ByteReader in(changed);
+    return !sketch.Read(&in, 100);
+  };
+  EXPECT_TRUE(refused(offsetof(ScoreSketch::Cell, rows), ~std::uint64_t{0}));
+  EXPECT_TRUE(refused(offsetof(ScoreSketch::Cell, rows), std::uint64_t{0}));
+  EXPECT_TRUE(refused(offsetof(ScoreSketch::Cell, lowest), std::nanf("")));
+  EXPECT_TRUE(refused(offsetof(ScoreSketch::Cell, highest), 1e9f));
+  EXPECT_TRUE(refused(offsetof(ScoreSketch::Cell, lowest_label), HUGE_VALF));
 }
 
 }  // namespace

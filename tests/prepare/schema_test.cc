@@ -144,6 +144,8 @@ TEST(Schema, ErrorsNamePlaceAndMend) {
   const std::vector<Case> cases = {
       {source("[source]\nfiles = [\"a.csv\"\n"), "s.toml:3:1: not valid TOML"},
       {source("[source]\nfiles = [\"a.csv\"]\nfiles = []\n"), "not valid TOML"},
+      {source("[source]\nfiles = [\"a.csv\"]\n[[,feature]]\n"),
+       "s.toml:3:3: the name of a table was expected"},
       {source(""), "[source] is missing"},
       {source("source = 3\n"), "must be a table"},
       {source("[source]\n"), "needs files"},
