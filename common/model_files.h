@@ -7,9 +7,12 @@
 #ifndef COHORT_COMMON_MODEL_FILES_H_
 #define COHORT_COMMON_MODEL_FILES_H_
 
+#include <bitset>
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,6 +20,7 @@
 #include "common/row_hash.h"
 #include "common/status.h"
 #include "common/table_spec.h"
+#include "common/types.h"
 
 namespace cohort {
 
@@ -27,6 +31,9 @@ struct ModelPart {
   std::uint64_t bytes = 0;
   std::uint64_t checksum = 0;  // XXH3-64
   std::uint64_t rows = 0;
+  // Of checkpoints, where each shard needs some parts only: over the part's rows, and the slot groups that these belong to.
+  std::optional<Hash128> hash;
+  std::optional<std::bitset<kSlotGroupCount>> groups;
 };
 
 struct ModelManifest {
@@ -40,6 +47,8 @@ struct ModelManifest {
   std::string run_config;  // TOML, resolved (config.h)
   std::string
       dataset_info;  // JSON: features and tasks with the statistics the model was trained on (dataset.h)
+  // Of a checkpoint: JSON that says where in the run it was made, as the scheduler needs to know. Empty: a model.
+  std::string checkpoint;
   std::uint64_t rows() const {
     std::uint64_t sum = 0;
     for (const ModelPart& part : parts) sum += part.rows;
@@ -62,12 +71,23 @@ struct ModelRows {
   std::uint32_t row_floats = 0;
   std::span<const Key> keys;
   const float* rows = nullptr;
+  std::span<const std::uint64_t> statistics;  // one a row, or none (model_part.h)
 };
+class ModelPartReader;
+using VisitRows = std::function<Status(const ModelRows&)>;
+
 // Visits all rows of a model, block by block. Everything that can be checked is: size and checksum of a part
-// before it is opened, then the order of its keys, the number of rows, and the hash over all. Errors name the
-// file; the visitor has seen rows by then.
-Status VisitModel(const std::string& directory, const ModelManifest& manifest,
-                  const std::function<Status(const ModelRows&)>& visit);
+// before it is opened, then the order of its keys (where they ascend), that no dense row comes twice, the number of rows, and
+// the hashes. Errors name the file; the visitor has seen rows by then. That no key of a sparse table comes twice is
+// left to the visitor where keys do not ascend.
+Status VisitModel(const std::string& directory, const ModelManifest& manifest, const VisitRows& visit);
+
+// Dense rows that have been seen, by table: none may come twice.
+using DenseRowsSeen = std::map<TableId, std::vector<bool>>;
+// The same for one part: opens it, leaves it open in `*reader` and adds what its rows come to to `*hash`.
+Status VisitModelPart(const std::string& directory, const ModelManifest& manifest, const ModelPart& part,
+                      const VisitRows& visit, DenseRowsSeen* seen, Hash128* hash,
+                      std::unique_ptr<ModelPartReader>* reader);
 
 // A part's size and checksum against the manifest.
 Status CheckModelPart(const std::string& directory, const ModelPart& part);
