@@ -99,6 +99,11 @@ AtomicFile& AtomicFile::operator=(AtomicFile&& other) noexcept {
 
 AtomicFile::~AtomicFile() { Abandon(); }
 
+void AtomicFile::StartWriteback() const {
+  // A hint: the fsync of Commit is what counts.
+  (void)::sync_file_range(descriptor_, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 void AtomicFile::Abandon() {
   if (descriptor_ < 0) return;
   ::unlink(temporary_path_.c_str());

@@ -30,6 +30,8 @@ class AtomicFile {
 
   const std::string& temporary_path() const { return temporary_path_; }
   const std::string& final_path() const { return final_path_; }
+  // Asks the system to begin writing to the disk what has been written to the file, and waits for none of it.
+  void StartWriteback() const;
   // REQUIRES: whoever wrote to temporary_path() has closed it. At most once.
   Status Commit();
 

@@ -178,6 +178,8 @@ struct CacheConfig {
 struct CheckpointConfig {
   std::uint64_t every_steps = 1000;  // clocks; 0: none
   std::uint32_t keep = 3;            // the newest ones
+  // Of a core: what a shard may spend on writing one while it serves; 1: as fast as it can.
+  double core_share = 0.25;
 };
 
 struct RunConfig {

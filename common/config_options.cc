@@ -465,6 +465,9 @@ std::vector<Option> BuildOptions() {
                     "between two checkpoints, from which a run goes on after a death or with --resume; 0: none",
                     COHORT_FIELD(checkpoint.every_steps)));
   o.push_back(Whole("checkpoint.keep", 1, 1000, "", "checkpoints kept, the newest ones", COHORT_FIELD(checkpoint.keep)));
+  o.push_back(Real("checkpoint.core_share", 0.01, 1, false, "cores",
+                   "that a shard spends on writing a checkpoint while it serves; 1: as fast as it can",
+                   COHORT_FIELD(checkpoint.core_share)));
 
   o.push_back(Whole("cluster.servers", 1, kMaxShards, "processes", "server processes",
                     COHORT_FIELD(cluster.servers)));

@@ -11,6 +11,7 @@
 
 #include "common/atomic_file.h"
 #include "common/check.h"
+#include "common/hdf5_driver.h"
 
 namespace cohort {
 namespace {
@@ -180,9 +181,19 @@ struct Hdf5Writer::State {
     std::uint64_t columns;  // 0: 1-D
     std::uint64_t rows;
   };
+  WriteFailure failure;  // what HDF5 does not know
   Handle file;
   std::map<std::string, Column> columns;
   ~State() { columns.clear(); }
+
+  // What HDF5 says of a call (`done`), or what it did not hear: Status() if all is well.
+  Status Outcome(bool done, const std::string& path, const std::string& name, const char* what) const {
+    if (failure.error != 0) {
+      return {ErrorCode::kIo, path + (name.empty() ? "" : ": " + name) + ": cannot " + what + ": " +
+                                  std::strerror(failure.error)};
+    }
+    return done ? Status() : Failure(ErrorCode::kIo, path, name, what);
+  }
 };
 
 Hdf5Writer::Hdf5Writer(std::string path, std::unique_ptr<State> state)
@@ -195,10 +206,12 @@ Result<std::unique_ptr<Hdf5Writer>> Hdf5Writer::Create(const std::string& path) 
   // Groups of the new format keep no times unless asked; the root's are set here.
   Handle creation = CreationProperties(H5P_FILE_CREATE);
   Handle access = FileAccess(true);
-  if (creation.ok() && access.ok()) {
+  if (creation.ok() && access.ok() && UseForgivingDriver(access.id(), &state->failure)) {
     state->file = Handle(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.id(), access.id()), H5Fclose);
   }
-  if (!state->file.ok()) return tl::unexpected<Status>(Failure(ErrorCode::kIo, path, "", "create"));
+  if (!state->file.ok() && state->failure.error == 0) state->failure.error = state->failure.open_error;
+  if (Status status = state->Outcome(state->file.ok(), path, "", "create"); !status.ok())
+    return tl::unexpected<Status>(std::move(status));
   return std::unique_ptr<Hdf5Writer>(new Hdf5Writer(path, std::move(state)));
 }
 
@@ -231,9 +244,9 @@ Status Hdf5Writer::CreateExtendableOf(const std::string& name, Hdf5Type type, st
                           space.id(), H5P_DEFAULT, creation.id(), access.id()),
                H5Dclose);
   }
-  if (!column.dataset.ok()) return Failure(ErrorCode::kIo, path_, name, "create the dataset");
-  state_->columns.emplace(name, std::move(column));
-  return {};
+  const bool created = column.dataset.ok();
+  if (created) state_->columns.emplace(name, std::move(column));
+  return state_->Outcome(created, path_, name, "create the dataset");
 }
 
 Status Hdf5Writer::AppendOf(const std::string& name, Hdf5Type type, const void* values, std::size_t count) {
@@ -256,9 +269,8 @@ Status Hdf5Writer::AppendOf(const std::string& name, Hdf5Type type, const void* 
             H5Sselect_hyperslab(file_space.id(), H5S_SELECT_SET, start, nullptr, block, nullptr) >= 0 &&
             H5Dwrite(column.dataset.id(), text.ok() ? text.id() : FileTypeOf(type), memory_space.id(),
                      file_space.id(), H5P_DEFAULT, values) >= 0;
-  if (!written) return Failure(ErrorCode::kIo, path_, name, "append");
-  column.rows += rows;
-  return {};
+  if (written) column.rows += rows;
+  return state_->Outcome(written, path_, name, "append");
 }
 
 Status Hdf5Writer::AppendText(const std::string& name, std::span<const std::string> values) {
@@ -286,7 +298,7 @@ Status Hdf5Writer::WriteAllOf(const std::string& name, Hdf5Type type, std::span<
   bool written = dataset.ok() && (count == 0 || H5Dwrite(dataset.id(), FileTypeOf(type), H5S_ALL, H5S_ALL,
                                                          H5P_DEFAULT, values) >= 0);
   if (written) written = dataset.Close();
-  return written ? Status() : Failure(ErrorCode::kIo, path_, name, "write the dataset");
+  return state_->Outcome(written, path_, name, "write the dataset");
 }
 
 Status Hdf5Writer::SetText(const std::string& object, const std::string& attribute,
@@ -333,8 +345,9 @@ Status Hdf5Writer::Close() {
   for (auto& [name, column] : state_->columns) closed = column.dataset.Close() && closed;
   state_->columns.clear();
   closed = H5Fflush(state_->file.id(), H5F_SCOPE_LOCAL) >= 0 && closed;
-  Status status = closed ? Status() : Failure(ErrorCode::kIo, path_, "", "write");
-  if (!state_->file.Close() && status.ok()) status = Failure(ErrorCode::kIo, path_, "", "close");
+  Status status = state_->Outcome(closed, path_, "", "write");
+  const bool file_closed = state_->file.Close();
+  if (status.ok()) status = state_->Outcome(file_closed, path_, "", "write");
   return status.ok() ? SyncFile(path_) : status;
 }
 

@@ -1,4 +1,4 @@
-// HDF5 files, as much of them as Cohort needs: the only door to hdf5.h. Every call is checked; errors carry
+// HDF5 files, as much of them as Cohort needs: the only door to HDF5 (hdf5_driver.h is behind it). Every call is checked; errors carry
 // path, name and HDF5's innermost reason; HDF5 itself prints nothing.
 //
 // Elements are float, double, std::int64_t, std::uint32_t, std::uint64_t or std::uint8_t, little-endian in

@@ -102,6 +102,21 @@ TableSpec TableFrom(const Json& json) {
   return table;
 }
 
+// Slot groups as 256 digits 0 and 1, group 0 first.
+std::string ToText(const std::bitset<kSlotGroupCount>& groups) {
+  std::string text = groups.to_string();
+  std::reverse(text.begin(), text.end());
+  return text;
+}
+
+std::bitset<kSlotGroupCount> GroupsFrom(const std::string& text) {
+  std::bitset<kSlotGroupCount> groups;
+  if (text.size() != groups.size() || text.find_first_not_of("01") != std::string::npos)
+    throw BadManifest{"'" + text.substr(0, 40) + "' are no slot groups"};
+  for (std::size_t group = 0; group < groups.size(); ++group) groups[group] = text[group] == '1';
+  return groups;
+}
+
 template <typename T>
 T OrThrow(Result<T> result) {
   if (!result) throw BadJson{result.error().text()};
@@ -124,6 +139,8 @@ ModelManifest ManifestFrom(const Json& json) {
     part.bytes = WholeFrom<std::uint64_t>(json_part, "bytes");
     part.rows = WholeFrom<std::uint64_t>(json_part, "rows");
     part.checksum = OrThrow(Uint64FromHex(json_part.at("checksum").get<std::string>()));
+    if (json_part.contains("hash")) part.hash = OrThrow(Hash128FromHex(json_part["hash"].get<std::string>()));
+    if (json_part.contains("groups")) part.groups = GroupsFrom(json_part["groups"].get<std::string>());
     manifest.parts.push_back(std::move(part));
   }
   manifest.hash = OrThrow(Hash128FromHex(json.at("hash").get<std::string>()));
@@ -216,10 +233,13 @@ Status WriteModelManifest(const std::string& directory, const ModelManifest& man
   }
   for (const TableSpec& table : manifest.tables) json["tables"].push_back(ToJson(table));
   for (const ModelPart& part : manifest.parts) {
-    json["parts"].push_back({{"file", part.file},
-                             {"bytes", part.bytes},
-                             {"checksum", ToHex(part.checksum)},
-                             {"rows", part.rows}});
+    Json json_part{{"file", part.file},
+                   {"bytes", part.bytes},
+                   {"checksum", ToHex(part.checksum)},
+                   {"rows", part.rows}};
+    if (part.hash) json_part["hash"] = ToHex(*part.hash);
+    if (part.groups) json_part["groups"] = ToText(*part.groups);
+    json["parts"].push_back(std::move(json_part));
   }
   json["checksum"] = ToHex(ChecksumOf(Render(json)));
   return WriteFileAtomically(directory + "/" + kManifest, Render(json));
@@ -276,42 +296,73 @@ Status CheckModelPart(const std::string& directory, const ModelPart& part) {
   return {};
 }
 
-Status VisitModel(const std::string& directory, const ModelManifest& manifest,
-                  const std::function<Status(const ModelRows&)>& visit) {
+Status VisitModelPart(const std::string& directory, const ModelManifest& manifest, const ModelPart& part,
+                      const VisitRows& visit, DenseRowsSeen* seen, Hash128* hash,
+                      std::unique_ptr<ModelPartReader>* reader) {
+  const std::string path = directory + "/" + part.file;
+  COHORT_RETURN_IF_ERROR(CheckModelPart(directory, part));
+  COHORT_ASSIGN_OR_RETURN(*reader, ModelPartReader::Open(path, manifest.tables));
+  const bool ascending = (*reader)->ascending();
   RowHasher hasher;
-  Hash128 hash;
+  Hash128 sum;
+  std::uint64_t rows = 0;
   std::vector<Key> keys;
   std::vector<float> values;
-  for (const ModelPart& part : manifest.parts) {
-    const std::string path = directory + "/" + part.file;
-    COHORT_RETURN_IF_ERROR(CheckModelPart(directory, part));
-    COHORT_ASSIGN_OR_RETURN(const auto reader, ModelPartReader::Open(path, manifest.tables));
-    std::uint64_t rows = 0;
-    for (const TableSpec& table : manifest.tables) {
-      const std::uint64_t total = reader->rows(table.id);
-      const std::uint32_t row_floats = reader->row_floats(table.id);
-      const std::uint64_t block = std::max<std::uint64_t>(1, kBlockFloats / row_floats);
-      Key last = 0;
-      for (std::uint64_t first = 0; first < total; first += block) {
-        const std::uint64_t count = std::min(block, total - first);
-        COHORT_RETURN_IF_ERROR(reader->Read(table.id, first, count, &keys, &values));
-        for (std::uint64_t i = 0; i < count; ++i) {
-          if ((first + i != 0 && keys[i] <= last) ||
-              (table.kind == TableKind::kDense && keys[i] >= table.row_count)) {
-            return {ErrorCode::kCorrupt, path + ": key " + ToHex(keys[i]) + " of table " + table.name +
-                                             " is out of order or range"};
-          }
-          last = keys[i];
-          hash += hasher.Hash(table.id, keys[i], {values.data() + i * row_floats, row_floats});
-        }
-        COHORT_RETURN_IF_ERROR(visit({&table, row_floats, keys, values.data()}));
+  std::vector<std::uint64_t> statistics;
+  for (const TableSpec& table : manifest.tables) {
+    const std::uint64_t total = (*reader)->rows(table.id);
+    const std::uint32_t row_floats = (*reader)->row_floats(table.id);
+    const std::uint64_t block = std::max<std::uint64_t>(1, kBlockFloats / row_floats);
+    const bool dense = table.kind == TableKind::kDense;
+    std::vector<bool>* const seen_here = dense ? &(*seen)[table.id] : nullptr;
+    if (dense) seen_here->resize(table.row_count);
+    const auto bad = [&](Key key, const char* what) {
+      return Status(ErrorCode::kCorrupt, path + ": key " + ToHex(key) + " of table " + table.name + what);
+    };
+    Key last = 0;
+    for (std::uint64_t first = 0; first < total; first += block) {
+      const std::uint64_t count = std::min(block, total - first);
+      COHORT_RETURN_IF_ERROR((*reader)->Read(table.id, first, count, &keys, &values));
+      if ((*reader)->has_statistics(table.id)) {
+        statistics.resize(count);
+        COHORT_RETURN_IF_ERROR((*reader)->ReadStatistics(table.id, first, &statistics));
       }
-      rows += total;
+      for (std::uint64_t i = 0; i < count; ++i) {
+        const Key key = keys[i];
+        if ((ascending && first + i != 0 && key <= last) || (dense && key >= table.row_count))
+          return bad(key, " is out of order or range");
+        last = key;
+        if (dense) {
+          if ((*seen_here)[key]) return bad(key, " is there twice");
+          (*seen_here)[key] = true;
+        }
+        if (part.groups && !(*part.groups)[static_cast<std::size_t>(GroupOf(RingPosition(table, key)))])
+          return bad(key, " is not of this part");
+        sum += hasher.Hash(table.id, key, {values.data() + i * row_floats, row_floats});
+      }
+      COHORT_RETURN_IF_ERROR(visit({&table, row_floats, keys, values.data(), statistics}));
+      statistics.clear();
     }
-    if (rows != part.rows) {
-      return {ErrorCode::kCorrupt,
-              path + ": " + std::to_string(rows) + " rows, the manifest says " + std::to_string(part.rows)};
-    }
+    rows += total;
+  }
+  if (rows != part.rows) {
+    return {ErrorCode::kCorrupt,
+            path + ": " + std::to_string(rows) + " rows, the manifest says " + std::to_string(part.rows)};
+  }
+  if (part.hash && sum != *part.hash) {
+    return {ErrorCode::kCorrupt,
+            path + ": the hash over its rows is " + ToHex(sum) + ", the manifest says " + ToHex(*part.hash)};
+  }
+  *hash += sum;
+  return {};
+}
+
+Status VisitModel(const std::string& directory, const ModelManifest& manifest, const VisitRows& visit) {
+  Hash128 hash;
+  DenseRowsSeen seen;
+  for (const ModelPart& part : manifest.parts) {
+    std::unique_ptr<ModelPartReader> reader;
+    COHORT_RETURN_IF_ERROR(VisitModelPart(directory, manifest, part, visit, &seen, &hash, &reader));
   }
   if (hash != manifest.hash) {
     return {ErrorCode::kCorrupt, directory + ": the hash over all rows is " + ToHex(hash) +

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -70,12 +71,23 @@ struct ModelRows {
   std::uint32_t row_floats = 0;
   std::span<const Key> keys;
   const float* rows = nullptr;
+  std::span<const std::uint64_t> statistics;  // one a row, or none (model_part.h)
 };
+class ModelPartReader;
+using VisitRows = std::function<Status(const ModelRows&)>;
+
 // Visits all rows of a model, block by block. Everything that can be checked is: size and checksum of a part
-// before it is opened, then the order of its keys, the number of rows, and the hash over all. Errors name the
-// file; the visitor has seen rows by then.
-Status VisitModel(const std::string& directory, const ModelManifest& manifest,
-                  const std::function<Status(const ModelRows&)>& visit);
+// before it is opened, then the order of its keys (where they ascend), that no dense row comes twice, the number of rows, and
+// the hashes. Errors name the file; the visitor has seen rows by then. That no key of a sparse table comes twice is
+// left to the visitor where keys do not ascend.
+Status VisitModel(const std::string& directory, const ModelManifest& manifest, const VisitRows& visit);
+
+// Dense rows that have been seen, by table: none may come twice.
+using DenseRowsSeen = std::map<TableId, std::vector<bool>>;
+// The same for one part: opens it, leaves it open in `*reader` and adds what its rows come to to `*hash`.
+Status VisitModelPart(const std::string& directory, const ModelManifest& manifest, const ModelPart& part,
+                      const VisitRows& visit, DenseRowsSeen* seen, Hash128* hash,
+                      std::unique_ptr<ModelPartReader>* reader);
 
 // A part's size and checksum against the manifest.
 Status CheckModelPart(const std::string& directory, const ModelPart& part);

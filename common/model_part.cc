@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "common/check.h"
+
 namespace cohort {
 namespace {
 
@@ -13,55 +15,81 @@ std::string GroupName(TableId table) { return "table_" + std::to_string(table); 
 
 }  // namespace
 
-Result<ModelPartWriter> ModelPartWriter::Create(const std::string& path) {
+Result<ModelPartWriter> ModelPartWriter::Create(const std::string& path, bool ascending) {
   COHORT_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
   COHORT_ASSIGN_OR_RETURN(auto writer, Hdf5Writer::Create(file.temporary_path()));
   COHORT_RETURN_IF_ERROR(writer->SetInteger("/", "format", kModelPartFormat));
+  COHORT_RETURN_IF_ERROR(writer->SetInteger("/", "ascending", ascending ? 1 : 0));
   return ModelPartWriter(std::move(file), std::move(writer));
 }
 
-Status ModelPartWriter::AppendTable(const TableSpec& table, std::uint32_t row_floats,
-                                    std::span<const Key> keys, const RowFetch& fetch) {
-  const std::uint32_t dim = table.dim;
-  const std::uint32_t state_floats = row_floats - dim;
-  const std::string group = GroupName(table.id);
-  const std::string keys_name = group + "/keys", weights_name = group + "/weights",
-                    state_name = group + "/state";
+Status ModelPartWriter::BeginTable(const TableSpec& table, std::uint32_t row_floats, std::uint64_t rows,
+                                   bool statistics) {
+  Table& t = tables_[table.id];
+  COHORT_CHECK(t.group.empty() && row_floats >= table.dim, "table %s", table.name.c_str());
+  t.group = GroupName(table.id);
+  t.dim = table.dim;
+  t.row_floats = row_floats;
+  t.has_statistics = statistics;
   // Blocks are chunks; a table smaller than a block takes no more than it needs.
-  const std::size_t block = std::clamp<std::size_t>(kBlockBytes / (row_floats * sizeof(float)), 1,
-                                                    std::max<std::size_t>(keys.size(), 1));
-  COHORT_RETURN_IF_ERROR(writer_->CreateExtendable<std::uint64_t>(keys_name, 0, block));
-  COHORT_RETURN_IF_ERROR(writer_->CreateExtendable<float>(weights_name, dim, block));
-  if (state_floats != 0)
-    COHORT_RETURN_IF_ERROR(writer_->CreateExtendable<float>(state_name, state_floats, block));
-  // Fetched in larger pieces: the more rows at a time, the nearer to each other they lie on a disk.
-  const std::size_t fetched = block * kFetchedBlocks;
-  std::vector<float> rows, weights, state;
-  for (std::size_t begin = 0; begin < keys.size(); begin += block) {
-    const std::span<const Key> part = keys.subspan(begin, std::min(block, keys.size() - begin));
-    const std::size_t at = begin % fetched;
-    if (at == 0) {
-      const std::span<const Key> ahead = keys.subspan(begin, std::min(fetched, keys.size() - begin));
-      rows.resize(ahead.size() * row_floats);
-      COHORT_RETURN_IF_ERROR(fetch(ahead, rows.data()));
-    }
-    weights.clear();
-    state.clear();
-    for (std::size_t i = 0; i < part.size(); ++i) {
-      const float* row = rows.data() + (at + i) * row_floats;
-      weights.insert(weights.end(), row, row + dim);
-      state.insert(state.end(), row + dim, row + row_floats);
-      summary_.hash += hasher_.Hash(table.id, part[i], {row, row_floats});
-    }
-    COHORT_RETURN_IF_ERROR(writer_->Append<std::uint64_t>(keys_name, part));
-    COHORT_RETURN_IF_ERROR(writer_->Append<float>(weights_name, weights));
-    if (state_floats != 0) COHORT_RETURN_IF_ERROR(writer_->Append<float>(state_name, state));
+  t.block = std::clamp<std::size_t>(kBlockBytes / (row_floats * sizeof(float)), 1,
+                                    std::max<std::uint64_t>(rows, 1));
+  COHORT_RETURN_IF_ERROR(writer_->CreateExtendable<std::uint64_t>(t.group + "/keys", 0, t.block));
+  COHORT_RETURN_IF_ERROR(writer_->CreateExtendable<float>(t.group + "/weights", table.dim, t.block));
+  if (row_floats != table.dim) {
+    COHORT_RETURN_IF_ERROR(
+        writer_->CreateExtendable<float>(t.group + "/state", row_floats - table.dim, t.block));
+  }
+  if (!statistics) return {};
+  return writer_->CreateExtendable<std::uint64_t>(t.group + "/statistics", 0, t.block);
+}
+
+Status ModelPartWriter::Append(TableId table, std::span<const Key> keys, const float* values,
+                               std::span<const std::uint64_t> statistics) {
+  Table& t = tables_.at(table);
+  COHORT_CHECK(statistics.size() == (t.has_statistics ? keys.size() : 0));
+  for (std::size_t i = 0; i < keys.size(); ++i, values += t.row_floats) {
+    t.keys.push_back(keys[i]);
+    t.weights.insert(t.weights.end(), values, values + t.dim);
+    t.state.insert(t.state.end(), values + t.dim, values + t.row_floats);
+    if (t.has_statistics) t.statistics.push_back(statistics[i]);
+    summary_.hash += hasher_.Hash(table, keys[i], {values, t.row_floats});
+    if (t.keys.size() == t.block) COHORT_RETURN_IF_ERROR(Flush(t));
   }
   summary_.rows += keys.size();
   return {};
 }
 
+Status ModelPartWriter::Flush(Table& t) {
+  COHORT_RETURN_IF_ERROR(writer_->Append<std::uint64_t>(t.group + "/keys", t.keys));
+  COHORT_RETURN_IF_ERROR(writer_->Append<float>(t.group + "/weights", t.weights));
+  if (t.row_floats != t.dim) COHORT_RETURN_IF_ERROR(writer_->Append<float>(t.group + "/state", t.state));
+  if (t.has_statistics)
+    COHORT_RETURN_IF_ERROR(writer_->Append<std::uint64_t>(t.group + "/statistics", t.statistics));
+  t.keys.clear();
+  t.weights.clear();
+  t.state.clear();
+  t.statistics.clear();
+  return {};
+}
+
+Status ModelPartWriter::AppendTable(const TableSpec& table, std::uint32_t row_floats,
+                                    std::span<const Key> keys, const RowFetch& fetch) {
+  COHORT_RETURN_IF_ERROR(BeginTable(table, row_floats, keys.size()));
+  // Fetched in larger pieces: the more rows at a time, the nearer to each other they lie on a disk.
+  const std::size_t fetched = tables_.at(table.id).block * kFetchedBlocks;
+  std::vector<float> rows;
+  for (std::size_t begin = 0; begin < keys.size(); begin += fetched) {
+    const std::span<const Key> piece = keys.subspan(begin, std::min(fetched, keys.size() - begin));
+    rows.resize(piece.size() * row_floats);
+    COHORT_RETURN_IF_ERROR(fetch(piece, rows.data()));
+    COHORT_RETURN_IF_ERROR(Append(table.id, piece, rows.data()));
+  }
+  return {};
+}
+
 Result<ModelPartSummary> ModelPartWriter::Finish() {
+  for (auto& [id, table] : tables_) COHORT_RETURN_IF_ERROR(Flush(table));
   COHORT_RETURN_IF_ERROR(writer_->Close());
   COHORT_ASSIGN_OR_RETURN(const FileChecksum checksum, ChecksumOfFile(file_.temporary_path()));
   COHORT_RETURN_IF_ERROR(file_.Commit());
@@ -74,12 +102,16 @@ Result<std::unique_ptr<ModelPartReader>> ModelPartReader::Open(const std::string
                                                                std::span<const TableSpec> tables) {
   COHORT_ASSIGN_OR_RETURN(auto file, Hdf5Reader::Open(path));
   COHORT_ASSIGN_OR_RETURN(const std::int64_t format, file->GetInteger("/", "format"));
-  if (format != kModelPartFormat) {
-    return Error(ErrorCode::kCorrupt, path + ": format " + std::to_string(format) + ", expected " +
+  if (format < 1 || format > kModelPartFormat) {
+    return Error(ErrorCode::kCorrupt, path + ": format " + std::to_string(format) + ", expected 1 to " +
                                           std::to_string(kModelPartFormat) +
                                           "; written by another version of cohort");
   }
   std::unique_ptr<ModelPartReader> part(new ModelPartReader(std::move(file)));
+  if (format > 1) {
+    COHORT_ASSIGN_OR_RETURN(const std::int64_t ascending, part->reader_->GetInteger("/", "ascending"));
+    part->ascending_ = ascending != 0;
+  }
   for (const TableSpec& table : tables) {
     const std::string group = GroupName(table.id);
     const auto shape_of = [&](const std::string& name, Hdf5Type type, std::size_t rank) -> Result<Hdf5Shape> {
@@ -92,12 +124,17 @@ Result<std::unique_ptr<ModelPartReader>> ModelPartReader::Open(const std::string
     };
     COHORT_ASSIGN_OR_RETURN(const Hdf5Shape keys, shape_of(group + "/keys", Hdf5Type::kUint64, 1));
     COHORT_ASSIGN_OR_RETURN(const Hdf5Shape weights, shape_of(group + "/weights", Hdf5Type::kFloat32, 2));
-    Shape shape{keys.rows(), table.dim, 0};
+    Shape shape{keys.rows(), table.dim, 0, part->reader_->Has(group + "/statistics")};
     bool agree = weights.rows() == shape.rows && weights.columns() == table.dim;
     if (part->reader_->Has(group + "/state")) {
       COHORT_ASSIGN_OR_RETURN(const Hdf5Shape state, shape_of(group + "/state", Hdf5Type::kFloat32, 2));
       agree = agree && state.rows() == shape.rows && state.columns() <= 1024 + 4ull * table.dim;
       shape.state_floats = static_cast<std::uint32_t>(state.columns());
+    }
+    if (shape.statistics) {
+      COHORT_ASSIGN_OR_RETURN(const Hdf5Shape statistics,
+                              shape_of(group + "/statistics", Hdf5Type::kUint64, 1));
+      agree = agree && statistics.rows() == shape.rows;
     }
     if (!agree) {
       return Error(ErrorCode::kCorrupt,
@@ -127,6 +164,12 @@ Status ModelPartReader::Read(TableId table, std::uint64_t first, std::uint64_t c
     out = std::copy_n(state_.data() + i * shape.state_floats, shape.state_floats, out);
   }
   return {};
+}
+
+Status ModelPartReader::ReadStatistics(TableId table, std::uint64_t first,
+                                       std::vector<std::uint64_t>* statistics) const {
+  return reader_->ReadRows<std::uint64_t>(GroupName(table) + "/statistics", first, statistics->size(),
+                                          *statistics);
 }
 
 }  // namespace cohort

@@ -3,9 +3,12 @@
 //
 // Rows are written as floats, whatever the dtype of the table: 16-bit weights are floats, exactly.
 //
-// Format 1, object times off. Root attribute: format. Per table a group "table_<id>" with
-//   keys (n) u64, ascending | weights (n, dim) f32 | state (n, s) f32: the optimizer's state; missing when s
-//   = 0
+// Format 2, object times off. Root attributes: format, ascending (0 or 1). Per table a group "table_<id>" with
+//   keys (n) u64, distinct; ascending if the file says so | weights (n, dim) f32
+//   state (n, s) f32: the optimizer's state; missing when s = 0
+//   statistics (n) u64: in a checkpoint of a table whose policy keeps them (server/row_index.h)
+// A checkpoint's part also has a group "shard": what a shard is beside its rows (server/part_state.h). Format 1 is the same
+// without attribute ascending: keys ascend.
 #ifndef COHORT_COMMON_MODEL_PART_H_
 #define COHORT_COMMON_MODEL_PART_H_
 
@@ -26,7 +29,7 @@
 
 namespace cohort {
 
-inline constexpr int kModelPartFormat = 1;
+inline constexpr int kModelPartFormat = 2;
 
 // Fetches the rows of some keys, all of which exist: weights, then optimizer state, one row after the other. Its failure
 // ends the writing.
@@ -42,18 +45,45 @@ struct ModelPartSummary {
 // Writes PATH.tmp; PATH appears when Finish succeeds. Without Finish nothing stays.
 class ModelPartWriter {
  public:
-  static Result<ModelPartWriter> Create(const std::string& path);
-  // REQUIRES: keys ascend; a row has `row_floats` >= dim floats; a table once.
+  // `ascending`: the keys of each table will come in that order.
+  static Result<ModelPartWriter> Create(const std::string& path, bool ascending = true);
+  // A table whose rows come later, in any number of Append. `rows`: how many, about. REQUIRES: a row has `row_floats` >= dim
+  // floats; a table once.
+  Status BeginTable(const TableSpec& table, std::uint32_t row_floats, std::uint64_t rows,
+                    bool statistics = false);
+  // values: each row's weights, then its state. statistics: as many as keys, or none, as BeginTable was told.
+  Status Append(TableId table, std::span<const Key> keys, const float* values,
+                std::span<const std::uint64_t> statistics = {});
+  // A whole table.
   Status AppendTable(const TableSpec& table, std::uint32_t row_floats, std::span<const Key> keys,
                      const RowFetch& fetch);
+  // Something else: one array under a name of its own ("shard/closed").
+  template <typename T>
+  Status WriteArray(const std::string& name, std::span<const T> values) {
+    return writer_->WriteAll<T>(name, values);
+  }
+  // What has been written starts its way to the disk, so that Finish has less to wait for.
+  void StartWriteback() { file_.StartWriteback(); }
   Result<ModelPartSummary> Finish();
 
  private:
+  // Rows of a table that wait for their block to be full.
+  struct Table {
+    std::string group;
+    std::uint32_t dim = 0, row_floats = 0;
+    std::size_t block = 1;  // rows
+    bool has_statistics = false;
+    std::vector<Key> keys;
+    std::vector<float> weights, state;
+    std::vector<std::uint64_t> statistics;
+  };
   ModelPartWriter(AtomicFile file, std::unique_ptr<Hdf5Writer> writer)
       : file_(std::move(file)), writer_(std::move(writer)) {}
+  Status Flush(Table& table);
 
   AtomicFile file_;
   std::unique_ptr<Hdf5Writer> writer_;
+  std::map<TableId, Table> tables_;
   ModelPartSummary summary_;
   RowHasher hasher_;
 };
@@ -65,7 +95,10 @@ class ModelPartReader {
   static Result<std::unique_ptr<ModelPartReader>> Open(const std::string& path,
                                                        std::span<const TableSpec> tables);
 
+  // Whether the keys of each table ascend.
+  bool ascending() const { return ascending_; }
   std::uint64_t rows(TableId table) const { return shapes_.at(table).rows; }
+  bool has_statistics(TableId table) const { return shapes_.at(table).statistics; }
   std::uint32_t row_floats(TableId table) const {
     return shapes_.at(table).dim + shapes_.at(table).state_floats;
   }
@@ -73,16 +106,25 @@ class ModelPartReader {
   // REQUIRES: the rows exist.
   Status Read(TableId table, std::uint64_t first, std::uint64_t count, std::vector<Key>* keys,
               std::vector<float>* rows);
+  // REQUIRES: has_statistics(table).
+  Status ReadStatistics(TableId table, std::uint64_t first, std::vector<std::uint64_t>* statistics) const;
+  bool Has(const std::string& name) const { return reader_->Has(name); }
+  template <typename T>
+  Result<std::vector<T>> ReadArray(const std::string& name) const {
+    return reader_->ReadAll<T>(name);
+  }
 
  private:
   struct Shape {
     std::uint64_t rows = 0;
     std::uint32_t dim = 0;
     std::uint32_t state_floats = 0;
+    bool statistics = false;
   };
   explicit ModelPartReader(std::unique_ptr<Hdf5Reader> reader) : reader_(std::move(reader)) {}
 
   std::unique_ptr<Hdf5Reader> reader_;
+  bool ascending_ = true;
   std::map<TableId, Shape> shapes_;
   std::vector<float> weights_, state_;  // reused
 };

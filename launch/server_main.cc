@@ -36,6 +36,7 @@ Status Run(const RoleArguments& arguments) {
     options.scheduler = ClientOptions(config, bootstrap.run_id);
     options.kept_pull_bytes = config.wire.kept_pull_bytes;
     if (config.embedding.policy.Any()) options.row_log = config.embedding.log;
+    options.checkpoint_core_share = config.checkpoint.core_share;
     options.tier = config.tier;
     options.tier.max_bytes /= count;
     if (config.tier.max_disk_bytes != 0)

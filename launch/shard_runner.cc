@@ -20,10 +20,9 @@ Result<std::unique_ptr<ShardRunner>> ShardRunner::Create(ZmqContext& context, co
   const NodeId self = ShardNode(options.shard);
   ZmqTransport::Options listen;
   listen.listen_host = options.listen_host;
-  if (!options.tier.path.empty()) {
-    COHORT_ASSIGN_OR_RETURN(runner->wake_, WakeSignal::Create());
-    listen.wake = runner->wake_.get();
-  }
+  COHORT_ASSIGN_OR_RETURN(runner->wake_, WakeSignal::Create());
+  listen.wake = runner->wake_.get();
+  runner->store_ = Hdf5SnapshotStore({runner->wake_.get(), options.checkpoint_core_share});
   COHORT_ASSIGN_OR_RETURN(runner->transport_, ZmqTransport::Create(context, self, listen));
   ShardOptions shard;
   shard.registration.server = options.server;

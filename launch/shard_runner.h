@@ -31,6 +31,7 @@ class ShardRunner {
     SchedulerClient::Options scheduler;
     std::uint64_t kept_pull_bytes = WireConfig().kept_pull_bytes;
     TierConfig tier;      // its limits are this shard's
+    double checkpoint_core_share = CheckpointConfig().core_share;
     std::string row_log;  // where rows refused and evicted are listed; empty: nowhere
   };
   static Result<std::unique_ptr<ShardRunner>> Create(ZmqContext& context, const Options& options);
@@ -41,7 +42,7 @@ class ShardRunner {
 
  private:
   ShardRunner() = default;
-  std::unique_ptr<WakeSignal> wake_;  // from the disk to the loop; null: no tier
+  std::unique_ptr<WakeSignal> wake_;  // from the disks to the loop
   Hdf5SnapshotStore store_;
   PrefaultedSlabs slabs_;
   std::unique_ptr<RowLogFile> row_log_;  // null: nobody asked

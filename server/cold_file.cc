@@ -170,6 +170,9 @@ void ColdFile::Collect() {
       case Job::Kind::kBulkRead:
         bulk_.push_back(std::move(job));
         break;
+      case Job::Kind::kPiece:
+        pieces_.push_back(std::move(job));
+        break;
     }
   }
 }
@@ -366,7 +369,50 @@ std::optional<ColdRows::Arrived> ColdFile::Take(TimePoint) {
   return arrived;
 }
 
-TimePoint ColdFile::NextArrival() const { return any_done_ || !arrived_.empty() ? TimePoint() : kNever; }
+TimePoint ColdFile::NextArrival() const {
+  return any_done_ || !arrived_.empty() || !pieces_.empty() ? TimePoint() : kNever;
+}
+
+void ColdFile::RequestPiece(std::uint32_t piece, TimePoint) {
+  Segment& segment = segments_[piece];
+  Job job;
+  job.kind = Job::Kind::kPiece;
+  job.segment = piece;
+  // Nothing lies in a segment that waits to serve again.
+  if (segment.live != 0) job.end = kSegmentBytes;
+  job.memory = segment.memory;
+  ++segment.reading;
+  if (job.memory || job.end == 0) {
+    pieces_.push_back(std::move(job));
+    return;
+  }
+  std::vector<Job> jobs;
+  jobs.push_back(std::move(job));
+  Post(std::move(jobs));
+}
+
+bool ColdFile::TakePiece(TimePoint, const std::function<void(const Arrived&)>& visit) {
+  if (pieces_.empty() && any_done_) Collect();
+  if (pieces_.empty()) return false;
+  const Job job = std::move(pieces_.front());
+  pieces_.pop_front();
+  // What could not be read is told by failure().
+  if (job.end != 0 && job.status.ok()) {
+    // Of a segment that is being filled only what has been written so far.
+    const std::uint32_t rows = job.segment == filling_ ? filled_ : rows_per_segment_;
+    for (std::uint32_t i = 0; i < rows; ++i) {
+      Arrived arrived;
+      arrived.place = job.segment * rows_per_segment_ + i;
+      const std::byte* const record = job.memory.get() + OffsetOf(arrived.place);
+      std::memcpy(&arrived.position, record, sizeof(arrived.position));
+      arrived.row = reinterpret_cast<const float*>(record + sizeof(arrived.position));
+      visit(arrived);
+    }
+  }
+  --segments_[job.segment].reading;
+  MaybeReuse(job.segment);
+  return true;
+}
 
 Status ColdFile::Read(std::span<const std::uint32_t> places, float* rows) {
   std::vector<std::uint32_t> order(places.size());

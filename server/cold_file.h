@@ -58,6 +58,10 @@ class ColdFile : public ColdRows {
   std::optional<Arrived> Take(TimePoint now) override;
   TimePoint NextArrival() const override;
   Status Read(std::span<const std::uint32_t> places, float* rows) override;
+  // A piece is a segment.
+  std::uint32_t pieces() const override { return static_cast<std::uint32_t>(segments_.size()); }
+  void RequestPiece(std::uint32_t piece, TimePoint now) override;
+  bool TakePiece(TimePoint now, const std::function<void(const Arrived&)>& visit) override;
   const Status& full() const override { return full_; }
   const Status& failure() const override { return failure_; }
 
@@ -75,7 +79,7 @@ class ColdFile : public ColdRows {
   };
   // Bytes [begin, end) of a segment, read or written by an I/O thread.
   struct Job {
-    enum class Kind : std::uint8_t { kWrite, kRead, kBulkRead } kind = Kind::kRead;
+    enum class Kind : std::uint8_t { kWrite, kRead, kBulkRead, kPiece } kind = Kind::kRead;
     std::uint32_t segment = 0;
     std::size_t begin = 0, end = 0;
     Memory memory;                      // holds what of the segment begins at `begin`
@@ -117,6 +121,7 @@ class ColdFile : public ColdRows {
   std::deque<Job> arrived_;                 // reads that have come; the first is being handed out
   std::size_t handed_out_ = 0;              // of its rows
   std::vector<Job> bulk_;                   // bulk reads that have come
+  std::deque<Job> pieces_;                  // that have come
   std::deque<std::uint32_t> refused_;       // segments; those that serve nobody any more may stand here, too
   std::uint32_t tried_ = 0;                 // the one that was tried last
   std::chrono::steady_clock::time_point next_try_{};

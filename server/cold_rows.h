@@ -8,6 +8,7 @@
 #define COHORT_SERVER_COLD_ROWS_H_
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 
@@ -44,6 +45,12 @@ class ColdRows {
   virtual TimePoint NextArrival() const = 0;
   // Reads rows at once, blocking: for snapshots. Row i goes to rows + i * words. Errors: the disk's.
   virtual Status Read(std::span<const std::uint32_t> places, float* rows) = 0;
+  // For whoever copies all that lies here: places come in pieces, numbered from 0, each of which is read at once.
+  virtual std::uint32_t pieces() const = 0;
+  virtual void RequestPiece(std::uint32_t piece, TimePoint now) = 0;
+  // Calls visit for every place of a piece that has come by now; a place may hold anything, a row that is wanted or not.
+  // False: none has come. NextArrival tells of pieces as well.
+  virtual bool TakePiece(TimePoint now, const std::function<void(const Arrived&)>& visit) = 0;
   // Not ok: the last Write found no room, and the disk gives none. Ok again when there is some. What has been taken over
   // is here and can be read.
   virtual const Status& full() const = 0;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "common/check.h"
+#include "server/table_copy.h"
 
 namespace cohort {
 namespace {
@@ -65,6 +66,7 @@ void EmbeddingTable::CreateDenseRows(const OwnedGroups& groups) {
 
 void EmbeddingTable::Put(Key key, const float* row) {
   const std::uint64_t position = RingPosition(spec_, key);
+  BeforeChange({&position, 1});
   float* place = RowOrNull(index_.Find(position));
   if (place == nullptr) place = NewRow(position);
   layout_.Store(row, place);
@@ -103,10 +105,18 @@ float* EmbeddingTable::NewRow(std::uint64_t position) {
   return Row(number);
 }
 
+void EmbeddingTable::TellCopy(std::span<const std::uint64_t> positions) { copy_->BeforeChange(positions); }
+void EmbeddingTable::TellCopyOfStatistics(int slot) { copy_->BeforeStatistics(slot); }
+
 void EmbeddingTable::Erase(std::uint64_t position) {
-  const std::uint32_t number = index_.Erase(position);
+  RowIndex::Entry entry;
+  entry.position = position;
+  if (copy_ != nullptr && spec_.policy.NeedsStatistics()) entry.statistics = index_.Statistics(position);
+  bool marked = true;
+  const std::uint32_t number = entry.row = index_.Erase(position, &marked);
+  const bool place_needed = copy_ != nullptr && !marked && copy_->BeforeErase(entry);
   if (IsCold(number)) {
-    cold_->Free(number - kCold);
+    if (!place_needed) cold_->Free(number - kCold);
   } else {
     FreeRow(number);
   }

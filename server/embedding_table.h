@@ -37,6 +37,8 @@ namespace cohort {
 // The slot groups that a shard holds.
 using OwnedGroups = std::bitset<kSlotGroupCount>;
 
+class TableCopy;
+
 // The key of a ring position: the inverse of RingPosition. REQUIRES: a key has that position.
 Key KeyAt(const TableSpec& table, std::uint64_t position);
 
@@ -79,6 +81,10 @@ class EmbeddingTable {
   void CreateDenseRows(const OwnedGroups& groups);
   // Replaces a row, or makes it: weights and state as floats. Weights that the dtype does not hold are rounded.
   void Put(Key key, const float* row);
+  // Statistics of a row as a checkpoint has kept them. REQUIRES: spec().policy.NeedsStatistics(); the row exists.
+  void PutStatistics(Key key, const RowStatistics& statistics) {
+    index_.Statistics(RingPosition(spec_, key)) = statistics;
+  }
   // What a fresh row's weights would be: for pulls of absent rows, which make none.
   void InitialWeights(Key key, float* out) const { InitializeRow(spec_, seed_, key, out); }
 
@@ -89,10 +95,19 @@ class EmbeddingTable {
   // A row has been updated: adds to its count, and moves its last clock forward. REQUIRES: it exists.
   void NoteUpdate(std::uint64_t position, std::uint32_t sightings, Clock clock);
   std::uint64_t RowsOfSlot(int slot) const { return index_.RowsOfSlot(slot); }
+  // Before the statistics of a slot's rows are changed otherwise.
+  void BeforeStatistics(int slot) {
+    if (copy_ != nullptr) TellCopyOfStatistics(slot);
+  }
   // Calls visit(position, statistics) for every row of a slot, ascending. `visit` makes and erases no row.
   template <typename Visit>
   void VisitSlot(int slot, Visit visit) {
     index_.VisitStatistics(slot, visit);
+  }
+
+  // Before rows are changed through pointers that ForEach or Find gave. Update and the others do it themselves.
+  void BeforeChange(std::span<const std::uint64_t> positions) {
+    if (copy_ != nullptr) TellCopy(positions);
   }
 
   // The keys of all rows, ascending.
@@ -130,6 +145,10 @@ class EmbeddingTable {
   void Trim(std::uint64_t before);
 
  private:
+  friend class TableCopy;
+  void TellCopy(std::span<const std::uint64_t> positions);
+  void TellCopyOfStatistics(int slot);
+
   // Whose a row in memory is, and its last use: what the clock hand looks at.
   struct Hot {
     std::uint64_t position = 0;
@@ -174,7 +193,8 @@ class EmbeddingTable {
   // Erased rows: a list through their first words, each the number of the next.
   std::uint32_t free_row_ = RowIndex::kNoRow;
   std::uint64_t rows_in_memory_ = 0;
-  ColdRows* cold_ = nullptr;  // null: no tier
+  ColdRows* cold_ = nullptr;   // null: no tier
+  TableCopy* copy_ = nullptr;  // under way; null: none
   std::uint64_t max_rows_ = 0;
   std::vector<Hot> hot_;  // by row number; with a tier only
   std::uint32_t hand_ = 0;
@@ -215,6 +235,7 @@ void EmbeddingTable::ForEach(std::span<const std::uint64_t> positions, std::span
 template <typename Change>
 void EmbeddingTable::Update(std::span<const Key> keys, std::span<const std::uint64_t> positions,
                             std::span<float* const> known, Change change) {
+  BeforeChange(positions);
   ForEach(positions, known, [&](std::size_t i, float* row) {
     change(i, row != nullptr ? row : FindOrCreate(keys[i], positions[i]));
   });

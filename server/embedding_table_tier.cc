@@ -81,6 +81,7 @@ void EmbeddingTable::Trim(std::uint64_t before) {
       ++hand_;
       continue;
     }
+    BeforeChange({&hot.position, 1});
     const std::optional<std::uint32_t> place = cold_->Write(hot.position, Row(number));
     if (!place) {
       if (rows_in_memory_ <= most || !cold_->WaitForRoom()) return;

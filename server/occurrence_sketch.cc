@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "common/check.h"
 #include "common/random.h"
 
 namespace cohort {
@@ -42,6 +43,12 @@ std::uint32_t OccurrenceSketch::Add(std::uint64_t position, std::uint32_t count)
   added_ += count;
   if (added_ > kHalvedAfter * line_) Halve();
   return estimate;
+}
+
+void OccurrenceSketch::Restore(std::span<const std::uint8_t> counters, std::uint64_t added) {
+  COHORT_CHECK(counters.size() == counters_.size());
+  counters_.assign(counters.begin(), counters.end());
+  added_ = added;
 }
 
 void OccurrenceSketch::Halve() {

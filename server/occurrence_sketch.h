@@ -12,6 +12,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace cohort {
@@ -25,6 +26,11 @@ class OccurrenceSketch {
   std::uint32_t Add(std::uint64_t position, std::uint32_t count);
   std::uint32_t Estimate(std::uint64_t position) const;
   std::size_t bytes() const { return counters_.size(); }
+
+  // What it knows, and back. REQUIRES: as many counters as bytes().
+  std::span<const std::uint8_t> counters() const { return counters_; }
+  std::uint64_t added() const { return added_; }
+  void Restore(std::span<const std::uint8_t> counters, std::uint64_t added);
 
  private:
   static constexpr std::size_t kLines = 4;

@@ -113,6 +113,7 @@ void RowIndex::Rebuild(Segment& segment, std::uint32_t homes, std::uint32_t slac
         if (!fits) break;
         grown.buckets[next].words[entry] = from.words[i];
         grown.buckets[next].rows[entry] = from.rows[i];
+        grown.buckets[next].SetMark(entry, from.mark(i));
         if (keeps_statistics_)
           grown.statistics[next * kBucketEntries + entry] = segment.statistics[b * kBucketEntries + i];
         if (++entry == kBucketEntries) ++next, entry = 0;
@@ -148,6 +149,7 @@ void RowIndex::Insert(std::uint64_t position, std::uint32_t row) {
   }
   std::uint64_t word = WordOf(position) | (row & ((1u << kRowBits) - 1));
   auto high = static_cast<std::uint16_t>(row >> kRowBits);
+  std::uint32_t mark = mark_;
   RowStatistics statistics;
   for (std::uint32_t b = place.bucket, i = place.entry; b <= end; ++b, i = 0) {
     Bucket& bucket = segment.buckets[b];
@@ -157,6 +159,7 @@ void RowIndex::Insert(std::uint64_t position, std::uint32_t row) {
     std::move_backward(bucket.rows + i, bucket.rows + kBucketEntries - 1, bucket.rows + kBucketEntries);
     bucket.words[i] = std::exchange(word, last_word);
     bucket.rows[i] = std::exchange(high, last_row);
+    mark = bucket.InsertMark(i, mark);
     if (!keeps_statistics_) continue;
     RowStatistics* const of = &segment.statistics[b * kBucketEntries];
     const RowStatistics last = of[kBucketEntries - 1];
@@ -179,12 +182,15 @@ void RowIndex::Replace(std::uint64_t position, std::uint32_t row) {
   bucket.rows[place.entry] = static_cast<std::uint16_t>(row >> kRowBits);
 }
 
-std::uint32_t RowIndex::Erase(std::uint64_t position) {
+std::uint32_t RowIndex::Erase(std::uint64_t position, bool* marked) {
   Segment& segment = SegmentForInsertion(position);
   COHORT_CHECK(segment.count > 0);
   const Place place = Search(segment, WordOf(position));
   const std::uint32_t row = segment.buckets[place.bucket].RowIf(place.entry, WordOf(position));
   COHORT_CHECK(row != kNoRow, "erased a row that is not there");
+  const bool was_marked = segment.buckets[place.bucket].mark(place.entry) == mark_;
+  if (!was_marked) --unmarked_;
+  if (marked != nullptr) *marked = was_marked;
   // What follows moves up; a bucket that was full takes the first entry of the next one, if that one is displaced.
   for (std::uint32_t b = place.bucket, i = place.entry;; ++b, i = 0) {
     Bucket& bucket = segment.buckets[b];
@@ -194,6 +200,7 @@ std::uint32_t RowIndex::Erase(std::uint64_t position) {
     std::move(bucket.rows + i + 1, bucket.rows + kBucketEntries, bucket.rows + i);
     bucket.words[kLast] = ~std::uint64_t{0};
     bucket.rows[kLast] = kEmpty;
+    bucket.EraseMark(i);
     RowStatistics* const of = keeps_statistics_ ? &segment.statistics[b * kBucketEntries] : nullptr;
     if (of != nullptr) std::move(of + i + 1, of + kBucketEntries, of + i);
     // The last bucket is never full, so there is a next one.
@@ -202,6 +209,7 @@ std::uint32_t RowIndex::Erase(std::uint64_t position) {
     if (next.rows[0] == kEmpty || segment.Home(next.words[0]) > b) break;
     bucket.words[kLast] = next.words[0];
     bucket.rows[kLast] = next.rows[0];
+    bucket.SetMark(kLast, next.mark(0));
     if (of != nullptr) of[kLast] = of[kBucketEntries];
   }
   --segment.count;
@@ -218,6 +226,58 @@ RowStatistics& RowIndex::Statistics(std::uint64_t position) {
   const Place place = Search(segment, WordOf(position));
   COHORT_CHECK(segment.buckets[place.bucket].RowIf(place.entry, WordOf(position)) != kNoRow);
   return segment.statistics[place.bucket * kBucketEntries + place.entry];
+}
+
+// ---------------------------------------------------------------- marks
+
+void RowIndex::BeginMarking() {
+  COHORT_CHECK(unmarked_ == 0);
+  mark_ ^= 1u;
+  unmarked_ = size_;
+}
+
+void RowIndex::Mark(std::span<const std::uint64_t> positions, std::vector<Entry>* found) {
+  const std::size_t count = positions.size();
+  for (std::size_t i = 0; i < std::min(kAhead, count); ++i) __builtin_prefetch(HomeOf(positions[i]), 1);
+  for (std::size_t i = 0; i < count && unmarked_ > 0; ++i) {
+    if (i + kAhead < count) __builtin_prefetch(HomeOf(positions[i + kAhead]), 1);
+    const Segment* segment = SegmentOf(positions[i]);
+    if (segment == nullptr || segment->homes == 0) continue;
+    const std::uint64_t word = WordOf(positions[i]);
+    const Place place = Search(*segment, word);
+    Bucket& bucket = segment->buckets[place.bucket];
+    const std::uint32_t row = bucket.RowIf(place.entry, word);
+    if (row == kNoRow || bucket.mark(place.entry) == mark_) continue;
+    bucket.SetMark(place.entry, mark_);
+    --unmarked_;
+    found->push_back({positions[i], row,
+                      keeps_statistics_ ? segment->statistics[place.bucket * kBucketEntries + place.entry]
+                                        : RowStatistics()});
+  }
+}
+
+bool RowIndex::MarkSlot(int slot, std::uint64_t* from, std::size_t most, std::vector<Entry>* found) {
+  const Group* group = groups_[static_cast<std::size_t>(slot / kSlotsPerGroup)].get();
+  if (group == nullptr) return false;
+  const Segment& segment = (*group)[static_cast<std::size_t>(slot % kSlotsPerGroup)];
+  if (segment.homes == 0) return false;
+  const std::uint64_t first = WordOf(*from);
+  for (std::uint32_t b = segment.Home(first); b < segment.physical; ++b) {
+    Bucket& bucket = segment.buckets[b];
+    for (std::uint32_t i = 0; i < kBucketEntries && bucket.rows[i] != kEmpty; ++i) {
+      if (bucket.words[i] < first || bucket.mark(i) == mark_) continue;
+      if (most == 0) {
+        *from = PositionOf(slot, bucket.words[i]);
+        return true;
+      }
+      --most;
+      bucket.SetMark(i, mark_);
+      --unmarked_;
+      found->push_back({PositionOf(slot, bucket.words[i]), bucket.Row(i),
+                        keeps_statistics_ ? segment.statistics[b * kBucketEntries + i] : RowStatistics()});
+    }
+  }
+  return false;
 }
 
 std::uint64_t RowIndex::RowsOfSlot(int slot) const {

@@ -8,7 +8,10 @@
 // itself, when it is 88 % full and by a ninth to a thirteenth, so no insertion rebuilds more than one slot's index. With the free
 // room that leaves, an entry takes about 13 bytes.
 //
-// If a policy asks for them, 8 bytes of statistics stand beside each entry. One thread.
+// If a policy asks for them, 8 bytes of statistics stand beside each entry.
+//
+// Every entry has a mark, for whoever has to deal with each row once while rows come, go and change (table_copy.h):
+// BeginMarking takes all marks off, in no time; new entries are born with one. One thread.
 #ifndef COHORT_SERVER_ROW_INDEX_H_
 #define COHORT_SERVER_ROW_INDEX_H_
 
@@ -18,6 +21,7 @@
 #include <cstdlib>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "common/table_spec.h"
 #include "common/types.h"
@@ -29,6 +33,17 @@ struct RowStatistics {
   std::uint64_t count : 24 = 0;  // sightings; stays at its highest value
   std::uint64_t last : 40 = 0;   // clock
 };
+
+// As files keep them.
+inline std::uint64_t PackedStatistics(const RowStatistics& s) {
+  return std::uint64_t{s.count} | std::uint64_t{s.last} << 24;
+}
+inline RowStatistics UnpackedStatistics(std::uint64_t packed) {
+  RowStatistics statistics;
+  statistics.count = packed & ((1u << 24) - 1);
+  statistics.last = packed >> 24;
+  return statistics;
+}
 
 class RowIndex {
  public:
@@ -50,8 +65,26 @@ class RowIndex {
   void Insert(std::uint64_t position, std::uint32_t row);
   // Gives a position's row another number. REQUIRES: the position has one; row < kMostRows.
   void Replace(std::uint64_t position, std::uint32_t row);
-  // Returns the row's number. REQUIRES: the position has one.
-  std::uint32_t Erase(std::uint64_t position);
+  // Returns the row's number; `*marked`, if wanted, is what its mark was. REQUIRES: the position has a row.
+  std::uint32_t Erase(std::uint64_t position, bool* marked = nullptr);
+
+  // An entry, as visitors of marks see it.
+  struct Entry {
+    std::uint64_t position = 0;
+    std::uint32_t row = 0;
+    RowStatistics statistics;  // all zeros if none are kept
+  };
+  // Takes the marks off all entries. REQUIRES: unmarked() is 0.
+  void BeginMarking();
+  std::uint64_t unmarked() const { return unmarked_; }
+  // Marks what is not marked of some positions, and appends it to `found`. Positions without a row are skipped.
+  void Mark(std::span<const std::uint64_t> positions, std::vector<Entry>* found);
+  // Marks what is not marked of a slot from `*from` on, ascending, at most `most` entries, and appends it to `found`.
+  // False: the slot has no more; else `*from` is where to go on.
+  bool MarkSlot(int slot, std::uint64_t* from, std::size_t most, std::vector<Entry>* found);
+  // Calls visit(position, statistics) for every entry of a slot without a mark.
+  template <typename Visit>
+  void VisitUnmarked(int slot, Visit visit) const;
 
   std::uint64_t RowsOfSlot(int slot) const;
   // Calls visit(position) for every row of a slot, ascending.
@@ -74,7 +107,7 @@ class RowIndex {
     // first, ascending; the others are all ones.
     std::uint64_t words[kBucketEntries];
     std::uint16_t rows[kBucketEntries];  // the upper 16 bits of the row number
-    std::uint32_t unused;
+    std::uint32_t marks;                 // entry i's is bit i; which value means "marked" is mark_
 
     // How many entries are below `word`. Without a branch.
     std::uint32_t Below(std::uint64_t word) const {
@@ -83,6 +116,18 @@ class RowIndex {
       return below;
     }
     bool full() const { return rows[kBucketEntries - 1] != kEmpty; }
+    std::uint32_t mark(std::uint32_t i) const { return marks >> i & 1u; }
+    void SetMark(std::uint32_t i, std::uint32_t value) { marks = (marks & ~(1u << i)) | value << i; }
+    // Makes room for a mark at i, of `value`; returns the last one, which falls out.
+    std::uint32_t InsertMark(std::uint32_t i, std::uint32_t value) {
+      const std::uint32_t below = (1u << i) - 1, last = mark(kBucketEntries - 1);
+      marks = ((marks & below) | value << i | (marks & ~below) << 1) & ((1u << kBucketEntries) - 1);
+      return last;
+    }
+    void EraseMark(std::uint32_t i) {
+      const std::uint32_t below = (1u << i) - 1;
+      marks = (marks & below) | (marks >> 1 & ~below);
+    }
     // REQUIRES: i < kBucketEntries.
     std::uint32_t Row(std::uint32_t i) const {
       return static_cast<std::uint32_t>(rows[i]) << kRowBits |
@@ -134,6 +179,8 @@ class RowIndex {
   const bool keeps_statistics_;
   std::array<std::unique_ptr<Group>, kSlotGroupCount> groups_;
   std::uint64_t size_ = 0, bytes_ = 0;
+  std::uint32_t mark_ = 0;  // the bit of entries that are marked
+  std::uint64_t unmarked_ = 0;
 };
 
 inline const RowIndex::Segment* RowIndex::SegmentOf(std::uint64_t position) const {
@@ -162,6 +209,21 @@ void RowIndex::VisitStatistics(int slot, Visit visit) {
     const Bucket& bucket = segment.buckets[b];
     for (std::uint32_t i = 0; i < kBucketEntries && bucket.rows[i] != kEmpty; ++i)
       visit(PositionOf(slot, bucket.words[i]), segment.statistics[b * kBucketEntries + i]);
+  }
+}
+
+template <typename Visit>
+void RowIndex::VisitUnmarked(int slot, Visit visit) const {
+  const Group* group = groups_[static_cast<std::size_t>(slot / kSlotsPerGroup)].get();
+  if (group == nullptr) return;
+  const Segment& segment = (*group)[static_cast<std::size_t>(slot % kSlotsPerGroup)];
+  for (std::uint32_t b = 0; b < segment.physical; ++b) {
+    const Bucket& bucket = segment.buckets[b];
+    for (std::uint32_t i = 0; i < kBucketEntries && bucket.rows[i] != kEmpty; ++i) {
+      if (bucket.mark(i) == mark_) continue;
+      visit(PositionOf(slot, bucket.words[i]),
+            keeps_statistics_ ? segment.statistics[b * kBucketEntries + i] : RowStatistics());
+    }
   }
 }
 

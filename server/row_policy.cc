@@ -40,7 +40,9 @@ bool RowPolicy::Admit(Key key, std::uint64_t position, std::uint32_t count, Cloc
     case Admission::kAlways:
       return true;
     case Admission::kCount: {
-      auto& sketch = sketches_[static_cast<std::size_t>(SlotOf(position))];
+      const auto slot = static_cast<std::size_t>(SlotOf(position));
+      if (copy_ != nullptr) CopySketch(slot);
+      auto& sketch = sketches_[slot];
       if (!sketch) sketch = std::make_unique<OccurrenceSketch>(spec_.policy.sketch_bytes / kSlotCount);
       score = sketch->Add(position, count);
       if (score >= spec_.policy.admit_count) return true;
@@ -75,6 +77,7 @@ void RowPolicy::AfterUpdate(EmbeddingTable& table, int slot, std::uint64_t sight
   const std::uint64_t rows = table.RowsOfSlot(slot);
   if (!halve && rows <= budget_) return;
   candidates_.clear();
+  if (halve) table.BeforeStatistics(slot);
   table.VisitSlot(slot, [&](std::uint64_t position, RowStatistics& row) {
     if (halve) row.count = row.count / 2;
     candidates_.push_back({position, row.count, static_cast<Clock>(row.last)});
@@ -110,6 +113,84 @@ void RowPolicy::SweepSlot(EmbeddingTable& table, int slot, Clock clock) {
     if (clock - last >= idle) candidates_.push_back({position, row.count, last});
   });
   for (const Candidate& row : candidates_) Evict(table, row, RowFate::kIdle, clock);
+}
+
+// ---------------------------------------------------------------- checkpoints
+
+void RowPolicy::BeginCopy() {
+  COHORT_CHECK(copy_ == nullptr);
+  copy_ = std::make_unique<Copy>();
+  copy_->state.swept = swept_;
+  copy_->state.not_admitted = counters_.not_admitted;
+  copy_->state.evicted_idle = counters_.evicted_idle;
+  copy_->state.evicted_memory = counters_.evicted_memory;
+  copy_->state.sightings = sightings_;
+  copy_->copied.resize(sketches_.size());
+  // Room for all at once: growing would copy what has been copied.
+  const auto seen = static_cast<std::size_t>(std::count_if(
+      sketches_.begin(), sketches_.end(), [](const auto& sketch) { return sketch != nullptr; }));
+  copy_->state.sketch_counters.reserve(seen * SketchBytes());
+}
+
+void RowPolicy::CopySketch(std::size_t slot) {
+  if (copy_->copied[slot]) return;
+  copy_->copied[slot] = true;
+  const OccurrenceSketch* const sketch = sketches_[slot].get();
+  if (sketch == nullptr) return;  // it had seen nothing
+  PolicyState& state = copy_->state;
+  state.sketch_slots.push_back(static_cast<std::uint32_t>(slot));
+  state.sketch_added.push_back(sketch->added());
+  state.sketch_counters.insert(state.sketch_counters.end(), sketch->counters().begin(),
+                               sketch->counters().end());
+}
+
+bool RowPolicy::StepCopy(std::size_t bytes) {
+  const std::size_t before = copy_->state.sketch_counters.size();
+  while (copy_->next < sketches_.size() && copy_->state.sketch_counters.size() - before < bytes)
+    CopySketch(copy_->next++);
+  return copy_->next == sketches_.size();
+}
+
+PolicyState RowPolicy::TakeCopy() {
+  COHORT_CHECK(copy_ != nullptr && copy_->next == sketches_.size());
+  PolicyState state = std::move(copy_->state);
+  copy_.reset();
+  return state;
+}
+
+void RowPolicy::AbandonCopy() { copy_.reset(); }
+
+std::size_t RowPolicy::SketchBytes() const {
+  return sketches_.empty() ? 0 : OccurrenceSketch(spec_.policy.sketch_bytes / kSlotCount).bytes();
+}
+
+bool RowPolicy::FitsState(const PolicyState& state) const {
+  return state.sightings.size() == sightings_.size() &&
+         state.sketch_added.size() == state.sketch_slots.size() &&
+         state.sketch_counters.size() == state.sketch_slots.size() * SketchBytes() &&
+         std::all_of(state.sketch_slots.begin(), state.sketch_slots.end(),
+                     [this](std::uint32_t slot) { return slot < sketches_.size(); });
+}
+
+void RowPolicy::Restore(const PolicyState& state, const OwnedGroups& groups, bool first, bool counts) {
+  const auto concerns = [&groups](std::size_t slot) { return groups[slot / kSlotsPerGroup]; };
+  // Slots that had their turn in one former shard and not in another have it once more: nothing is left to be swept.
+  swept_ = first ? state.swept : std::min(swept_, state.swept);
+  for (std::size_t slot = 0; slot < state.sightings.size(); ++slot) {
+    if (concerns(slot)) sightings_[slot] = state.sightings[slot];
+  }
+  const std::size_t bytes = SketchBytes();
+  for (std::size_t i = 0; i < state.sketch_slots.size(); ++i) {
+    const std::size_t slot = state.sketch_slots[i];
+    if (!concerns(slot)) continue;
+    sketches_[slot] = std::make_unique<OccurrenceSketch>(spec_.policy.sketch_bytes / kSlotCount);
+    sketches_[slot]->Restore(std::span(state.sketch_counters).subspan(i * bytes, bytes),
+                             state.sketch_added[i]);
+  }
+  if (!counts) return;
+  counters_.not_admitted += state.not_admitted;
+  counters_.evicted_idle += state.evicted_idle;
+  counters_.evicted_memory += state.evicted_memory;
 }
 
 std::uint64_t RowPolicy::memory_bytes() const {

@@ -30,6 +30,7 @@
 #include "server/embedding_table.h"
 #include "server/occurrence_sketch.h"
 #include "server/row_log.h"
+#include "server/shard_state.h"
 
 namespace cohort {
 
@@ -52,6 +53,20 @@ class RowPolicy {
   // All updates up to `clock` are applied. Clocks ascend; those left out are made up for.
   void EndClock(EmbeddingTable& table, Clock clock);
 
+  // A copy of its state at one instant, made while it goes on: what is large, the sketches, slot by slot in turns, or when a
+  // slot is about to change. One at a time.
+  void BeginCopy();
+  // Copies about so many bytes. True: that was all.
+  bool StepCopy(std::size_t bytes);
+  // REQUIRES: StepCopy returned true.
+  PolicyState TakeCopy();
+  void AbandonCopy();
+  // Takes over what concerns the groups. Several former shards' states are taken over one after the other; of these,
+  // `counts` says whose counters are taken over. REQUIRES: FitsState.
+  void Restore(const PolicyState& state, const OwnedGroups& groups, bool first, bool counts);
+  // Whether a state is of a policy with the same options.
+  bool FitsState(const PolicyState& state) const;
+
   const RowPolicyCounters& counters() const { return counters_; }
   // Of sketches and budgets.
   std::uint64_t memory_bytes() const;
@@ -64,6 +79,8 @@ class RowPolicy {
   };
   void Evict(EmbeddingTable& table, const Candidate& row, RowFate fate, Clock clock);
   void SweepSlot(EmbeddingTable& table, int slot, Clock clock);
+  void CopySketch(std::size_t slot);
+  std::size_t SketchBytes() const;
 
   const TableSpec spec_;
   const std::uint64_t seed_;
@@ -75,6 +92,13 @@ class RowPolicy {
   std::vector<std::uint64_t> sightings_;                     // memory: by slot, since the last halving
   std::vector<Candidate> candidates_;                        // reused
   RowPolicyCounters counters_;
+
+  struct Copy {
+    PolicyState state;
+    std::vector<bool> copied;  // sketches, by slot
+    std::size_t next = 0;      // slot
+  };
+  std::unique_ptr<Copy> copy_;  // null: none under way
 };
 
 }  // namespace cohort

@@ -38,6 +38,18 @@ const char* ShardEventName(ShardEvent event) {
       return "phase_delayed";
     case ShardEvent::kSnapshot:
       return "snapshot";
+    case ShardEvent::kCheckpointBegun:
+      return "checkpoint_begun";
+    case ShardEvent::kCheckpointWritten:
+      return "checkpoint_written";
+    case ShardEvent::kCheckpointFailed:
+      return "checkpoint_failed";
+    case ShardEvent::kCheckpointSkipped:
+      return "checkpoint_skipped";
+    case ShardEvent::kRowCopied:
+      return "row_copied";
+    case ShardEvent::kRowSaved:
+      return "row_saved";
     case ShardEvent::kPullFetched:
       return "pull_fetched";
     case ShardEvent::kPushFetched:
@@ -119,16 +131,22 @@ void Shard::OnMessage(const Stamp& from, Message message, TimePoint now, Outbox&
     Count(ShardEvent::kUnexpected);
   }
   if (tiered_) TrimTables(now, out);
+  if (checkpoint_ != nullptr || !about_checkpoints_.empty()) FollowCheckpoint(now, out);
 }
 
 void Shard::OnTimer(TimePoint now, Outbox& out) {
   now_ = now;
   client_.OnTimer(now, out);
   if (tiered_) FollowDisk(now, out);
+  if (checkpoint_ != nullptr || !about_checkpoints_.empty()) FollowCheckpoint(now, out);
 }
 
 TimePoint Shard::NextTimer() const {
-  return tiered_ ? std::min(client_.NextTimer(), NextArrival()) : client_.NextTimer();
+  TimePoint next = client_.NextTimer();
+  // Nobody takes in what the disk brings after the end.
+  if (tiered_ && !stopped_ && failure_.ok()) next = std::min(next, NextArrival());
+  if (checkpoint_ != nullptr) next = std::min(next, NextCheckpointStep());
+  return next;
 }
 
 void Shard::Fail(const Status& why, TimePoint now, Outbox& out) {
@@ -169,6 +187,8 @@ void Shard::FollowScheduler(TimePoint now, Outbox& out) {
   }
   if (auto order = client_.TakeSnapshotOrder()) next_snapshot_ = std::move(order);
   WriteSnapshotIfReady(now, out);
+  if (auto order = client_.TakeCheckpointOrder()) OnCheckpointOrder(*order);
+  if (!about_checkpoints_.empty()) FollowCheckpoint(now, out);
 }
 
 void Shard::Join(const Welcome& welcome, TimePoint now, Outbox& out) {
@@ -198,7 +218,9 @@ void Shard::Join(const Welcome& welcome, TimePoint now, Outbox& out) {
     tables.push_back(&rows);
   }
   if (welcome.model_path.empty()) return;
-  if (Status status = store_.Load(welcome.model_path, owned_, tables); !status.ok()) Fail(status, now, out);
+  const Status status =
+      welcome.resume ? Resume(welcome, tables) : store_.Load(welcome.model_path, owned_, tables);
+  if (!status.ok()) Fail(status, now, out);
 }
 
 void Shard::BeginPhaseIfReady(TimePoint now, Outbox& out) {
@@ -215,10 +237,11 @@ void Shard::BeginPhaseIfReady(TimePoint now, Outbox& out) {
   if (stop) {
     stopped_ = true;
   } else {
-    clocks_.BeginPhase(phase_.first_clock);
+    clocks_.BeginPhase(std::max(phase_.first_clock, phase_.resume_clock));
     for (const auto& table : tables_) table->BeginEpoch(phase_.epoch, phase_.first_clock);
     applied_.Clear();
     kept_.Clear();
+    TakeOverClocks();
   }
   client_.ConfirmPhase(phase_, now, out);
 }

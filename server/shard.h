@@ -15,6 +15,10 @@
 // disk waits for them, and of the others only those that must: in bsp the pulls that have to see that clock. Nothing is
 // acknowledged before it is applied or held.
 //
+// Checkpoints (shard_checkpoint.h) are written while the shard serves, each of one instant: in bsp the state after a clock, and
+// nothing of the next one; else whenever the scheduler orders one. A shard that begins from a checkpoint takes over what
+// the former shards of its groups were.
+//
 // A phase order is confirmed when all members have closed what comes before it. Evaluation and scoring
 // neither push nor wait for clocks.
 #ifndef COHORT_SERVER_SHARD_H_
@@ -42,6 +46,7 @@
 #include "server/held_pushes.h"
 #include "server/kept_pulls.h"
 #include "server/pushed_rows.h"
+#include "server/shard_checkpoint.h"
 #include "server/shard_table.h"
 #include "server/snapshot_store.h"
 
@@ -63,14 +68,20 @@ enum class ShardEvent : std::uint8_t {
   kPhaseBegun,
   kPhaseDelayed,  // an order that came before all had closed
   kSnapshot,
-  kPullFetched,    // pulls that waited for rows on disk
-  kPushFetched,    // pushes (ssp, asp)
-  kClockFetched,   // clocks (bsp)
-  kFetchedAgain,   // pulls and pushes repeated while they waited
-  kDiskFull,       // messages after which rows stayed in memory that had no place there
-  kNotAdmitted,    // gradients dropped, one a row: their keys have no row (row_policy.h)
-  kEvictedIdle,    // rows
-  kEvictedMemory,  // rows
+  kCheckpointBegun,
+  kCheckpointWritten,
+  kCheckpointFailed,
+  kCheckpointSkipped,  // was due or ordered while another one was being written
+  kRowCopied,          // into checkpoints
+  kRowSaved,           // of these, rows that were about to change before it was their turn
+  kPullFetched,        // pulls that waited for rows on disk
+  kPushFetched,        // pushes (ssp, asp)
+  kClockFetched,       // clocks (bsp)
+  kFetchedAgain,       // pulls and pushes repeated while they waited
+  kDiskFull,           // messages after which rows stayed in memory that had no place there
+  kNotAdmitted,        // gradients dropped, one a row: their keys have no row (row_policy.h)
+  kEvictedIdle,        // rows
+  kEvictedMemory,      // rows
   kMalformed,
   kUnknownTable,
   kUnknownPull,  // pushes that named a pull which is not kept, or no longer
@@ -103,6 +114,8 @@ struct ShardOptions {
   // Makes the disk for a sparse table whose rows are so many words; empty: all rows stay in memory.
   std::function<Result<std::unique_ptr<ColdRows>>(std::uint32_t row_words)> cold_rows;
   std::uint64_t tier_bytes = 0;  // of rows in memory, with cold_rows; about
+  // Of checkpoints: rows copied in one turn, and handed to the writer at a time, about.
+  std::size_t checkpoint_turn_bytes = 256u << 10, checkpoint_block_bytes = 1u << 20;
   // Whether rows that a full disk does not take can stay in memory no longer. Empty: never.
   std::function<bool()> memory_is_short;
 };
@@ -167,6 +180,16 @@ class Shard : public Node {
   Heartbeat MakeHeartbeat() const;
   std::string WaitingFor() const;
 
+  // ---- checkpoints (shard_checkpoint.cc)
+  Status Resume(const Welcome& welcome, std::span<EmbeddingTable* const> tables);
+  void TakeOverClocks();
+  void BeginCheckpoint(std::uint64_t number);
+  void BeginDueCheckpoints(Clock clock);
+  void OnCheckpointOrder(const CheckpointOrder& order);
+  void FollowCheckpoint(TimePoint now, Outbox& out);
+  TimePoint NextCheckpointStep() const;
+  ShardState StateBesideRows() const;
+
   // ---- data (shard_data.cc)
   // Whether a worker's message may be looked at; if not, the error is sent.
   bool Admit(const Stamp& from, RequestId id, std::uint32_t phase, Outbox& out);
@@ -221,9 +244,14 @@ class Shard : public Node {
   OwnedGroups owned_;
   std::vector<std::unique_ptr<ShardTable>> tables_;  // as in Welcome
 
-  PhaseOrder phase_;                            // phase 0: none yet
-  std::optional<PhaseOrder> next_phase_;        // ordered, not begun
-  std::optional<SnapshotOrder> next_snapshot_;  // ordered, not written
+  PhaseOrder phase_;                             // phase 0: none yet
+  std::optional<PhaseOrder> next_phase_;         // ordered, not begun
+  std::optional<SnapshotOrder> next_snapshot_;   // ordered, not written
+  std::uint64_t next_checkpoint_ = 0;            // bsp: the number that is due next
+  std::unique_ptr<ShardCheckpoint> checkpoint_;  // under way; null: none
+  std::vector<Message> about_checkpoints_;       // for the scheduler, to be sent
+  bool warned_of_checkpoint_ = false;
+  std::vector<ShardState> former_;  // shards whose clocks are to be taken over when the first phase begins
   bool stopped_ = false;
   std::vector<std::uint32_t> incarnations_;  // by worker: the newest seen
   Clocks clocks_;

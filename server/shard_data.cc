@@ -385,6 +385,7 @@ void Shard::FinishClosing() {
 }
 
 void Shard::EndClock(Clock clock) {
+  if (next_checkpoint_ != 0) BeginDueCheckpoints(clock);
   for (const auto& table : tables_) table->EndClock(clock);
 }
 

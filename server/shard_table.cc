@@ -97,6 +97,7 @@ void ShardTable::ApplyUnderPolicy(const PushedRows& pushed, const float* gradien
   const std::uint64_t clock_seed = ClockSeed(clock);
   const float share = RateShareAt(clock);
   const bool watched = spec().policy.NeedsStatistics();
+  rows_.BeforeChange(pushed.position_span());
   const auto occurrences = [&](std::size_t i) { return counts.empty() ? 1u : counts[i]; };
   rows_.ForEach(pushed.position_span(), {}, [&](std::size_t i, float* row) {
     const std::uint64_t position = pushed.positions[i];
@@ -119,6 +120,37 @@ void ShardTable::ApplyUnderPolicy(const PushedRows& pushed, const float* gradien
       sightings += occurrences(begin);
     policy_->AfterUpdate(rows_, slot, sightings, clock);
   }
+}
+
+void ShardTable::BeginCopy() {
+  clipped_at_copy_ = clipped_weights_;
+  if (policy_) policy_->BeginCopy();
+}
+
+TableState ShardTable::TakeCopy() {
+  TableState state;
+  state.table = spec().id;
+  state.clipped_weights = clipped_at_copy_;
+  state.has_policy = policy_ != nullptr;
+  if (policy_) state.policy = policy_->TakeCopy();
+  return state;
+}
+
+void ShardTable::AbandonCopy() {
+  if (policy_) policy_->AbandonCopy();
+}
+
+Status ShardTable::Restore(const TableState& state, const OwnedGroups& groups, bool first, bool counts) {
+  if (state.has_policy != (policy_ != nullptr) || (policy_ && !policy_->FitsState(state.policy))) {
+    return {
+        ErrorCode::kInvalidInput,
+        "table " + spec().name +
+            " has another policy than the checkpoint was written with: go on with the options of [embedding] "
+            "that the run began with"};
+  }
+  if (counts) clipped_weights_ += state.clipped_weights;
+  if (policy_) policy_->Restore(state.policy, groups, first, counts);
+  return {};
 }
 
 void ShardTable::EndClock(Clock clock) {

@@ -51,6 +51,14 @@ class ShardTable {
   TimePoint NextArrival() const { return cold_->NextArrival(); }
   std::uint64_t rows_read() const { return rows_read_; }  // that operations have waited for
 
+  // ---- checkpoints: what the table is beside its rows, as RowPolicy's copies.
+  void BeginCopy();
+  bool StepCopy(std::size_t bytes) { return policy_ == nullptr || policy_->StepCopy(bytes); }
+  TableState TakeCopy();
+  void AbandonCopy();
+  // Errors (kInvalidInput): it is of another policy.
+  Status Restore(const TableState& state, const OwnedGroups& groups, bool first, bool counts);
+
   const RowPolicyCounters& policy_counters() const;
   // Weights that an update made too large for the dtype.
   std::uint64_t clipped_weights() const { return clipped_weights_; }
@@ -72,6 +80,7 @@ class ShardTable {
   std::unique_ptr<RowPolicy> policy_;  // null: every key has a row, no row goes
   std::vector<float> weights_;         // reused: a row's, widened
   std::uint64_t clipped_weights_ = 0;
+  std::uint64_t clipped_at_copy_ = 0;  // when the copy began
   std::unordered_multimap<std::uint32_t, std::uint64_t>
       fetching_;  // by place: operations that wait for its row
   std::uint64_t rows_read_ = 0;

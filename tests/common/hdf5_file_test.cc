@@ -2,10 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <numeric>
 
 #include "common/atomic_file.h"
@@ -130,6 +133,46 @@ TEST_F(Hdf5FileTest, RefusesTruncatedFiles) {
     ASSERT_TRUE(WriteFileAtomically(Path("cut.h5"), whole.substr(0, size)).ok());
     EXPECT_FALSE(Hdf5Reader::Open(Path("cut.h5"))) << size;
   }
+}
+
+// Wherever the disk gets full: the writer says so, the file is closed, and the process ends as ever.
+TEST_F(Hdf5FileTest, AFullDiskIsToldAndTheFileClosed) {
+  const std::string path = Path("full.h5");
+  const auto write = [&path]() -> Status {
+    COHORT_ASSIGN_OR_RETURN(auto writer, Hdf5Writer::Create(path));
+    COHORT_RETURN_IF_ERROR(writer->SetInteger("/", "format", 1));
+    COHORT_RETURN_IF_ERROR(writer->CreateExtendable<float>("a/matrix", 3, 40));
+    COHORT_RETURN_IF_ERROR(writer->CreateExtendableText("a/names", 4));
+    for (int i = 0; i < 30; ++i) {
+      const std::vector<float> rows(150, static_cast<float>(i));
+      COHORT_RETURN_IF_ERROR(writer->Append<float>("a/matrix", rows));
+      const std::vector<std::string> names(5, "name " + std::to_string(i));
+      COHORT_RETURN_IF_ERROR(writer->AppendText("a/names", names));
+    }
+    const std::vector<std::uint64_t> all(500, 7);
+    COHORT_RETURN_IF_ERROR(writer->WriteAll<std::uint64_t>("b/all", all));
+    return writer->Close();
+  };
+  const auto open_files = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
+  };
+  ASSERT_TRUE(write().ok());
+  const std::uintmax_t whole = std::filesystem::file_size(path);
+  const auto before = open_files();
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit limits{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &limits), 0);
+  for (std::uintmax_t size = 0; size < whole; size += 97) {
+    rlimit small = limits;
+    small.rlim_cur = size;
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+    const Status status = write();
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limits), 0);
+    EXPECT_EQ(status.code(), ErrorCode::kIo) << size;
+    EXPECT_THAT(status.text(), HasSubstr("File too large")) << size;
+  }
+  EXPECT_EQ(open_files(), before);
+  EXPECT_TRUE(write().ok());
 }
 
 TEST_F(Hdf5FileTest, AtomicFileAppearsOnlyOnCommit) {

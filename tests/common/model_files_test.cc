@@ -205,11 +205,16 @@ TEST_F(ModelFilesTest, MissingShortAndForeignPartsAreNamed) {
   EXPECT_EQ(missing.error().code(), ErrorCode::kCorrupt);
   EXPECT_NE(missing.error().text().find("part-1.h5"), std::string::npos);
   WriteText(part, good);
-  // A part of another snapshot under a manifest that vouches for it: the hash over all rows tells.
+  // A part of another snapshot under a manifest that vouches for it: a dense row comes twice, or the hash over all rows tells.
   ModelManifest mixed = manifest;
   mixed.parts[1] = mixed.parts[0];
   ASSERT_TRUE(WriteModelManifest(directory_, mixed).ok());
+  EXPECT_NE(VerifyModel(directory_).error().text().find("is there twice"), std::string::npos);
+  mixed = manifest;
+  mixed.parts.pop_back();
+  ASSERT_TRUE(WriteModelManifest(directory_, mixed).ok());
   EXPECT_NE(VerifyModel(directory_).error().text().find("hash over all rows"), std::string::npos);
+  mixed.parts = manifest.parts;
   // A manifest that leads out of its directory.
   mixed.parts[1].file = "../part-1.h5";
   ASSERT_TRUE(WriteModelManifest(directory_, mixed).ok());

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "server/shard.h"
+#include "tests/support/memory_checkpoints.h"
 #include "tests/support/rows_of.h"
 
 namespace cohort {
@@ -34,7 +35,15 @@ class FakeStore : public SnapshotStore {
     loaded.push_back(path);
     return load_result;
   }
+  std::unique_ptr<CheckpointWriter> WriteCheckpoint(const CheckpointPart& part) override {
+    return checkpoints.Write(part);
+  }
+  Result<std::vector<ShardState>> Resume(const std::string& path, const OwnedGroups& owned,
+                                         std::span<EmbeddingTable* const> tables) override {
+    return checkpoints.Resume(path, owned, tables);
+  }
   std::vector<std::string> written, loaded;
+  MemoryCheckpoints checkpoints;
   Status load_result;
 };
 
@@ -108,6 +117,7 @@ class ShardHarness {
     welcome.tables = std::move(tables);
     Outbox out;
     shard->Start(now, out);
+    for (const Outgoing& each : out.Take()) welcome.request_id = RequestIdOf(each.message);
   }
 
   // Joins and begins phase 1 (training from clock 0).

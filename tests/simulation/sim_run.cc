@@ -13,7 +13,9 @@
 #include "common/float16.h"
 #include "scheduler/coordinator.h"
 #include "server/shard.h"
+#include "tests/simulation/sim_checkpoints.h"
 #include "tests/simulation/sim_worker.h"
+#include "tests/support/memory_checkpoints.h"
 #include "tests/support/rows_of.h"
 #include "tests/support/workload.h"
 
@@ -220,8 +222,9 @@ Shape DrawShape(std::uint64_t seed, Scenario scenario) {
 
 // ---------------------------------------------------------------- what must come out
 
-// The model after each epoch, on one process; what its policies did is left in `model`.
-std::vector<PlainTables> ExpectedAfterEpochs(const SimPlan& plan, std::uint32_t epochs, PlainModel& model) {
+// The model after each epoch, on one process; what its policies did is left in `model`. `by_clock`: after each clock of bsp.
+std::vector<PlainTables> ExpectedAfterEpochs(const SimPlan& plan, std::uint32_t epochs, PlainModel& model,
+                                             std::vector<PlainTables>* by_clock) {
   const Workload& workload = plan.workload;
   std::vector<PlainTables> after;
   for (std::uint32_t epoch = 0; epoch < epochs; ++epoch) {
@@ -235,7 +238,13 @@ std::vector<PlainTables> ExpectedAfterEpochs(const SimPlan& plan, std::uint32_t 
     };
     if (workload.whole) {
       // Sums of whole numbers at rate 1: the order does not matter.
-      model.Apply(workload.Gradients(epoch, 0, plan.train_rows, {}, weights), 0);
+      const bool bsp = plan.consistency == Consistency::kBsp;
+      const std::uint64_t piece = bsp ? plan.batch_size : plan.train_rows;
+      for (std::uint64_t begin = 0; begin < plan.train_rows; begin += piece) {
+        model.Apply(
+            workload.Gradients(epoch, begin, std::min(plan.train_rows, begin + piece), {}, weights), 0);
+        if (bsp) by_clock->push_back(model.tables());
+      }
       after.push_back(model.tables());
       continue;
     }
@@ -248,6 +257,7 @@ std::vector<PlainTables> ExpectedAfterEpochs(const SimPlan& plan, std::uint32_t 
       }
       model.Apply(*PlainTreeSum(workload, slices, 0, plan.slices),
                   static_cast<Clock>(epoch * plan.BatchesPerEpoch() + batch));
+      by_clock->push_back(model.tables());
     }
     after.push_back(model.tables());
   }
@@ -344,6 +354,7 @@ std::string Merge(const PlainTables& part, std::uint32_t shard, std::uint32_t sh
 // Keeps what shards write.
 class MemoryStore : public SnapshotStore {
  public:
+  explicit MemoryStore(MemoryCheckpoints::Disk disk) : checkpoints(std::move(disk)) {}
   SnapshotDone Write(const std::string& directory, std::uint32_t shard,
                      std::span<const EmbeddingTable* const> tables) override {
     PlainTables& part = snapshots[directory][shard];
@@ -356,7 +367,15 @@ class MemoryStore : public SnapshotStore {
   Status Load(const std::string&, const OwnedGroups&, std::span<EmbeddingTable* const>) override {
     return {};
   }
+  std::unique_ptr<CheckpointWriter> WriteCheckpoint(const CheckpointPart& part) override {
+    return checkpoints.Write(part);
+  }
+  Result<std::vector<ShardState>> Resume(const std::string& path, const OwnedGroups& owned,
+                                         std::span<EmbeddingTable* const> tables) override {
+    return checkpoints.Resume(path, owned, tables);
+  }
 
+  MemoryCheckpoints checkpoints;
   std::map<std::string, std::map<std::uint32_t, PlainTables>> snapshots;
 };
 
@@ -491,7 +510,27 @@ class SlowDisk : public ColdRows {
     coming_.erase(coming_.begin());
     return Arrived{taken_.second.position, taken_.first, taken_.second.words.data()};
   }
-  TimePoint NextArrival() const override { return coming_.empty() ? kNever : coming_.begin()->first; }
+  TimePoint NextArrival() const override {
+    return std::min(coming_.empty() ? kNever : coming_.begin()->first,
+                    pieces_.empty() ? kNever : pieces_.begin()->first);
+  }
+  // Pieces of eight places, read like rows.
+  std::uint32_t pieces() const override { return next_ / kPiece + 1; }
+  void RequestPiece(std::uint32_t piece, TimePoint now) override {
+    pieces_.emplace(now + Duration(random_.Below(static_cast<std::uint64_t>(slowest_.count()) + 1)), piece);
+  }
+  bool TakePiece(TimePoint now, const std::function<void(const Arrived&)>& visit) override {
+    if (pieces_.empty() || pieces_.begin()->first > now) return false;
+    const std::uint32_t piece = pieces_.begin()->second;
+    pieces_.erase(pieces_.begin());
+    for (std::uint32_t place = piece * kPiece; place < (piece + 1) * kPiece; ++place) {
+      const auto row = rows_.find(place);
+      const std::vector<float> nothing(row_words_, 7.0f);
+      visit(row == rows_.end() ? Arrived{random_(), place, nothing.data()}
+                               : Arrived{row->second.position, place, row->second.words.data()});
+    }
+    return true;
+  }
   Status Read(std::span<const std::uint32_t> places, float* rows) override {
     for (const std::uint32_t place : places)
       rows = std::copy(rows_.at(place).words.begin(), rows_.at(place).words.end(), rows);
@@ -512,6 +551,8 @@ class SlowDisk : public ColdRows {
   const std::uint32_t row_words_;
   std::uint32_t next_ = 0;
   std::map<std::uint32_t, Record> rows_;
+  static constexpr std::uint32_t kPiece = 8;
+  std::multimap<TimePoint, std::uint32_t> pieces_;
   std::multimap<TimePoint, std::pair<std::uint32_t, Record>> coming_;
   std::pair<std::uint32_t, Record> taken_;
   std::uint64_t full_writes_ = 0;  // that will find no room
@@ -571,9 +612,19 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
   SimPlan expected_of = plan;
   if (!exact) expected_of.workload.tables[kEmbeddingTable].policy = {};  // every row that was ever pushed
   PlainModel reference(expected_of.workload);
-  const std::vector<PlainTables> expected = ExpectedAfterEpochs(expected_of, shape.epochs, reference);
+  std::vector<PlainTables> by_clock;
+  const std::vector<PlainTables> expected =
+      ExpectedAfterEpochs(expected_of, shape.epochs, reference, &by_clock);
   CheckingSink sink(plan, expected, exact);
-  MemoryStore store;
+  RandomStream checkpoint_random(seed, 0x636865636b);
+  const Duration slowest_block = Pick<Duration>(checkpoint_random, {microseconds(1), milliseconds(3), milliseconds(50)});
+  MemoryStore store({[&] {
+                       return Duration(checkpoint_random.Below(static_cast<std::uint64_t>(slowest_block.count())));
+                     },
+                     [&] { return checkpoint_random.Below(1000) == 0; }});
+  const std::uint64_t every =
+      plan.consistency == Consistency::kBsp ? 1 + checkpoint_random.Below(4) : 0;  // clocks
+  PushJournal journal;
   Coordinator coordinator(PlanOf(shape, run_id), &sink, nullptr);
   const auto start_at = [&] {
     return TimePoint(Duration(random.Below(static_cast<std::uint64_t>(shape.max_start.count()) + 1)));
@@ -590,6 +641,7 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
   follow.incarnation = incarnation;
 
   std::vector<std::unique_ptr<Shard>> shards;
+  std::vector<std::unique_ptr<CheckpointingShard>> checkpointing;
   for (std::uint32_t index = 0; index < shape.shards; ++index) {
     ShardOptions options{Register{0, index, "sim:" + std::to_string(index), "sim", index, "avx2"},
                          follow,
@@ -597,6 +649,8 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
                          nullptr,
                          nullptr,
                          shape.kept_pull_bytes};
+    options.checkpoint_turn_bytes = 1 + checkpoint_random.Below(600);
+    options.checkpoint_block_bytes = 1 + checkpoint_random.Below(600);
     if (shape.tier_bytes) {
       options.tier_bytes = *shape.tier_bytes;
       options.cold_rows = [&shape, seed, index](std::uint32_t words) -> Result<std::unique_ptr<ColdRows>> {
@@ -610,7 +664,8 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
                                                 : std::make_unique<Shard>(self, options, store));
     Shard* shard = shards.back().get();
     const TimePoint start = start_at();
-    network.SetNode(self, shard, start, [shard](TimePoint now, Outbox& out) { shard->Start(now, out); });
+    checkpointing.push_back(std::make_unique<CheckpointingShard>(shard, every, RandomBits(seed, index)));
+    network.SetNode(self, checkpointing.back().get(), start, [shard](TimePoint now, Outbox& out) { shard->Start(now, out); });
     // What an earlier life of a worker had on its way arrives before the shard has joined.
     if (shape.faults.ghost > 0) {
       network.Inject(Stamp{WorkerNode(0), run_id, 0, 0, 7, 1}, self, CloseRequest{1ull << 62, 1, 5},
@@ -644,6 +699,7 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
     computes.push_back(shape.max_compute * (random.Below(4) == 0 ? 5 : 1));
     workers.push_back(new_worker(index, computes.back()));
     SimWorker* worker = workers.back().get();
+    worker->KeepJournal(&journal);
     network.SetNode(WorkerNode(index), worker, start_at(),
                     [worker](TimePoint now, Outbox& out) { worker->Start(now, out); });
   }
@@ -768,6 +824,10 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
     }
   }
 
+  if (outcome.violation.empty()) {
+    if (auto wrong = JudgeCheckpoints(plan, store.checkpoints, markers, by_clock, journal, shape.shards); !wrong.empty())
+      violated(wrong);
+  }
   if (exact && outcome.violation.empty()) {
     const PlainPolicy& policy = reference.policy(kEmbeddingTable);
     const auto expect = [&](ShardEvent event, std::uint64_t wanted) {

@@ -6,6 +6,7 @@
 //    exact sum, in every consistency, after every epoch and in every snapshot;
 //  - bsp equals the single-process reference (workload.h) bit for bit, optimizer state included;
 //  - with policies or 16-bit weights, the same in bsp; else no row is kept or made that a policy rules out, and the dense table is exact;
+//  - every part of a checkpoint is the state of one instant (sim_checkpoints.h);
 //  - no pull shows less than its consistency demands, nor more than was pushed (Markers);
 //  - scoring hands over every row once, in order, with the reference's predictions;
 //  - the run ends well before its virtual deadline, and no damaged frame or ghost changes anything.

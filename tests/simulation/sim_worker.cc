@@ -327,6 +327,7 @@ void SimWorker::PushGradients(const Batch& batch, TimePoint now, Outbox& out) {
     if (markers_->owners() > 0) markers_->Issued(index_, batch.clock);
     const PlainTables gradients =
         workload.Gradients(phase_.epoch, batch.begin, batch.end, markers_->KeysOfOwner(index_), weights);
+    if (journal_ != nullptr) (*journal_)[{index_, batch.clock}] = {phase_.phase, gradients};
     for (const auto& [table, rows] : gradients)
       PushOne(batch, 1, table, ToRows(rows), std::vector{&rows}, now, out);
     return;

@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/gradient_tree.h"
@@ -62,6 +64,13 @@ class Markers {
   std::vector<Key> all_;
 };
 
+// What each worker has pushed at each clock, and in which phase, outside bsp.
+struct JournalledPush {
+  std::uint32_t phase = 0;
+  PlainTables gradients;
+};
+using PushJournal = std::map<std::pair<std::uint32_t, Clock>, JournalledPush>;
+
 // What an evaluation comes to in the simulation: the rows themselves.
 struct EvaluatedRow {
   std::uint64_t row = 0;
@@ -76,6 +85,7 @@ class SimWorker : public Node {
             std::uint64_t seed, bool replaces, std::uint64_t pid);
 
   void Start(TimePoint now, Outbox& out) { scheduler_.Start(now, out); }
+  void KeepJournal(PushJournal* journal) { journal_ = journal; }
   void OnMessage(const Stamp& from, Message message, TimePoint now, Outbox& out) override;
   void OnTimer(TimePoint now, Outbox& out) override;
   TimePoint NextTimer() const override;
@@ -141,6 +151,7 @@ class SimWorker : public Node {
   std::deque<std::unique_ptr<Batch>> batches_;
   std::uint64_t clocks_without_data_ = 0;
   std::vector<EvaluatedRow> evaluated_;
+  PushJournal* journal_ = nullptr;
   std::string violation_;
 };
 

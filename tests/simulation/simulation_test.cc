@@ -54,6 +54,12 @@ constexpr const char* kRequired[] = {"fault: lost",
                                      "shard: close_repeated",
                                      "shard: phase_begun",
                                      "shard: snapshot",
+                                     "shard: checkpoint_begun",
+                                     "shard: checkpoint_written",
+                                     "shard: checkpoint_failed",
+                                     "shard: checkpoint_skipped",
+                                     "shard: row_copied",
+                                     "shard: row_saved",
                                      "shard: stale_generation",
                                      "shard: future_generation",
                                      "shard: stale_incarnation",
@@ -159,7 +165,8 @@ TEST(Simulation, RowsOnASlowDiskChangeNothingUnderEveryFault) {
   constexpr const char* kMet[] = {
       "fault: lost",         "fault: repeated",       "shard: push_duplicate",         "shard: pull_fetched",
       "shard: push_fetched", "shard: clock_fetched",  "shard: fetched_again",          "shard: push_by_rows",
-      "shard: evicted_idle", "shard: evicted_memory", "shard: row on disk at the end", "shard: disk_full"};
+      "shard: evicted_idle", "shard: evicted_memory", "shard: row on disk at the end", "shard: disk_full",
+      "shard: checkpoint_written", "shard: row_saved"};
   ExpectInvariants(Scenario::kTier, FromEnvironment("COHORT_SIM_SEEDS", 500) / 3, 150, kMet);
 }
 

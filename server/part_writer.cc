@@ -1,0 +1,158 @@
+#include "server/part_writer.h"
+
+#include <ctime>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "common/check.h"
+#include "common/checkpoint_files.h"
+#include "server/part_state.h"
+#include "server/row_layout.h"
+
+namespace cohort {
+namespace {
+
+// The disk is set to work whenever so much has been written: what is left for the end is little, and the page cache does
+// not fill with what nobody will read.
+constexpr std::uint64_t kWritebackBytes = 32u << 20;
+
+double ThreadCpuSeconds() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+}  // namespace
+
+PartWriter::PartWriter(CheckpointPart part, WakeSignal* wake, double core_share)
+    : part_(std::move(part)), wake_(wake), core_share_(core_share), thread_([this] { Run(); }) {}
+
+PartWriter::~PartWriter() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  changed_.notify_one();
+  thread_.join();
+}
+
+void PartWriter::Append(CopiedRows rows, TimePoint) {
+  if (done_) return;  // it has failed
+  waiting_bytes_ += rows.bytes();
+  {
+    const std::lock_guard lock(mutex_);
+    waiting_.push_back(std::move(rows));
+  }
+  changed_.notify_one();
+}
+
+void PartWriter::Finish(ShardState state, TimePoint) {
+  {
+    const std::lock_guard lock(mutex_);
+    state_ = std::move(state);
+  }
+  changed_.notify_one();
+}
+
+std::optional<CheckpointDone> PartWriter::Take(TimePoint) {
+  if (taken_ || !done_) return std::nullopt;
+  taken_ = true;
+  return outcome_;
+}
+
+// ---------------------------------------------------------------- the thread
+
+void PartWriter::Run() {
+  outcome_.number = part_.number;
+  outcome_.file = CheckpointPartName(part_.shard);
+  const auto summary = Write();
+  if (summary) {
+    outcome_.bytes = summary->bytes;
+    outcome_.checksum = summary->checksum;
+    outcome_.rows = summary->rows;
+    outcome_.hash_low = summary->hash.low;
+    outcome_.hash_high = summary->hash.high;
+  } else {
+    outcome_.error = summary.error().text();
+  }
+  done_ = true;
+  if (wake_ != nullptr) wake_->Give();
+}
+
+Result<ModelPartSummary> PartWriter::Write() {
+  COHORT_RETURN_IF_ERROR(MakeCheckpointFolder(part_.checkpoint_path, part_.number));
+  RemoveUnfinishedParts(part_.checkpoint_path, part_.shard);
+  const std::string path =
+      CheckpointFolder(part_.checkpoint_path, part_.number) + "/" + CheckpointPartName(part_.shard);
+  COHORT_ASSIGN_OR_RETURN(ModelPartWriter writer, ModelPartWriter::Create(path, /*ascending=*/false));
+  for (const CheckpointPart::Table& table : part_.tables) {
+    const TableSpec& spec = table.spec;
+    COHORT_RETURN_IF_ERROR(writer.BeginTable(spec, spec.dim + StateFloats(spec.optimizer.kind, spec.dim),
+                                             table.rows, spec.policy.NeedsStatistics()));
+  }
+  for (;;) {
+    COHORT_ASSIGN_OR_RETURN(const bool more, WriteNext(writer));
+    if (!more) break;
+  }
+  return writer.Finish();
+}
+
+Result<bool> PartWriter::WriteNext(ModelPartWriter& writer) {
+  Rest();
+  CopiedRows rows;
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return stop_ || !waiting_.empty() || state_; });
+    if (stop_) return Error(ErrorCode::kUnavailable, "given up");
+    if (waiting_.empty()) {
+      ShardState state = *std::move(state_);
+      lock.unlock();
+      COHORT_RETURN_IF_ERROR(WriteShardState(state, &writer));
+      return false;
+    }
+    rows = std::move(waiting_.front());
+    waiting_.pop_front();
+  }
+  const std::size_t bytes = rows.bytes();
+  const Status status = WriteRows(rows, writer);
+  // Whoever waits for room is woken when there is some again.
+  const std::size_t before = waiting_bytes_.fetch_sub(bytes);
+  if (before >= kRoomBytes && before - bytes < kRoomBytes && wake_ != nullptr) wake_->Give();
+  COHORT_RETURN_IF_ERROR(status);
+  unsynced_bytes_ += bytes;
+  if (unsynced_bytes_ >= kWritebackBytes) {
+    writer.StartWriteback();
+    unsynced_bytes_ = 0;
+  }
+  return true;
+}
+
+Status PartWriter::WriteRows(const CopiedRows& rows, ModelPartWriter& writer) {
+  const auto table = std::find_if(part_.tables.begin(), part_.tables.end(),
+                                  [&rows](const auto& t) { return t.spec.id == rows.table; });
+  COHORT_CHECK(table != part_.tables.end() && !rows.positions.empty());
+  const TableSpec& spec = table->spec;
+  const RowLayout layout(spec);
+  const std::size_t words = rows.words.size() / rows.positions.size();
+  const std::size_t floats = layout.dim + layout.state_floats;
+  keys_.clear();
+  for (const std::uint64_t position : rows.positions) keys_.push_back(KeyAt(spec, position));
+  values_.resize(keys_.size() * floats);
+  for (std::size_t i = 0; i < keys_.size(); ++i)
+    layout.Load(rows.words.data() + i * words, values_.data() + i * floats);
+  return writer.Append(spec.id, keys_, values_.data(), rows.statistics);
+}
+
+// Sleeps until the time that has been used is the share of the time that has passed.
+void PartWriter::Rest() {
+  if (core_share_ >= 1) return;
+  const double used = ThreadCpuSeconds();
+  const double rest = (used - rested_for_) / core_share_ - (used - rested_for_);
+  rested_for_ = used;
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, std::chrono::duration<double>(rest), [this] { return stop_; });
+}
+
+}  // namespace cohort

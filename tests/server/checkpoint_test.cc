@@ -1,0 +1,534 @@
+// Checkpoints of shards on a real disk: what a part holds, how it is damaged, and how it restores onto other shards.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <thread>
+
+#include "common/checkpoint_files.h"
+#include "common/model_files.h"
+#include "common/random.h"
+#include "server/snapshot.h"
+#include "tests/server/shard_harness.h"
+
+namespace cohort {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+std::vector<TableSpec> Tables(Admission admit = Admission::kAlways) {
+  TableSpec dense;
+  dense.id = 0;
+  dense.name = "dense";
+  dense.kind = TableKind::kDense;
+  dense.dim = 4;
+  dense.row_count = 300;
+  dense.optimizer.kind = OptimizerKind::kAdam;
+  dense.init = {{0, 0.0f, 0.2f}};
+  TableSpec sparse;
+  sparse.id = 1;
+  sparse.name = "embedding";
+  sparse.dim = 3;
+  sparse.optimizer.kind = OptimizerKind::kFtrl;
+  sparse.init = {{0, 0.0f, 0.05f}};
+  sparse.policy.admit = admit;
+  if (admit != Admission::kAlways) {
+    sparse.policy.sketch_bytes = kSlotCount * 64;
+    sparse.policy.evict_idle_clocks = 5;
+    sparse.policy.max_bytes = kSlotCount * BytesPerRow(sparse) * 2;
+  }
+  return {dense, sparse};
+}
+
+// Shards that write and read real files, driven by a test.
+class CheckpointTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/cohort-checkpoint-XXXXXX";
+    ASSERT_NE(mkdtemp(name), nullptr);
+    directory_ = name;
+  }
+  void TearDown() override {
+    fs::permissions(directory_, fs::perms::owner_all);
+    fs::remove_all(directory_);
+  }
+
+  struct Cluster {
+    Hdf5SnapshotStore store;
+    std::vector<std::unique_ptr<Shard>> shards;
+    std::vector<CheckpointDone> done;  // in order of arrival
+    std::vector<std::string> warnings;
+    Welcome welcome;
+    RequestId next_id = 1;
+    TimePoint now{};
+
+    void Take(Outbox& out) {
+      for (Outgoing& outgoing : out.Take()) {
+        if (const auto* d = std::get_if<CheckpointDone>(&outgoing.message)) {
+          for (const CheckpointDone& other : done) {
+            if (other.request_id == d->request_id && other.file == d->file) return;  // sent again
+          }
+          done.push_back(*d);
+        } else if (const auto* warning = std::get_if<Warning>(&outgoing.message)) {
+          warnings.push_back(warning->text);
+        }
+      }
+    }
+    void Send(std::uint32_t shard, const Stamp& stamp, Message message) {
+      Outbox out;
+      shards[shard]->OnMessage(stamp, std::move(message), now, out);
+      Take(out);
+    }
+    void FromScheduler(Message message) {
+      Stamp stamp;
+      stamp.run_id = kTestRun;
+      for (std::uint32_t s = 0; s < shards.size(); ++s) Send(s, stamp, message);
+    }
+    void FromWorker(std::uint32_t worker, std::uint32_t shard, Message message) {
+      Stamp stamp;
+      stamp.sender = WorkerNode(worker);
+      stamp.run_id = kTestRun;
+      stamp.generation = 1;
+      Send(shard, stamp, std::move(message));
+    }
+    void Begin(Clock first_clock = 0, Clock resume_clock = 0) {
+      FromScheduler(welcome);
+      PhaseOrder order;
+      order.request_id = next_id++;
+      order.phase = 1;
+      order.first_clock = first_clock;
+      order.resume_clock = resume_clock;
+      FromScheduler(order);
+    }
+    void Order(std::uint64_t number) { FromScheduler(CheckpointOrder{next_id++, number}); }
+    // The gradients of one worker and clock, at the shards that have their rows; whole numbers.
+    void Push(std::uint32_t worker, Clock clock, std::uint16_t node, std::uint64_t seed,
+              std::optional<std::uint32_t> only_shard = std::nullopt) {
+      RandomStream random(seed, static_cast<std::uint64_t>(clock));
+      for (const TableSpec& spec : welcome.tables) {
+        std::vector<Gradients> mine(shards.size());
+        for (int i = 0; i < 60; ++i) {
+          const Key key = spec.kind == TableKind::kDense ? random.Below(spec.row_count)
+                                                         : RandomBits(4, random.Below(500));
+          std::vector<float> row(spec.dim);
+          for (float& value : row) value = static_cast<float>(random.Below(9)) - 4;
+          mine[welcome.slot_map.ShardOfGroup(GroupOf(RingPosition(spec, key)))][key] = row;
+        }
+        for (std::uint32_t s = 0; s < shards.size(); ++s) {
+          if (!mine[s].empty() && (!only_shard || *only_shard == s))
+            FromWorker(worker, s, MakePush(spec, mine[s], clock, node, next_id++));
+        }
+      }
+    }
+    void Close(std::uint32_t worker, Clock clock) {
+      for (std::uint32_t s = 0; s < shards.size(); ++s) FromWorker(worker, s, MakeClose(clock, next_id++));
+    }
+    // Until so many parts have been reported.
+    void WaitForParts(std::size_t count) {
+      const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+      while (done.size() < count && std::chrono::steady_clock::now() < limit) {
+        for (auto& shard : shards) {
+          Outbox out;
+          shard->OnTimer(now, out);
+          Take(out);
+        }
+        std::this_thread::yield();
+      }
+      ASSERT_GE(done.size(), count);
+    }
+    std::map<std::pair<TableId, Key>, std::vector<float>> Rows() const {
+      std::map<std::pair<TableId, Key>, std::vector<float>> rows;
+      for (const auto& shard : shards) {
+        for (const TableSpec& spec : welcome.tables) {
+          for (const auto& [key, row] : AllRowsOf(*shard->table(spec.id))) rows[{spec.id, key}] = row;
+        }
+      }
+      return rows;
+    }
+    std::uint64_t Count(ShardEvent event) const {
+      std::uint64_t sum = 0;
+      for (const auto& shard : shards) sum += shard->count(event);
+      return sum;
+    }
+    void ExpectNoFailure() const {
+      for (const auto& shard : shards) EXPECT_TRUE(shard->failure().ok()) << shard->failure().text();
+    }
+  };
+
+  std::unique_ptr<Cluster> MakeCluster(std::uint32_t count, const std::vector<TableSpec>& tables,
+                                       Consistency consistency, std::uint32_t workers = 2) {
+    auto cluster = std::make_unique<Cluster>();
+    for (std::uint32_t s = 0; s < count; ++s) {
+      ShardOptions options;
+      options.scheduler.run_id = kTestRun;
+      options.checkpoint_turn_bytes = 2000;
+      options.checkpoint_block_bytes = 3000;
+      cluster->shards.push_back(std::make_unique<Shard>(ShardNode(s), options, cluster->store));
+      Outbox out;
+      cluster->shards.back()->Start(cluster->now, out);
+    }
+    Welcome& welcome = cluster->welcome;
+    welcome.worker_count = workers;
+    welcome.seed = 5;
+    welcome.consistency = consistency;
+    welcome.staleness = 3;
+    welcome.slices = consistency == Consistency::kBsp ? 2 : 1;
+    welcome.slot_map = SlotMap::Even(count);
+    welcome.tables = tables;
+    welcome.checkpoint_path = directory_ + "/checkpoints";
+    return cluster;
+  }
+
+  // What the scheduler does with the parts.
+  std::string WriteManifest(const Cluster& cluster, std::uint64_t number, bool with_groups) {
+    const std::string folder = CheckpointFolder(cluster.welcome.checkpoint_path, number);
+    ModelManifest manifest;
+    manifest.tables = cluster.welcome.tables;
+    manifest.checkpoint = R"({"number":)" + std::to_string(number) + "}";
+    for (std::uint32_t s = 0; s < cluster.shards.size(); ++s) {
+      for (const CheckpointDone& done : cluster.done) {
+        if (done.number != number || done.file != CheckpointPartName(s)) continue;
+        EXPECT_EQ(done.error, "");
+        ModelPart part{done.file, done.bytes, done.checksum, done.rows};
+        part.hash = Hash128{done.hash_low, done.hash_high};
+        if (with_groups) {
+          part.groups.emplace();
+          for (int g = 0; g < kSlotGroupCount; ++g)
+            (*part.groups)[static_cast<std::size_t>(g)] = cluster.welcome.slot_map.ShardOfGroup(g) == s;
+        }
+        manifest.parts.push_back(part);
+        manifest.hash += *part.hash;
+      }
+    }
+    EXPECT_EQ(manifest.parts.size(), cluster.shards.size());
+    const Status status = WriteModelManifest(folder, manifest);
+    EXPECT_TRUE(status.ok()) << status.text();
+    return folder;
+  }
+
+  std::string directory_;
+};
+
+// bsp: a run that goes on from a checkpoint, on any number of shards, is one that was never interrupted, with all that
+// policies remember.
+TEST_F(CheckpointTest, ABspRunGoesOnOnAnyNumberOfShards) {
+  for (const Admission admit : {Admission::kAlways, Admission::kCount, Admission::kProbability}) {
+    const auto step = [](Cluster& cluster, Clock clock) {
+      for (std::uint32_t worker = 0; worker < 2; ++worker)
+        cluster.Push(worker, clock, static_cast<std::uint16_t>(2 + worker), worker);
+      for (std::uint32_t worker = 0; worker < 2; ++worker) cluster.Close(worker, clock);
+    };
+    constexpr Clock kEnd = 24;
+    auto whole = MakeCluster(1, Tables(admit), Consistency::kBsp);
+    whole->Begin();
+    for (Clock clock = 0; clock < kEnd; ++clock) step(*whole, clock);
+    if (admit != Admission::kAlways) {
+      EXPECT_GT(whole->Count(ShardEvent::kNotAdmitted), 0u);
+      EXPECT_GT(whole->Count(ShardEvent::kEvictedIdle), 0u);
+    }
+    for (const std::uint32_t from : {1u, 3u, 8u}) {
+      fs::remove_all(directory_ + "/checkpoints");
+      auto before = MakeCluster(from, Tables(admit), Consistency::kBsp);
+      before->welcome.checkpoint_every = 7;
+      before->Begin();
+      // Goes on while the checkpoint is written: 7 and 14, of which the latter may be left out by shards still busy.
+      for (Clock clock = 0; clock < 12; ++clock) step(*before, clock);
+      before->WaitForParts(from);
+      for (const CheckpointDone& done : before->done) {
+        EXPECT_EQ(done.number, 7u);
+        EXPECT_EQ(done.closed, (std::vector<Clock>{6, 6}));
+      }
+      const std::string folder = WriteManifest(*before, 7, from != 3);
+      ASSERT_TRUE(VerifyModel(folder).has_value()) << VerifyModel(folder).error().text();
+      for (const std::uint32_t to : {1u, 2u, 3u, 5u, 8u}) {
+        SCOPED_TRACE(std::to_string(from) + " to " + std::to_string(to) + " shards");
+        auto after = MakeCluster(to, Tables(admit), Consistency::kBsp);
+        after->welcome.model_path = folder;
+        after->welcome.resume = true;
+        after->Begin(0, 7);
+        after->ExpectNoFailure();
+        for (Clock clock = 7; clock < kEnd; ++clock) step(*after, clock);
+        ASSERT_EQ(after->Rows(), whole->Rows());
+        for (const ShardEvent event :
+             {ShardEvent::kNotAdmitted, ShardEvent::kEvictedIdle, ShardEvent::kEvictedMemory})
+          EXPECT_EQ(after->Count(event), whole->Count(event)) << ShardEventName(event);
+      }
+    }
+  }
+}
+
+// asp: each shard has its own instant. Redone from the lowest clock that is not closed everywhere, every part of every
+// push counts once.
+TEST_F(CheckpointTest, AnAspRunMakesUpWhatEachShardLacks) {
+  std::vector<TableSpec> tables = Tables();
+  for (TableSpec& table : tables) {
+    table.optimizer = OptimizerSpec();
+    table.optimizer.learning_rate = 1.0f;
+    table.init = {{0, 2.0f, 0.0f}};
+  }
+  constexpr Clock kEnd = 8;
+  const auto redo = [](Cluster& cluster, Clock from) {
+    for (std::uint32_t worker = 0; worker < 2; ++worker) {
+      for (Clock clock = from; clock < kEnd; ++clock) {
+        cluster.Push(worker, clock, 1, worker);
+        cluster.Close(worker, clock);
+      }
+    }
+  };
+  auto whole = MakeCluster(1, tables, Consistency::kAsp);
+  whole->Begin();
+  redo(*whole, 0);
+  const auto expected = whole->Rows();
+  for (const std::uint32_t from : {1u, 2u, 3u, 5u, 8u}) {
+    fs::remove_all(directory_ + "/checkpoints");
+    auto before = MakeCluster(from, tables, Consistency::kAsp);
+    before->Begin();
+    // Shard s has heard of clocks up to s of worker 0, and up to 4 of worker 1, out of order.
+    for (std::uint32_t s = 0; s < from; ++s) {
+      const Clock reached = std::min<Clock>(s, 5);
+      for (Clock clock = 0; clock <= reached; ++clock) {
+        before->Push(0, clock, 1, 0, s);
+        if (clock < reached) before->FromWorker(0, s, MakeClose(clock, before->next_id++));
+      }
+      for (const Clock clock : {4, 1, 0}) before->Push(1, clock, 1, 1, s);
+      if (s % 2 == 0) before->FromWorker(1, s, MakeClose(1, before->next_id++));
+    }
+    before->Order(1);
+    for (std::uint32_t s = 0; s < from; ++s) before->Push(1, 5, 1, 1, s);  // too late
+    before->WaitForParts(from);
+    const std::string folder = WriteManifest(*before, 1, true);
+    for (const std::uint32_t to : {1u, 2u, 3u, 5u, 8u}) {
+      SCOPED_TRACE(std::to_string(from) + " to " + std::to_string(to) + " shards");
+      auto after = MakeCluster(to, tables, Consistency::kAsp);
+      after->welcome.model_path = folder;
+      after->welcome.resume = true;
+      after->Begin();
+      after->ExpectNoFailure();
+      // A checkpoint of what was just restored holds the floors as well.
+      after->Order(2);
+      after->WaitForParts(to);
+      const std::string again = WriteManifest(*after, 2, true);
+      auto third = MakeCluster(2, tables, Consistency::kAsp);
+      third->welcome.model_path = again;
+      third->welcome.resume = true;
+      third->Begin();
+      for (Cluster* cluster : {after.get(), third.get()}) {
+        redo(*cluster, 0);
+        cluster->ExpectNoFailure();
+        ASSERT_EQ(cluster->Rows(), expected);
+        EXPECT_GT(cluster->Count(ShardEvent::kPushDuplicate), 0u);
+      }
+    }
+  }
+}
+
+TEST_F(CheckpointTest, AnotherNumberOfWorkersOutsideBspIsRefused) {
+  auto before = MakeCluster(1, Tables(), Consistency::kAsp);
+  before->Begin();
+  before->Order(1);
+  before->WaitForParts(1);
+  auto after = MakeCluster(1, Tables(), Consistency::kAsp, 3);
+  after->welcome.model_path = WriteManifest(*before, 1, true);
+  after->welcome.resume = true;
+  after->Begin();
+  EXPECT_THAT(after->shards[0]->failure().text(), HasSubstr("of 2 workers"));
+}
+
+TEST_F(CheckpointTest, AModelIsNoCheckpoint) {
+  auto before = MakeCluster(1, Tables(), Consistency::kBsp);
+  before->Begin();
+  std::vector<const EmbeddingTable*> tables;
+  for (const TableSpec& spec : Tables()) tables.push_back(before->shards[0]->table(spec.id));
+  const SnapshotDone done = before->store.Write(directory_, 0, tables);
+  ASSERT_EQ(done.error, "");
+  ModelManifest manifest;
+  manifest.tables = Tables();
+  manifest.parts = {{done.file, done.bytes, done.checksum, done.rows}};
+  manifest.hash = Hash128{done.hash_low, done.hash_high};
+  ASSERT_TRUE(WriteModelManifest(directory_, manifest).ok());
+  auto after = MakeCluster(1, Tables(), Consistency::kBsp);
+  after->welcome.model_path = directory_;
+  after->welcome.resume = true;
+  after->Begin();
+  EXPECT_THAT(after->shards[0]->failure().text(), HasSubstr("part-00000.h5: is a part of a model"));
+}
+
+TEST_F(CheckpointTest, OneThatIsDueWhileAnotherIsWrittenIsLeftOutAndToldOnce) {
+  ShardHarness harness(Tables(), 1, Consistency::kBsp, 1);
+  harness.store.checkpoints = MemoryCheckpoints({[] { return std::chrono::hours(1); }, [] { return false; }});
+  harness.welcome.checkpoint_path = "/checkpoints";
+  harness.welcome.checkpoint_every = 2;
+  harness.Begin();
+  std::vector<CheckpointDone> done;
+  std::vector<std::string> warnings;
+  for (Clock clock = 0; clock < 8; ++clock) {
+    for (const Outgoing& outgoing : harness.Worker(0, MakeClose(clock, static_cast<RequestId>(clock + 1)))) {
+      if (const auto* d = std::get_if<CheckpointDone>(&outgoing.message)) done.push_back(*d);
+      if (const auto* w = std::get_if<Warning>(&outgoing.message)) warnings.push_back(w->text);
+    }
+  }
+  ASSERT_EQ(done.size(), 3u);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(done[i].number, 4 + 2 * i);
+    EXPECT_THAT(done[i].error, HasSubstr("checkpoint 2 is still being written"));
+  }
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_THAT(warnings[0], HasSubstr("checkpoint.every_steps"));
+  EXPECT_EQ(harness.shard->count(ShardEvent::kCheckpointSkipped), 3u);
+  EXPECT_EQ(harness.shard->count(ShardEvent::kCheckpointBegun), 1u);
+}
+
+TEST_F(CheckpointTest, OrdersThatMakeNoSenseAreAnswered) {
+  auto cluster = MakeCluster(1, Tables(), Consistency::kBsp);
+  cluster->FromScheduler(cluster->welcome);
+  cluster->Order(0);  // no phase yet
+  ASSERT_EQ(cluster->done.size(), 1u);
+  EXPECT_THAT(cluster->done[0].error, HasSubstr("nothing to write"));
+  cluster->Begin();
+  cluster->Order(3);
+  ASSERT_EQ(cluster->done.size(), 2u);
+  EXPECT_THAT(cluster->done[1].error, HasSubstr("is not between clocks 3 and the one before"));
+  cluster->Order(0);
+  cluster->WaitForParts(3);
+  EXPECT_EQ(cluster->done[2].error, "");
+  EXPECT_EQ(cluster->done[2].closed, (std::vector<Clock>{-1, -1}));
+}
+
+// ---------------------------------------------------------------- disks
+
+// One small part, as a byte-for-byte base for damage.
+TEST_F(CheckpointTest, EveryFlippedBitIsFound) {
+  auto cluster = MakeCluster(1, Tables(Admission::kCount), Consistency::kBsp);
+  cluster->Begin();
+  for (Clock clock = 0; clock < 3; ++clock) {
+    cluster->Push(0, clock, 2, 0);
+    cluster->Close(0, clock);
+    cluster->Close(1, clock);
+  }
+  cluster->Order(3);
+  cluster->WaitForParts(1);
+  const std::string folder = WriteManifest(*cluster, 3, true);
+  ASSERT_TRUE(VerifyModel(folder).has_value());
+  const std::string path = folder + "/" + CheckpointPartName(0);
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  const auto manifest = ReadModelManifest(folder);
+  ASSERT_TRUE(manifest.has_value());
+  const std::uint64_t bits = 8 * fs::file_size(path);
+  RandomStream random(1);
+  for (int i = 0; i < 10000; ++i) {
+    const std::uint64_t bit = random.Below(bits);
+    const auto flip = [&] {
+      file.seekg(static_cast<std::streamoff>(bit / 8));
+      const char byte = static_cast<char>(file.get() ^ (1 << bit % 8));
+      file.seekp(static_cast<std::streamoff>(bit / 8));
+      file.put(byte);
+      file.flush();
+    };
+    flip();
+    ASSERT_EQ(CheckModelPart(folder, manifest->parts[0]).code(), ErrorCode::kCorrupt) << "bit " << bit;
+    if (i % 1000 == 0) {
+      auto after = MakeCluster(1, Tables(Admission::kCount), Consistency::kBsp);
+      after->welcome.model_path = folder;
+      after->welcome.resume = true;
+      after->Begin(0, 3);
+      EXPECT_THAT(after->shards[0]->failure().text(), HasSubstr("damaged"));
+    }
+    flip();
+  }
+  EXPECT_TRUE(CheckModelPart(folder, manifest->parts[0]).ok());
+}
+
+TEST_F(CheckpointTest, AFullDiskIsToldLeavesNothingAndTrainingGoesOn) {
+  auto cluster = MakeCluster(1, Tables(), Consistency::kBsp, 1);
+  cluster->welcome.slices = 1;
+  cluster->welcome.checkpoint_every = 2;
+  cluster->Begin();
+  const auto step = [&](Clock clock) {
+    cluster->Push(0, clock, 1, 0);
+    cluster->Close(0, clock);
+  };
+  step(0);
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  rlimit small = before;
+  small.rlim_cur = 4000;
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  step(1);
+  cluster->WaitForParts(1);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  EXPECT_EQ(cluster->done[0].number, 2u);
+  EXPECT_THAT(cluster->done[0].error, HasSubstr("File too large"));
+  EXPECT_THAT(cluster->done[0].error, HasSubstr("shard 0: "));
+  EXPECT_TRUE(fs::is_empty(CheckpointFolder(cluster->welcome.checkpoint_path, 2)));
+  for (Clock clock = 2; clock < 4; ++clock) step(clock);
+  cluster->WaitForParts(2);
+  EXPECT_EQ(cluster->done[1].number, 4u);
+  EXPECT_EQ(cluster->done[1].error, "");
+  EXPECT_TRUE(VerifyModel(WriteManifest(*cluster, 4, true)).has_value());
+  cluster->ExpectNoFailure();
+}
+
+TEST_F(CheckpointTest, AFolderThatCannotBeWrittenIsTold) {
+  auto cluster = MakeCluster(1, Tables(), Consistency::kAsp);
+  std::ofstream(directory_ + "/checkpoints") << "a file";
+  cluster->Begin();
+  cluster->Order(1);
+  cluster->WaitForParts(1);
+  EXPECT_THAT(cluster->done[0].error, HasSubstr("checkpoints"));
+  cluster->ExpectNoFailure();
+  EXPECT_EQ(cluster->Count(ShardEvent::kCheckpointFailed), 1u);
+}
+
+// What a killed process leaves is neither a part nor in the way, and goes when its shard writes again.
+TEST_F(CheckpointTest, WhatAKilledWriterLeavesIsRemoved) {
+  const std::string path = directory_ + "/checkpoints";
+  for (const std::uint64_t number : {3u, 4u}) {
+    ASSERT_TRUE(MakeCheckpointFolder(path, number).ok());
+    std::ofstream(CheckpointFolder(path, number) + "/" + CheckpointPartName(0) + ".tmp") << "half a part";
+    std::ofstream(CheckpointFolder(path, number) + "/" + CheckpointPartName(1) + ".tmp") << "another shard's";
+  }
+  auto cluster = MakeCluster(1, Tables(), Consistency::kAsp);
+  cluster->Begin();
+  cluster->Order(4);
+  cluster->WaitForParts(1);
+  EXPECT_EQ(cluster->done[0].error, "");
+  EXPECT_FALSE(fs::exists(CheckpointFolder(path, 3) + "/" + CheckpointPartName(0) + ".tmp"));
+  EXPECT_FALSE(fs::exists(CheckpointFolder(path, 4) + "/" + CheckpointPartName(0) + ".tmp"));
+  EXPECT_TRUE(fs::exists(CheckpointFolder(path, 4) + "/" + CheckpointPartName(0)));
+  EXPECT_TRUE(fs::exists(CheckpointFolder(path, 3) + "/" + CheckpointPartName(1) + ".tmp"));
+  EXPECT_EQ(ListCheckpoints(path), (std::vector<std::uint64_t>{3, 4}));
+}
+
+// A shard that ends while it writes leaves nothing.
+TEST_F(CheckpointTest, AShardThatEndsGivesItsPartUp) {
+  auto cluster = MakeCluster(1, Tables(), Consistency::kAsp);
+  cluster->Begin();
+  cluster->Order(1);
+  const std::string folder = CheckpointFolder(cluster->welcome.checkpoint_path, 1);
+  const std::string path = folder + "/" + CheckpointPartName(0);
+  while (!fs::exists(path + ".tmp")) std::this_thread::yield();
+  cluster.reset();
+  EXPECT_TRUE(fs::is_empty(folder));
+}
+
+TEST(CheckpointFiles, NamesAndNumbers) {
+  EXPECT_EQ(CheckpointFolder("a/b", 1000), "a/b/0000001000");
+  EXPECT_EQ(CheckpointNumber("0000001000"), 1000u);
+  EXPECT_EQ(CheckpointNumber("12345678901"), 12345678901u);
+  for (const char* name : {"", "1000", "000000100x", "manifest.json", "00000010000", "-000000001"})
+    EXPECT_FALSE(CheckpointNumber(name)) << name;
+}
+
+}  // namespace
+}  // namespace cohort
