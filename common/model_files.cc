@@ -112,7 +112,7 @@ std::string ToText(const std::bitset<kSlotGroupCount>& groups) {
 std::bitset<kSlotGroupCount> GroupsFrom(const std::string& text) {
   std::bitset<kSlotGroupCount> groups;
   if (text.size() != groups.size() || text.find_first_not_of("01") != std::string::npos)
-    throw BadManifest{"'" + text.substr(0, 40) + "' are no slot groups"};
+    throw BadJson{"'" + text.substr(0, 40) + "' are no slot groups"};
   for (std::size_t group = 0; group < groups.size(); ++group) groups[group] = text[group] == '1';
   return groups;
 }

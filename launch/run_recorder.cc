@@ -53,7 +53,6 @@ Status RunRecorder::Open() {
 Status RunRecorder::Resume(const RunProgress& progress) {
   resumed_ = true;
   COHORT_RETURN_IF_ERROR(ProgressFromJson(progress.result, &result_));
-  result_.acknowledged_before = progress.position.acknowledged;
   for (const EpochResult& epoch : result_.epochs) {
     samples_ += epoch.samples;
     phase_seconds_ += epoch.seconds;

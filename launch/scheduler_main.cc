@@ -117,7 +117,8 @@ class SchedulerJob {
     if (!arguments_.resume.empty()) COHORT_RETURN_IF_ERROR(Resume(&plan));
     RunResult& result = recorder_->result();
     result.restarts = std::max(result.restarts, arguments_.restarts);
-    result.pushes_rolled_back += std::max(arguments_.acknowledged, result.acknowledged_before) - result.acknowledged_before;
+    const std::uint64_t kept = plan.resume ? plan.resume->acknowledged : 0;
+    result.pushes_rolled_back += std::max(arguments_.acknowledged, kept) - kept;
     for (const std::string& warning : WarningsOf(config_)) recorder_->OnWarning(warning);
     for (const std::string& warning : WarningsOf(inputs_.spec)) recorder_->OnWarning(warning);
     if (!inputs_.data.has_group && config_.evaluation.top != EvaluationConfig().top) {

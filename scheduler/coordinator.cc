@@ -668,7 +668,6 @@ MetricsSample Coordinator::Sample(TimePoint now) const {
     sample.bytes_sent += member.counters.bytes_sent;
     sample.members.push_back(std::move(each));
   }
-  if (plan_.resume) sample.acknowledged += plan_.resume->acknowledged;
   sample.highest_clock = highest;
   sample.lowest_clock = std::min(lowest, highest);
   const double elapsed = ToSeconds(now - last_sample_);

@@ -183,7 +183,6 @@ std::optional<RunPosition> Coordinator::PositionOf(const std::vector<CheckpointD
   position.phase = found->phase;
   position.step = found->step;
   position.first_clock = found->first_clock;
-  if (plan_.resume) position.acknowledged = plan_.resume->acknowledged;
   for (const Member& member : membership_.all()) position.acknowledged += member.counters.pushes_acknowledged;
   if (bsp) return position;
   position.closed.assign(plan_.workers, kClockInfinity);

@@ -43,8 +43,7 @@ std::string ToJson(const Status& status, const RunResult& result) {
   json["model_rows"] = result.model_rows;
   json["pushes"] = {{"acknowledged", result.pushes_acknowledged},
                     {"lost", result.pushes_lost},
-                    {"duplicated", result.pushes_duplicated},
-                    {"rolled_back", result.pushes_rolled_back}};
+                         {"rolled_back", result.pushes_rolled_back}};
   if (result.recoverable && !status.ok()) json["recoverable"] = true;
   json["recoveries"] = {{"workers_replaced", result.workers_replaced},
                         {"restarts", result.restarts},
@@ -87,7 +86,6 @@ std::string ProgressToJson(const RunResult& result) {
   Json json = {{"steps", result.steps},
                {"model_hash", result.model_hash},
                {"model_rows", result.model_rows},
-               {"duplicated", result.pushes_duplicated},
                {"rolled_back", result.pushes_rolled_back},
                {"workers_replaced", result.workers_replaced},
                {"restarts", result.restarts},
@@ -116,7 +114,6 @@ Status ProgressFromJson(const std::string& text, RunResult* result) {
     json.at("steps").get_to(result->steps);
     json.at("model_hash").get_to(result->model_hash);
     json.at("model_rows").get_to(result->model_rows);
-    json.at("duplicated").get_to(result->duplicated_before);
     json.at("rolled_back").get_to(result->pushes_rolled_back);
     json.at("workers_replaced").get_to(result->workers_replaced);
     json.at("restarts").get_to(result->restarts);
@@ -147,8 +144,7 @@ Status KilledStatus() {
 
 void AddCounters(const MetricsSample& last, RunResult* result) {
   result->traffic_bytes = last.bytes_sent;
-  result->pushes_acknowledged = result->acknowledged_before;
-  result->pushes_duplicated = result->duplicated_before;
+  result->pushes_acknowledged = result->pushes_duplicated = 0;
   std::uint64_t defaulted = 0, refused = 0, nan = 0, clipped_weights = 0, clipped_values = 0, cached = 0,
                 clipped_gradients = 0,
                 not_admitted = 0, evicted = 0, retries = 0, parked = 0, unapplied = 0, forgotten = 0;

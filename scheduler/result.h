@@ -49,7 +49,6 @@ struct RunResult {
   std::uint64_t pushes_lost = 0;  // acknowledged, yet not in the final model
   std::uint64_t pushes_duplicated = 0;
   std::uint64_t pushes_rolled_back = 0;
-  std::uint64_t acknowledged_before = 0, duplicated_before = 0;  // up to the checkpoint that the run went on from
   std::uint32_t workers_replaced = 0;           // after their death
   std::uint32_t restarts = 0;                   // from a checkpoint, or from the start, after other deaths
   std::uint32_t checkpoints = 0;                // written

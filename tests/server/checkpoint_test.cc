@@ -178,6 +178,7 @@ class CheckpointTest : public testing::Test {
       cluster->shards.back()->Start(cluster->now, out);
     }
     Welcome& welcome = cluster->welcome;
+    welcome.request_id = 1;
     welcome.worker_count = workers;
     welcome.seed = 5;
     welcome.consistency = consistency;

@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/wire.h"
 #include "server/shard.h"
 #include "tests/support/memory_checkpoints.h"
 #include "tests/support/rows_of.h"

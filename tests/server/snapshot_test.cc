@@ -250,6 +250,7 @@ TEST_F(SnapshotTest, ShardsStartFromAModel) {
     Outbox out;
     shard.Start(TimePoint{}, out);
     Welcome welcome;
+    welcome.request_id = 1;
     welcome.worker_count = 1;
     welcome.seed = 5;
     welcome.slices = 8;

@@ -89,7 +89,7 @@ bool SimNetwork::Run(const std::function<bool()>& done, TimePoint deadline) {
   while (!done()) {
     if (events_.empty() || events_.begin()->first.first > deadline) return false;
     if (!violation_.empty()) return false;
-    if (++events_handled_ > 3'000'000) {
+    if (++events_handled_ > 10'000'000) {
       const Event& last = events_.begin()->second;
       violation_ = "the nodes talk without end, now " + ToString(last.to) +
                    (last.kind == EventKind::kTimer ? " with itself" : " with " + ToString(last.from));

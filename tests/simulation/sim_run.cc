@@ -649,7 +649,8 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
                          nullptr,
                          nullptr,
                          shape.kept_pull_bytes};
-    options.checkpoint_turn_bytes = 1 + checkpoint_random.Below(600);
+    // Runs with deaths are long.
+    options.checkpoint_turn_bytes = (shape.deaths > 0 ? 200 : 1) + checkpoint_random.Below(600);
     options.checkpoint_block_bytes = 1 + checkpoint_random.Below(600);
     if (shape.tier_bytes) {
       options.tier_bytes = *shape.tier_bytes;
@@ -745,6 +746,7 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
       dead.push_back(std::move(workers[index]));
       workers[index] = new_worker(index, computes[index]);
       SimWorker* worker = workers[index].get();
+      worker->KeepJournal(&journal);
       const TimePoint start = now + Duration(1 + fate.Below(static_cast<std::uint64_t>(shape.max_start.count())));
       starting[index] = start;
       network.SetNode(WorkerNode(index), worker, start,

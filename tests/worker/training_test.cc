@@ -44,6 +44,11 @@ class NoSnapshots : public SnapshotStore {
   Status Load(const std::string&, const OwnedGroups&, std::span<EmbeddingTable* const>) override {
     return Status();
   }
+  std::unique_ptr<CheckpointWriter> WriteCheckpoint(const CheckpointPart&) override { return nullptr; }
+  Result<std::vector<ShardState>> Resume(const std::string&, const OwnedGroups&,
+                                         std::span<EmbeddingTable* const>) override {
+    return std::vector<ShardState>();
+  }
 };
 
 // Shards and coordinator on one thread, each worker on its own, one lock around every message: a cluster without
