@@ -36,8 +36,10 @@ std::size_t EndOfString(std::string_view text, std::size_t at, std::size_t* trim
 }  // namespace
 
 Status CheckTomlShape(std::string_view text, const std::string& origin) {
-  std::size_t dots = 0, depth = 0, line = 1, line_begin = 0;
-  bool line_is_blank = true;  // so far
+  std::size_t dots = 0, line = 1, line_begin = 0;
+  std::string open;  // brackets
+  bool line_is_blank = true, in_header = false;
+  bool in_value = false;  // else in a key, or between statements
   const auto bad = [&](std::size_t at, const std::string& what) {
     return Status(ErrorCode::kInvalidInput, origin + ":" + std::to_string(line) + ":" +
                                                 std::to_string(at - line_begin + 1) + ": " + what);
@@ -45,7 +47,8 @@ Status CheckTomlShape(std::string_view text, const std::string& origin) {
   for (std::size_t i = text.starts_with("\xEF\xBB\xBF") ? 3 : 0; i < text.size();) {  // a byte order mark
     const char c = text[i];
     if (c == '\n') {
-      ++line, line_begin = ++i, dots = 0, line_is_blank = true;
+      ++line, line_begin = ++i, dots = 0, line_is_blank = true, in_header = false;
+      in_value = in_value && !open.empty();
       continue;
     }
     if (c == ' ' || c == '\t') {
@@ -70,23 +73,43 @@ Status CheckTomlShape(std::string_view text, const std::string& origin) {
       }
       continue;
     }
-    if (BeyondAscii(c)) return bad(i, "a character that may stand in quotes only");
-    if (c == '.' && ++dots > kMaxTomlDots) {
-      return bad(i, "a key of more than " + std::to_string(kMaxTomlDots) + " dots");
-    }
-    if (c == '=' || c == ',' || c == '[' || c == '{') dots = 0;
-    if (c == '[' && begins_line && depth == 0) {
-      const std::size_t first = text.substr(i, 2) == "[[" ? i + 2 : i + 1;
-      const std::size_t name = text.find_first_not_of(" \t", first);
-      if (name != text.npos && text[name] != ']' && !BeginsKey(text[name])) {
-        return bad(name, "the name of a table was expected: letters, digits, _ and -, or any text in quotes");
+    if (c == '[' || c == '{') {
+      dots = 0;
+      if (begins_line && c == '[' && open.empty()) {
+        in_header = true;
+        const std::size_t first = text.substr(i, 2) == "[[" ? i + 2 : i + 1;
+        const std::size_t name = text.find_first_not_of(" \t", first);
+        if (name != text.npos && text[name] != ']' && !BeginsKey(text[name])) {
+          return bad(name,
+                     "the name of a table was expected: letters, digits, _ and -, or any text in quotes");
+        }
       }
+      in_value = c == '[' && !in_header;
+      open += c;
+      if (open.size() > kMaxTomlDepth) {
+        return bad(i, "brackets within brackets, more than " + std::to_string(kMaxTomlDepth) +
+                          " deep; is one not closed?");
+      }
+    } else if (c == ']' || c == '}') {
+      if (!open.empty()) open.pop_back();
+    } else if (c == ',') {
+      dots = 0;
+      in_value = !open.empty() && open.back() == '[' && !in_header;
+    } else if (c == '=' && !in_value) {
+      dots = 0;
+      in_value = true;
+    } else {
+      // A number, a date or a word goes on to the next of these, whatever is in it: quotes begin no text there.
+      const std::size_t end =
+          in_value ? std::min(text.find_first_of(" \t\n\v\f\r]},#", i + 1), text.size()) : i + 1;
+      for (; i < end; ++i) {
+        if (BeyondAscii(text[i])) return bad(i, "a character that may stand in quotes only");
+        if (!in_value && text[i] == '.' && ++dots > kMaxTomlDots) {
+          return bad(i, "a key of more than " + std::to_string(kMaxTomlDots) + " dots");
+        }
+      }
+      continue;
     }
-    if ((c == '[' || c == '{') && ++depth > kMaxTomlDepth) {
-      return bad(i, "brackets within brackets, more than " + std::to_string(kMaxTomlDepth) +
-                        " deep; is one not closed?");
-    }
-    if ((c == ']' || c == '}') && depth > 0) --depth;
     ++i;
   }
   return {};

@@ -225,6 +225,10 @@ TEST(Config, BadInputsNamePlaceExpectationAndMend) {
       {d + "x = " + std::string(500000, '['), {}, {"run.toml:2:21", "more than 16 deep"}},
       {d + DottedKey(250000) + " = 1", {}, {"run.toml:2:34", "a key of more than 16 dots"}},
       {d + "[task.\xc3\xa9]", {}, {"run.toml:2:7", "in quotes only"}},
+      {d + "x = 1\"\xc3\xa9\"", {}, {"run.toml:2:7", "in quotes only"}},
+      {d + "x = [1, 1.\"\xc3\xa9\"]", {}, {"run.toml:2:12", "in quotes only"}},
+      {d + "x = {a = 1=\"\xc3\xa9\"}", {}, {"run.toml:2:13", "in quotes only"}},
+      {d + "x = 2011-10-01 0\"\xc3\xa9\"", {}, {"run.toml:2:18", "in quotes only"}},
       {d + "# '''\nx = \"\"\"a\\\n\xc3\xa9\"\"\"", {}, {"run.toml:4:1", "behind a backslash"}},
       {d, {DottedKey(250000) + "=1"}, {"--set a.a", "16 dots"}},
   };
@@ -247,6 +251,7 @@ TEST(Config, StringsAndCommentsMayHoldAnything) {
            "data = \"\"\"\n" + odd + "\"\"\\\"\n\"\"\"\"\"#" + odd,
            "data = '''\n" + odd + "\n\\''''",
            "data = \"d\"\n[task.\"" + odd + "\"]\nweight = 1",
+           "data=\"" + odd + "\"\ntask = {\"" + odd + "\"={weight=1.5},'1'={weight=2.5}, 2 . \"weight\" = 3}",
            "\xEF\xBB\xBF data = \"d\\\"" + odd + "\"",
        }) {
     const auto config = Parse(text);

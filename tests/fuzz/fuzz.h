@@ -29,8 +29,7 @@ namespace cohort::fuzz {
 struct Bound {
   std::size_t multiple = 16;
   std::size_t slack = std::size_t{1} << 20;
-  std::size_t fixed =
-      0;  // of the slack, what is known to go to any input, as to a library: it is not in the multiple
+  std::size_t fixed = 0;  // of the slack, what goes to any input, as to a library: it is not in the multiple
 };
 
 // Counts what this thread allocates in its lifetime, and stops the program when the bytes that live at one time, or one

@@ -140,7 +140,8 @@ Model Build(std::uint8_t flags, Input* in) {
     }
     for (const TableSpec* table : claims) {
       const std::string group = "table_" + std::to_string(table->id) + "/";
-      const std::uint64_t rows = 1 + in->Take<std::uint32_t>(), state = 1 + in->Take<std::uint16_t>() % 1024;
+      const std::uint64_t rows = std::uint64_t{1} + in->Take<std::uint32_t>(),
+                          state = 1 + in->Take<std::uint16_t>() % 1024;
       COHORT_CHECK(AddClaim(path, group + "keys", rows, 0) &&
                    AddClaim(path, group + "weights", rows, table->dim) &&
                    AddClaim(path, group + "state", rows, state));
