@@ -50,13 +50,17 @@ Status RunRecorder::Open() {
   return metrics_ ? Status() : WriteError(path);
 }
 
-Status RunRecorder::Resume(const RunProgress& progress) {
+Status RunRecorder::Resume(const RunProgress& progress, std::uint32_t epoch) {
   resumed_ = true;
   COHORT_RETURN_IF_ERROR(ProgressFromJson(progress.result, &result_));
-  for (const EpochResult& epoch : result_.epochs) {
-    samples_ += epoch.samples;
-    phase_seconds_ += epoch.seconds;
-    if (stopping_ && !epoch.valid.empty()) stopping_->Add(epoch.epoch, epoch.valid);
+  // While the checkpoint was written, its epoch may have come to its end.
+  std::erase_if(result_.epochs, [epoch](const EpochResult& each) { return each.epoch >= epoch; });
+  result_.steps = 0;
+  for (const EpochResult& each : result_.epochs) result_.steps += each.steps;
+  for (const EpochResult& each : result_.epochs) {
+    samples_ += each.samples;
+    phase_seconds_ += each.seconds;
+    if (stopping_ && !each.valid.empty()) stopping_->Add(each.epoch, each.valid);
   }
   if (stopping_ && !result_.epochs.empty()) {
     result_.early_stopping = {stopping_->metric(), stopping_->patience(), stopping_->best_epoch(), stopping_->best(),

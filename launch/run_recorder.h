@@ -33,8 +33,9 @@ class RunRecorder : public ScoreSink, public RunObserver {
 
   // An error later on (a full disk) ends up in failure().
   Status Open();
-  // The run goes on from a checkpoint (checkpoints.h): takes over what it had come to. Before Open.
-  Status Resume(const RunProgress& progress);
+  // The run goes on from a checkpoint (checkpoints.h): takes over what it had come to before the epoch that it
+  // is in. Before Open.
+  Status Resume(const RunProgress& progress, std::uint32_t epoch);
 
   Status OnPhase(const PhaseOrder& order) override;
   Status OnBlock(const ScoreBlock& block) override;

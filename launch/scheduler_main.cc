@@ -137,7 +137,7 @@ class SchedulerJob {
     COHORT_RETURN_IF_ERROR(CheckResumable(inputs_, manifest, progress.position, *plan).Within(folder));
     plan->resume = progress.position;
     plan->model_path = folder;
-    return recorder_->Resume(progress);
+    return recorder_->Resume(progress, plan->steps[progress.position.step].epoch);
   }
 
   // Between messages: what does not come as a message. True when the run is over.

@@ -397,6 +397,11 @@ void Coordinator::NextStep(TimePoint now, Outbox& out) {
   resume_clocks_.clear();
   waiting_leases_.clear();
 
+  // A checkpoint of the training phase before may still be under way.
+  if (!trained_.empty() && trained_.back().phase + 1 == phase_) {
+    for (TrainPhase& each : trained_) each.leases.clear();
+    trained_.back().leases = leases_.journal();
+  }
   const std::uint64_t rows = plan_.rows[static_cast<std::size_t>(step.split)];
   next_lease_ = std::max(next_lease_, leases_.next_lease());
   if (Scoring()) {
@@ -407,7 +412,7 @@ void Coordinator::NextStep(TimePoint now, Outbox& out) {
                      std::max(1u, plan_.batch_size / plan_.workers), next_lease_);
   }
   row_order_ = RowOrder(order_.kind == PhaseKind::kScore ? rows : 0);
-  if (order_.kind == PhaseKind::kTrain) trained_.push_back({phase_, step_, next_clock_});
+  if (order_.kind == PhaseKind::kTrain) trained_.push_back({phase_, step_, next_clock_, {}});
   if (plan_.resume && phase_ == plan_.resume->phase) ResumePhase();
   if (Scoring() && sink_ != nullptr) {
     const Status status = sink_->OnPhase(order_);

@@ -91,6 +91,7 @@ class Coordinator : public Node {
     std::uint32_t phase = 0;
     std::size_t step = 0;
     Clock first_clock = 0;
+    std::vector<LeaseRecord> leases;  // when it had ended; of the last one only
   };
   // Between the death of a worker and the first order to its replacement.
   struct Fence {

@@ -141,8 +141,7 @@ void Coordinator::OrderCheckpoint(TimePoint now, Outbox& out) {
   }
   if (lowest == kClockInfinity) return;
   const auto number = static_cast<std::uint64_t>(lowest);
-  if (number < std::max(newest_checkpoint_, static_cast<std::uint64_t>(order_.first_clock)) + plan_.checkpoint_every)
-    return;
+  if (number < newest_checkpoint_ + plan_.checkpoint_every) return;
   newest_checkpoint_ = number;
   for (std::uint32_t shard = 0; shard < plan_.shards; ++shard) {
     // Not repeated: if one is lost, the checkpoint does not come about, and the next one does.
@@ -175,9 +174,9 @@ std::optional<RunPosition> Coordinator::PositionOf(const std::vector<CheckpointD
   RunPosition position;
   position.number = parts[0].number;
   const bool bsp = plan_.consistency == Consistency::kBsp;
-  // bsp: the phase whose clock was the last one applied. Else the one that all parts are of, if it still goes on.
+  // bsp: the phase whose clock was the last one applied. Else the one that all parts are of, the newest.
   const auto found = std::find_if(trained_.rbegin(), trained_.rend(), [&](const TrainPhase& each) {
-    return bsp ? static_cast<std::uint64_t>(each.first_clock) < position.number : each.phase == phase_;
+    return !bsp || static_cast<std::uint64_t>(each.first_clock) < position.number;
   });
   if (found == trained_.rend()) return std::nullopt;
   position.phase = found->phase;
@@ -187,11 +186,11 @@ std::optional<RunPosition> Coordinator::PositionOf(const std::vector<CheckpointD
   if (bsp) return position;
   position.closed.assign(plan_.workers, kClockInfinity);
   for (const CheckpointDone& part : parts) {
-    if (part.phase != phase_ || part.closed.size() != plan_.workers) return std::nullopt;
+    if (part.phase != found->phase || part.closed.size() != plan_.workers) return std::nullopt;
     for (std::uint32_t worker = 0; worker < plan_.workers; ++worker)
       position.closed[worker] = std::min(position.closed[worker], part.closed[worker]);
   }
-  position.leases = leases_.journal();
+  position.leases = found->phase == phase_ ? leases_.journal() : found->leases;
   return position;
 }
 

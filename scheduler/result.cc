@@ -43,6 +43,7 @@ std::string ToJson(const Status& status, const RunResult& result) {
   json["model_rows"] = result.model_rows;
   json["pushes"] = {{"acknowledged", result.pushes_acknowledged},
                     {"lost", result.pushes_lost},
+                    {"duplicated", result.pushes_duplicated},
                          {"rolled_back", result.pushes_rolled_back}};
   if (result.recoverable && !status.ok()) json["recoverable"] = true;
   json["recoveries"] = {{"workers_replaced", result.workers_replaced},

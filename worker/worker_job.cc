@@ -59,7 +59,8 @@ class Job {
     }
     COHORT_ASSIGN_OR_RETURN(std::unique_ptr<DatasetReader> dataset, DatasetReader::Open(config_.data));
     DatasetInfo trained_on = dataset->info();
-    if (!welcome.model_path.empty()) {
+    // A run that goes on has the data that it had; its checkpoint may be gone when a dead worker's place is taken.
+    if (!welcome.model_path.empty() && !welcome.resume) {
       COHORT_ASSIGN_OR_RETURN(const ModelManifest manifest, ReadModelManifest(welcome.model_path));
       COHORT_ASSIGN_OR_RETURN(trained_on, DatasetInfoFromJson(manifest.dataset_info));
     }
