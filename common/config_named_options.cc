@@ -60,11 +60,42 @@ std::vector<Option> SequenceOptions(const std::string& feature) {
   return o;
 }
 
+// The options of a [feature.NAME] table, and of [feature.NAME.optimizer].
+std::vector<Option> FeatureOptions(const std::string& feature) {
+  const std::string section = "feature." + feature;
+  std::vector<Option> o;
+  o.push_back(
+      Whole(section + ".embedding_dim", 1, 1024, "floats",
+            "width of the feature's embedding rows; not given: model.embedding_dim",
+            [feature](RunConfig& c) -> auto& { return c.model.features[feature].embedding_dim; }));
+  o.push_back(Real(
+      section + ".l2", 0, HUGE_VAL, false, "", "as embedding.l2, of the feature's rows; not given: embedding.l2",
+      [feature](RunConfig& c) -> auto& { return c.model.features[feature].optimizer.l2; }));
+  AddOptimizer(section + ".optimizer",
+               "the feature's embeddings; each option not given here is that of [optimizer.embedding]",
+               [feature](RunConfig& c) -> auto& { return c.model.features[feature].optimizer; }, &o);
+  return o;
+}
+
 }  // namespace
 
-bool IsNamed(const std::string& section) { return section == "task" || section == "sequence"; }
+bool IsNamed(const std::string& section) {
+  return section == "task" || section == "sequence" || section == "feature";
+}
+
+void AddNamed(const std::string& section, const std::string& name, RunConfig* config) {
+  if (section == "task") {
+    config->tasks.try_emplace(name);
+  } else if (section == "sequence") {
+    config->model.sequences.try_emplace(name);
+  } else {
+    config->model.features.try_emplace(name, UsualFeature(*config));
+  }
+}
+
 std::vector<Option> NamedOptions(const std::string& section, const std::string& name) {
-  return section == "task" ? TaskOptions(name) : SequenceOptions(name);
+  if (section == "task") return TaskOptions(name);
+  return section == "sequence" ? SequenceOptions(name) : FeatureOptions(name);
 }
 
 }  // namespace cohort

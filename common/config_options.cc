@@ -34,7 +34,7 @@ std::vector<Option> BuildOptions() {
         }
         return kModelKinds.size() - 1;
       }));
-  o.push_back(Whole("model.embedding_dim", 1, 1024, "floats", "width of an embedding row",
+  o.push_back(Whole("model.embedding_dim", 1, 1024, "floats", "width of an embedding row; of a feature's own: [feature.NAME]",
                     COHORT_FIELD(model.embedding_dim)));
   o.push_back(Real("model.embedding_init", 0, 1000, false, "", "rows start uniform in [-x, x)",
                    COHORT_FIELD(model.embedding_init)));
@@ -170,14 +170,14 @@ std::vector<Option> BuildOptions() {
                    "admit = \"probability\": of getting a row at each sighting",
                    COHORT_FIELD(embedding.policy.admit_probability)));
   o.push_back(Whole("embedding.sketch_bytes", kSlotCount * 64, std::int64_t{1} << 40, "bytes",
-                    "admit = \"count\": of the counters, over all servers",
+                    "admit = \"count\": of a table's counters, over all servers",
                     COHORT_FIELD(embedding.policy.sketch_bytes)));
   o.push_back(Whole("embedding.evict_idle_clocks", 0, std::int64_t{1} << 40, "clocks",
                     "rows not updated for so long are evicted, within a quarter more; 0: never",
                     COHORT_FIELD(embedding.policy.evict_idle_clocks)));
   o.push_back(
       Whole("embedding.max_bytes", 0, kMaxInt, "bytes",
-            "of all rows on all servers; beyond it the least frequently used are evicted; 0: no limit",
+            "of the rows of a table on all servers; beyond it the least frequently used are evicted; 0: no limit",
             COHORT_FIELD(embedding.policy.max_bytes)));
   o.push_back(Text("embedding.log", "a path", false,
                    "lists rows refused and evicted, in PATH.<shard>; not given: no list",
@@ -187,7 +187,7 @@ std::vector<Option> BuildOptions() {
       Text("tier.path", "a path", false,
            "a folder on each server's local disk for rows that do not fit into memory; not given: none",
            COHORT_FIELD(tier.path)));
-  o.push_back(Whole("tier.max_bytes", 4096, kMaxInt, "bytes", "of embedding rows in the memory of a server",
+  o.push_back(Whole("tier.max_bytes", 4096, kMaxInt, "bytes", "of embedding rows in the memory of a server, of all tables",
                     COHORT_FIELD(tier.max_bytes)));
   o.push_back(Whole("tier.max_disk_bytes", 0, kMaxInt, "bytes",
                     "of a server's rows on disk, in pieces of 1 MiB for each shard; beyond it rows stay in "
@@ -256,7 +256,7 @@ std::vector<Option> BuildOptions() {
             COHORT_FIELD(wire.kept_pull_bytes)));
 
   o.push_back(Whole("cache.rows", 0, std::int64_t{1} << 32, "rows",
-                    "ssp, asp: embedding rows that a worker keeps to serve later pulls; 0: none",
+                    "ssp, asp: embedding rows of a table that a worker keeps to serve later pulls; 0: none",
                     COHORT_FIELD(cache.rows)));
   o.push_back(Whole("cache.max_age", 1, 1000000, "clocks",
                     "asp: for how many of its own clocks a kept row may serve; in ssp train.staleness says",
