@@ -23,6 +23,7 @@ constexpr const char* kSections[] = {"model",
                                      "autoencoder",
                                      "two_tower",
                                      "sequence",
+                                     "feature",
                                      "train",
                                      "task",
                                      "evaluation",
@@ -63,15 +64,20 @@ std::string NotYet(const std::string& key, const toml::node& node) {
 
 // ---------------------------------------------------------------- reading
 
+// What [feature.NAME] leaves out is taken from other sections, wherever they stand and whatever overrides say: it is read
+// after everything else.
+enum class Pass : std::uint8_t { kMain = 0, kFeatures };
+
 // Applies a TOML tree to a configuration. `place` names a node's position: "run.toml:3:5".
 class Reader {
  public:
   using Place = std::function<std::string(const toml::source_region&)>;
-  Reader(RunConfig* config, Place place) : config_(config), place_(std::move(place)) {}
+  Reader(RunConfig* config, Pass pass, Place place) : config_(config), pass_(pass), place_(std::move(place)) {}
 
   Status Read(const toml::table& table, const std::string& prefix) {
     for (const auto& [key, node] : table) {
       const std::string word(key.str());
+      if (prefix.empty() && (word == "feature") != (pass_ == Pass::kFeatures)) continue;
       const std::string name = prefix.empty() ? word : prefix + "." + word;
       const bool named = IsNamed(prefix);
       if (node.is_table() && (IsSection(name) || named)) {
@@ -107,10 +113,22 @@ class Reader {
   }
 
   Status ReadNamed(const toml::table& table, const std::string& section, const std::string& word) {
-    section == "task" ? void(config_->tasks[word]) : void(config_->model.sequences[word]);
-    const std::vector<Option> options = NamedOptions(section, word);
+    AddNamed(section, word, config_);
+    return ReadOptions(table, section + "." + word, NamedOptions(section, word));
+  }
+
+  Status ReadOptions(const toml::table& table, const std::string& prefix, const std::vector<Option>& options) {
     for (const auto& [key, node] : table) {
-      const std::string name = section + "." + word + "." + std::string(key.str());
+      const std::string name = prefix + "." + std::string(key.str());
+      const bool section = std::any_of(options.begin(), options.end(), [&](const Option& option) {
+        return option.name.starts_with(name + ".");
+      });
+      if (section && !node.is_table())
+        return Problem(node.source(), name + " is " + Show(node) + "; expected a table, for example [" + name + "]");
+      if (section) {
+        COHORT_RETURN_IF_ERROR(ReadOptions(*node.as_table(), name, options));
+        continue;
+      }
       const Option* option = Find(options, name);
       const Status status = option == nullptr ? Unknown(key, name, options) : Set(*option, node);
       if (!status.ok()) return status;
@@ -145,6 +163,7 @@ class Reader {
   }
 
   RunConfig* const config_;
+  const Pass pass_;
   const Place place_;
 };
 
@@ -162,7 +181,7 @@ Result<toml::parse_result> Parse(const std::string& text, const std::string& ori
 
 std::string FirstLine(std::string_view text) { return std::string(text.substr(0, text.find('\n'))); }
 
-Status ApplyOverride(const std::string& text, RunConfig* config) {
+Status ApplyOverride(const std::string& text, Pass pass, RunConfig* config) {
   const std::string origin = "--set " + text;
   const std::size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0) {
@@ -185,7 +204,7 @@ Status ApplyOverride(const std::string& text, RunConfig* config) {
                                           "; expected section.key=value, for example train.epochs=3"};
   }
   const RunConfig before = *config;
-  Reader reader(config, [&](const toml::source_region&) { return origin; });
+  Reader reader(config, pass, [&](const toml::source_region&) { return origin; });
   COHORT_RETURN_IF_ERROR(reader.Read(parsed->table(), ""));
   // A path on the command line is relative to where the command runs.
   for (const auto path : kPaths) {
@@ -205,6 +224,10 @@ RunConfig::RunConfig() {
   dense_optimizer.learning_rate = 0.001f;
 }
 
+FeatureConfig UsualFeature(const RunConfig& config) {
+  return {config.model.embedding_dim, config.embedding_optimizer};
+}
+
 Result<RunConfig> ParseRunConfig(const std::string& text, const std::string& origin,
                                  const std::string& directory, const std::vector<std::string>& overrides) {
   COHORT_ASSIGN_OR_RETURN(const toml::parse_result parsed, Parse(text, origin));
@@ -214,18 +237,22 @@ Result<RunConfig> ParseRunConfig(const std::string& text, const std::string& ori
                         ": " + FirstLine(parsed.error().description()));
   }
   RunConfig config;
-  Reader reader(&config, [&](const toml::source_region& region) {
+  const auto place = [&](const toml::source_region& region) {
     const toml::source_position where = region.begin;
     return origin + ":" + std::to_string(where.line) + ":" + std::to_string(where.column);
-  });
-  COHORT_RETURN_IF_ERROR(reader.Read(parsed.table(), ""));
+  };
+  COHORT_RETURN_IF_ERROR(Reader(&config, Pass::kMain, place).Read(parsed.table(), ""));
   for (const auto path : kPaths) {
     std::string& relative = path(config);
     if (relative.empty()) continue;
     relative =
         std::filesystem::absolute(std::filesystem::path(directory) / relative).lexically_normal().string();
   }
-  for (const std::string& each : overrides) COHORT_RETURN_IF_ERROR(ApplyOverride(each, &config));
+  for (const std::string& each : overrides)
+    COHORT_RETURN_IF_ERROR(ApplyOverride(each, Pass::kMain, &config));
+  COHORT_RETURN_IF_ERROR(Reader(&config, Pass::kFeatures, place).Read(parsed.table(), ""));
+  for (const std::string& each : overrides)
+    COHORT_RETURN_IF_ERROR(ApplyOverride(each, Pass::kFeatures, &config));
   const Status status = CheckTogether(config);
   if (!status.ok()) return tl::unexpected(status.Within(origin));
   return config;
@@ -264,9 +291,10 @@ std::string ToToml(const RunConfig& config) {
   const auto write_named = [&](const std::string& named, const std::string& name) {
     text += "\n[" + named + "." + Quoted(name) + "]\n";
     for (const Option& option : NamedOptions(named, name)) {
-      text += option.name.substr(option.name.rfind('.') + 1) + " = " + option.get(config) + "\n";
+      text += option.name.substr(named.size() + name.size() + 2) + " = " + option.get(config) + "\n";
     }
   };
+  for (const auto& [feature, unused] : config.model.features) write_named("feature", feature);
   for (const auto& [feature, unused] : config.model.sequences) write_named("sequence", feature);
   for (const auto& [task, unused] : config.tasks) write_named("task", task);
   return text;
@@ -274,10 +302,9 @@ std::string ToToml(const RunConfig& config) {
 
 std::string DescribeRunConfig() {
   RunConfig defaults;
-  defaults.tasks["NAME"];
-  defaults.model.sequences["NAME"];
   std::vector<Option> options = Options();
-  for (const char* named : {"sequence", "task"}) {
+  for (const char* named : {"feature", "sequence", "task"}) {
+    AddNamed(named, "NAME", &defaults);
     for (Option& option : NamedOptions(named, "NAME")) options.push_back(std::move(option));
   }
   std::string text = "Options of a run file (RUN.toml). `--set section.key=value` overrides one.\n";

@@ -54,6 +54,14 @@ struct TwoTowerConfig {
   bool operator==(const TwoTowerConfig&) const = default;
 };
 
+// What a feature's embeddings have of their own.
+struct FeatureConfig {
+  std::uint32_t embedding_dim = 16;
+  OptimizerSpec optimizer;
+
+  bool operator==(const FeatureConfig&) const = default;
+};
+
 struct ModelConfig {
   std::string kind = "mmoe";  // single | shared_bottom | mmoe | ple | esmm | aitm | two_tower
   std::uint32_t embedding_dim = 16;
@@ -71,6 +79,7 @@ struct ModelConfig {
   AutoencoderConfig autoencoder;
   TwoTowerConfig two_tower;
   std::map<std::string, SequenceConfig> sequences;  // by feature; one without an entry is pooled as the schema says
+  std::map<std::string, FeatureConfig> features;    // by feature; one without an entry is as UsualFeature says
 
   bool operator==(const ModelConfig&) const = default;
   std::vector<std::uint32_t> expert_layers = {
@@ -201,6 +210,9 @@ struct RunConfig {
 
   RunConfig();
 };
+
+// A feature of which [feature.NAME] says nothing, and what is taken where it leaves something out.
+FeatureConfig UsualFeature(const RunConfig& config);
 
 // Reads RUN.toml; `overrides` are "a.b=value" texts (--set) applied on top, checked like the file. Errors name file, line
 // and column (or the override), the nearest known key, the range expected.

@@ -1,7 +1,9 @@
 // What the options of a run file must be, and should be, together.
+#include <algorithm>
 #include <bit>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "common/config_option.h"
 
@@ -18,6 +20,13 @@ Status CheckTwoTower(const RunConfig& config) {
   if (towers.item.empty())
     return bad("two_tower.item is empty",
                "needs the features of the item's side, its id first: item = [\"item\"]");
+  for (const auto& [name, feature] : model.features) {
+    if (feature.embedding_dim == model.embedding_dim) continue;
+    return bad("feature." + name + ".embedding_dim is " + std::to_string(feature.embedding_dim) +
+                   " and model.embedding_dim " + std::to_string(model.embedding_dim),
+               "adds and multiplies embeddings, so that all must be as wide; leave it out there (an optimizer of its "
+               "own a feature may have)");
+  }
   const std::uint32_t user = towers.user_layers.empty() ? model.embedding_dim : towers.user_layers.back();
   const std::uint32_t item = towers.item_layers.empty() ? model.embedding_dim : towers.item_layers.back();
   if (user != item)
@@ -35,6 +44,40 @@ Status CheckTwoTower(const RunConfig& config) {
   if (config.train.balance != Balance::kFixed)
     return bad("train.balance weighs tasks", "has one task; leave it out");
   return {};
+}
+
+// An optimizer, and the section that it stands in.
+struct Placed {
+  std::string section;
+  const OptimizerSpec* optimizer;
+  std::string feature;  // whose own it is, or empty
+  std::string l2;       // where its l2 stands
+
+  bool embeds() const { return section != "optimizer.dense"; }
+  // What must be said where values may come from elsewhere.
+  std::string Inherited() const {
+    return feature.empty() ? "" : "; what [" + section + "] leaves out is that of [optimizer.embedding]";
+  }
+};
+// Those of the embeddings and of the dense weights, and of features that have another than the embeddings'.
+std::vector<Placed> OptimizersOf(const RunConfig& config) {
+  std::vector<Placed> all = {{"optimizer.embedding", &config.embedding_optimizer, "", "embedding.l2"},
+                             {"optimizer.dense", &config.dense_optimizer, "", ""}};
+  for (const auto& [name, feature] : config.model.features) {
+    if (feature.optimizer != config.embedding_optimizer)
+      all.push_back({"feature." + name + ".optimizer", &feature.optimizer, name, "feature." + name + ".l2"});
+  }
+  return all;
+}
+
+// The kinds of embedding rows that a run may have: the usual one, and those of features.
+std::vector<std::pair<std::string, FeatureConfig>> KindsOfRows(const RunConfig& config) {
+  std::vector<std::pair<std::string, FeatureConfig>> kinds = {{"", UsualFeature(config)}};
+  for (const auto& entry : config.model.features) {
+    if (std::none_of(kinds.begin(), kinds.end(), [&](const auto& kind) { return kind.second == entry.second; }))
+      kinds.push_back(entry);
+  }
+  return kinds;
 }
 
 }  // namespace
@@ -78,34 +121,39 @@ Status CheckTogether(const RunConfig& c) {
         "cut "
         "without regard to layers; use \"adagrad\" or \"adam\"");
   }
-  for (const auto* optimizer : {&c.embedding_optimizer, &c.dense_optimizer}) {
-    const std::string section = optimizer == &c.dense_optimizer ? "optimizer.dense" : "optimizer.embedding";
+  for (const Placed& placed : OptimizersOf(c)) {
+    const OptimizerSpec* const optimizer = placed.optimizer;
+    const std::string& section = placed.section;
     const RateSchedule& schedule = optimizer->schedule;
     if (optimizer->kind == OptimizerKind::kFtrl &&
         (optimizer->weight_decay > 0 || schedule.kind != ScheduleKind::kConstant || schedule.warmup > 0)) {
       return bad(
           section +
           ".kind is \"ftrl\", which computes its weights anew from all gradients at one rate; it takes "
-          "no weight_decay, schedule or warmup (ftrl_l2 shrinks its weights)");
+          "no weight_decay, schedule or warmup (ftrl_l2 shrinks its weights)" + placed.Inherited());
     }
     if (optimizer->kind == OptimizerKind::kFtrl && optimizer->l2 > 0) {
-      return bad("embedding.l2 is " + Number(optimizer->l2) + ", but " + section +
-                 ".kind is \"ftrl\", which has an l2 of its own; use " + section + ".ftrl_l2");
+      return bad(placed.l2 + " is " + Number(optimizer->l2) + ", but " + section +
+                 ".kind is \"ftrl\", which has an l2 of its own; use " + section + ".ftrl_l2" +
+                 (placed.feature.empty() ? "" : ", and 0 here (not given, it is embedding.l2)"));
     }
     if (optimizer->kind == OptimizerKind::kAdam && (optimizer->beta1 >= 1 || optimizer->beta2 >= 1)) {
       return bad(section + ": beta1 and beta2 must be below 1");
     }
   }
-  if (const RowPolicySpec& policy = c.embedding.policy; policy.max_bytes != 0) {
+  const std::uint64_t max_bytes = c.embedding.policy.max_bytes;
+  for (const auto& [feature, kind] : KindsOfRows(c)) {
+    if (max_bytes == 0) break;
     TableSpec table;
-    table.dim = c.model.embedding_dim;
-    table.optimizer = c.embedding_optimizer;
+    table.dim = kind.embedding_dim;
+    table.optimizer = kind.optimizer;
     table.dtype = c.embedding.dtype;
     const std::uint64_t least = kSlotCount * BytesPerRow(table);
-    if (policy.max_bytes < least) {
-      return bad("embedding.max_bytes is " + std::to_string(policy.max_bytes) + "; expected at least " +
-                 std::to_string(least) + ": a row of " + std::to_string(BytesPerRow(table)) +
-                 " bytes in each of the " + std::to_string(kSlotCount) + " slots, or 0 for no limit");
+    if (max_bytes < least) {
+      return bad("embedding.max_bytes is " + std::to_string(max_bytes) + "; expected at least " +
+                 std::to_string(least) + ": a row of " + std::to_string(BytesPerRow(table)) + " bytes" +
+                 (feature.empty() ? "" : " (of feature " + feature + ")") +
+                 " in each of the " + std::to_string(kSlotCount) + " slots, or 0 for no limit");
     }
   }
   if (std::uint64_t{c.cluster.servers} * c.cluster.shards_per_server > kMaxShards) {
@@ -145,16 +193,22 @@ std::vector<std::string> WarningsOf(const RunConfig& config) {
     if (changed && !used) warnings.push_back(option + " changes nothing: it needs " + needs);
   };
   const RowPolicySpec &policy = config.embedding.policy, usual;
+  if (const std::size_t tables = KindsOfRows(config).size(); tables > 1 && policy.max_bytes != 0) {
+    warnings.push_back("embedding.max_bytes = " + std::to_string(policy.max_bytes) +
+                       " is the limit of each table of embeddings; with [feature.NAME] there may be " +
+                       std::to_string(tables));
+  }
   const bool by_count = policy.admit == Admission::kCount;
   const char* const count = "embedding.admit = \"count\"";
   idle("embedding.admit_count", policy.admit_count != usual.admit_count, by_count, count);
   idle("embedding.sketch_bytes", policy.sketch_bytes != usual.sketch_bytes, by_count, count);
   idle("embedding.admit_probability", policy.admit_probability != usual.admit_probability,
        policy.admit == Admission::kProbability, "embedding.admit = \"probability\"");
-  for (const auto* optimizer : {&config.embedding_optimizer, &config.dense_optimizer}) {
-    const std::string section =
-        optimizer == &config.dense_optimizer ? "optimizer.dense" : "optimizer.embedding";
-    const RateSchedule &schedule = optimizer->schedule, plain;
+  for (const auto& [section, optimizer, feature, l2] : OptimizersOf(config)) {
+    const RateSchedule& schedule = optimizer->schedule;
+    // A feature is warned of what it does not share with all.
+    const RateSchedule plain = feature.empty() ? RateSchedule() : config.embedding_optimizer.schedule;
+    if (schedule == plain) continue;
     const bool steps = schedule.kind == ScheduleKind::kStep;
     const bool falls = schedule.kind == ScheduleKind::kCosine || schedule.kind == ScheduleKind::kOneCycle;
     idle(section + ".step_every", schedule.step_every != plain.step_every, steps, "schedule = \"step\"");
@@ -192,11 +246,13 @@ std::vector<std::string> WarningsOf(const RunConfig& config) {
   const char* const some_layers = "two_tower.user_layers or two_tower.item_layers of two layers or more";
   idle("model.dropout", config.model.dropout != usual_model.dropout, layers, some_layers);
   idle("model.compute", config.model.compute != usual_model.compute, layers, some_layers);
-  const OptimizerSpec& rows = config.embedding_optimizer;
-  if (two_tower && rows.initial_accumulator > 0 &&
-      (rows.kind == OptimizerKind::kAdagrad || rows.kind == OptimizerKind::kRowwiseAdagrad)) {
+  for (const Placed& placed : OptimizersOf(config)) {
+    const OptimizerSpec& rows = *placed.optimizer;
+    if (!two_tower || !placed.embeds() || rows.initial_accumulator == 0 ||
+        (rows.kind != OptimizerKind::kAdagrad && rows.kind != OptimizerKind::kRowwiseAdagrad))
+      continue;
     warnings.push_back(
-        "optimizer.embedding.initial_accumulator = " + std::to_string(rows.initial_accumulator) +
+        placed.section + ".initial_accumulator = " + std::to_string(rows.initial_accumulator) +
         " outweighs the small gradients of a two_tower model's rows for long, so that it learns next to "
         "nothing; use 0");
   }

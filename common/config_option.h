@@ -28,9 +28,11 @@ struct Option {
 
 // Those of sections that every run file may have, in the order in which they are written.
 const std::vector<Option>& Options();
-// Sections of tables that carry names of the data: [task.NAME], [sequence.NAME].
+// Sections of tables that carry names of the data: [task.NAME], [sequence.NAME], [feature.NAME].
 bool IsNamed(const std::string& section);
-// The options of such a table.
+// Makes room for such a table, with what it is where it says nothing; one that is there stays as it is.
+void AddNamed(const std::string& section, const std::string& name, RunConfig* config);
+// The options of such a table; those of a table within it have its name before theirs.
 std::vector<Option> NamedOptions(const std::string& section, const std::string& name);
 
 // A text as a TOML string.

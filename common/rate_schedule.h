@@ -32,6 +32,7 @@ struct RateSchedule {
   std::uint64_t steps_per_epoch = 0;  // 0: not known, the share is 1
   std::uint32_t epochs = 0;
 
+  bool operator==(const RateSchedule&) const = default;
   // Whether it is 1 throughout.
   bool constant() const {
     return steps_per_epoch == 0 || epochs == 0 || (kind == ScheduleKind::kConstant && warmup == 0.0f);

@@ -20,7 +20,7 @@ namespace cohort {
 
 inline constexpr std::uint32_t kDenseRowWidth = 256;
 inline constexpr TableId kDenseTable = 0;      // by convention the first table of a model
-inline constexpr TableId kEmbeddingTable = 1;  // and the embeddings' the second
+inline constexpr TableId kEmbeddingTable = 1;  // and the embeddings' the second; further ones of theirs follow
 
 enum class TableKind : std::uint8_t { kSparse = 0, kDense = 1 };
 enum class OptimizerKind : std::uint8_t { kSgd = 0, kMomentum, kAdagrad, kRowwiseAdagrad, kAdam, kFtrl };
@@ -42,6 +42,7 @@ struct OptimizerSpec {
   float l2 = 0.0f;                   // all but ftrl: lambda of 1/2 |w|^2, of rows that are updated
   RateSchedule schedule;             // all but ftrl
 
+  bool operator==(const OptimizerSpec&) const = default;
   template <class Archive>
   void serialize(Archive& archive) {
     archive(kind, learning_rate, momentum, initial_accumulator, beta1, beta2, epsilon, ftrl_l1, ftrl_l2,

@@ -36,6 +36,8 @@ Status CheckSameModel(const RunConfig& trained, const RunConfig& asked) {
     return found == config.tasks.end() || found->second.enabled;
   };
   const std::string mend = "; leave it as it was there (without --set)";
+  if (asked.model.features != trained.model.features)
+    return {ErrorCode::kInvalidInput, "[feature.NAME]: not what the model was trained with" + mend};
   if (!(asked.model == trained.model))
     return {ErrorCode::kInvalidInput, "[model]: not what the model was trained with" + mend};
   for (const auto* tasks : {&asked.tasks, &trained.tasks}) {

@@ -43,7 +43,10 @@ Result<std::unique_ptr<ShardRunner>> ShardRunner::Create(ZmqContext& context, co
   if (!options.tier.path.empty()) {
     ColdFile::Options disk;
     disk.directory = options.tier.path;
-    if (options.tier.max_disk_bytes != 0) disk.most_bytes = options.tier.max_disk_bytes;
+    if (options.tier.max_disk_bytes != 0) {
+      disk.most_bytes = options.tier.max_disk_bytes;
+      disk.taken = std::make_shared<std::uint64_t>(0);  // by all tables
+    }
     disk.wake = runner->wake_.get();
     shard.tier_bytes = options.tier.max_bytes;
     shard.memory_is_short = [] { return MemoryIsShort(); };

@@ -21,6 +21,10 @@ bool SameState(const OptimizerSpec& now, const OptimizerSpec& before) {
           now.ftrl_l2 == before.ftrl_l2 && now.ftrl_beta == before.ftrl_beta);
 }
 
+std::uint32_t RowFloats(const TableSpec& table) {
+  return table.dim + StateFloats(table.optimizer.kind, table.dim);
+}
+
 // Rows of the dense table: weights, then state.
 struct DenseRows {
   std::uint32_t row_floats = 0;
@@ -37,7 +41,7 @@ Result<std::unique_ptr<ModelPartReader>> OpenPart(const std::string& directory, 
 
 Result<DenseRows> ReadDense(const std::string& directory, const ModelManifest& manifest) {
   const TableSpec& table = manifest.tables[kDenseTable];
-  DenseRows dense{table.dim + StateFloats(table.optimizer.kind, table.dim), {}};
+  DenseRows dense{RowFloats(table), {}};
   dense.values.resize(table.row_count * dense.row_floats);
   std::uint64_t found = 0;
   std::vector<Key> keys;
@@ -108,7 +112,7 @@ Status AppendEmbeddings(ModelPartReader& reader, const TableSpec& before, const 
   }
   std::uint64_t next = 0;  // the writer asks for its keys in order
   const std::uint32_t floats = reader.row_floats(before.id);
-  if (floats != before.dim + StateFloats(before.optimizer.kind, before.dim))
+  if (floats != RowFloats(before))
     return {ErrorCode::kCorrupt, "the embedding rows of a part are not as the manifest says"};
   const auto fetch = [&](std::span<const Key> wanted, float* out) -> Status {
     COHORT_RETURN_IF_ERROR(reader.Read(before.id, next, wanted.size(), &block, &rows));
@@ -121,6 +125,13 @@ Status AppendEmbeddings(ModelPartReader& reader, const TableSpec& before, const 
     return {};
   };
   return writer->AppendTable(table, optimizer.row_floats(), keys, fetch);
+}
+
+bool HasTablesOf(const ModelManifest& manifest, const std::vector<TableSpec>& tables) {
+  return std::equal(manifest.tables.begin(), manifest.tables.end(), tables.begin(), tables.end(),
+                    [](const TableSpec& a, const TableSpec& b) {
+                      return a.id == b.id && a.kind == b.kind && a.dim == b.dim && a.row_count == b.row_count;
+                    });
 }
 
 // Names of `a` that are not among those of `b`.
@@ -169,13 +180,11 @@ Result<WarmStart> WriteWarmModel(const std::string& from, const RunInputs& input
                           ParseRunConfig(before.run_config, source + " (its run file)", ""));
   COHORT_ASSIGN_OR_RETURN(const DatasetInfo data, DatasetInfoFromJson(before.dataset_info));
   COHORT_ASSIGN_OR_RETURN(const ModelSpec spec, BuildModelSpec(config, data));
-  COHORT_RETURN_IF_ERROR(CheckMatchingLayers(inputs.spec.config, spec.config).Within("--from " + from));
-  if (before.tables.size() != 2 || before.tables[kDenseTable].id != kDenseTable ||
-      before.tables[kDenseTable].dim != kDenseRowWidth ||
-      before.tables[kDenseTable].row_count != spec.DenseRows() ||
-      before.tables[kEmbeddingTable].dim != spec.config.embedding_dim) {
+  COHORT_RETURN_IF_ERROR(CheckMatchingLayers(inputs.spec, spec).Within("--from " + from));
+  const auto tables_before = CarriedTables(inputs.spec, spec);
+  if (!tables_before) return tl::unexpected(tables_before.error().Within("--from " + from));
+  if (!HasTablesOf(before, TablesOf(spec, config)))
     return Error(ErrorCode::kCorrupt, source + ": its tables are not those of its run file");
-  }
   ModelManifest now;
   now.tables = TablesOf(inputs.spec, inputs.config);
   const TableSpec& dense_table = now.tables[kDenseTable];
@@ -195,8 +204,15 @@ Result<WarmStart> WriteWarmModel(const std::string& from, const RunInputs& input
       return {};
     };
     COHORT_RETURN_IF_ERROR(writer.AppendTable(dense_table, dense.row_floats, dense_keys, fetch));
-    COHORT_RETURN_IF_ERROR(
-        AppendEmbeddings(*reader, before.tables[kEmbeddingTable], now.tables[kEmbeddingTable], &writer));
+    for (std::size_t t = 0; t < tables_before->size(); ++t) {
+      const TableSpec& table = now.tables[EmbeddingTableAt(t)];
+      const std::int64_t from_table = (*tables_before)[t];
+      COHORT_RETURN_IF_ERROR(
+          from_table < 0
+              ? writer.AppendTable(table, RowFloats(table), {}, [](auto, float*) { return Status(); })
+              : AppendEmbeddings(*reader, before.tables[EmbeddingTableAt(static_cast<std::size_t>(from_table))],
+                                 table, &writer));
+    }
     COHORT_ASSIGN_OR_RETURN(const ModelPartSummary summary, writer.Finish());
     now.parts.push_back({file, summary.bytes, summary.checksum, summary.rows});
     now.hash += summary.hash;

@@ -197,11 +197,12 @@ bool ColdFile::OpenSegment() {
   } else if (!refused_.empty()) {
     return false;
   } else {
-    if ((segments_.size() + 1) * kSegmentBytes > options_.most_bytes ||
+    const std::uint64_t taken = options_.taken ? *options_.taken : segments_.size() * kSegmentBytes;
+    if (taken + kSegmentBytes > options_.most_bytes ||
         (segments_.size() + 1) * std::uint64_t{rows_per_segment_} > kMaxPlaces) {
       full_ = {ErrorCode::kIo,
                "tier.path " + options_.directory + ": rows cannot be written to disk: they take " +
-                   std::to_string(file_bytes()) + " bytes there, and " +
+                   std::to_string(taken) + " bytes there, and " +
                    std::to_string(std::min<std::uint64_t>(options_.most_bytes, kMaxPlaces * record_bytes_)) +
                    " are the most, in segments of 1 MiB; raise tier.max_disk_bytes, use more servers, or "
                    "raise tier.max_bytes so "
@@ -210,6 +211,7 @@ bool ColdFile::OpenSegment() {
     }
     filling_ = static_cast<std::uint32_t>(segments_.size());
     segments_.emplace_back();
+    if (options_.taken) *options_.taken += kSegmentBytes;
   }
   segments_[filling_].memory = NewMemory(kSegmentBytes);
   filled_ = 0;

@@ -124,6 +124,7 @@ class EmbeddingTable {
   // From now on at most `max_rows` rows stay in memory, but for those in use. `cold` must outlive the table. REQUIRES:
   // sparse; no rows yet.
   void UseTier(ColdRows* cold, std::uint64_t max_rows);
+  void LimitMemory(std::uint64_t max_rows) { max_rows_ = max_rows; }
   // Words of a row in memory and on disk.
   std::uint32_t row_words() const { return static_cast<std::uint32_t>(stride_); }
   // Bytes that a row in memory takes beyond its words and its place in the index.

@@ -205,6 +205,9 @@ void Shard::Join(const Welcome& welcome, TimePoint now, Outbox& out) {
   applied_ = AppliedPushes(worker_count_);
   kept_ = KeptPulls(worker_count_, options_.kept_pull_bytes);
   std::vector<EmbeddingTable*> tables;
+  const auto sparse = static_cast<std::uint64_t>(
+      std::count_if(welcome.tables.begin(), welcome.tables.end(),
+                    [](const TableSpec& spec) { return spec.kind == TableKind::kSparse; }));
   for (const TableSpec& spec : welcome.tables) {
     tables_.push_back(std::make_unique<ShardTable>(spec, welcome.seed, options_.row_log, options_.slabs));
     EmbeddingTable& rows = tables_.back()->rows();
@@ -212,7 +215,7 @@ void Shard::Join(const Welcome& welcome, TimePoint now, Outbox& out) {
     if (options_.cold_rows && spec.kind == TableKind::kSparse) {
       auto cold = options_.cold_rows(rows.row_words());
       if (!cold) return Fail(cold.error(), now, out);
-      tables_.back()->UseTier(std::move(*cold), options_.tier_bytes);
+      tables_.back()->UseTier(std::move(*cold), options_.tier_bytes / sparse);
       tiered_ = true;
     }
     tables.push_back(&rows);

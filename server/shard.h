@@ -113,7 +113,7 @@ struct ShardOptions {
   std::uint64_t kept_pull_bytes = 64u << 20;  // of row lists for pushes by position (kept_pulls.h)
   // Makes the disk for a sparse table whose rows are so many words; empty: all rows stay in memory.
   std::function<Result<std::unique_ptr<ColdRows>>(std::uint32_t row_words)> cold_rows;
-  std::uint64_t tier_bytes = 0;  // of rows in memory, with cold_rows; about
+  std::uint64_t tier_bytes = 0;  // of rows in memory, of all tables, with cold_rows; about
   // Of checkpoints: rows copied in one turn, and handed to the writer at a time, about.
   std::size_t checkpoint_turn_bytes = 256u << 10, checkpoint_block_bytes = 1u << 20;
   // Whether rows that a full disk does not take can stay in memory no longer. Empty: never.
@@ -220,6 +220,7 @@ class Shard : public Node {
   bool AlreadyWaiting(std::uint32_t worker, RequestId id) const;  // a repetition
   void Await(std::uint64_t use, Waiting waiting, ShardEvent event);
   void FollowDisk(TimePoint now, Outbox& out);
+  void ShareMemory();
   void TrimTables(TimePoint now, Outbox& out);
   void KeepInMemory(const EmbeddingTable& rows, TimePoint now, Outbox& out);
   TimePoint NextArrival() const;

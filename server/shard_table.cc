@@ -22,8 +22,7 @@ ShardTable::ShardTable(const TableSpec& spec, std::uint64_t seed, RowLog* log, S
 
 void ShardTable::UseTier(std::unique_ptr<ColdRows> cold, std::uint64_t max_bytes) {
   cold_ = std::move(cold);
-  rows_.UseTier(cold_.get(),
-                max_bytes / (rows_.row_words() * sizeof(float) + EmbeddingTable::kTierBytesPerRow));
+  rows_.UseTier(cold_.get(), max_bytes / TierRowBytes());
 }
 
 std::size_t ShardTable::Fetch(std::span<const std::uint64_t> positions, std::uint64_t use, TimePoint now) {

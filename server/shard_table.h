@@ -41,6 +41,9 @@ class ShardTable {
   // `max_bytes`: of rows in memory, about.
   void UseTier(std::unique_ptr<ColdRows> cold, std::uint64_t max_bytes);
   bool tiered() const { return cold_ != nullptr; }
+  void LimitMemory(std::uint64_t max_bytes) { rows_.LimitMemory(max_bytes / TierRowBytes()); }
+  // What all its rows would take in memory.
+  std::uint64_t TierBytes() const { return rows_.size() * TierRowBytes(); }
   // Asks for the rows of operation `use` that are on disk. Returns how many have to come first; 0: all are in memory, as
   // found() says until the table is changed.
   std::size_t Fetch(std::span<const std::uint64_t> positions, std::uint64_t use, TimePoint now);
@@ -64,6 +67,9 @@ class ShardTable {
   std::uint64_t clipped_weights() const { return clipped_weights_; }
 
  private:
+  std::uint64_t TierRowBytes() const {
+    return rows_.row_words() * sizeof(float) + EmbeddingTable::kTierBytesPerRow;
+  }
   void Step(const float* gradient, Key key, std::uint64_t clock_seed, float share, float* row);
   std::uint64_t ClockSeed(Clock clock) const;
   float RateShareAt(Clock clock) const {

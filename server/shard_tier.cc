@@ -1,6 +1,7 @@
 // Shard: operations that wait for rows from disk.
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "common/check.h"
 #include "server/request_check.h"
@@ -90,8 +91,27 @@ TimePoint Shard::NextArrival() const {
   return next;
 }
 
+// Tables whose rows all fit into an equal share of the memory leave the rest of it to the others.
+void Shard::ShareMemory() {
+  const auto tiered = [](const auto& table) { return table->tiered(); };
+  if (std::count_if(tables_.begin(), tables_.end(), tiered) < 2) return;
+  std::vector<ShardTable*> sharing;
+  for (const auto& table : tables_) {
+    if (tiered(table)) sharing.push_back(table.get());
+  }
+  std::stable_sort(sharing.begin(), sharing.end(),
+                   [](const ShardTable* a, const ShardTable* b) { return a->TierBytes() < b->TierBytes(); });
+  std::uint64_t left = options_.tier_bytes, tables = sharing.size();
+  for (ShardTable* table : sharing) {
+    const std::uint64_t share = left / tables--;
+    table->LimitMemory(share);
+    left -= std::min(table->TierBytes(), share);
+  }
+}
+
 // Rows that an operation waits for, and those that it has found in memory, stay there until it is done.
 void Shard::TrimTables(TimePoint now, Outbox& out) {
+  ShareMemory();
   const std::uint64_t oldest = waiting_.empty() ? next_use_ : waiting_.begin()->first;
   for (const auto& table : tables_) {
     if (!table->tiered()) continue;

@@ -19,23 +19,19 @@ struct Slice {
   std::uint32_t rows = 0;
   std::uint32_t padded_rows = 0;
   std::vector<float> numeric;
-  std::vector<std::uint32_t> offsets;
-  std::vector<std::uint32_t> positions;
-  std::vector<std::uint32_t> distinct;  // ascending indices into Batch::keys, so by ring position too
+  std::vector<SliceIds> ids;  // by table; `distinct` are indices into its Batch::keys, so by ring position too
   std::vector<float> shares;
   std::vector<float> labels;
   std::vector<float> weights;
   std::uint32_t negatives = 0;     // of each row (model.h, SliceInput)
   std::vector<float> corrections;  // or empty
 
-  SliceInput<float> Input(const float* embeddings) const {
+  // `embeddings`: by table the batch's pulled rows.
+  SliceInput<float> Input(const std::vector<float>* embeddings) const {
     return {.rows = rows,
             .padded_rows = padded_rows,
             .numeric = numeric.data(),
-            .offsets = offsets.data(),
-            .positions = positions.data(),
-            .distinct = distinct.data(),
-            .distinct_count = static_cast<std::uint32_t>(distinct.size()),
+            .ids = ids.data(),
             .shares = shares.data(),
             .embeddings = embeddings,
             .labels = labels.data(),
@@ -54,19 +50,19 @@ struct Batch {
   double read_seconds = 0, distinct_seconds = 0;  // the reader's: rows read and encoded; keys made distinct
   std::vector<Slice> slices;  // the first slice_count are in use
   std::size_t slice_count = 0;
-  std::shared_ptr<std::vector<Key>> keys;  // distinct, ascending by ring position
+  std::vector<std::shared_ptr<std::vector<Key>>> keys;  // by table: distinct, ascending by ring position
   std::vector<double> total_weight;  // by model task: summed weight of the labelled rows of the global batch
 };
 
 // A slice of the batch for a training step, with the batch's pulled rows. In bsp, without leases, what it draws by chance is the
 // same on whichever worker.
-inline SliceInput<float> TrainingInput(const Batch& batch, const Slice& slice, const float* embeddings,
-                                       std::uint64_t seed) {
+inline SliceInput<float> TrainingInput(const Batch& batch, const Slice& slice,
+                                       const std::vector<float>* embeddings, std::uint64_t seed) {
   constexpr std::uint64_t kDropoutStream = 0x64726f706f757400;
   SliceInput<float> input = slice.Input(embeddings);
   input.negatives = slice.negatives;
   if (!slice.corrections.empty()) input.corrections = slice.corrections.data();
-  input.keys = batch.keys->data();
+  input.keys = batch.keys.data();
   input.global_rows = batch.global_rows;
   input.dropout_key = RandomBits(RandomBits(seed, kDropoutStream, batch.lease), batch.clock, slice.index);
   return input;

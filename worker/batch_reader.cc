@@ -21,6 +21,8 @@ BatchReader::BatchReader(std::unique_ptr<DatasetReader> dataset, Encoder encoder
       encoder_(std::move(encoder)),
       task_count_(task_count),
       seed_(seed),
+      distinct_(encoder_.table_count()),
+      key_pools_(encoder_.table_count()),
       thread_([this] { Run(); }) {}
 
 BatchReader::~BatchReader() {
@@ -55,7 +57,7 @@ Result<std::unique_ptr<Batch>> BatchReader::Next(Duration timeout) {
 }
 
 void BatchReader::Recycle(std::unique_ptr<Batch> batch) {
-  batch->keys.reset();
+  batch->keys.clear();
   std::lock_guard lock(mutex_);
   free_.push_back(std::move(batch));
 }
@@ -134,7 +136,7 @@ void BatchReader::BeginBatch(Batch* batch, std::size_t slice_count, std::uint32_
   batch->slice_count = slice_count;
   if (batch->slices.size() < slice_count) batch->slices.resize(slice_count);
   for (std::size_t i = 0; i < slice_count; ++i) encoder_.Start(padded_rows, &batch->slices[i], negatives);
-  distinct_.Clear();
+  for (DistinctKeys& distinct : distinct_) distinct.Clear();
 }
 
 Status BatchReader::PrepareItems() {
@@ -148,14 +150,13 @@ void BatchReader::AppendTraining(const RowBlock& block, std::uint32_t row, const
                                  std::uint32_t place, Slice* slice) {
   constexpr std::uint64_t kItemStream = 0x6974656d73000000;
   constexpr int kDraws = 64;  // that may all be the row's own item
-  encoder_.Append(block, row, &distinct_, slice);
+  encoder_.Append(block, row, distinct_.data(), slice);
   if (!items_) return;
   const Key own = encoder_.ItemKeys(block, row, 0)[0];
   const bool corrects = items_->Corrects(), skip_own = encoder_.two_tower().skip_own_item;
   if (corrects) slice->corrections.push_back(items_->Correction(items_->PlaceOf(own)));
   const bool positive = encoder_.IsPositive(block, row);
   RandomStream bits(RandomBits(RandomBits(seed_, kItemStream, batch.lease), batch.clock, place));
-  std::uint32_t number = 0;  // of the field
   for (std::uint32_t n = 0; n < negatives_; ++n) {
     std::uint32_t item = 0;
     if (positive) {
@@ -166,29 +167,38 @@ void BatchReader::AppendTraining(const RowBlock& block, std::uint32_t row, const
     if (corrects) slice->corrections.push_back(positive ? items_->Correction(item) : 0.0f);
     for (std::uint32_t f = 0; f < encoder_.item_fields(); ++f) {
       const std::span<const Key> ids = positive ? items_->Keys(item, f) : std::span<const Key>();
-      encoder_.AppendItemField(ids, number++, &distinct_, slice);
+      encoder_.AppendItemField(ids, n, f, distinct_.data(), slice);
     }
   }
 }
 
 void BatchReader::FinishBatch(Batch* batch) {
   const auto read = std::chrono::steady_clock::now();
-  distinct_.Sort();
-  batch->keys = key_pool_.Take();
-  batch->keys->assign(distinct_.keys().begin(), distinct_.keys().end());
-  local_.resize(std::max(local_.size(), distinct_.size()));
+  batch->keys.clear();
+  for (std::size_t s = 0; s < batch->slice_count; ++s) encoder_.Finish(&batch->slices[s]);
+  for (std::size_t table = 0; table < distinct_.size(); ++table) FinishTable(table, batch);
+  const auto end = std::chrono::steady_clock::now();
+  batch->read_seconds = std::chrono::duration<double>(read - began_).count();
+  batch->distinct_seconds = std::chrono::duration<double>(end - read).count();
+}
+
+void BatchReader::FinishTable(std::size_t table, Batch* batch) {
+  DistinctKeys& distinct = distinct_[table];
+  distinct.Sort();
+  batch->keys.push_back(key_pools_[table].Take());
+  batch->keys.back()->assign(distinct.keys().begin(), distinct.keys().end());
+  local_.resize(std::max(local_.size(), distinct.size()));
   for (std::size_t s = 0; s < batch->slice_count; ++s) {
-    Slice& slice = batch->slices[s];
-    encoder_.Finish(&slice);
+    SliceIds& slice = batch->slices[s].ids[table];
     if (batch->slice_count == 1) {  // has all of them
-      slice.distinct.resize(distinct_.size());
+      slice.distinct.resize(distinct.size());
       std::iota(slice.distinct.begin(), slice.distinct.end(), 0u);
-      for (std::uint32_t& id : slice.positions) id = distinct_.Rank(id);
+      for (std::uint32_t& id : slice.positions) id = distinct.Rank(id);
       continue;
     }
-    present_.assign(distinct_.size() / 64 + 1, 0);
+    present_.assign(distinct.size() / 64 + 1, 0);
     for (std::uint32_t& id : slice.positions) {
-      id = distinct_.Rank(id);
+      id = distinct.Rank(id);
       present_[id / 64] |= std::uint64_t{1} << id % 64;
     }
     for (std::uint32_t word = 0; word < present_.size(); ++word) {
@@ -200,9 +210,6 @@ void BatchReader::FinishBatch(Batch* batch) {
     }
     for (std::uint32_t& id : slice.positions) id = local_[id];
   }
-  const auto end = std::chrono::steady_clock::now();
-  batch->read_seconds = std::chrono::duration<double>(read - began_).count();
-  batch->distinct_seconds = std::chrono::duration<double>(end - read).count();
 }
 
 Status BatchReader::LoadWindow(const EpochOrder& order, std::uint64_t first, std::uint64_t count) {
@@ -341,7 +348,7 @@ Status BatchReader::Read(const ScoreLease& source) {
     batch->slices[0].index = 0;
     for (std::uint32_t row = 0; row < count; ++row) {
       encoder_.AddLabelledWeight(window_[0], row, batch->total_weight.data());
-      encoder_.Append(window_[0], row, &distinct_, &batch->slices[0]);
+      encoder_.Append(window_[0], row, distinct_.data(), &batch->slices[0]);
     }
     FinishBatch(batch.get());
     if (!Deliver(std::move(batch))) return Status();

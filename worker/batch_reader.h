@@ -91,6 +91,8 @@ class BatchReader {
   void AppendTraining(const RowBlock& block, std::uint32_t row, const Batch& batch, std::uint32_t place,
                       Slice* slice);
   void FinishBatch(Batch* batch);
+  // Ranks the ids of a table, and makes them distinct in each slice.
+  void FinishTable(std::size_t table, Batch* batch);
   bool Deliver(std::unique_ptr<Batch> batch);  // false: stop
   bool stopping() const;
 
@@ -104,11 +106,11 @@ class BatchReader {
   std::uint32_t negatives_ = 0;  // of a row
   std::vector<RowBlock> window_;
   std::vector<EpochOrder::Place> places_;
-  DistinctKeys distinct_;
+  std::vector<DistinctKeys> distinct_;  // by table
   std::vector<std::uint32_t> local_;  // batch rank -> index within the slice
   std::vector<std::uint64_t> present_;  // a bit for each of the batch's distinct keys: in this slice
   std::chrono::steady_clock::time_point began_;  // its work on the batch at hand
-  ObjectPool<std::vector<Key>> key_pool_;
+  std::vector<ObjectPool<std::vector<Key>>> key_pools_;  // by table
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

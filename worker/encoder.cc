@@ -38,15 +38,15 @@ const char* TypeName(FeatureType type) {
   return "unknown";
 }
 
-void AppendIds(std::span<const Key> ids, DistinctKeys* keys, Slice* slice) {
+void AppendIds(std::span<const Key> ids, DistinctKeys* keys, std::vector<std::uint32_t>* positions) {
   if (ids.size() == 1) {
-    slice->positions.push_back(keys->Add(ids[0]));
+    positions->push_back(keys->Add(ids[0]));
     return;
   }
-  const std::size_t first = slice->positions.size();
-  slice->positions.resize(first + ids.size());
+  const std::size_t first = positions->size();
+  positions->resize(first + ids.size());
   const std::uint32_t number = keys->Add(ids);
-  std::iota(slice->positions.begin() + static_cast<std::ptrdiff_t>(first), slice->positions.end(), number);
+  std::iota(positions->begin() + static_cast<std::ptrdiff_t>(first), positions->end(), number);
 }
 
 }  // namespace
@@ -105,7 +105,11 @@ Result<Encoder> Encoder::Create(const ModelSpec& spec, const DatasetInfo& data) 
   for (const EmbeddedField& embedded : spec.fields) {
     const FeatureInfo& feature = spec.data.features[embedded.feature];
     COHORT_ASSIGN_OR_RETURN(std::uint32_t column, column_of(feature));
-    Field field{.type = feature.type, .column = column, .missing_key = MissingKey(feature.name)};
+    Field field{.type = feature.type,
+                .column = column,
+                .missing_key = MissingKey(feature.name),
+                .table = embedded.table,
+                .place = embedded.place};
     if (embedded.bin) {
       field.edges = feature.bin_edges;
       for (int bin = 0; bin <= static_cast<int>(field.edges.size()); ++bin) {
@@ -129,6 +133,7 @@ Result<Encoder> Encoder::Create(const ModelSpec& spec, const DatasetInfo& data) 
     }
     encoder.labels_.push_back(std::move(label));
   }
+  encoder.tables_ = spec.tables;
   encoder.two_tower_ = spec.config.two_tower;
   encoder.item_fields_ = spec.item_fields;
   for (const ModelTask& task : spec.tasks) encoder.task_labels_.push_back(task.label_column);
@@ -153,10 +158,14 @@ void Encoder::Start(std::uint32_t padded_rows, Slice* slice, std::uint32_t negat
   slice->rows = 0;
   slice->padded_rows = padded_rows;
   slice->numeric.assign(static_cast<std::size_t>(padded_rows) * numerics_.size(), 0.0f);
-  slice->offsets.resize(padded_rows * OffsetRow(*slice) + 1);
-  slice->offsets[0] = 0;
-  slice->positions.clear();
-  slice->distinct.clear();
+  slice->ids.resize(tables_.size());
+  for (std::size_t t = 0; t < tables_.size(); ++t) {
+    SliceIds& ids = slice->ids[t];
+    ids.offsets.resize(padded_rows * OffsetRow(*slice, t) + 1);
+    ids.offsets[0] = 0;
+    ids.positions.clear();
+    ids.distinct.clear();
+  }
   slice->shares.clear();
   slice->labels.assign(static_cast<std::size_t>(padded_rows) * labels_.size(), kNaN);
   slice->weights.assign(padded_rows, 0.0f);
@@ -217,15 +226,16 @@ void Encoder::Append(const RowBlock& block, std::uint32_t row, DistinctKeys* key
       *out++ = static_cast<float>((value - numeric.shift) * numeric.factor);
     }
   }
-  std::uint32_t* offset = slice->offsets.data() + at * OffsetRow(*slice);
   for (const Field& field : fields_) {
+    SliceIds& ids = slice->ids[field.table];
     if (field.soft) {
       const float cell = block.numeric[static_cast<std::size_t>(row) * numeric_columns_ + field.column];
-      AppendIds(BinsOf(field, cell, &slice->shares.emplace_back()), keys, slice);
+      AppendIds(BinsOf(field, cell, &slice->shares.emplace_back()), keys + field.table, &ids.positions);
     } else {
-      AppendIds(KeysOf(field, block, row), keys, slice);
+      AppendIds(KeysOf(field, block, row), keys + field.table, &ids.positions);
     }
-    *++offset = static_cast<std::uint32_t>(slice->positions.size());
+    ids.offsets[at * OffsetRow(*slice, field.table) + field.place + 1] =
+        static_cast<std::uint32_t>(ids.positions.size());
   }
   float* labels = slice->labels.data() + at * labels_.size();
   for (std::size_t task = 0; task < labels_.size(); ++task) labels[task] = LabelOf(block, row, task);
@@ -255,17 +265,23 @@ void Encoder::FetchIds(const RowBlock& block, std::uint32_t row) const {
   }
 }
 
-void Encoder::AppendItemField(std::span<const Key> ids, std::uint32_t number, DistinctKeys* keys, Slice* slice) const {
-  AppendIds(ids, keys, slice);
+void Encoder::AppendItemField(std::span<const Key> ids, std::uint32_t nth, std::uint32_t field,
+                              DistinctKeys* keys, Slice* slice) const {
+  const Field& own = fields_[fields_.size() - item_fields_ + field];
+  SliceIds& into = slice->ids[own.table];
+  AppendIds(ids, keys + own.table, &into.positions);
   const std::size_t row = slice->rows - 1;
-  slice->offsets[row * OffsetRow(*slice) + fields_.size() + number + 1] =
-      static_cast<std::uint32_t>(slice->positions.size());
+  into.offsets[row * OffsetRow(*slice, own.table) + own.place +
+               (nth + std::size_t{1}) * tables_[own.table].item_fields + 1] =
+      static_cast<std::uint32_t>(into.positions.size());
 }
 
 void Encoder::Finish(Slice* slice) const {
-  const auto end = static_cast<std::uint32_t>(slice->positions.size());
-  std::fill(slice->offsets.begin() + static_cast<std::ptrdiff_t>(slice->rows * OffsetRow(*slice)) + 1,
-            slice->offsets.end(), end);
+  for (std::size_t t = 0; t < tables_.size(); ++t) {
+    SliceIds& ids = slice->ids[t];
+    std::fill(ids.offsets.begin() + static_cast<std::ptrdiff_t>(slice->rows * OffsetRow(*slice, t)) + 1,
+              ids.offsets.end(), static_cast<std::uint32_t>(ids.positions.size()));
+  }
 }
 
 void Encoder::AddLabelledWeight(const RowBlock& block, std::uint32_t row, double* total_weight) const {

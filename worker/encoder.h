@@ -25,15 +25,16 @@ class Encoder {
 
   // Makes `slice` empty with room for padded_rows rows, each with so many drawn items (two_tower).
   void Start(std::uint32_t padded_rows, Slice* slice, std::uint32_t negatives = 0) const;
-  // Appends a row; ids go to `keys`, whose numbers stand in slice->positions until they are ranked.
+  // Appends a row; ids go to `keys` of their table, whose numbers stand in the slice's positions until they are ranked.
   void Append(const RowBlock& block, std::uint32_t row, DistinctKeys* keys, Slice* slice) const;
+  std::size_t table_count() const { return tables_.size(); }
   // Hints for a row that will be appended a few rows later; rows are visited in an order that no processor guesses.
   // FetchPlaces first, and FetchIds when what it asked for is likely to have come.
   void FetchPlaces(const RowBlock& block, std::uint32_t row) const;
   void FetchIds(const RowBlock& block, std::uint32_t row) const;
-  // two_tower: appends a field of an item drawn for the row appended last. `number`: counted over all fields of all items
-  // drawn for the row.
-  void AppendItemField(std::span<const Key> ids, std::uint32_t number, DistinctKeys* keys, Slice* slice) const;
+  // two_tower: appends a field of the `nth` item drawn for the row appended last.
+  void AppendItemField(std::span<const Key> ids, std::uint32_t nth, std::uint32_t field, DistinctKeys* keys,
+                       Slice* slice) const;
   // Fills the padding.
   void Finish(Slice* slice) const;
   // Adds the row's weight to the total of every task it has a label for.
@@ -67,6 +68,7 @@ class Encoder {
     std::vector<Key> bin_keys;  // edges + 1 bins
     bool soft = false;
     Key missing_key;
+    std::uint32_t table = 0, place = 0;  // as EmbeddedField's
   };
   struct Label {
     std::int64_t column;           // -1: not in the data
@@ -76,14 +78,15 @@ class Encoder {
   std::span<const Key> KeysOf(const Field& field, const RowBlock& block, std::uint32_t row) const;
   // A soft field's bins, and the share of the second one if there are two.
   std::span<const Key> BinsOf(const Field& field, float cell, float* share) const;
-  // Of `offsets`, from one row to the next.
-  std::size_t OffsetRow(const Slice& slice) const {
-    return fields_.size() + std::size_t{slice.negatives} * item_fields_;
+  // Of a table's `offsets`, from one row to the next.
+  std::size_t OffsetRow(const Slice& slice, std::size_t table) const {
+    return tables_[table].fields + std::size_t{slice.negatives} * tables_[table].item_fields;
   }
   float LabelOf(const RowBlock& block, std::uint32_t row, std::size_t task) const;
 
   std::vector<Numeric> numerics_;
   std::vector<Field> fields_;
+  std::vector<FieldTable> tables_;
   TwoTowerConfig two_tower_;
   std::uint32_t item_fields_ = 0;
   std::vector<Label> labels_;             // by task of the model's data

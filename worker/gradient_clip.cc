@@ -28,12 +28,14 @@ double SquaredNorm(std::span<const float> values) {
 
 }  // namespace
 
-bool ClipNorm(double limit, std::span<float> dense, std::span<float> embedding) {
-  const double norm = std::sqrt(SquaredNorm(dense) + SquaredNorm(embedding));
+bool ClipNorm(double limit, std::span<const std::span<float>> pieces) {
+  double squares = 0;
+  for (const std::span<float> piece : pieces) squares += SquaredNorm(piece);
+  const double norm = std::sqrt(squares);
   if (!(norm > limit) || !std::isfinite(norm)) return false;
   const double scale = limit / norm;  // may be too small for a float
-  for (std::span<float> part : {dense, embedding}) {
-    for (float& value : part) value = static_cast<float>(value * scale);
+  for (const std::span<float> piece : pieces) {
+    for (float& value : piece) value = static_cast<float>(value * scale);
   }
   return true;
 }

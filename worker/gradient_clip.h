@@ -12,11 +12,11 @@
 
 namespace cohort {
 
-// Scales `dense` and `embedding`, the two pieces of one gradient, to a joint norm of `limit` (up to rounding) if it is
-// larger; says whether it did. A norm that is not finite stays: servers refuse such values and count them.
+// Scales the pieces of one gradient, the dense weights' and each table's, to a joint norm of `limit` (up to rounding) if it
+// is larger; says whether it did. A norm that is not finite stays: servers refuse such values and count them.
 // The bits depend on the values and their order alone: a float's square is exact in double, and the sum's order is fixed.
 // REQUIRES: limit > 0.
-bool ClipNorm(double limit, std::span<float> dense, std::span<float> embedding);
+bool ClipNorm(double limit, std::span<const std::span<float>> pieces);
 
 }  // namespace cohort
 

@@ -1,17 +1,19 @@
 #include "worker/occurrences.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/check.h"
 
 namespace cohort {
 
-Buffer Occurrences::Count(const Batch& batch, SliceRange slices, const GradientRows& rows) {
-  by_rank_.resize(batch.keys->size());
+Buffer Occurrences::Count(const Batch& batch, std::size_t table, SliceRange slices, const GradientRows& rows) {
+  by_rank_.resize(std::max(by_rank_.size(), batch.keys[table]->size()));
   for (std::size_t s = 0; s < batch.slice_count; ++s) {
     const Slice& slice = batch.slices[s];
     if (slice.index < slices.begin || slice.index >= slices.end) continue;
-    for (const std::uint32_t id : slice.positions) ++by_rank_[slice.distinct[id]];
+    const SliceIds& ids = slice.ids[table];
+    for (const std::uint32_t id : ids.positions) ++by_rank_[ids.distinct[id]];
   }
   std::vector<std::uint32_t> counts;
   counts.reserve(rows.positions.size());

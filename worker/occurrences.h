@@ -15,8 +15,9 @@ namespace cohort {
 // One thread. Memory is reused from batch to batch.
 class Occurrences {
  public:
-  // uint32[rows.positions.size()]: for each of `rows`, which are by place in the batch's keys and the sum of `batch`'s slices within `slices`.
-  Buffer Count(const Batch& batch, SliceRange slices, const GradientRows& rows);
+  // uint32[rows.positions.size()]: for each of `rows`, which are by place in the batch's keys of the table and the sum of
+  // `batch`'s slices within `slices`.
+  Buffer Count(const Batch& batch, std::size_t table, SliceRange slices, const GradientRows& rows);
 
  private:
   std::vector<std::uint32_t> by_rank_;  // of Batch::keys; 0 between calls

@@ -1,5 +1,6 @@
 #include "worker/pulled_batch.h"
 
+#include <algorithm>
 #include <numeric>
 #include <utility>
 
@@ -22,14 +23,20 @@ void PulledBatch::Start(std::unique_ptr<Batch> next, const ModelSpec& spec, cons
     dense_ticket = loop.parameters().Pull(kDenseTable, clock, absent, dense_keys, dense.data(), loop.Now(),
                                           loop.out(), keep);
   }
-  embeddings.resize(batch->keys->size() * spec.config.embedding_dim);
-  embedding_ticket = loop.parameters().Pull(kEmbeddingTable, clock, absent, AsBuffer(batch->keys),
-                                            embeddings.data(), loop.Now(), loop.out(), keep);
+  embeddings.resize(spec.tables.size());
+  embedding_tickets.resize(spec.tables.size());
+  for (std::size_t t = 0; t < spec.tables.size(); ++t) {
+    embeddings[t].resize(batch->keys[t]->size() * spec.tables[t].rows.embedding_dim);
+    embedding_tickets[t] = loop.parameters().Pull(EmbeddingTableAt(t), clock, absent, AsBuffer(batch->keys[t]),
+                                                  embeddings[t].data(), loop.Now(), loop.out(), keep);
+  }
 }
 
 Status PulledBatch::Wait(WorkerLoop& loop) const {
+  const auto done = [&](ParameterClient::Ticket ticket) { return loop.parameters().Done(ticket); };
   return loop.WaitUntil([&] {
-    return (!with_dense || loop.parameters().Done(dense_ticket)) && loop.parameters().Done(embedding_ticket);
+    return (!with_dense || done(dense_ticket)) &&
+           std::all_of(embedding_tickets.begin(), embedding_tickets.end(), done);
   });
 }
 

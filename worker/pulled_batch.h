@@ -18,8 +18,9 @@ Buffer DenseKeys(const ModelSpec& spec);
 struct PulledBatch {
   std::unique_ptr<Batch> batch;
   std::vector<float> dense;       // DenseRows x kDenseRowWidth
-  std::vector<float> embeddings;  // batch->keys x embedding_dim
-  ParameterClient::Ticket dense_ticket = 0, embedding_ticket = 0;
+  std::vector<std::vector<float>> embeddings;  // by table: batch->keys x dim
+  ParameterClient::Ticket dense_ticket = 0;
+  std::vector<ParameterClient::Ticket> embedding_tickets;  // by table
   bool with_dense = false;
 
   // Begins the pulls for `next` at `clock`. `dense_keys` empty: the dense weights are not pulled. `keep`: their rows

@@ -73,7 +73,8 @@ Result<Buffer> Scorer::Score(const PhaseOrder& order, WorkerLoop& loop, BatchRea
   return bytes;
 }
 
-Status Scorer::Take(const PhaseOrder& order, const Batch& batch, const float* embeddings, WorkerLoop& loop) {
+Status Scorer::Take(const PhaseOrder& order, const Batch& batch, const std::vector<float>* embeddings,
+                    WorkerLoop& loop) {
   auto predictions = pool_.Take();
   predictions->resize(static_cast<std::size_t>(batch.rows) * spec_.prediction_columns);
   model_.Predict(batch.slices[0].Input(embeddings), predictions->data());

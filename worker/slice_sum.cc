@@ -9,8 +9,24 @@
 
 namespace cohort {
 
-SliceSum::SliceSum(std::uint64_t dense_count, std::uint32_t embedding_dim, FloatType type)
-    : dense_count_(dense_count), dim_(embedding_dim), type_(type) {}
+namespace {
+
+std::vector<std::uint32_t> DimsOf(const ModelSpec& spec) {
+  std::vector<std::uint32_t> dims;
+  for (const FieldTable& table : spec.tables) dims.push_back(table.rows.embedding_dim);
+  return dims;
+}
+
+}  // namespace
+
+SliceSum::SliceSum(std::uint64_t dense_count, std::vector<std::uint32_t> dims, FloatType type)
+    : dense_count_(dense_count),
+      dims_(std::move(dims)),
+      type_(type),
+      rows_pools_(dims_.size()),
+      places_pools_(dims_.size()) {}
+
+SliceSum::SliceSum(const ModelSpec& spec, FloatType type) : SliceSum(spec.dense_count, DimsOf(spec), type) {}
 
 void SliceSum::Start(std::uint32_t slices, SliceRange own) {
   slices_ = slices;
@@ -18,21 +34,31 @@ void SliceSum::Start(std::uint32_t slices, SliceRange own) {
   parts_.clear();
 }
 
-void SliceSum::Prepare(std::size_t rows) {
+void SliceSum::Prepare(const Slice& slice) {
   next_.dense = dense_pool_.Take();
   next_.dense->resize((dense_count_ + kDenseRowWidth - 1) / kDenseRowWidth * kDenseRowWidth);
   std::fill(next_.dense->begin() + static_cast<std::ptrdiff_t>(dense_count_), next_.dense->end(), 0.0f);
-  next_.embedding = rows_pool_.Take();
-  next_.embedding->positions.resize(rows);
-  next_.embedding->values.resize(rows * dim_);
+  next_.embeddings.resize(dims_.size());
+  gradients_.clear();
+  for (std::size_t t = 0; t < dims_.size(); ++t) {
+    const std::size_t rows = slice.ids[t].distinct.size();
+    std::shared_ptr<GradientRows>& gradient = next_.embeddings[t].gradient;
+    gradient = rows_pools_[t].Take();
+    gradient->positions.resize(rows);
+    gradient->values.resize(rows * dims_[t]);
+    gradients_.push_back(gradient->values.data());
+  }
 }
 
 void SliceSum::Add(const Slice& slice) {
-  COHORT_CHECK(slice.distinct.size() == next_.embedding->positions.size());
-  std::copy(slice.distinct.begin(), slice.distinct.end(), next_.embedding->positions.begin());
-  // A batch of one slice is rounded when it is pushed.
-  std::vector<float>& values = next_.embedding->values;
-  if (slices_ > 1) clipped_ += RoundValues(type_, values.data(), values.size());
+  for (std::size_t t = 0; t < dims_.size(); ++t) {
+    const std::vector<std::uint32_t>& distinct = slice.ids[t].distinct;
+    GradientRows& gradient = *next_.embeddings[t].gradient;
+    COHORT_CHECK(distinct.size() == gradient.positions.size());
+    std::copy(distinct.begin(), distinct.end(), gradient.positions.begin());
+    // A batch of one slice is rounded when it is pushed.
+    if (slices_ > 1) clipped_ += RoundValues(type_, gradient.values.data(), gradient.values.size());
+  }
   next_.node = static_cast<std::uint16_t>(slices_ + slice.index);
   parts_.push_back(std::exchange(next_, {}));
   // The right child has just come: its sibling on the left is complete.
@@ -56,8 +82,11 @@ void SliceSum::Finish() {
     AddLastTwo(*holder);
   parts_.back().node = *holder;
   for (Part& part : parts_) {
-    part.rows = places_pool_.Take();
-    part.rows->assign(part.embedding->positions.begin(), part.embedding->positions.end());
+    for (std::size_t t = 0; t < dims_.size(); ++t) {
+      Rows& rows = part.embeddings[t];
+      rows.places = places_pools_[t].Take();
+      rows.places->assign(rows.gradient->positions.begin(), rows.gradient->positions.end());
+    }
   }
 }
 
@@ -68,9 +97,12 @@ void SliceSum::AddLastTwo(std::uint16_t node) {
   float* a = left.dense->data();
   const float* b = right.dense->data();
   for (std::size_t i = 0; i < left.dense->size(); ++i) a[i] += b[i];
-  std::shared_ptr<GradientRows> sum = rows_pool_.Take();
-  clipped_ += AddRows(dim_, *left.embedding, *right.embedding, sum.get(), type_);
-  left.embedding = std::move(sum);
+  for (std::size_t t = 0; t < dims_.size(); ++t) {
+    std::shared_ptr<GradientRows>& gradient = left.embeddings[t].gradient;
+    std::shared_ptr<GradientRows> sum = rows_pools_[t].Take();
+    clipped_ += AddRows(dims_[t], *gradient, *right.embeddings[t].gradient, sum.get(), type_);
+    gradient = std::move(sum);
+  }
   left.node = node;
 }
 

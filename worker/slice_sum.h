@@ -15,24 +15,29 @@ namespace cohort {
 
 class SliceSum {
  public:
+  // Of a table of embeddings.
+  struct Rows {
+    std::shared_ptr<GradientRows> gradient;              // by place in the batch's keys
+    std::shared_ptr<std::vector<std::uint32_t>> places;  // these places, after Finish
+  };
   // One sub-tree's sum, ready to push. The memory may be kept as Buffers until the push is acknowledged.
   struct Part {
     std::uint16_t node = 0;
-    std::shared_ptr<std::vector<float>> dense;         // dense_rows * kDenseRowWidth; zero beyond dense_count
-    std::shared_ptr<GradientRows> embedding;           // by place in the batch's keys
-    std::shared_ptr<std::vector<std::uint32_t>> rows;  // these places, after Finish
+    std::shared_ptr<std::vector<float>> dense;  // dense_rows * kDenseRowWidth; zero beyond dense_count
+    std::vector<Rows> embeddings;               // by table
   };
 
-  // `type`: how embedding gradients will travel; every sum is rounded to it (gradient_tree.h).
-  SliceSum(std::uint64_t dense_count, std::uint32_t embedding_dim, FloatType type = FloatType::kFloat32);
+  // `dims`: of the rows of each table. `type`: how embedding gradients will travel; every sum is rounded to it
+  // (gradient_tree.h).
+  SliceSum(std::uint64_t dense_count, std::vector<std::uint32_t> dims, FloatType type = FloatType::kFloat32);
+  SliceSum(const ModelSpec& spec, FloatType type = FloatType::kFloat32);
 
   // Begins a batch of `slices` slices, of which `own` are this worker's.
   void Start(std::uint32_t slices, SliceRange own);
-  // Memory for the next slice's gradients: dense_count floats, and rows x dim floats for its `rows` distinct
-  // keys.
-  void Prepare(std::size_t rows);
+  // Memory for a slice's gradients: dense_count floats, and for each table a row for each of the slice's distinct keys.
+  void Prepare(const Slice& slice);
   float* dense() { return next_.dense->data(); }
-  float* embedding() { return next_.embedding->values.data(); }
+  float* const* embeddings() { return gradients_.data(); }  // by table
   // Adds the prepared gradients. Slices come in ascending order, without gaps.
   void Add(const Slice& slice);
   // No more slices: those that did not come hold no rows. Leaves one part for each maximal sub-tree of the own slices that
@@ -48,16 +53,17 @@ class SliceSum {
   void AddLastTwo(std::uint16_t node);
 
   const std::uint64_t dense_count_;
-  const std::uint32_t dim_;
+  const std::vector<std::uint32_t> dims_;  // by table
   const FloatType type_;
   std::uint64_t clipped_ = 0;
   std::uint32_t slices_ = 1;
   std::vector<std::uint16_t> own_nodes_;
   Part next_;
+  std::vector<float*> gradients_;  // of next_, by table
   std::vector<Part> parts_;  // a stack: neighbours that are siblings are added at once
   ObjectPool<std::vector<float>> dense_pool_;
-  ObjectPool<GradientRows> rows_pool_;
-  ObjectPool<std::vector<std::uint32_t>> places_pool_;
+  std::vector<ObjectPool<GradientRows>> rows_pools_;  // by table
+  std::vector<ObjectPool<std::vector<std::uint32_t>>> places_pools_;
 };
 
 }  // namespace cohort

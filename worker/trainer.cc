@@ -35,8 +35,9 @@ Trainer::Trainer(const ModelSpec& spec, const RunConfig& config, std::uint32_t w
       worker_(worker),
       workers_(workers),
       model_(spec, SliceRows(config, workers)),
-      sum_(spec.dense_count, spec.config.embedding_dim, config.wire.push_values),
+      sum_(spec, config.wire.push_values),
       dense_keys_(DenseKeys(spec)),
+      keys_pools_(spec.tables.size()),
       slice_loss_(spec.tasks.size()) {}
 
 Result<Clock> Trainer::Train(const PhaseOrder& order, WorkerLoop& loop, BatchReader& reader) {
@@ -156,15 +157,19 @@ Status Trainer::Step(const PulledBatch& pulled, std::uint32_t slices, WorkerLoop
   sum_.Start(slices, bsp ? SlicesOfWorker(slices, workers_, worker_) : SliceRange{0, 1});
   for (std::size_t s = 0; s < batch.slice_count; ++s) {
     const Slice& slice = batch.slices[s];
-    sum_.Prepare(slice.distinct.size());
+    sum_.Prepare(slice);
     // The batch's first row is in slice 0 on whichever worker: it carries the once-per-batch L2.
     model_.Step(TrainingInput(batch, slice, pulled.embeddings.data(), config_.seed), batch.total_weight.data(),
-                /*with_l2=*/slice.index == 0, {sum_.dense(), sum_.embedding(), slice_loss_.data()});
+                /*with_l2=*/slice.index == 0, {sum_.dense(), sum_.embeddings(), slice_loss_.data()});
     timer.Lap(StepPart::kForward, model_.backward_began());
     if (config_.train.clip_norm > 0) {
       const double share = static_cast<double>(slice.rows) / batch.global_rows;
-      clipped_gradients_ += ClipNorm(config_.train.clip_norm * share, {sum_.dense(), spec_.dense_count},
-                                     {sum_.embedding(), slice.distinct.size() * spec_.config.embedding_dim});
+      gradient_pieces_.assign(1, {sum_.dense(), spec_.dense_count});
+      for (std::size_t t = 0; t < spec_.tables.size(); ++t) {
+        const std::size_t size = slice.ids[t].distinct.size() * spec_.tables[t].rows.embedding_dim;
+        gradient_pieces_.emplace_back(sum_.embeddings()[t], size);
+      }
+      clipped_gradients_ += ClipNorm(config_.train.clip_norm * share, gradient_pieces_);
     }
     sum_.Add(slice);
     for (std::size_t task = 0; task < slice_loss_.size(); ++task)
@@ -200,30 +205,34 @@ void Trainer::StartPull(PulledBatch* pulled, std::unique_ptr<Batch> batch, Worke
 
 void Trainer::Push(const PulledBatch& pulled, const SliceSum::Part& part, WorkerLoop& loop) {
   ParameterClient& client = loop.parameters();
-  const std::vector<float>& values = part.embedding->values;
-  const Buffer dense = AsBuffer(part.dense);
-  const Buffer embedding(part.embedding, values.data(), values.size() * sizeof(float));
-  const std::vector<std::uint32_t>& rows = *part.rows;
-  const std::vector<Key>& keys = *pulled.batch->keys;
-  Buffer counts;
-  if (config_.embedding.policy.NeedsCounts()) {
-    counts =
-        occurrences_.Count(*pulled.batch, SlicesOfNode(config_.train.slices, part.node), *part.embedding);
-  }
-  if (config_.wire.push_rows == PushRowNames::kPositions) {
-    client.PushRows(pulled.dense_ticket, part.node, {}, dense, loop.Now(), loop.out());
-    client.PushRows(pulled.embedding_ticket, part.node,
-                    rows.size() == keys.size() ? Buffer() : AsBuffer(part.rows), embedding, loop.Now(),
-                    loop.out(), std::move(counts));
-    return;
-  }
-  auto named = keys_pool_.Take();
-  named->resize(rows.size());
-  for (std::size_t i = 0; i < rows.size(); ++i) (*named)[i] = keys[rows[i]];
   const Clock clock = pulled.batch->clock;
-  client.Push(kDenseTable, clock, part.node, dense_keys_, dense, loop.Now(), loop.out());
-  client.Push(kEmbeddingTable, clock, part.node, AsBuffer(named), embedding, loop.Now(), loop.out(),
-              std::move(counts));
+  const Buffer dense = AsBuffer(part.dense);
+  const bool by_position = config_.wire.push_rows == PushRowNames::kPositions;
+  if (by_position) {
+    client.PushRows(pulled.dense_ticket, part.node, {}, dense, loop.Now(), loop.out());
+  } else {
+    client.Push(kDenseTable, clock, part.node, dense_keys_, dense, loop.Now(), loop.out());
+  }
+  for (std::size_t t = 0; t < part.embeddings.size(); ++t) {
+    const auto& [gradient, places] = part.embeddings[t];
+    if (places->empty()) continue;  // none of its rows has an id of the table
+    const Buffer values(gradient, gradient->values.data(), gradient->values.size() * sizeof(float));
+    const std::vector<Key>& keys = *pulled.batch->keys[t];
+    Buffer counts;
+    if (config_.embedding.policy.NeedsCounts())
+      counts = occurrences_.Count(*pulled.batch, t, SlicesOfNode(config_.train.slices, part.node), *gradient);
+    if (by_position) {
+      client.PushRows(pulled.embedding_tickets[t], part.node,
+                      places->size() == keys.size() ? Buffer() : AsBuffer(places), values, loop.Now(),
+                      loop.out(), std::move(counts));
+      continue;
+    }
+    auto named = keys_pools_[t].Take();
+    named->resize(places->size());
+    for (std::size_t i = 0; i < places->size(); ++i) (*named)[i] = keys[(*places)[i]];
+    client.Push(EmbeddingTableAt(t), clock, part.node, AsBuffer(named), values, loop.Now(), loop.out(),
+                std::move(counts));
+  }
 }
 
 Status Trainer::SlowDown(Duration computed, WorkerLoop& loop) {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "common/config.h"
@@ -87,8 +88,9 @@ class Trainer {
   SliceSum sum_;
   Occurrences occurrences_;
   Buffer dense_keys_;
-  ObjectPool<std::vector<Key>> keys_pool_;  // of pushes by keys
+  std::vector<ObjectPool<std::vector<Key>>> keys_pools_;  // of pushes by keys, by table
   std::vector<double> slice_loss_;
+  std::vector<std::span<float>> gradient_pieces_;  // of a slice: the dense weights', then each table's
   TrainProgress progress_;
   std::uint64_t clipped_gradients_ = 0;
 };

@@ -7,7 +7,7 @@ namespace cohort::bench {
 MatrixProducts::MatrixProducts(const ModelSpec& spec, std::size_t rows, Passes passes)
     : kernels_(ActiveKernels<float>()), rows_(rows), passes_(passes) {
   const ModelLayout layout = LayoutOf(spec);
-  const std::size_t embedded = spec.fields.size() * spec.config.embedding_dim;
+  const std::size_t embedded = spec.EmbeddedWidth();
   const bool on_input = layout.bottom.empty() && layout.levels.empty();
   if (!layout.bottom.empty()) AddStack(layout.bottom, embedded);
   for (const ExpertLevelShape& level : layout.levels) {

@@ -18,24 +18,24 @@ class PlainStep {
       : slices_(slices),
         columns_(spec.prediction_columns),
         model_(spec, (batch_rows + slices - 1) / slices),
-        sum_(spec.dense_count, spec.config.embedding_dim),
+        sum_(spec),
         loss_(spec.tasks.size()) {}
 
-  // `dense` and `embeddings`: the weights that the batch would have pulled.
-  void Run(const Batch& batch, const float* dense, const float* embeddings) {
+  // `dense` and `embeddings` (by table): the weights that the batch would have pulled.
+  void Run(const Batch& batch, const float* dense, const std::vector<float>* embeddings) {
     model_.SetDense(dense);
     sum_.Start(slices_, {0, slices_});
     for (std::size_t s = 0; s < batch.slice_count; ++s) {
       const Slice& slice = batch.slices[s];
-      sum_.Prepare(slice.distinct.size());
+      sum_.Prepare(slice);
       model_.Step(TrainingInput(batch, slice, embeddings, /*seed=*/1), batch.total_weight.data(),
-                  /*with_l2=*/slice.index == 0, {sum_.dense(), sum_.embedding(), loss_.data()});
+                  /*with_l2=*/slice.index == 0, {sum_.dense(), sum_.embeddings(), loss_.data()});
       sum_.Add(slice);
     }
     sum_.Finish();
   }
   // Its predictions alone, as Scorer::Score.
-  void Predict(const Batch& batch, const float* dense, const float* embeddings) {
+  void Predict(const Batch& batch, const float* dense, const std::vector<float>* embeddings) {
     model_.SetDense(dense);
     for (std::size_t s = 0; s < batch.slice_count; ++s) {
       predictions_.resize(std::size_t{batch.slices[s].rows} * columns_);

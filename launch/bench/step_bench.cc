@@ -60,7 +60,7 @@ Batch DrawBatch(const Options& options) {
 
   Batch batch;
   batch.rows = batch.global_rows = options.batch;
-  batch.keys = std::make_shared<std::vector<Key>>(distinct.keys());
+  batch.keys = {std::make_shared<std::vector<Key>>(distinct.keys())};
   batch.total_weight.assign(kTasks, options.batch);
   std::uint32_t row = 0;
   for (std::uint32_t s = 0; s < options.slices; ++s) {
@@ -73,16 +73,17 @@ Batch DrawBatch(const Options& options) {
     slice.labels.resize(std::size_t{slice.rows} * kTasks);
     for (float& y : slice.labels) y = static_cast<float>(random.Below(2));
     slice.weights.assign(slice.rows, 1.0f);
-    slice.offsets = {0};
+    SliceIds& ids = slice.ids.emplace_back();
+    ids.offsets = {0};
     for (std::uint32_t i = row * kIds; i < end * kIds; ++i)
-      slice.distinct.push_back(distinct.Rank(numbers[i]));
-    std::sort(slice.distinct.begin(), slice.distinct.end());
-    slice.distinct.erase(std::unique(slice.distinct.begin(), slice.distinct.end()), slice.distinct.end());
+      ids.distinct.push_back(distinct.Rank(numbers[i]));
+    std::sort(ids.distinct.begin(), ids.distinct.end());
+    ids.distinct.erase(std::unique(ids.distinct.begin(), ids.distinct.end()), ids.distinct.end());
     for (std::uint32_t i = row * kIds; i < end * kIds; ++i) {
       const auto place =
-          std::lower_bound(slice.distinct.begin(), slice.distinct.end(), distinct.Rank(numbers[i]));
-      slice.positions.push_back(static_cast<std::uint32_t>(place - slice.distinct.begin()));
-      slice.offsets.push_back(static_cast<std::uint32_t>(slice.positions.size()));
+          std::lower_bound(ids.distinct.begin(), ids.distinct.end(), distinct.Rank(numbers[i]));
+      ids.positions.push_back(static_cast<std::uint32_t>(place - ids.distinct.begin()));
+      ids.offsets.push_back(static_cast<std::uint32_t>(ids.positions.size()));
     }
     batch.slices.push_back(std::move(slice));
     row = end;
@@ -104,9 +105,11 @@ Result<Report> RunStep(const Options& options, const Progress& progress) {
   const Batch batch = DrawBatch(options);
   PlainStep plain(spec, options.batch, options.slices);
   RandomStream random(options.seed, 3);
-  std::vector<float> dense(spec.dense_count), embeddings(batch.keys->size() * options.dim);
+  const std::size_t keys = batch.keys[0]->size();
+  std::vector<float> dense(spec.dense_count);
+  std::vector<std::vector<float>> embeddings = {std::vector<float>(keys * options.dim)};
   for (float& w : dense) w = static_cast<float>(random.Uniform() * 0.2 - 0.1);
-  for (float& w : embeddings) w = static_cast<float>(random.Uniform() * 0.1 - 0.05);
+  for (float& w : embeddings[0]) w = static_cast<float>(random.Uniform() * 0.1 - 0.05);
   const auto step = [&](std::uint64_t) { plain.Run(batch, dense.data(), embeddings.data()); };
   const MatrixProducts products(spec, slice_rows);
   const auto floor = [&](std::uint64_t) {
@@ -121,7 +124,7 @@ Result<Report> RunStep(const Options& options, const Progress& progress) {
                          {"dim", options.dim},
                          {"batch", options.batch},
                          {"slices", options.slices},
-                         {"distinct_keys", std::uint64_t{batch.keys->size()}},
+                         {"distinct_keys", std::uint64_t{keys}},
                          {"seconds", options.seconds}});
   const double operations = products.FloatingPointOperations() * options.slices;
   for (std::uint32_t i = 0; i < options.repetitions; ++i) {

@@ -57,7 +57,7 @@ class ScratchFolder {
   std::string path_;
 };
 
-// A worker's and a shard's way with a batch, in one thread and without messages.
+// A worker's and a shard's way with a batch, in one thread and without messages. All features are of one table.
 class PlainTrainer {
  public:
   PlainTrainer(const ModelSpec& spec, const RunConfig& config, std::vector<std::unique_ptr<Batch>> batches)
@@ -76,20 +76,21 @@ class PlainTrainer {
   std::uint32_t Step(std::uint64_t number) {
     const Batch& batch = *batches_[number % batches_.size()];
     const std::size_t dim = spec_.config.embedding_dim;
-    const std::vector<Key>& keys = *batch.keys;
+    const std::vector<Key>& keys = *batch.keys[0];
     Pull(keys);
     step_.Run(batch, dense_.data(), embeddings_.data());
     // push
     for (const SliceSum::Part& part : step_.parts()) {
       for (std::size_t i = 0; i < dense_rows_.size(); ++i)
         dense_table_.optimizer().Step(part.dense->data() + i * kDenseRowWidth, dense_rows_[i]);
-      const std::vector<std::uint32_t>& rows = *part.rows;
+      const std::vector<std::uint32_t>& rows = *part.embeddings[0].places;
+      const std::vector<float>& gradients = part.embeddings[0].gradient->values;
       pushed_keys_.resize(rows.size());
       pushed_positions_.resize(rows.size());
       for (std::size_t i = 0; i < rows.size(); ++i)
         pushed_keys_[i] = keys[rows[i]], pushed_positions_[i] = positions_[rows[i]];
       table_.Update(pushed_keys_, pushed_positions_, {}, [&](std::size_t i, float* row) {
-        table_.optimizer().Step(part.embedding->values.data() + i * dim, row);
+        table_.optimizer().Step(gradients.data() + i * dim, row);
       });
     }
     return batch.rows;
@@ -97,7 +98,7 @@ class PlainTrainer {
   // Returns the samples.
   std::uint32_t Predict(std::uint64_t number) {
     const Batch& batch = *batches_[number % batches_.size()];
-    Pull(*batch.keys);
+    Pull(*batch.keys[0]);
     step_.Predict(batch, dense_.data(), embeddings_.data());
     return batch.rows;
   }
@@ -105,12 +106,12 @@ class PlainTrainer {
   std::size_t batch_count() const { return batches_.size(); }
   // By sample.
   double DistinctRows() const {
-    return Mean([](const Batch& batch) { return batch.keys->size(); });
+    return Mean([](const Batch& batch) { return batch.keys[0]->size(); });
   }
   double Ids() const {
     return Mean([](const Batch& batch) {
       std::size_t ids = 0;
-      for (std::size_t s = 0; s < batch.slice_count; ++s) ids += batch.slices[s].positions.size();
+      for (std::size_t s = 0; s < batch.slice_count; ++s) ids += batch.slices[s].ids[0].positions.size();
       return ids;
     });
   }
@@ -123,12 +124,13 @@ class PlainTrainer {
     positions_.resize(keys.size());
     for (std::size_t i = 0; i < keys.size(); ++i)
       positions_[i] = RingPosition(TableKind::kSparse, 0, keys[i]);
-    embeddings_.resize(keys.size() * dim);
+    std::vector<float>& embeddings = embeddings_[0];
+    embeddings.resize(keys.size() * dim);
     table_.ForEach(positions_, {}, [&](std::size_t i, const float* row) {
       if (row != nullptr) {
-        std::memcpy(&embeddings_[i * dim], row, dim * sizeof(float));
+        std::memcpy(&embeddings[i * dim], row, dim * sizeof(float));
       } else {
-        table_.InitialWeights(keys[i], &embeddings_[i * dim]);
+        table_.InitialWeights(keys[i], &embeddings[i * dim]);
       }
     });
   }
@@ -148,7 +150,8 @@ class PlainTrainer {
   EmbeddingTable dense_table_, table_;
   std::vector<float*> dense_rows_;
   PlainStep step_;
-  std::vector<float> dense_, embeddings_;
+  std::vector<float> dense_;
+  std::vector<std::vector<float>> embeddings_{1};
   std::vector<std::uint64_t> positions_, pushed_positions_;
   std::vector<Key> pushed_keys_;
 };

@@ -138,31 +138,31 @@ void TrainingStep(benchmark::State& state, const char* path, std::uint32_t rows)
   RandomStream random(1);
   const std::uint32_t distinct_count = rows * kCategorical / 4;
   std::vector<float> dense(spec.dense_count), numeric(rows * kNumeric, 0.5f),
-      embeddings(distinct_count * kDim, 0.1f), labels(rows * 2), weights(rows, 1.0f),
-      gradient(spec.dense_count), embedding_gradient(embeddings.size());
+      labels(rows * 2), weights(rows, 1.0f), gradient(spec.dense_count),
+      embedding_gradient(distinct_count * kDim);
+  const std::vector<float> embeddings(distinct_count * kDim, 0.1f);
+  float* const embedding_gradients[] = {embedding_gradient.data()};
   for (float& w : dense) w = static_cast<float>(random.Uniform() * 0.2 - 0.1);
   for (float& y : labels) y = static_cast<float>(random.Below(2));
-  std::vector<std::uint32_t> offsets = {0}, positions, distinct;
-  for (std::uint32_t i = 0; i < distinct_count; ++i) distinct.push_back(i);
+  SliceIds ids;
+  ids.offsets = {0};
+  for (std::uint32_t i = 0; i < distinct_count; ++i) ids.distinct.push_back(i);
   for (std::uint32_t i = 0; i < rows * kCategorical; ++i) {
-    positions.push_back(static_cast<std::uint32_t>(random.Below(distinct_count)));
-    offsets.push_back(i + 1);
+    ids.positions.push_back(static_cast<std::uint32_t>(random.Below(distinct_count)));
+    ids.offsets.push_back(i + 1);
   }
   const SliceInput<float> input{.rows = rows,
                                 .padded_rows = rows,
                                 .numeric = numeric.data(),
-                                .offsets = offsets.data(),
-                                .positions = positions.data(),
-                                .distinct = distinct.data(),
-                                .distinct_count = distinct_count,
-                                .embeddings = embeddings.data(),
+                                .ids = &ids,
+                                .embeddings = &embeddings,
                                 .labels = labels.data(),
                                 .weights = weights.data()};
   const double total_weight[2] = {static_cast<double>(rows), static_cast<double>(rows)};
   double loss[2];
   for (auto _ : state) {
     model.SetDense(dense.data());
-    model.Step(input, total_weight, false, {gradient.data(), embedding_gradient.data(), loss});
+    model.Step(input, total_weight, false, {gradient.data(), embedding_gradients, loss});
     benchmark::ClobberMemory();
   }
   constexpr double kInputs = kCategorical * kDim + kNumeric, kTower = 2.0 * (64 * 64 + 64 * 32 + 32);

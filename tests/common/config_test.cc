@@ -437,5 +437,95 @@ TEST(Config, PoliciesOfRows) {
               ::testing::Contains(HasSubstr("strict = true")));
 }
 
+TEST(Config, FeaturesOfTheirOwn) {
+  // Before the sections that they take from, which overrides change.
+  const auto config = Parse(R"(
+    data = "d.h5"
+    [feature.city]
+    embedding_dim = 8
+    [feature."home town".optimizer]
+    kind = "adam"
+    learning_rate = 0.01
+    beta1 = 0.8
+    [feature.city.optimizer]
+    epsilon = 1e-6
+    [model]
+    embedding_dim = 24
+    [embedding]
+    l2 = 0.5
+    [optimizer.embedding]
+    kind = "momentum"
+    momentum = 0.7
+    schedule = "cosine"
+  )",
+                            {"optimizer.embedding.learning_rate=0.125", "feature.town.embedding_dim=3",
+                             "feature.city.l2=0", "feature.city.optimizer.momentum=0.6"});
+  ASSERT_TRUE(config) << config.error().text();
+  ASSERT_EQ(config->model.features.size(), 3u);
+  FeatureConfig city = UsualFeature(*config), home = city, town = city;
+  EXPECT_EQ(town.embedding_dim, 24u);
+  EXPECT_EQ(town.optimizer.learning_rate, 0.125f);
+  city.embedding_dim = 8, city.optimizer.epsilon = 1e-6f, city.optimizer.l2 = 0, city.optimizer.momentum = 0.6f;
+  home.optimizer.kind = OptimizerKind::kAdam, home.optimizer.learning_rate = 0.01f, home.optimizer.beta1 = 0.8f;
+  town.embedding_dim = 3;
+  EXPECT_EQ(config->model.features.at("city"), city);
+  EXPECT_EQ(config->model.features.at("home town"), home);
+  EXPECT_EQ(config->model.features.at("town"), town);
+  EXPECT_EQ(home.optimizer.schedule.kind, ScheduleKind::kCosine);
+  const auto again = Parse(ToToml(*config));
+  ASSERT_TRUE(again) << again.error().text();
+  EXPECT_EQ(again->model, config->model);
+  EXPECT_EQ(ToToml(*again), ToToml(*config));
+}
+
+TEST(Config, BadFeaturesNamePlaceExpectationAndMend) {
+  const auto error = [](const std::string& text, const std::vector<std::string>& overrides = {}) {
+    const auto config = Parse("data = \"d.h5\"\n" + text, overrides);
+    return config ? std::string("accepted") : config.error().text();
+  };
+  EXPECT_EQ(error("[feature.city]\nembedding_dim = 0"),
+            "run.toml:3:17: feature.city.embedding_dim is 0; expected a whole number from 1 to 1024");
+  EXPECT_THAT(error("", {"feature.city.embedding_dim=65537"}),
+              HasSubstr("feature.city.embedding_dim is 65537; expected a whole number from 1 to 1024"));
+  EXPECT_EQ(error("[feature.city]\nembeding_dim = 4"),
+            "run.toml:3:1: unknown key feature.city.embeding_dim; did you mean feature.city.embedding_dim?");
+  EXPECT_EQ(error("[feature.city.optimizer]\nrate = 4").substr(0, 53),
+            "run.toml:3:1: unknown key feature.city.optimizer.rate");
+  EXPECT_EQ(error("[feature.city]\noptimizer = \"adam\""),
+            "run.toml:3:13: feature.city.optimizer is 'adam' (a string); expected a table, for example "
+            "[feature.city.optimizer]");
+  EXPECT_EQ(error("[feature.city.optimizer]\nkind = \"adm\""),
+            "run.toml:3:8: feature.city.optimizer.kind is 'adm' (a string); expected \"sgd\" | \"momentum\" | "
+            "\"adagrad\" | \"rowwise_adagrad\" | \"adam\" | \"ftrl\"; did you mean \"adam\"?");
+  EXPECT_EQ(error("feature = 3"), "run.toml:2:11: feature is 3; expected a table, for example [feature]");
+  EXPECT_EQ(error("[feature]\ncity = 3"),
+            "run.toml:3:8: feature.city is 3; expected a table, for example [feature.city]");
+  EXPECT_THAT(error("[feature.city.optimizer]\nkind = \"ftrl\"\n[optimizer.embedding]\nwarmup = 0.1"),
+              AllOf(HasSubstr("feature.city.optimizer.kind is \"ftrl\""),
+                    HasSubstr("what [feature.city.optimizer] leaves out is that of [optimizer.embedding]")));
+  EXPECT_THAT(error("[feature.city.optimizer]\nkind = \"ftrl\"\n[embedding]\nl2 = 0.1"),
+              HasSubstr("feature.city.l2 is 0.1, but feature.city.optimizer.kind is \"ftrl\""));
+  EXPECT_EQ(error("[feature.city]\nl2 = 0\n[feature.city.optimizer]\nkind = \"ftrl\"\n[embedding]\nl2 = 0.1"),
+            "accepted");
+  EXPECT_THAT(error("[feature.city.optimizer]\nkind = \"adam\"\nbeta2 = 1"),
+              HasSubstr("feature.city.optimizer: beta1 and beta2 must be below 1"));
+  // 16 floats and as many of state are 154 bytes a row, with the index; 32 and 65 are 426.
+  const std::string limit = "[embedding]\nmax_bytes = 3000000\n";
+  EXPECT_EQ(error(limit), "accepted");
+  EXPECT_THAT(error(limit + "[feature.city]\nembedding_dim = 32\n[feature.city.optimizer]\nkind = \"adam\""),
+              HasSubstr("embedding.max_bytes is 3000000; expected at least 6979584: a row of 426 bytes (of feature "
+                        "city) in each of the 16384 slots"));
+  EXPECT_THAT(error("[model]\nkind = \"two_tower\"\n[two_tower]\nitem = [\"item\"]\n[feature.city]\nembedding_dim = 4"),
+              AllOf(HasSubstr("feature.city.embedding_dim is 4 and model.embedding_dim 16"),
+                    HasSubstr("two_tower")));
+  const auto warned = Parse("data = \"d.h5\"\n[feature.city.optimizer]\nlearning_rate = 1\n[feature.town.optimizer]\n"
+                            "learning_rate = 1\nstep_every = 0.5\n[embedding]\nmax_bytes = 3000000");
+  ASSERT_TRUE(warned);
+  EXPECT_THAT(WarningsOf(*warned),
+              ::testing::UnorderedElementsAre(
+                  AllOf(HasSubstr("embedding.max_bytes"), HasSubstr("each table"), HasSubstr("there may be 3")),
+                  HasSubstr("feature.town.optimizer.step_every changes nothing")));
+}
+
 }  // namespace
 }  // namespace cohort

@@ -31,8 +31,10 @@ FeatureInfo Feature(const std::string& name, FeatureType type) {
 }
 
 // Without hidden layers an output is one weight for each input column and a bias: columns are easily counted.
-RunInputs Inputs(const std::vector<FeatureInfo>& features, const std::vector<std::string>& tasks) {
+RunInputs Inputs(const std::vector<FeatureInfo>& features, const std::vector<std::string>& tasks,
+                 const std::map<std::string, FeatureConfig>& own = {}) {
   RunInputs inputs;
+  inputs.config.model.features = own;
   inputs.config.data = "/d.h5";
   inputs.config.model.kind = "shared_bottom";
   inputs.config.model.embedding_dim = 2;
@@ -73,6 +75,12 @@ void WriteModel(const std::string& directory, const RunInputs& inputs, const std
     ModelPartWriter writer = ModelPartWriter::Create(directory + "/" + file).value();
     AppendTo(writer, manifest.tables[0], part == 1 ? dense : Rows());
     AppendTo(writer, manifest.tables[1], embeddings[part]);
+    // Of further tables: keys 20 t and 20 t + 1, all values t.
+    for (TableId t = 2; t < manifest.tables.size(); ++t) {
+      const TableSpec& table = manifest.tables[t];
+      const std::vector<float> values(table.dim + StateFloats(table.optimizer.kind, table.dim), static_cast<float>(t));
+      AppendTo(writer, table, {{20 * t + part, values}});
+    }
     const ModelPartSummary summary = writer.Finish().value();
     manifest.parts.push_back({file, summary.bytes, summary.checksum, summary.rows});
     manifest.hash += summary.hash;
@@ -87,6 +95,7 @@ Rows RowsOf(const std::string& directory, TableId table) {
   const auto manifest = VerifyModel(directory);
   EXPECT_TRUE(manifest) << manifest.error().text();
   Rows rows;
+  if (!manifest) return rows;
   const Status status = VisitModel(directory, *manifest, [&](const ModelRows& block) -> Status {
     for (std::size_t i = 0; block.table->id == table && i < block.keys.size(); ++i) {
       const float* row = block.rows + i * block.row_floats;
@@ -173,6 +182,7 @@ TEST_F(WarmStartTest, AnotherOptimizerStartsItsStateAfresh) {
   inputs.config.embedding_optimizer.kind = OptimizerKind::kRowwiseAdagrad;
   inputs.config.embedding_optimizer.initial_accumulator = 0.25f;
   inputs.config.dense_optimizer.kind = OptimizerKind::kMomentum;
+  inputs.spec = BuildModelSpec(inputs.config, inputs.data).value();
   Start(inputs);
   EXPECT_THAT(RowsOf(to_, kEmbeddingTable)[5], ElementsAre(5, 6, 0.25f));
   const Rows dense = RowsOf(to_, kDenseTable);
@@ -198,6 +208,71 @@ TEST_F(WarmStartTest, SaysWhatDoesNotFitAndWhatIsDamaged) {
   const auto damaged = WriteWarmModel(from_, inputs, to_);
   ASSERT_FALSE(damaged);
   EXPECT_EQ(damaged.error().code(), ErrorCode::kCorrupt);
+}
+
+// What is as it was but for the width, or the rate.
+FeatureConfig OfItsOwn(std::uint32_t dim, float rate = 0.05f) {
+  FeatureConfig own = UsualFeature(RunConfig());
+  own.embedding_dim = dim;
+  own.optimizer.learning_rate = rate;
+  return own;
+}
+
+TEST_F(WarmStartTest, TablesGoOverWithTheirFeatures) {
+  const std::vector<FeatureInfo> features = {Feature("city", FeatureType::kCategorical),
+                                             Feature("brand", FeatureType::kCategorical),
+                                             Feature("shop", FeatureType::kCategorical)};
+  const RunInputs before = Inputs(features, {"buys"}, {{"brand", OfItsOwn(5)}, {"shop", OfItsOwn(3)}});
+  WriteModel(from_, before, kEmbeddings);
+  Start(before);
+  for (TableId t = 1; t < 4; ++t) EXPECT_EQ(RowsOf(to_, t), RowsOf(from_, t));
+  EXPECT_EQ(RowsOf(to_, 2).size(), 2u);
+  std::filesystem::remove_all(to_);
+
+  // "brand" goes; "shop" has its rows, in the table that was "brand"'s, at another rate; "size" starts without.
+  const RunInputs now = Inputs({features[0], features[2], Feature("size", FeatureType::kCategorical)}, {"buys"},
+                               {{"shop", OfItsOwn(3, 0.5f)}, {"size", OfItsOwn(7)}});
+  const WarmStart warm = Start(now);
+  EXPECT_THAT(warm.added_features, ElementsAre("size"));
+  EXPECT_THAT(warm.removed_features, ElementsAre("brand"));
+  EXPECT_EQ(RowsOf(to_, 1), RowsOf(from_, 1));
+  EXPECT_EQ(RowsOf(to_, 2), RowsOf(from_, 3));
+  EXPECT_THAT(RowsOf(to_, 3), IsEmpty());
+  EXPECT_EQ(ReadModelManifest(to_)->tables.size(), 4u);
+  // Columns before: city 0 1, brand 0 .. 4, shop 0 .. 2, bias; now: city 0 1, shop 0 .. 2, size 0 .. 6, bias.
+  EXPECT_EQ(warm.carried, 6u);
+  const Rows dense = RowsOf(to_, kDenseTable);
+  for (const auto& [here, there] : {std::pair(0u, 0u), {1u, 1u}, {2u, 7u}, {4u, 9u}, {12u, 10u}})
+    EXPECT_EQ(dense.at(0)[here], 100.0f + static_cast<float>(there));
+}
+
+TEST_F(WarmStartTest, AFeatureThatGetsATableOfItsOwnKeepsItsRows) {
+  const std::vector<FeatureInfo> features = {Feature("city", FeatureType::kCategorical),
+                                             Feature("brand", FeatureType::kCategorical)};
+  WriteModel(from_, Inputs(features, {"buys"}), kEmbeddings);
+  FeatureConfig brand = OfItsOwn(2);
+  brand.optimizer.kind = OptimizerKind::kSgd;
+  Start(Inputs(features, {"buys"}, {{"brand", brand}}));
+  // Whose row is whose the keys do not tell: both have all.
+  EXPECT_EQ(RowsOf(to_, 1), RowsOf(from_, 1));
+  EXPECT_EQ(RowsOf(to_, 2), (Rows{{1, {1, 2}}, {5, {5, 6}}, {9, {3, 4}}}));
+}
+
+TEST_F(WarmStartTest, SaysWhichFeaturesTablesDoNotFit) {
+  const std::vector<FeatureInfo> features = {Feature("city", FeatureType::kCategorical),
+                                             Feature("brand", FeatureType::kCategorical)};
+  WriteModel(from_, Inputs(features, {"buys"}, {{"brand", OfItsOwn(2, 0.5f)}}), kEmbeddings);
+  std::filesystem::create_directories(to_);
+  const auto error = [&](const std::map<std::string, FeatureConfig>& own) {
+    const auto warm = WriteWarmModel(from_, Inputs(features, {"buys"}, own), to_);
+    if (warm) return std::string("accepted");
+    EXPECT_EQ(warm.error().exit_code(), 2);
+    return warm.error().text();
+  };
+  EXPECT_THAT(error({{"brand", OfItsOwn(4)}}),
+              HasSubstr("--from " + from_ + ": feature.brand.embedding_dim is 4, but 2 in the model to start from"));
+  EXPECT_THAT(error({}), HasSubstr("features brand and city have one table of embeddings, but two in the model"));
+  EXPECT_EQ(error({{"city", OfItsOwn(2, 0.25f)}}), "accepted");  // "brand" is as all others now
 }
 
 }  // namespace

@@ -29,8 +29,8 @@ DatasetInfo OtherFeatures(const DatasetInfo& before) {
 // What `slice`, of `now`, looks like to `before`: without what only one of them has.
 TestSlice<double> SeenBy(const ModelSpec& before, const ModelSpec& now, const TestSlice<double>& slice) {
   TestSlice<double> seen = slice;
-  seen.numeric.clear(), seen.positions.clear();
-  seen.offsets = {0};
+  seen.numeric.clear(), seen.ids[0].positions.clear();
+  seen.ids[0].offsets = {0};
   const auto name = [](const ModelSpec& spec, const auto& input) {
     return spec.data.features[input.feature].name;
   };
@@ -49,10 +49,10 @@ TestSlice<double> SeenBy(const ModelSpec& before, const ModelSpec& now, const Te
       for (std::size_t i = 0; i < now.fields.size(); ++i) {
         if (name(now, now.fields[i]) != name(before, field)) continue;
         const std::size_t at = row * now.fields.size() + i;
-        seen.positions.insert(seen.positions.end(), slice.positions.begin() + slice.offsets[at],
-                              slice.positions.begin() + slice.offsets[at + 1]);
+        seen.ids[0].positions.insert(seen.ids[0].positions.end(), slice.ids[0].positions.begin() + slice.ids[0].offsets[at],
+                              slice.ids[0].positions.begin() + slice.ids[0].offsets[at + 1]);
       }
-      seen.offsets.push_back(static_cast<std::uint32_t>(seen.positions.size()));
+      seen.ids[0].offsets.push_back(static_cast<std::uint32_t>(seen.ids[0].positions.size()));
     }
   }
   return seen;
@@ -245,9 +245,10 @@ TEST(CarriedWeights, AHazardOfOtherPeriodsIsAnotherTask) {
 
 TEST(CarriedWeights, NamesTheOptionThatDiffers) {
   const auto problem = [](const std::string& kind, auto change) {
-    const ModelConfig before = TestConfig(kind).model;
-    ModelConfig now = before;
-    change(&now);
+    ModelSpec before;
+    before.config = TestConfig(kind).model;
+    ModelSpec now = before;
+    change(&now.config);
     return CheckMatchingLayers(now, before).text();
   };
   EXPECT_THAT(problem("mmoe", [](ModelConfig* c) { c->kind = "ple"; }),

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -144,11 +145,12 @@ inline ModelSpec TowerSpec(const TowerShape& shape, const std::function<void(Run
 // A random slice. Three quarters of the labels are there; weights differ; keys repeat within rows, fields and the slice.
 template <typename T>
 struct TestSlice {
-  std::vector<T> numeric, embeddings, shares;
-  std::vector<std::uint32_t> offsets, positions, distinct;
+  std::vector<T> numeric, shares;
+  std::vector<SliceIds> ids;               // by table, as embeddings and keys
+  std::vector<std::vector<T>> embeddings;
   std::vector<float> labels, weights;
   std::vector<double> total_weight;
-  std::vector<Key> keys;  // of the batch
+  std::vector<std::shared_ptr<std::vector<Key>>> keys;  // of the batch
   std::uint32_t negatives = 0;
   std::vector<float> corrections;  // or empty
   std::uint32_t rows = 0, padded_rows = 0;
@@ -158,10 +160,7 @@ struct TestSlice {
     return {.rows = rows,
             .padded_rows = padded_rows,
             .numeric = numeric.data(),
-            .offsets = offsets.data(),
-            .positions = positions.data(),
-            .distinct = distinct.data(),
-            .distinct_count = static_cast<std::uint32_t>(distinct.size()),
+            .ids = ids.data(),
             .shares = shares.data(),
             .embeddings = embeddings.data(),
             .labels = labels.data(),
@@ -181,14 +180,17 @@ TestSlice<T> RandomSlice(const ModelSpec& spec, std::uint32_t rows, std::uint32_
   TestSlice<T> slice;
   slice.rows = rows, slice.padded_rows = padded_rows;
   slice.negatives = training && spec.IsTwoTower() ? spec.config.two_tower.negatives : 0;
-  const std::uint32_t dim = spec.config.embedding_dim;
   RandomStream values(seed, 1);
-  for (std::uint32_t i = 0; i < kPulledRows * dim; ++i) {
-    slice.embeddings.push_back(static_cast<T>(static_cast<float>(values.Uniform() * 2 - 1)));
+  for (std::size_t t = 0; t < spec.tables.size(); ++t) {
+    std::vector<T>& embeddings = slice.embeddings.emplace_back();
+    for (std::uint32_t i = 0; i < kPulledRows * spec.tables[t].rows.embedding_dim; ++i)
+      embeddings.push_back(static_cast<T>(static_cast<float>(values.Uniform() * 2 - 1)));
+    std::vector<Key>& keys = *slice.keys.emplace_back(std::make_shared<std::vector<Key>>());
+    for (std::uint32_t i = 0; i < kPulledRows; ++i) keys.push_back(RandomBits(seed, 3 + t, i));
+    SliceIds& ids = slice.ids.emplace_back();
+    for (std::uint32_t i = 0; i < kDistinct; ++i) ids.distinct.push_back((i * 11 + 3) % kPulledRows);
+    ids.offsets = {0};
   }
-  for (std::uint32_t i = 0; i < kPulledRows; ++i) slice.keys.push_back(RandomBits(seed, 3, i));
-  for (std::uint32_t i = 0; i < kDistinct; ++i) slice.distinct.push_back((i * 11 + 3) % kPulledRows);
-  slice.offsets = {0};
   slice.total_weight.assign(spec.tasks.size(), 0.0);
   for (std::uint32_t row = 0; row < padded_rows; ++row) {
     RandomStream random(seed, 1000 + row);  // a row is the same in every slice of this seed
@@ -202,10 +204,11 @@ TestSlice<T> RandomSlice(const ModelSpec& spec, std::uint32_t rows, std::uint32_
       const bool bag = spec.data.features[field.feature].type == FeatureType::kBag;
       if (field.soft) slice.shares.push_back(static_cast<T>(static_cast<float>(random.Uniform())));
       const std::uint64_t ids = empty ? 0 : bag ? random.Below(5) : field.soft ? 1 + random.Below(2) : 1;
+      SliceIds& of_table = slice.ids[field.table];
       for (std::uint64_t i = 0; i < ids; ++i) {
-        slice.positions.push_back(static_cast<std::uint32_t>(random.Below(kDistinct)));
+        of_table.positions.push_back(static_cast<std::uint32_t>(random.Below(kDistinct)));
       }
-      slice.offsets.push_back(static_cast<std::uint32_t>(slice.positions.size()));
+      of_table.offsets.push_back(static_cast<std::uint32_t>(of_table.positions.size()));
     };
     for (const EmbeddedField& field : spec.fields) add_field(field, padding);
     slice.weights.push_back(padding ? 0.0f : 0.25f + static_cast<float>(random.Uniform()));
@@ -254,22 +257,33 @@ std::vector<T> RandomDense(const ModelSpec& spec, std::uint64_t seed, double sca
 
 template <typename T>
 struct StepOutput {
-  std::vector<T> dense, embedding;
+  std::vector<T> dense;
+  std::vector<std::vector<T>> embedding;  // by table
   std::vector<double> loss;
   double reconstruction = 0;
+  std::vector<T> Embeddings() const {  // of all tables
+    std::vector<T> all;
+    for (const std::vector<T>& of_table : embedding) all.insert(all.end(), of_table.begin(), of_table.end());
+    return all;
+  }
 };
 template <typename T>
 StepOutput<T> RunStep(Model<T>& model, const ModelSpec& spec, const TestSlice<T>& slice,
                       const std::vector<T>& dense, bool with_l2) {
   StepOutput<T> out;
   out.dense.assign(spec.dense_count, std::numeric_limits<T>::quiet_NaN());  // every value must be replaced
-  out.embedding.assign(slice.distinct.size() * spec.config.embedding_dim,
-                       std::numeric_limits<T>::quiet_NaN());
+  std::vector<T*> gradients;
+  out.embedding.resize(spec.tables.size());
+  for (std::size_t t = 0; t < spec.tables.size(); ++t) {
+    out.embedding[t].assign(slice.ids[t].distinct.size() * spec.tables[t].rows.embedding_dim,
+                            std::numeric_limits<T>::quiet_NaN());
+    gradients.push_back(out.embedding[t].data());
+  }
   out.loss.assign(spec.tasks.size(), std::numeric_limits<double>::quiet_NaN());
   model.SetDense(dense.data());
   model.Step(slice.Input(), slice.total_weight.data(), with_l2,
              {.dense_gradient = out.dense.data(),
-              .embedding_gradient = out.embedding.data(),
+              .embedding_gradient = gradients.data(),
               .loss_sum = out.loss.data(),
               .reconstruction_loss = &out.reconstruction});
   return out;

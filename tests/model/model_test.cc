@@ -55,7 +55,7 @@ void ExpectSameBits(const std::vector<U>& x, const std::vector<U>& y, const std:
 }
 void ExpectSameBits(const StepOutput<float>& x, const StepOutput<float>& y, const std::string& what) {
   ExpectSameBits(x.dense, y.dense, what + ": dense gradient");
-  ExpectSameBits(x.embedding, y.embedding, what + ": embedding gradient");
+  ExpectSameBits(x.Embeddings(), y.Embeddings(), what + ": embedding gradient");
   ExpectSameBits(x.loss, y.loss, what + ": loss");
 }
 
@@ -191,7 +191,7 @@ TEST(Model, AbsentTaskGivesZerosNeverNaN) {
     std::fill(slice.total_weight.begin(), slice.total_weight.end(), 0.0);
     const StepOutput<float> out = RunStep(model, spec, slice, dense, false);
     for (float g : out.dense) ASSERT_EQ(g, 0.0f);
-    for (float g : out.embedding) ASSERT_EQ(g, 0.0f);
+    for (float g : out.embedding[0]) ASSERT_EQ(g, 0.0f);
     for (double loss : out.loss) EXPECT_EQ(loss, 0.0);
     // Labelled elsewhere in the global batch, but not in this slice.
     slice.total_weight.assign(spec.tasks.size(), 10.0);
@@ -230,10 +230,11 @@ TEST(Model, SteadyStepAllocatesNothing) {
     const TestSlice<float> slice = RandomSlice<float>(spec, 100, 128, 10);
     const std::vector<float> dense = RandomDense<float>(spec, 2);
     Model<float> model(spec, 128);
-    std::vector<float> gradient(spec.dense_count), embedding(slice.distinct.size() * 21),
+    std::vector<float> gradient(spec.dense_count), embedding(slice.ids[0].distinct.size() * 21),
         predictions(128 * spec.prediction_columns);
     std::vector<double> loss(spec.tasks.size());
     const SliceInput<float> input = slice.Input();
+    float* const gradients[] = {embedding.data()};
     model.SetDense(dense.data());
     model.Predict(input, predictions.data());  // makes room for the steps of the sequences
     std::uint64_t before = 0;
@@ -241,7 +242,7 @@ TEST(Model, SteadyStepAllocatesNothing) {
       // A balance by task takes memory for the first slice's distinct ids.
       if (i == (spec.balance == Balance::kFixed ? 0 : 1)) before = CountedAllocations();
       model.SetDense(dense.data());
-      model.Step(input, slice.total_weight.data(), true, {gradient.data(), embedding.data(), loss.data()});
+      model.Step(input, slice.total_weight.data(), true, {gradient.data(), gradients, loss.data()});
       model.Predict(input, predictions.data());
     }
     EXPECT_EQ(CountedAllocations() - before, 0u) << spec.config.kind;
@@ -486,9 +487,9 @@ TEST(Model, LearnsASmallProblem) {
       out = RunStep(model, spec, slice, dense, false);
       if (step == 0) first = out;
       for (std::size_t i = 0; i < spec.dense_count; ++i) dense[i] -= rate * out.dense[i];
-      for (std::size_t p = 0; p < slice.distinct.size(); ++p) {
+      for (std::size_t p = 0; p < slice.ids[0].distinct.size(); ++p) {
         for (std::size_t d = 0; d < 3; ++d)
-          slice.embeddings[slice.distinct[p] * 3 + d] -= rate * out.embedding[p * 3 + d];
+          slice.embeddings[0][slice.ids[0].distinct[p] * 3 + d] -= rate * out.embedding[0][p * 3 + d];
       }
     }
     for (std::size_t j = 0; j < data.tasks.size(); ++j) {

@@ -43,7 +43,7 @@ std::vector<std::vector<double>> GradientsByTask(RunConfig config, const Dataset
         RunStep(model, spec, slice,
                 {dense.begin(), dense.begin() + static_cast<std::ptrdiff_t>(spec.dense_count)}, false);
     gradients.push_back(out.dense);
-    gradients.back().insert(gradients.back().end(), out.embedding.begin(), out.embedding.end());
+    for (const double g : out.Embeddings()) gradients.back().push_back(g);
   }
   return gradients;
 }
@@ -153,7 +153,7 @@ TEST(TaskBalance, PcGradIsItsDefinitionForEveryStructure) {
       for (std::size_t i = spec.dense_count; i < by_task[0].size(); ++i) places.push_back(i);
       for (std::size_t j = 0; j < 3; ++j) conflicts += DotOver(by_task[j], by_task[(j + 1) % 3], places) < 0;
       StepOutput<double> out = RunStep(model, spec, slice, dense, false);
-      out.dense.insert(out.dense.end(), out.embedding.begin(), out.embedding.end());
+      for (const double g : out.Embeddings()) out.dense.push_back(g);
       // One of the eight orders it must be.
       double least = 1e300;
       for (unsigned order = 0; order < 8; ++order) {
@@ -186,11 +186,12 @@ TEST(TaskBalance, PcGradDrawsTheOrderBySlice) {
     for (std::uint64_t key = 0; key < 32; ++key) {
       std::vector<double> first;
       for (int time = 0; time < 2; ++time) {
-        std::vector<double> gradient(spec.dense_count), embedding(slice.distinct.size() * 3), loss(3);
+        std::vector<double> gradient(spec.dense_count), embedding(slice.ids[0].distinct.size() * 3), loss(3);
+        double* const gradients[] = {embedding.data()};
         SliceInput<double> input = slice.Input();
         input.dropout_key = key % 16;
         model.SetDense(dense.data());
-        model.Step(input, slice.total_weight.data(), false, {gradient.data(), embedding.data(), loss.data()});
+        model.Step(input, slice.total_weight.data(), false, {gradient.data(), gradients, loss.data()});
         if (time == 0) first = gradient;
         ASSERT_EQ(gradient, first);
       }

@@ -28,11 +28,11 @@ Vector Pooled(const ModelSpec& spec, const TestSlice<double>& slice, std::size_t
                               : spec.UserFields() + (f - spec.fields.size()) % spec.item_fields;
   const FeatureInfo& feature = spec.data.features[spec.fields[own].feature];
   const std::size_t dim = spec.config.embedding_dim;
-  const std::uint32_t begin = slice.offsets[row * fields + f], end = slice.offsets[row * fields + f + 1];
+  const std::uint32_t begin = slice.ids[0].offsets[row * fields + f], end = slice.ids[0].offsets[row * fields + f + 1];
   Vector sum(dim, 0.0);
   for (std::uint32_t p = begin; p < end; ++p) {
     for (std::size_t d = 0; d < dim; ++d)
-      sum[d] += slice.embeddings[slice.distinct[slice.positions[p]] * dim + d];
+      sum[d] += slice.embeddings[0][slice.ids[0].distinct[slice.ids[0].positions[p]] * dim + d];
   }
   const bool mean = feature.type == FeatureType::kBag && spec.fields[own].pooling == Pooling::kMean;
   for (double& value : sum) value /= mean && end > begin ? end - begin : 1;
@@ -151,11 +151,13 @@ TEST(TwoTower, FloatAgreesWithDoubleAndEveryInstructionSetWithEveryOther) {
     for (const StepOutput<float>& x : outputs) {
       EXPECT_EQ(x.dense, outputs[0].dense);
       EXPECT_EQ(x.embedding, outputs[0].embedding);
+      const std::vector<float> got = x.Embeddings();
+      const std::vector<double> expected = y.Embeddings();
       EXPECT_EQ(x.loss, outputs[0].loss);
       double largest = 0, difference = 0;
-      for (std::size_t i = 0; i < y.embedding.size(); ++i) {
-        largest = std::max(largest, std::fabs(y.embedding[i]));
-        difference = std::max(difference, std::fabs(static_cast<double>(x.embedding[i]) - y.embedding[i]));
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        largest = std::max(largest, std::fabs(expected[i]));
+        difference = std::max(difference, std::fabs(static_cast<double>(got[i]) - expected[i]));
       }
       EXPECT_LE(difference, 2e-5 * largest);
     }
@@ -169,14 +171,15 @@ TEST(TwoTower, SteadyStepAllocatesNothing) {
                            scored = RandomSlice<float>(spec, 100, 128, 10, false);
     const std::vector<float> dense = RandomDense<float>(spec, 2);
     Model<float> model(spec, 128);
-    std::vector<float> gradient(spec.dense_count), embedding(slice.distinct.size() * shape.dim),
+    std::vector<float> gradient(spec.dense_count), embedding(slice.ids[0].distinct.size() * shape.dim),
         predictions(128);
+    float* const gradients[] = {embedding.data()};
     double loss = 0;
     std::uint64_t before = 0;
     for (int i = 0; i < 4; ++i) {
       if (i == 1) before = CountedAllocations();  // the first slice makes room for the drawn items
       model.SetDense(dense.data());
-      model.Step(slice.Input(), slice.total_weight.data(), true, {gradient.data(), embedding.data(), &loss});
+      model.Step(slice.Input(), slice.total_weight.data(), true, {gradient.data(), gradients, &loss});
       model.Predict(scored.Input(), predictions.data());
     }
     EXPECT_EQ(CountedAllocations() - before, 0u);

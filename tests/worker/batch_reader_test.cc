@@ -62,7 +62,8 @@ class FakeDataset : public DatasetReader {
 ModelSpec SpecOf(const DatasetInfo& info) {
   ModelSpec spec;
   spec.data = info;
-  spec.fields = {{0, true}, {1, false}, {2, false}};
+  spec.fields = {{.feature = 0, .bin = true}, {.feature = 1, .place = 1}, {.feature = 2, .place = 2}};
+  spec.tables = {{.fields = 3}};
   spec.numerics = {{0, false}, {0, true}};
   for (std::uint32_t i = 0; i < info.tasks.size(); ++i) spec.tasks.push_back({info.tasks[i], {}, i, 1, i});
   return spec;
@@ -119,11 +120,11 @@ TEST(Encoder, ANumberTakesFromTheTwoBinsItLiesBetween) {
   for (std::size_t row = 0; row < cases.size(); ++row) {
     EXPECT_NEAR(slice.shares[row], cases[row].share, 1e-6) << row;
     std::vector<Key> ids, expected;
-    for (std::uint32_t i = slice.offsets[2 * row]; i < slice.offsets[2 * row + 1]; ++i)
-      ids.push_back(keys.keys()[keys.Rank(slice.positions[i])]);
+    for (std::uint32_t i = slice.ids[0].offsets[2 * row]; i < slice.ids[0].offsets[2 * row + 1]; ++i)
+      ids.push_back(keys.keys()[keys.Rank(slice.ids[0].positions[i])]);
     for (const int bin : cases[row].bins) expected.push_back(BinKey("age", bin));
     EXPECT_EQ(ids, expected) << row;
-    EXPECT_EQ(slice.offsets[2 * row + 2] - slice.offsets[2 * row + 1], 1u);
+    EXPECT_EQ(slice.ids[0].offsets[2 * row + 2] - slice.ids[0].offsets[2 * row + 1], 1u);
   }
 }
 
@@ -196,9 +197,9 @@ std::map<Clock, Seen> ReadEpoch(std::uint64_t rows, std::uint32_t workers, std::
           const double number = RowOf(slice, row);
           if (number < 0) continue;
           const auto original = static_cast<std::uint64_t>(number);
-          const std::uint32_t* offsets = slice.offsets.data() + row * 3;
+          const std::uint32_t* offsets = slice.ids[0].offsets.data() + row * 3;
           const auto key_at = [&](std::uint32_t i) {
-            return (*batch->keys)[slice.distinct[slice.positions[i]]];
+            return (*batch->keys[0])[slice.ids[0].distinct[slice.ids[0].positions[i]]];
           };
           EXPECT_EQ(key_at(offsets[1]), CategoryKey("city", std::to_string(original % 50)));
           EXPECT_EQ(offsets[3] - offsets[2], original % 4);

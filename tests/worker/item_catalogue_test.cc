@@ -144,12 +144,12 @@ TEST(BatchReader, DrawsItemsForPositiveRowsAndSkipsTheirOwn) {
       for (std::size_t s = 0; s < batch->slice_count; ++s) {
         const Slice& slice = batch->slices[s];
         ASSERT_EQ(slice.negatives, 3u);
-        ASSERT_EQ(slice.offsets.size(), slice.padded_rows * 9 + 1u);  // user, item, genres; and three times the latter two
+        ASSERT_EQ(slice.ids[0].offsets.size(), slice.padded_rows * 9 + 1u);  // user, item, genres; and three times the latter two
         ASSERT_EQ(slice.corrections.size(), slice.rows * 4u);
         const auto keys_of = [&](std::size_t field) {
           std::vector<Key> keys;
-          for (std::uint32_t p = slice.offsets[field]; p < slice.offsets[field + 1]; ++p)
-            keys.push_back((*batch->keys)[slice.distinct[slice.positions[p]]]);
+          for (std::uint32_t p = slice.ids[0].offsets[field]; p < slice.ids[0].offsets[field + 1]; ++p)
+            keys.push_back((*batch->keys[0])[slice.ids[0].distinct[slice.ids[0].positions[p]]]);
           return keys;
         };
         for (std::uint32_t row = 0; row < slice.rows; ++row) {
@@ -167,7 +167,7 @@ TEST(BatchReader, DrawsItemsForPositiveRowsAndSkipsTheirOwn) {
             own_drawn += item[0] == own;
           }
         }
-        EXPECT_EQ(slice.offsets.back(), slice.positions.size());
+        EXPECT_EQ(slice.ids[0].offsets.back(), slice.ids[0].positions.size());
       }
     }
     EXPECT_EQ(negatives, 429u);

@@ -34,7 +34,7 @@ Autoencoder<T>::Autoencoder(const ModelSpec& spec, const AutoencoderShape& shape
     : spec_(spec),
       kernels_(ActiveKernels<T>()),
       reconstructed_(ReconstructedOf(spec)),
-      pooled_(std::size_t{spec.PooledFields()} * spec.config.embedding_dim),
+      pooled_(spec.PooledWidth()),
       bottleneck_(spec.EmbeddedWidth() - spec.config.autoencoder.bottleneck),
       inputs_(rows, shape.encoder.inputs),
       inputs_gradient_(rows, std::max<std::size_t>(pooled_, 1)),
@@ -61,7 +61,7 @@ void Autoencoder<T>::Forward(std::size_t rows, MatrixView<T> x) {
 template <typename T>
 double Autoencoder<T>::Reconstruct(const SliceInput<T>& input) {
   const AutoencoderConfig& config = spec_.config.autoencoder;
-  const std::size_t fields = spec_.fields.size(), buckets = config.buckets;
+  const std::size_t buckets = config.buckets;
   const auto numbers = static_cast<T>(std::max<std::size_t>(reconstructed_.numbers.size(), 1));
   const auto bags = static_cast<T>(std::max<std::size_t>(reconstructed_.bags.size(), 1));
   double loss = 0;
@@ -80,7 +80,10 @@ double Autoencoder<T>::Reconstruct(const SliceInput<T>& input) {
       ++o;
     }
     for (const std::uint32_t bag : reconstructed_.bags) {
-      const std::uint32_t* offsets = input.offsets + i * fields + bag;
+      const EmbeddedField& field = spec_.fields[bag];
+      const SliceIds& ids = input.ids[field.table];
+      const std::vector<Key>& keys = *input.keys[field.table];
+      const std::uint32_t* offsets = ids.offsets.data() + i * spec_.tables[field.table].fields + field.place;
       const std::uint32_t count = offsets[1] - offsets[0];
       if (count == 0) {
         std::fill_n(gradient, buckets, T{0});
@@ -91,7 +94,7 @@ double Autoencoder<T>::Reconstruct(const SliceInput<T>& input) {
         const T share = T{1} / (static_cast<T>(count) * bags);
         for (std::uint32_t p = offsets[0]; p < offsets[1]; ++p) {
           const std::uint32_t bucket =
-              BucketOf(input.keys[input.distinct[input.positions[p]]], config.buckets);
+              BucketOf(keys[ids.distinct[ids.positions[p]]], config.buckets);
           row_loss += share * (log_sum - o[bucket]);
           gradient[bucket] -= scale * share;
         }

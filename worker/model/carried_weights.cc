@@ -48,7 +48,7 @@ std::vector<Column> PooledColumns(const ModelSpec& spec) {
   std::vector<Column> columns;
   for (std::uint32_t f = 0; f < spec.PooledFields(); ++f) {
     const EmbeddedField& field = spec.fields[f];
-    for (std::uint32_t d = 0; d < spec.config.embedding_dim; ++d)
+    for (std::uint32_t d = 0; d < field.dim; ++d)
       columns.push_back({spec.data.features[field.feature].name, field.bin ? "bin" : "ids", d});
   }
   return columns;
@@ -151,6 +151,13 @@ std::uint64_t WeightAt(const LayerShape& layer, std::uint64_t group, std::uint64
                                              : (group * layer.inputs + input) * layer.outputs + output);
 }
 
+// Each feature's field, by its name.
+std::map<std::string, const EmbeddedField*> FieldsByFeature(const ModelSpec& spec) {
+  std::map<std::string, const EmbeddedField*> fields;
+  for (const EmbeddedField& field : spec.fields) fields[spec.data.features[field.feature].name] = &field;
+  return fields;
+}
+
 class Carrier {
  public:
   explicit Carrier(std::uint64_t count) : sources_(count, kNone) {}
@@ -226,7 +233,8 @@ void CarryLevel(const ExpertLevelShape& now, const ExpertLevelShape& before, con
 
 }  // namespace
 
-Status CheckMatchingLayers(const ModelConfig& now, const ModelConfig& before) {
+Status CheckMatchingLayers(const ModelSpec& now_spec, const ModelSpec& before_spec) {
+  const ModelConfig &now = now_spec.config, &before = before_spec.config;
   const auto differ = [](const std::string& option, const std::string& a, const std::string& b) -> Status {
     return {ErrorCode::kInvalidInput, option + " is " + a + ", but " + b +
                                           " in the model to start from: its layers do not fit; give the same "
@@ -236,6 +244,12 @@ Status CheckMatchingLayers(const ModelConfig& now, const ModelConfig& before) {
   const auto number = [](std::uint32_t value) { return std::to_string(value); };
   if (now.embedding_dim != before.embedding_dim)
     return differ("model.embedding_dim", number(now.embedding_dim), number(before.embedding_dim));
+  const auto fields_before = FieldsByFeature(before_spec);
+  for (const auto& [name, field] : FieldsByFeature(now_spec)) {
+    const auto found = fields_before.find(name);
+    if (found != fields_before.end() && found->second->dim != field->dim)
+      return differ("feature." + name + ".embedding_dim", number(field->dim), number(found->second->dim));
+  }
   const bool ple = now.kind == "ple";
   if ((ple || now.kind == "mmoe") && now.experts != before.experts)
     return differ("model.experts", number(now.experts), number(before.experts));
@@ -329,6 +343,29 @@ std::vector<std::int64_t> CarriedWeights(const ModelSpec& now, const ModelSpec& 
                     1);
   }
   return std::move(carrier.sources());
+}
+
+Result<std::vector<std::int64_t>> CarriedTables(const ModelSpec& now, const ModelSpec& before) {
+  std::vector<std::int64_t> sources(now.tables.size(), kNone);
+  std::vector<std::string> from(now.tables.size());  // whose table it is
+  const auto fields_before = FieldsByFeature(before);
+  for (const auto& [name, field] : FieldsByFeature(now)) {
+    const auto found = fields_before.find(name);
+    if (found == fields_before.end()) continue;
+    const auto source = static_cast<std::int64_t>(found->second->table);
+    if (sources[field->table] == kNone) {
+      sources[field->table] = source;
+      from[field->table] = name;
+    } else if (sources[field->table] != source) {
+      return InvalidInput("features " + from[field->table] + " and " + name +
+                          " have one table of embeddings, but two in the model to start from, whose rows cannot "
+                          "become one; give [feature." +
+                          name + "] and [feature." + from[field->table] +
+                          "] an embedding_dim, l2 and optimizer that keep them apart, or train without it");
+    }
+  }
+  if (sources[0] == kNone) sources[0] = 0;
+  return sources;
 }
 
 }  // namespace cohort

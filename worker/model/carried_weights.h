@@ -19,12 +19,18 @@
 namespace cohort {
 
 // Whether the models have layers that can be matched. Errors (kInvalidInput) name the option of [model] that differs: kind,
-// embedding_dim, experts, task_experts, expert_levels, expert_layers, tower_layers.
-Status CheckMatchingLayers(const ModelConfig& now, const ModelConfig& before);
+// embedding_dim (its own, or a feature's that both have), experts, task_experts, expert_levels, expert_layers, tower_layers.
+Status CheckMatchingLayers(const ModelSpec& now, const ModelSpec& before);
 
 // For each of now.dense_count weights its place in the dense vector of `before`, or -1.
 // REQUIRES: CheckMatchingLayers.
 std::vector<std::int64_t> CarriedWeights(const ModelSpec& now, const ModelSpec& before);
+
+// For each of now.tables the one of before.tables that has the rows of its features, or -1: it has none of a feature that both
+// models have. The first takes those of the first then, whose features may have been removed. Several may have the same.
+// Errors (kInvalidInput): rows of two tables would become one.
+// REQUIRES: CheckMatchingLayers.
+Result<std::vector<std::int64_t>> CarriedTables(const ModelSpec& now, const ModelSpec& before);
 
 }  // namespace cohort
 

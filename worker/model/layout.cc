@@ -136,8 +136,7 @@ class LayoutBuilder {
     const ReconstructedInputs inputs = ReconstructedOf(spec);
     const auto outputs =
         static_cast<std::uint32_t>(inputs.numbers.size() + inputs.bags.size() * config.buckets);
-    const std::uint32_t width =
-        spec.PooledFields() * spec.config.embedding_dim + static_cast<std::uint32_t>(spec.numerics.size());
+    const std::uint32_t width = spec.PooledWidth() + static_cast<std::uint32_t>(spec.numerics.size());
     AutoencoderShape shape;
     shape.encoder = Add(1, width, config.bottleneck, false, true);
     shape.decoder = Add(1, config.bottleneck, outputs, false, false);
@@ -163,7 +162,8 @@ ModelLayout LayoutOf(const ModelSpec& spec) {
     return layout;
   }
   const auto tasks = static_cast<std::uint32_t>(spec.tasks.size());
-  for (const SequenceField& sequence : spec.sequences) builder.AddSequence(sequence, config.embedding_dim);
+  for (const SequenceField& sequence : spec.sequences)
+    builder.AddSequence(sequence, spec.fields[sequence.field].dim);
   if (spec.HasAutoencoder()) builder.AddAutoencoder(spec);
   const Block input{spec.InputWidth(), true};
   Block hidden;

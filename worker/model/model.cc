@@ -9,6 +9,7 @@
 #include "worker/model/autoencoder.h"
 #include "worker/model/chain_losses.h"
 #include "worker/model/dropout.h"
+#include "worker/model/field_tables.h"
 #include "worker/model/kernels.h"
 #include "worker/model/layout.h"
 #include "worker/model/losses.h"
@@ -36,6 +37,8 @@ struct Model<T>::Impl {
         capacity(rows),
         embedded(spec.EmbeddedWidth()),
         dropped(embedded - (spec.HasAutoencoder() ? spec.config.autoencoder.bottleneck : 0)),
+        soft_fields(spec.SoftFields()),
+        runs(FieldRuns(spec, 0, spec.PooledFields())),
         sequences(spec, layout, rows),
         structure(layout, spec.chain, rows, embedded),
         losses(rows),
@@ -44,7 +47,8 @@ struct Model<T>::Impl {
         coefficients(spec.tasks.size()),
         labelled_weight(spec.tasks.size()),
         x(spec.IsTwoTower() ? 0 : rows, spec.InputWidth()),
-        dx(spec.IsTwoTower() ? 0 : rows, std::max<std::size_t>(embedded, 1)) {
+        dx(spec.IsTwoTower() ? 0 : rows, std::max<std::size_t>(embedded, 1)),
+        gradient_sizes(spec.tables.size()) {
     if (layout.autoencoder) autoencoder.emplace(spec, *layout.autoencoder, rows);
     for (const EmbeddedField& field : spec.fields) {
       const FeatureInfo& feature = spec.data.features[field.feature];
@@ -54,23 +58,27 @@ struct Model<T>::Impl {
     if (spec.IsTwoTower()) two_tower.emplace(spec, layout, rows, pooling);
   }
 
-  LookupArguments<T> Lookup(const SliceInput<T>& input) const {
+  LookupArguments<T> Lookup(const SliceInput<T>& input, const FieldRun& run) const {
+    const SliceIds& ids = input.ids[run.table];
     return {.rows = input.rows,
-            .fields = spec.PooledFields(),
-            .dim = spec.config.embedding_dim,
-            .offset_row = spec.fields.size(),
-            .offsets = input.offsets,
-            .positions = input.positions,
-            .pooling = pooling.data(),
-            .shares = input.shares,
-            .share_row = spec.SoftFields()};
+            .fields = run.fields,
+            .dim = spec.fields[run.field].dim,
+            .offset_row = spec.tables[run.table].fields,
+            .offsets = ids.offsets.data() + run.place,
+            .positions = ids.positions.data(),
+            .pooling = pooling.data() + run.field,
+            .shares = input.shares + run.soft,
+            .share_row = soft_fields};
   }
 
   MatrixView<const T> Forward(const SliceInput<T>& input, const DropoutDraw& draw) {
     COHORT_CHECK(input.rows <= capacity, "%u rows in a model for %zu", input.rows, capacity);
     COHORT_CHECK(dense != nullptr, "SetDense has not been called");
     const MatrixView<T> view = x.view();
-    if (embedded > 0) kernels.gather(Lookup(input), input.distinct, input.embeddings, view.data, view.row);
+    for (const FieldRun& run : runs) {
+      kernels.gather(Lookup(input, run), input.ids[run.table].distinct.data(), input.embeddings[run.table].data(),
+                     view.From(spec.fields[run.field].column).data, view.row);
+    }
     sequences.Forward(input, view);
     DropOut(input.rows, dropped, spec.config.embedding_dropout, draw, kInputPlace, view);
     const std::size_t count = spec.numerics.size();
@@ -98,14 +106,22 @@ struct Model<T>::Impl {
   }
 
   // From the gradient by the inputs to those of the sequences' layers and of the embedding rows.
-  void InputsBackward(const SliceInput<T>& input, MatrixView<const T> features, T* dense_gradient, T* gradient) {
+  void InputsBackward(const SliceInput<T>& input, MatrixView<const T> features, T* dense_gradient,
+                      T* const* gradient) {
     if (embedded == 0) return;
     DropOut(input.rows, dropped, spec.config.embedding_dropout, DropoutDraw{true, input.dropout_key},
             kInputPlace, dx.view());
-    std::fill_n(gradient, std::size_t{input.distinct_count} * spec.config.embedding_dim, T{0});
+    for (std::size_t t = 0; t < spec.tables.size(); ++t) std::fill_n(gradient[t], GradientSize(input, t), T{0});
     // What the encoders read was not dropped, what they gave was. Before the pooled fields': it adds to the gradients of the targets.
     sequences.Backward(input, features, dx.view(), dense_gradient, gradient);
-    kernels.scatter(Lookup(input), dx.view().data, dx.view().row, gradient);
+    for (const FieldRun& run : runs) {
+      kernels.scatter(Lookup(input, run), dx.view().From(spec.fields[run.field].column).data, dx.view().row,
+                      gradient[run.table]);
+    }
+  }
+
+  std::size_t GradientSize(const SliceInput<T>& input, std::size_t table) const {
+    return input.ids[table].distinct.size() * spec.tables[table].rows.embedding_dim;
   }
 
   // Backward for all tasks at once.
@@ -132,7 +148,9 @@ struct Model<T>::Impl {
   // Backward for one task after the other, as the balance of tasks wants it.
   void BackwardByTask(const SliceInput<T>& input, MatrixView<const T> features, const double* total_weight,
                       const SliceResult<T>& result) {
-    balance.Start(embedded > 0 ? std::size_t{input.distinct_count} * spec.config.embedding_dim : 0);
+    std::vector<std::size_t>& sizes = gradient_sizes;
+    for (std::size_t t = 0; t < sizes.size(); ++t) sizes[t] = embedded > 0 ? GradientSize(input, t) : 0;
+    balance.Start(sizes);
     for (std::size_t j = 0; j < spec.tasks.size(); ++j) {
       std::fill(coefficients.begin(), coefficients.end(), 0.0);
       coefficients[j] = Coefficient(j, total_weight);
@@ -177,6 +195,8 @@ struct Model<T>::Impl {
   const std::size_t capacity;
   const std::size_t embedded;  // columns of x that have a gradient: the first ones
   const std::size_t dropped;   // of them, those that embedding_dropout applies to: all but the bottleneck
+  const std::size_t soft_fields;
+  const std::vector<FieldRun> runs;  // of the pooled fields
   SequenceInputs<T> sequences;
   std::optional<Autoencoder<T>> autoencoder;
   Structure<T> structure;
@@ -187,7 +207,8 @@ struct Model<T>::Impl {
   std::vector<double> coefficients;     // by task, of the losses' gradients
   std::vector<double> labelled_weight;  // by task, of the slice
   Matrix<T> x, dx;
-  std::vector<std::uint8_t> pooling;
+  std::vector<std::uint8_t> pooling;        // by field
+  std::vector<std::size_t> gradient_sizes;  // by table, of the slice
   const T* dense = nullptr;
   std::chrono::steady_clock::time_point backward_began{};
 };

@@ -33,7 +33,21 @@ struct EmbeddedField {
   bool bin = false;
   Pooling pooling = Pooling::kMean;  // bags
   bool soft = false;                 // a bin, or two of them that a number lies between
+  std::uint32_t table = 0;           // in ModelSpec::tables
+  std::uint32_t place = 0;           // among the table's fields
+  std::uint32_t dim = 0;             // of its embeddings
+  std::uint32_t column = 0;          // pooled: its first one of the first layer's input
 };
+// A table of embeddings: features of one width and one optimizer share it.
+struct FieldTable {
+  std::string name;                // "embedding", "embedding.city"
+  FeatureConfig rows;              // what they are like
+  std::uint32_t fields = 0;        // that are its
+  std::uint32_t item_fields = 0;   // two_tower: of these, the last ones, of the item's side
+};
+inline TableId EmbeddingTableAt(std::size_t index) {  // in ModelSpec::tables
+  return static_cast<TableId>(kEmbeddingTable + index);
+}
 // A field whose ids are steps in order, read by a layer of its own (sequence.h).
 struct SequenceField {
   SequenceConfig config;
@@ -53,8 +67,11 @@ struct NumericInput {
 struct ModelSpec {
   ModelConfig config;
   DatasetInfo data;
-  // Those that are pooled, then those of `sequences`, in the same order. two_tower: the user's, then the item's, its id first.
+  // Those that are pooled, table after table, then those of `sequences`, in the same order. two_tower: the user's, then the
+  // item's, its id first.
   std::vector<EmbeddedField> fields;
+  // The first one is that of the features of which the run file says nothing, though there may be none.
+  std::vector<FieldTable> tables;
   std::vector<SequenceField> sequences;
   std::vector<NumericInput> numerics;
   std::vector<ModelTask> tasks;      // enabled ones, in dataset order
@@ -74,9 +91,14 @@ struct ModelSpec {
         std::count_if(fields.begin(), fields.end(), [](const EmbeddedField& field) { return field.soft; }));
   }
   bool HasAutoencoder() const { return config.autoencoder.weight > 0.0f; }
-  // Columns of the first layer's input that have a gradient: pooled fields x dim, the sequences' outputs, the bottleneck.
+  std::uint32_t PooledWidth() const {  // columns of the pooled fields
+    std::uint32_t width = 0;
+    for (std::size_t f = 0; f < PooledFields(); ++f) width += fields[f].dim;
+    return width;
+  }
+  // Columns of the first layer's input that have a gradient: the pooled fields', the sequences' outputs, the bottleneck.
   std::uint32_t EmbeddedWidth() const {
-    std::uint32_t width = PooledFields() * config.embedding_dim;
+    std::uint32_t width = PooledWidth();
     if (HasAutoencoder()) width += config.autoencoder.bottleneck;
     for (const SequenceField& sequence : sequences) width += sequence.width;
     return width;
@@ -92,8 +114,16 @@ Result<ModelSpec> BuildModelSpec(const RunConfig& config, const DatasetInfo& dat
 std::vector<TaskInfo> TaskInfosOf(const ModelSpec& spec);
 // What the user should know: steps of a chain that are more frequent than the one before, a calibration without effect.
 std::vector<std::string> WarningsOf(const ModelSpec& spec);
-// The tables of the model: kDenseTable, then kEmbeddingTable.
+// The tables of the model: kDenseTable, then those of the embeddings, EmbeddingTableAt(0) and on.
 std::vector<TableSpec> TablesOf(const ModelSpec& spec, const RunConfig& config);
+
+// The ids of a slice that are of one table, whose F fields are numbered by EmbeddedField::place.
+struct SliceIds {
+  // Of row i, field f: positions[offsets[i*F+f] .. offsets[i*F+f+1]), each an index into `distinct`. padded_rows * F + 1.
+  std::vector<std::uint32_t> offsets;
+  std::vector<std::uint32_t> positions;
+  std::vector<std::uint32_t> distinct;  // the slice's distinct keys: each a row of the batch's, ascending
+};
 
 // A slice, padded to `padded_rows`: rows at and beyond `rows` have no ids, zero numerics, zero weight.
 template <typename T>
@@ -101,30 +131,26 @@ struct SliceInput {
   std::uint32_t rows = 0;
   std::uint32_t padded_rows = 0;
   const T* numeric = nullptr;  // padded_rows x numerics.size(), scaled
-  // Ids of row i, field f: positions[offsets[i*F+f] .. offsets[i*F+f+1]), each an index into `distinct`.
-  const std::uint32_t* offsets = nullptr;  // padded_rows * F + 1
-  const std::uint32_t* positions = nullptr;
-  const std::uint32_t* distinct = nullptr;  // slice's distinct keys: each a row of `embeddings`
-  std::uint32_t distinct_count = 0;
+  const SliceIds* ids = nullptr;  // by table
   // Row i's shares of the second one of two bins, by the fields that are soft: rows x spec.SoftFields().
   const T* shares = nullptr;
-  const T* embeddings = nullptr;   // rows of embedding_dim (the batch's pulled rows)
+  const std::vector<T>* embeddings = nullptr;  // by table: the batch's pulled rows
   const float* labels = nullptr;   // padded_rows x data.tasks.size(), NaN = missing
   const float* weights = nullptr;  // padded_rows; 0 in the padding
   std::uint64_t dropout_key = 0;   // names the slice, for dropout (dropout.h) and pcgrad's order; Step only
-  // two_tower, in training: `negatives` items were drawn for each row, whose fields (item_fields each) follow the row's own,
-  // so that F above is fields.size() + negatives * item_fields. Rows whose label is not 1 have no ids there.
+  // two_tower, in training: `negatives` items were drawn for each row, whose fields (item_fields each) follow the row's own
+  // in every table, so that its F is fields + negatives * item_fields. Rows whose label is not 1 have no ids there.
   std::uint32_t negatives = 0;
   const float* corrections = nullptr;  // padded_rows x (1 + negatives), of the scores of a row's items; null: none
-  // Autoencoder, in training: the keys that `distinct` counts, and the rows of the global batch.
-  const Key* keys = nullptr;
+  // Autoencoder, in training: by table the keys that `distinct` counts, and the rows of the global batch.
+  const std::shared_ptr<std::vector<Key>>* keys = nullptr;
   std::uint32_t global_rows = 0;
 };
 
 template <typename T>
 struct SliceResult {
   T* dense_gradient = nullptr;      // dense_count: replaced
-  T* embedding_gradient = nullptr;  // distinct_count x embedding_dim: replaced
+  T* const* embedding_gradient = nullptr;  // by table, distinct.size() x dim: replaced
   double* loss_sum = nullptr;       // by task: sum of weight * loss over labelled rows: replaced
   double* reconstruction_loss = nullptr;  // autoencoder: sum of weight * loss over rows; may be null
 };

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "worker/model/autoencoder.h"
+#include "worker/model/field_tables.h"
 #include "worker/model/layout.h"
 #include "worker/model/losses.h"
 #include "worker/model/model.h"
@@ -143,7 +144,6 @@ Status AddFeatures(const RunConfig& config, const DatasetInfo& data, ModelSpec* 
                            .field = static_cast<std::uint32_t>(spec->fields.size())};
     sequence.width = sequence.config.width;
     if (sequence.config.encoder == SequenceEncoderKind::kAttention) {
-      sequence.width = config.model.embedding_dim;
       const auto target =
           std::find_if(spec->fields.begin(), spec->fields.end(), [&](const EmbeddedField& field) {
             const FeatureInfo& feature = data.features[field.feature];
@@ -301,6 +301,7 @@ Result<ModelSpec> BuildModelSpec(const RunConfig& config, const DatasetInfo& dat
   COHORT_RETURN_IF_ERROR(AddFeatures(config, data, &spec));
   COHORT_RETURN_IF_ERROR(AddTasks(config, data, &spec));
   COHORT_RETURN_IF_ERROR(MakeSides(&spec));
+  COHORT_RETURN_IF_ERROR(AssignTables(config, &spec));
   COHORT_RETURN_IF_ERROR(MakeChain(&spec));
   spec.balance = config.train.balance;
   spec.gradnorm_alpha = config.train.gradnorm_alpha;
@@ -409,26 +410,30 @@ std::vector<TableSpec> TablesOf(const ModelSpec& spec, const RunConfig& config) 
   dense.init = spec.dense_init;
   dense.init.push_back({spec.dense_count, 0.0f, 0.0f});  // the rest of the last row
 
-  TableSpec embedding;
-  embedding.id = kEmbeddingTable;
-  embedding.name = "embedding";
-  embedding.kind = TableKind::kSparse;
-  embedding.dim = spec.config.embedding_dim;
-  embedding.optimizer = config.embedding_optimizer;
-  embedding.init = {{0, 0.0f, spec.config.embedding_init}};
-  embedding.policy = config.embedding.policy;
-  embedding.dtype = config.embedding.dtype;
-  // The dense weights stay float32: every sample's gradient and Adam's small steps go through each of them, and they
-  // are few beside the rows of a batch.
-  embedding.pull_values = config.wire.pull_values;
-  embedding.push_values = config.wire.push_values;
+  std::vector<TableSpec> tables = {dense};
+  for (std::size_t t = 0; t < spec.tables.size(); ++t) {
+    TableSpec embedding;
+    embedding.id = EmbeddingTableAt(t);
+    embedding.name = spec.tables[t].name;
+    embedding.kind = TableKind::kSparse;
+    embedding.dim = spec.tables[t].rows.embedding_dim;
+    embedding.optimizer = spec.tables[t].rows.optimizer;
+    embedding.init = {{0, 0.0f, spec.config.embedding_init}};
+    embedding.policy = config.embedding.policy;
+    embedding.dtype = config.embedding.dtype;
+    // The dense weights stay float32: every sample's gradient and Adam's small steps go through each of them, and they
+    // are few beside the rows of a batch.
+    embedding.pull_values = config.wire.pull_values;
+    embedding.push_values = config.wire.push_values;
+    tables.push_back(std::move(embedding));
+  }
   const std::uint64_t rows = spec.data.rows[static_cast<std::size_t>(Split::kTrain)];
-  for (TableSpec* table : {&dense, &embedding}) {
-    RateSchedule& schedule = table->optimizer.schedule;
+  for (TableSpec& table : tables) {
+    RateSchedule& schedule = table.optimizer.schedule;
     schedule.steps_per_epoch = (rows + config.train.batch_size - 1) / config.train.batch_size;
     schedule.epochs = config.train.epochs;
   }
-  return {dense, embedding};
+  return tables;
 }
 
 }  // namespace cohort

@@ -26,13 +26,15 @@ class SequenceInputs {
   // Writes the sequences' columns of x. REQUIRES: its pooled fields (the targets) are there.
   void Forward(const SliceInput<T>& input, MatrixView<T> x);
   // After Forward of the same slice: from the sequences' columns of dx writes their part of dense_gradient, adds to the
-  // targets' columns of dx, and adds the steps' gradients to embedding_gradient (distinct_count x dim).
+  // targets' columns of dx, and adds the steps' gradients to embedding_gradient (by table).
   void Backward(const SliceInput<T>& input, MatrixView<const T> x, MatrixView<T> dx, T* dense_gradient,
-                T* embedding_gradient);
+                T* const* embedding_gradient);
 
  private:
   struct Sequence {
     const SequenceField& field;
+    const EmbeddedField& steps;
+    std::size_t dim;     // of the steps
     std::size_t column;  // of x
     std::unique_ptr<SequenceEncoder<T>> encoder;
     std::size_t capacity = 0;          // steps
@@ -41,13 +43,17 @@ class SequenceInputs {
   };
   // The steps of the slice that was given to Forward last.
   Steps<T> StepsOf(const Sequence& sequence, std::size_t rows, MatrixView<const T> x) const;
+  // Of the row's steps: two of them, where its first begins and where the last ends.
+  const std::uint32_t* Offsets(const Sequence& sequence, const SliceInput<T>& input, std::size_t row) const {
+    const EmbeddedField& field = sequence.steps;
+    return input.ids[field.table].offsets.data() + row * spec_.tables[field.table].fields + field.place;
+  }
   const std::uint32_t* Ids(const Sequence& sequence, const SliceInput<T>& input, std::size_t row) const {
-    return input.positions + input.offsets[row * spec_.fields.size() + sequence.field.field];
+    return input.ids[sequence.steps.table].positions.data() + *Offsets(sequence, input, row);
   }
 
   const ModelSpec& spec_;
   const KernelTable<T>& kernels_;
-  const std::size_t dim_;
   std::vector<Sequence> sequences_;
   const T* dense_ = nullptr;
 };

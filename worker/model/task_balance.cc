@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 #include "common/random.h"
@@ -100,12 +101,32 @@ double TaskBalance<T>::Dot(std::size_t count, const T* x, const T* y) const {
 }
 
 template <typename T>
-void TaskBalance<T>::Start(std::size_t embedding_size) {
-  embedding_size_ = embedding_size;
-  const std::size_t size = shared_count_ + embedding_size;
+void TaskBalance<T>::Start(const std::vector<std::size_t>& embedding_sizes) {
+  embedding_sizes_ = embedding_sizes;
+  embedding_size_ = std::accumulate(embedding_sizes.begin(), embedding_sizes.end(), std::size_t{0});
+  const std::size_t size = shared_count_ + embedding_size_;
   for (std::vector<T>& shared : shared_) shared.resize(size);
   projected_.resize(size);
   sum_.resize(size);
+}
+
+template <typename T>
+T* const* TaskBalance<T>::embedding(std::size_t task) {
+  T* begin = shared_[task].data() + shared_count_;
+  embeddings_.clear();
+  for (const std::size_t size : embedding_sizes_) {
+    embeddings_.push_back(begin);
+    begin += size;
+  }
+  return embeddings_.data();
+}
+
+template <typename T>
+void TaskBalance<T>::CopyEmbeddings(const T* from, T* const* to) const {
+  for (std::size_t t = 0; t < embedding_sizes_.size(); ++t, ++to) {
+    std::copy_n(from, embedding_sizes_[t], *to);
+    from += embedding_sizes_[t];
+  }
 }
 
 template <typename T>
@@ -125,20 +146,20 @@ void TaskBalance<T>::Add(std::size_t task, T* dense_gradient) {
   double squares = 0.0;
   for (const Range& range : last_ranges_)
     squares += Dot(range.count, dense_.data() + range.begin, dense_.data() + range.begin);
-  if (last_ranges_.empty()) squares = Dot(embedding_size_, embedding(task), embedding(task));
+  if (last_ranges_.empty()) squares = Dot(embedding_size_, EmbeddingsOf(task), EmbeddingsOf(task));
   norms_[task] = std::sqrt(squares);
 }
 
 template <typename T>
-void TaskBalance<T>::Combine(std::uint64_t key, T* dense_gradient, T* embedding_gradient) {
+void TaskBalance<T>::Combine(std::uint64_t key, T* dense_gradient, T* const* embedding_gradient) {
   if (balance_ == Balance::kPcGrad) return SumProjections(key, dense_gradient, embedding_gradient);
-  std::copy_n(embedding(0), embedding_size_, embedding_gradient);
   for (std::size_t j = 1; j < tasks_.size(); ++j)
-    kernels_.axpy(embedding_size_, T{1}, embedding(j), embedding_gradient);
+    kernels_.axpy(embedding_size_, T{1}, EmbeddingsOf(j), shared_[0].data() + shared_count_);
+  CopyEmbeddings(EmbeddingsOf(0), embedding_gradient);
 }
 
 template <typename T>
-void TaskBalance<T>::SumProjections(std::uint64_t key, T* dense_gradient, T* embedding_gradient) {
+void TaskBalance<T>::SumProjections(std::uint64_t key, T* dense_gradient, T* const* embedding_gradient) {
   const std::size_t size = sum_.size();
   for (std::uint32_t j = 0; j < tasks_.size(); ++j) {
     std::copy(shared_[j].begin(), shared_[j].end(), projected_.begin());
@@ -164,7 +185,7 @@ void TaskBalance<T>::SumProjections(std::uint64_t key, T* dense_gradient, T* emb
     std::copy_n(from, range.count, dense_gradient + range.begin);
     from += range.count;
   }
-  std::copy_n(from, embedding_size_, embedding_gradient);
+  CopyEmbeddings(from, embedding_gradient);
 }
 
 template <typename T>

@@ -64,16 +64,16 @@ class TaskBalance {
 
   // Whether Combine wants the gradients of each task alone.
   bool ByTask() const { return balance_ == Balance::kGradNorm || balance_ == Balance::kPcGrad; }
-  // Of ByTask: begins a slice, whose embedding gradient has `embedding_size` values.
-  void Start(std::size_t embedding_size);
-  // Where the gradient of a_j f_j L_j is to be written: dense_count values, embedding_size values.
+  // Of ByTask: begins a slice, whose embedding gradient has so many values by table.
+  void Start(const std::vector<std::size_t>& embedding_sizes);
+  // Where the gradient of a_j f_j L_j is to be written: dense_count values, and those of the embeddings by table.
   T* dense() { return dense_.data(); }
-  T* embedding(std::size_t task) { return shared_[task].data() + shared_count_; }
+  T* const* embedding(std::size_t task);
   // The gradient of a task is there; tasks come in ascending order. Adds it to the slice's dense gradient.
   void Add(std::size_t task, T* dense_gradient);
   // All tasks have been added: writes the slice's embedding gradient, and pcgrad's of the shared dense weights. `key` names
   // the slice: the order of projections is drawn for it.
-  void Combine(std::uint64_t key, T* dense_gradient, T* embedding_gradient);
+  void Combine(std::uint64_t key, T* dense_gradient, T* const* embedding_gradient);
 
   // Writes the gradient of the learned weights to dense_gradient. After Combine.
   void LearnedGradient(const SliceLosses& slice, T* dense_gradient);
@@ -86,7 +86,10 @@ class TaskBalance {
   static void AddGroups(const LayerShape& layer, std::uint32_t first, std::uint32_t count,
                         std::vector<Range>* ranges);
   void FindShared(const ModelLayout& layout);
-  void SumProjections(std::uint64_t key, T* dense_gradient, T* embedding_gradient);
+  void SumProjections(std::uint64_t key, T* dense_gradient, T* const* embedding_gradient);
+  // From one table after the other to each by itself.
+  void CopyEmbeddings(const T* from, T* const* to) const;
+  const T* EmbeddingsOf(std::size_t task) const { return shared_[task].data() + shared_count_; }
   double Dot(std::size_t count, const T* x, const T* y) const;
   bool Learns(std::size_t task) const;
 
@@ -101,7 +104,9 @@ class TaskBalance {
   std::vector<Range> ranges_;         // pcgrad: the shared dense weights
   std::vector<Range> last_ranges_;    // gradnorm: those of the last shared layer
   std::uint64_t shared_count_ = 0;    // values in ranges_
-  std::size_t embedding_size_ = 0;
+  std::vector<std::size_t> embedding_sizes_;  // by table
+  std::size_t embedding_size_ = 0;            // of all
+  std::vector<T*> embeddings_;                // what embedding() gave last
   std::vector<T> dense_;
   std::vector<std::vector<T>>
       shared_;  // by task: the gradient of the shared dense weights, then of the embeddings

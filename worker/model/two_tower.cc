@@ -25,12 +25,15 @@ TwoTower<T>::TwoTower(const ModelSpec& spec, const ModelLayout& layout, std::siz
       dim_(spec.config.embedding_dim),
       vector_(layout.user_tower.empty() ? dim_ : layout.user_tower.back().outputs),
       log_sums_(capacity) {
+  for (const FieldTable& table : spec.tables)
+    COHORT_CHECK(table.fields == 0 || table.rows.embedding_dim == dim_, "towers multiply embeddings of one width");
   user_.fields = spec.UserFields();
   user_.numbers = static_cast<std::uint32_t>(spec.numerics.size());
   user_.place = kUserPlace;
   item_.first_field = user_.fields;
   item_.fields = spec.item_fields;
   item_.place = kItemPlace;
+  for (Side* side : {&user_, &item_}) side->runs = FieldRuns(spec_, side->first_field, side->fields);
   Reserve(layout.user_tower, 1, &user_);
   ReserveItems(1);
 }
@@ -69,14 +72,26 @@ void TwoTower<T>::SetWeights(const T* dense) {
 }
 
 template <typename T>
-LookupArguments<T> TwoTower<T>::Lookup(const SliceInput<T>& input, const Side& side) const {
-  return {.rows = input.rows,
-          .fields = side.blocks * side.fields,
-          .dim = dim_,
-          .offset_row = spec_.fields.size() + std::size_t{input.negatives} * spec_.item_fields,
-          .offsets = input.offsets + side.first_field,
-          .positions = input.positions,
-          .pooling = side.pooling.data()};
+template <typename Look>
+void TwoTower<T>::EachLookup(const SliceInput<T>& input, const Side& side, const Look& look) const {
+  const bool together = side.runs.size() == 1;
+  for (const FieldRun& run : side.runs) {
+    const FieldTable& table = spec_.tables[run.table];
+    const SliceIds& ids = input.ids[run.table];
+    LookupArguments<T> lookup{.rows = input.rows,
+                              .fields = together ? side.blocks * side.fields : run.fields,
+                              .dim = dim_,
+                              .offset_row = table.fields + std::size_t{input.negatives} * table.item_fields,
+                              .offsets = ids.offsets.data() + run.place,
+                              .positions = ids.positions.data(),
+                              .pooling = together ? side.pooling.data() : pooling_.data() + run.field};
+    std::size_t column = (run.field - side.first_field) * dim_;
+    for (std::uint32_t block = 0; block < (together ? 1 : side.blocks); ++block) {
+      look(lookup, run.table, column);
+      lookup.offsets += table.item_fields;  // a block's fields follow those of the one before
+      column += BlockWidth(side);
+    }
+  }
 }
 
 template <typename T>
@@ -84,8 +99,10 @@ void TwoTower<T>::Embed(const SliceInput<T>& input, const DropoutDraw& draw, Sid
   const std::size_t count = input.rows * std::size_t{side->blocks}, width = BlockWidth(*side);
   T* vectors = side->vectors.data();
   T* x = side->IsOneEmbedding() ? vectors : side->input.data();
-  kernels_.gather(Lookup(input, *side), input.distinct, input.embeddings, x,
-                  static_cast<std::ptrdiff_t>(side->blocks * width));
+  EachLookup(input, *side, [&](const LookupArguments<T>& lookup, std::uint32_t table, std::size_t column) {
+    kernels_.gather(lookup, input.ids[table].distinct.data(), input.embeddings[table].data(), x + column,
+                    static_cast<std::ptrdiff_t>(side->blocks * width));
+  });
   const float rate = spec_.config.embedding_dropout;
   if (side->tower.empty()) {
     for (std::size_t i = 0; !side->IsOneEmbedding() && i < count; ++i) {
@@ -167,7 +184,7 @@ double TwoTower<T>::Loss(const SliceInput<T>& input, double coefficient) {
 }
 
 template <typename T>
-void TwoTower<T>::EmbedBackward(const SliceInput<T>& input, T* dense_gradient, T* embedding_gradient,
+void TwoTower<T>::EmbedBackward(const SliceInput<T>& input, T* dense_gradient, T* const* embedding_gradient,
                                 Side* side) {
   const std::size_t count = input.rows * std::size_t{side->blocks}, width = BlockWidth(*side);
   const std::ptrdiff_t row = static_cast<std::ptrdiff_t>(width);
@@ -186,12 +203,14 @@ void TwoTower<T>::EmbedBackward(const SliceInput<T>& input, T* dense_gradient, T
     side->tower.Backward(count, {side->input.data(), row}, dense_gradient, {dx, row});
     DropOut<T>(count, width - side->numbers, rate, draw_, side->place, {dx, row});
   }
-  kernels_.scatter(Lookup(input, *side), dx, row * static_cast<std::ptrdiff_t>(side->blocks),
-                   embedding_gradient);
+  EachLookup(input, *side, [&](const LookupArguments<T>& lookup, std::uint32_t table, std::size_t column) {
+    kernels_.scatter(lookup, dx + column, row * static_cast<std::ptrdiff_t>(side->blocks),
+                     embedding_gradient[table]);
+  });
 }
 
 template <typename T>
-void TwoTower<T>::Backward(const SliceInput<T>& input, T* dense_gradient, T* embedding_gradient) {
+void TwoTower<T>::Backward(const SliceInput<T>& input, T* dense_gradient, T* const* embedding_gradient) {
   const std::size_t items = 1 + input.negatives;
   const std::ptrdiff_t per_item = static_cast<std::ptrdiff_t>(items),
                        per_vector = static_cast<std::ptrdiff_t>(vector_), per_row = per_item * per_vector;
@@ -205,7 +224,8 @@ void TwoTower<T>::Backward(const SliceInput<T>& input, T* dense_gradient, T* emb
   kernels_.mix_backward(input.rows, items, vector_, g, per_item, item_.vectors.data(), per_row,
                         user_.vectors.data(), per_vector, item_.gradient.data(), per_row, false,
                         scratch_.data(), per_item);
-  std::fill_n(embedding_gradient, input.distinct_count * dim_, T{0});
+  for (std::size_t t = 0; t < spec_.tables.size(); ++t)
+    std::fill_n(embedding_gradient[t], input.ids[t].distinct.size() * dim_, T{0});
   EmbedBackward(input, dense_gradient, embedding_gradient, &user_);
   EmbedBackward(input, dense_gradient, embedding_gradient, &item_);
 }

@@ -31,6 +31,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "worker/model/field_tables.h"
 #include "worker/model/kernels.h"
 #include "worker/model/layer_stack.h"
 #include "worker/model/layout.h"
@@ -54,7 +55,7 @@ class TwoTower {
   // Sum over the latest Forward's rows of w l. Keeps its gradient by the scores, times `coefficient`, for Backward.
   double Loss(const SliceInput<T>& input, double coefficient);
   // Replaces both gradients.
-  void Backward(const SliceInput<T>& input, T* dense_gradient, T* embedding_gradient);
+  void Backward(const SliceInput<T>& input, T* dense_gradient, T* const* embedding_gradient);
   // After a Forward without drawn items: row i's prediction is predictions[i].
   void Predict(std::size_t rows, T* predictions);
 
@@ -62,10 +63,11 @@ class TwoTower {
   // The user's side of the rows, or the item's: a block for each vector of a row, so 1 or 1 + negatives.
   struct Side {
     std::uint32_t first_field = 0, fields = 0;
+    std::vector<FieldRun> runs;
     std::uint32_t numbers = 0;  // behind the embeddings of a block
     std::uint64_t place = 0;    // for dropout
     std::uint32_t blocks = 0;   // of a row of the latest Forward
-    std::vector<std::uint8_t> pooling;
+    std::vector<std::uint8_t> pooling;  // of a row's fields, block after block
     LayerStack<T> tower;
     AlignedArray<T> input, input_gradient;  // by block: the fields' embeddings, the numbers; not if the vector is one embedding
     AlignedArray<T> vectors, gradient;      // by block: H
@@ -75,8 +77,11 @@ class TwoTower {
   void Reserve(const std::vector<LayerShape>& layers, std::uint32_t blocks, Side* side);
   void ReserveItems(std::uint32_t blocks);
   void Embed(const SliceInput<T>& input, const DropoutDraw& draw, Side* side);
-  void EmbedBackward(const SliceInput<T>& input, T* dense_gradient, T* embedding_gradient, Side* side);
-  LookupArguments<T> Lookup(const SliceInput<T>& input, const Side& side) const;
+  void EmbedBackward(const SliceInput<T>& input, T* dense_gradient, T* const* embedding_gradient, Side* side);
+  // Calls look(arguments, table, column of the first block) for the lookups that the side's embeddings take: one, if all
+  // are of one table, else one for each run of fields in each block.
+  template <typename Look>
+  void EachLookup(const SliceInput<T>& input, const Side& side, const Look& look) const;
   std::size_t BlockWidth(const Side& side) const { return side.fields * dim_ + side.numbers; }
 
   const ModelSpec spec_;
