@@ -5,7 +5,8 @@ set(fuzz_targets data_frames control_messages evaluation_sums model_manifest mod
 set(fuzz_folder ${CMAKE_SOURCE_DIR}/tests/fuzz)
 add_library(cohort_fuzz STATIC ${fuzz_folder}/fuzz.cc ${fuzz_folder}/frames.cc)
 if(COHORT_FUZZ)
-  set(sources common/atomic_file common/config common/config_checks common/config_options common/dataset_info
+  set(sources common/atomic_file common/config common/config_checks
+      common/config_named_options common/config_options common/option_builders common/dataset_info
       common/evaluation_sums common/float16 common/group_ranking common/hdf5_file common/json_guard common/model_files common/model_part
       common/nearest common/rate_schedule common/row_hash common/score_sketch common/table_spec common/toml_guard common/types
       common/wire

@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/hdf5_file.h"
@@ -53,7 +55,7 @@ std::vector<T> Values(Input* in, std::size_t count) {
 
 // One table's arrays of a part. False: it does not fit.
 bool AddTable(const TableSpec& table, Hdf5Writer* writer, Input* in, ModelPart* part, Hash128* hash,
-              std::vector<const TableSpec*>* claims) {
+              std::vector<const TableSpec*>* claims, std::set<std::pair<TableId, Key>>* seen) {
   const std::string group = "table_" + std::to_string(table.id) + "/";
   const auto shape = in->Take<std::uint8_t>();  // 0: as it should be
   const std::size_t rows = in->Take<std::uint8_t>() % 6;
@@ -94,6 +96,8 @@ bool AddTable(const TableSpec& table, Hdf5Writer* writer, Input* in, ModelPart* 
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if ((i > 0 && keys[i] <= keys[i - 1]) || (table.kind == TableKind::kDense && keys[i] >= table.row_count))
       return false;
+    // No dense row may come twice, be it in two parts.
+    if (table.kind == TableKind::kDense && !seen->emplace(table.id, keys[i]).second) return false;
     std::vector<float> row(weights.begin() + static_cast<std::ptrdiff_t>(i * table.dim),
                            weights.begin() + static_cast<std::ptrdiff_t>((i + 1) * table.dim));
     row.insert(row.end(), states.begin() + static_cast<std::ptrdiff_t>(i * state),
@@ -121,6 +125,7 @@ Model Build(std::uint8_t flags, Input* in) {
     manifest.tables.push_back(table);
   }
   const std::size_t parts = 1 + in->Take<std::uint8_t>() % 2;
+  std::set<std::pair<TableId, Key>> seen;
   for (std::size_t p = 0; p < parts; ++p) {
     ModelPart part;
     part.file = "part-" + std::to_string(p) + ".h5";
@@ -130,11 +135,13 @@ Model Build(std::uint8_t flags, Input* in) {
     {
       auto writer = Hdf5Writer::Create(path);
       COHORT_CHECK(writer.has_value(), "%s", writer.error().text().c_str());
-      COHORT_CHECK((*writer)->SetInteger("/", "format", format == 0 ? kModelPartFormat : format).ok());
-      model.fits = model.fits && (format == 0 || format == kModelPartFormat);
+      // Format 1 has no word on the order of its keys, which ascend; here those of format 2 do as well.
+      COHORT_CHECK((*writer)->SetInteger("/", "format", format == 0 ? 1 : format).ok());
+      if (format == kModelPartFormat) COHORT_CHECK((*writer)->SetInteger("/", "ascending", 1).ok());
+      model.fits = model.fits && format <= kModelPartFormat;
       for (const TableSpec& table : manifest.tables) {
         COHORT_CHECK((*writer)->CreateGroup("table_" + std::to_string(table.id)).ok());
-        model.fits = AddTable(table, writer->get(), in, &part, &manifest.hash, &claims) && model.fits;
+        model.fits = AddTable(table, writer->get(), in, &part, &manifest.hash, &claims, &seen) && model.fits;
       }
       COHORT_CHECK((*writer)->Close().ok());
     }

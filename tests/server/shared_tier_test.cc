@@ -34,6 +34,9 @@ class RoomyDisk : public ColdRows {
   std::optional<Arrived> Take(TimePoint) override { return std::nullopt; }
   TimePoint NextArrival() const override { return kNever; }
   Status Read(std::span<const std::uint32_t>, float*) override { return {}; }
+  std::uint32_t pieces() const override { return 0; }
+  void RequestPiece(std::uint32_t, TimePoint) override { ADD_FAILURE(); }
+  bool TakePiece(TimePoint, const std::function<void(const Arrived&)>&) override { return false; }
   const Status& full() const override { return ok_; }
   const Status& failure() const override { return ok_; }
 
