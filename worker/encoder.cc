@@ -226,16 +226,20 @@ void Encoder::Append(const RowBlock& block, std::uint32_t row, DistinctKeys* key
       *out++ = static_cast<float>((value - numeric.shift) * numeric.factor);
     }
   }
+  SliceIds* ids = nullptr;  // of the table of the field at hand; neighbours mostly have the same
+  std::uint32_t* offsets = nullptr;
   for (const Field& field : fields_) {
-    SliceIds& ids = slice->ids[field.table];
+    if (SliceIds* const of_table = &slice->ids[field.table]; of_table != ids) {
+      ids = of_table;
+      offsets = ids->offsets.data() + at * OffsetRow(*slice, field.table) + 1;
+    }
     if (field.soft) {
       const float cell = block.numeric[static_cast<std::size_t>(row) * numeric_columns_ + field.column];
-      AppendIds(BinsOf(field, cell, &slice->shares.emplace_back()), keys + field.table, &ids.positions);
+      AppendIds(BinsOf(field, cell, &slice->shares.emplace_back()), keys + field.table, &ids->positions);
     } else {
-      AppendIds(KeysOf(field, block, row), keys + field.table, &ids.positions);
+      AppendIds(KeysOf(field, block, row), keys + field.table, &ids->positions);
     }
-    ids.offsets[at * OffsetRow(*slice, field.table) + field.place + 1] =
-        static_cast<std::uint32_t>(ids.positions.size());
+    offsets[field.place] = static_cast<std::uint32_t>(ids->positions.size());
   }
   float* labels = slice->labels.data() + at * labels_.size();
   for (std::size_t task = 0; task < labels_.size(); ++task) labels[task] = LabelOf(block, row, task);
