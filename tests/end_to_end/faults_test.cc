@@ -1,6 +1,6 @@
 // Kills and stops the processes of real runs at random moments; the run ends by itself, with the model of an undisturbed one.
 //
-// COHORT_FAULTS: how many faults (default 12), COHORT_FAULT_SEED: which (default 1). Each fault is printed with what it hit: a
+// COHORT_FAULTS: how many faults (default 10), COHORT_FAULT_SEED: which (default 1). Each fault is printed with what it hit: a
 // process that was alive, in a run with steps left.
 #include <gtest/gtest.h>
 
@@ -131,6 +131,27 @@ class Faults : public ::testing::Test {
                 result["recoveries"].dump().c_str(), result["pushes"]["rolled_back"].dump().c_str());
   }
 
+  static int Wanted() { return static_cast<int>(FromEnvironment("COHORT_FAULTS", 10)); }
+
+  // Runs until so many faults were had, a few in each.
+  void DisturbRuns(const std::string& consistency, int wanted, bool same_hash) {
+    const json undisturbed = Undisturbed(consistency);
+    int faults = 0;
+    for (int number = 0; faults < wanted && !HasFailure(); ++number) {
+      const std::string run = "disturbed-" + consistency + "-" + std::to_string(number);
+      std::printf("run %d\n", number);
+      faults += Disturb(run, consistency, std::min(wanted - faults, 8));
+      ExpectSameModel(undisturbed, run, same_hash);
+      std::filesystem::remove_all(Folder(run));
+    }
+    for (const char* role : kRoles) {
+      std::printf("%d of %d faults hit a %s\n", hit_[role], faults, role);
+      if (faults >= 50) {
+        EXPECT_GE(hit_[role] * 5, faults) << role;
+      }
+    }
+  }
+
   json Undisturbed(const std::string& consistency) {
     static std::map<std::string, json> results;
     json& result = results[consistency];
@@ -148,36 +169,16 @@ class Faults : public ::testing::Test {
 };
 
 TEST_F(Faults, KillAnythingAndTheModelIsTheSame) {
-  const int wanted = static_cast<int>(FromEnvironment("COHORT_FAULTS", 12));
-  const json undisturbed = Undisturbed("bsp");
-  int faults = 0;
-  for (int number = 0; faults < wanted && !HasFailure(); ++number) {
-    const std::string run = "disturbed-" + std::to_string(number);
-    std::printf("run %d\n", number);
-    faults += Disturb(run, "bsp", std::min(wanted - faults, 8));
-    ExpectSameModel(undisturbed, run, /*same_hash=*/true);
-    std::filesystem::remove_all(Folder(run));
-  }
-  for (const char* role : kRoles) {
-    std::printf("%d of %d faults hit a %s\n", hit_[role], faults, role);
-    if (faults >= 50) {
-      EXPECT_GE(hit_[role] * 5, faults) << role;
-    }
-  }
+  DisturbRuns("bsp", Wanted(), /*same_hash=*/true);
 }
 
 // In asp the order of arrival decides; every row is trained on once all the same.
-TEST_F(Faults, KillAnythingInAsp) {
-  const json undisturbed = Undisturbed("asp");
-  std::printf("run\n");
-  Disturb("disturbed-asp", "asp", static_cast<int>(FromEnvironment("COHORT_FAULTS", 12)) / 3);
-  ExpectSameModel(undisturbed, "disturbed-asp", /*same_hash=*/false);
-}
+TEST_F(Faults, KillAnythingInAsp) { DisturbRuns("asp", std::max(4, Wanted() / 2), /*same_hash=*/false); }
 
 // `cohort train` itself, and mpirun: no orphan is left, and what --resume gives is the same.
 TEST_F(Faults, KillTheLauncherAndResume) {
   const json undisturbed = Undisturbed("bsp");
-  const int rounds = std::max(1, static_cast<int>(FromEnvironment("COHORT_FAULTS", 12)) / 10);
+  const int rounds = std::max(1, Wanted() / 10);
   for (int round = 0; round < rounds && !HasFailure(); ++round) {
     const std::string run = "launcher-" + std::to_string(round);
     Subprocess train(ShopRun::Get().TrainCommand(run, 2, 2, Options("bsp")));
