@@ -877,4 +877,134 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
   return outcome;
 }
 
+namespace {
+
+// Notes which checkpoints are whole.
+class WholeCheckpoints : public RunObserver {
+ public:
+  explicit WholeCheckpoints(MemoryCheckpoints* disk) : disk_(disk) {}
+  void OnSample(const MetricsSample&) override {}
+  void OnPhaseEnd(const PhaseSummary&) override {}
+  void OnEvent(const std::string&) override {}
+  void OnWarning(const std::string&) override {}
+  void OnCheckpoint(const RunPosition& position, const std::vector<CheckpointDone>& parts, const std::string&) override {
+    // Those of the same number that a former life with more shards has left are not of it.
+    auto& all = disk_->parts[CheckpointFolder(CheckpointingShard::kPath, position.number)];
+    all.erase(all.lower_bound(static_cast<std::uint32_t>(parts.size())), all.end());
+    std::erase_if(positions, [&](const RunPosition& other) { return other.number >= position.number; });
+    positions.push_back(position);
+  }
+  std::vector<RunPosition> positions;  // ascending by number
+
+ private:
+  MemoryCheckpoints* const disk_;
+};
+
+}  // namespace
+
+SimOutcome SimulateRestarts(std::uint64_t seed, bool trace) {
+  Shape shape = DrawShape(seed, Scenario::kPlain);
+  RandomStream random(seed, 0x72657374617274);
+  SimPlan& plan = shape.plan;
+  const bool bsp = plan.consistency == Consistency::kBsp;
+  shape.max_compute = Pick<Duration>(random, {milliseconds(2), milliseconds(30), milliseconds(100)});
+  if (!bsp) plan.train_rows = 2000 + random.Below(6000);
+  plan.test_rows = 1 + random.Below(100);
+  SimOutcome outcome;
+  outcome.shape = shape.Describe();
+  PlainModel reference(plan.workload);
+  std::vector<PlainTables> by_clock;
+  const PlainTables expected = ExpectedAfterEpochs(plan, shape.epochs, reference, &by_clock).back();
+  MemoryStore store({[&] { return Duration(random.Below(3'000'000)); }, [&] { return random.Below(1000) == 0; }});
+  WholeCheckpoints whole(&store.checkpoints);
+  const std::uint64_t every = 1 + random.Below(4);
+  const std::uint64_t deaths = random.Below(5);
+
+  for (std::uint64_t life = 0; outcome.violation.empty(); ++life) {
+    const bool last = life == deaths;
+    shape.shards = 1 + static_cast<std::uint32_t>(random.Below(4));
+    if (bsp) plan.workers = 1 + static_cast<std::uint32_t>(random.Below(5));
+    RunPlan run = PlanOf(shape, 100 + life);
+    run.checkpoint_path = CheckpointingShard::kPath;
+    run.checkpoint_every = every;
+    // The newest may be damaged.
+    if (!whole.positions.empty() && random.Below(5) == 0) whole.positions.pop_back();
+    if (!whole.positions.empty()) {
+      run.resume = whole.positions.back();
+      run.model_path = CheckpointFolder(CheckpointingShard::kPath, run.resume->number);
+      ++outcome.counts[bsp ? "restart from a checkpoint, bsp" : "restart from a checkpoint, ssp or asp"];
+    } else if (life > 0) {
+      ++outcome.counts["restart from the start"];
+    }
+    SimNetwork network(RandomBits(seed, life), shape.faults, trace);
+    Markers markers(plan, /*none=*/true);
+    Coordinator coordinator(run, nullptr, &whole);
+    network.SetNode(kSchedulerNode, &coordinator, TimePoint{}, [&](TimePoint now, Outbox&) { coordinator.Start(now); });
+    SchedulerClient::Options follow;
+    follow.heartbeat = milliseconds(200);
+    follow.retry = milliseconds(60);
+    follow.startup = seconds(20);
+    follow.run_id = run.run_id;
+    follow.incarnation = 2;  // ghosts have lower ones
+    std::vector<std::unique_ptr<Shard>> shards;
+    for (std::uint32_t index = 0; index < shape.shards; ++index) {
+      ShardOptions options{Register{0, index, "sim:" + std::to_string(index), "sim", index, "avx2"}, follow};
+      options.kept_pull_bytes = shape.kept_pull_bytes;
+      options.checkpoint_turn_bytes = 200 + random.Below(600);
+      options.checkpoint_block_bytes = 1 + random.Below(600);
+      shards.push_back(std::make_unique<Shard>(ShardNode(index), options, store));
+      Shard* shard = shards.back().get();
+      network.SetNode(ShardNode(index), shard, TimePoint(Duration(random.Below(1'000'000))),
+                      [shard](TimePoint now, Outbox& out) { shard->Start(now, out); });
+    }
+    ParameterClient::Options parameters;
+    parameters.retry = milliseconds(60);
+    parameters.request_deadline = seconds(20);
+    parameters.wait_deadline = seconds(60);
+    parameters.credit_bytes = shape.credit_bytes;
+    parameters.request_rows = shape.request_rows;
+    parameters.incarnation = 2;
+    std::vector<std::unique_ptr<SimWorker>> workers;
+    for (std::uint32_t index = 0; index < plan.workers; ++index) {
+      workers.push_back(std::make_unique<SimWorker>(index, plan, &markers, follow, parameters, ParameterClientFaults{},
+                                                    shape.max_compute, RandomBits(seed, life, index), false, index));
+      SimWorker* worker = workers.back().get();
+      network.SetNode(WorkerNode(index), worker, TimePoint(Duration(random.Below(1'000'000))),
+                      [worker](TimePoint now, Outbox& out) { worker->Start(now, out); });
+    }
+    const TimePoint death = last ? kNever : TimePoint(Duration(random.Below(4'000'000'000)));
+    const bool ended = network.Run(
+        [&] {
+          return coordinator.finished() || network.now() >= death ||
+                 std::any_of(workers.begin(), workers.end(), [](const auto& worker) { return !worker->failure().ok(); });
+        },
+        TimePoint(seconds(300)));
+    outcome.virtual_time += network.now().time_since_epoch();
+    for (const auto& [name, count] : network.counts()) outcome.counts[name] += count;
+    for (const auto& worker : workers) {
+      if (!worker->failure().ok()) outcome.violation = "a worker failed: " + worker->failure().text();
+      if (!worker->violation().empty()) outcome.violation = worker->violation();
+    }
+    if (!network.violation().empty()) outcome.violation = network.violation();
+    if (!ended && outcome.violation.empty()) outcome.violation = "not ended: " + coordinator.WaitingFor();
+    if (!outcome.violation.empty()) break;
+    if (!coordinator.finished()) {
+      ++outcome.counts["death of all"];
+      continue;
+    }
+    if (!coordinator.verdict().ok()) outcome.violation = "the run failed: " + coordinator.verdict().text();
+    PlainTables found;
+    for (std::uint32_t index = 0; index < shape.shards && outcome.violation.empty(); ++index) {
+      for (TableId table : {kDenseTable, kEmbeddingTable}) {
+        const std::string wrong = Merge(RowsOf(*shards[index]->table(table)), index, shape.shards, &found);
+        if (!wrong.empty()) outcome.violation = wrong;
+      }
+    }
+    if (outcome.violation.empty()) outcome.violation = Difference(expected, found);
+    if (!outcome.violation.empty()) outcome.violation = "after " + std::to_string(life) + " restarts: " + outcome.violation;
+    break;
+  }
+  return outcome;
+}
+
 }  // namespace cohort

@@ -54,6 +54,10 @@ enum class Scenario : std::uint8_t {
 SimOutcome Simulate(std::uint64_t seed, Scenario scenario = Scenario::kPlain,
                     PlantedBug bug = PlantedBug::kNone, bool trace = false);
 
+// A run that dies as a whole at some moments, and goes on each time from its newest whole checkpoint, or one before it, with other numbers
+// of shards and, in bsp, of workers. In the end its model must be that of a run that was never interrupted.
+SimOutcome SimulateRestarts(std::uint64_t seed, bool trace = false);
+
 }  // namespace cohort
 
 #endif  // COHORT_TESTS_SIMULATION_SIM_RUN_H_

@@ -26,7 +26,8 @@ GradientRows ToRows(const PlainRows& plain) {
 
 }  // namespace
 
-Markers::Markers(const SimPlan& plan) : plan_(plan) {
+Markers::Markers(const SimPlan& plan, bool none) : plan_(plan) {
+  if (none) return;
   const TableSpec& spec = plan.workload.Table(kEmbeddingTable);
   if (!plan.workload.whole || spec.policy.Any() || spec.dtype != FloatType::kFloat32) return;
   owners_.resize(plan.consistency == Consistency::kBsp ? plan.slices : plan.workers);

@@ -38,7 +38,8 @@ struct SimPlan {
 // shows of them tells which clocks it reflects. Whole-number workloads only, and tables whose rows stay.
 class Markers {
  public:
-  explicit Markers(const SimPlan& plan);
+  // `none`: nobody adds anything, and nothing is judged.
+  explicit Markers(const SimPlan& plan, bool none = false);
 
   std::vector<Key> KeysOfOwner(std::uint32_t owner) const;
   const std::vector<Key>& all() const { return all_; }

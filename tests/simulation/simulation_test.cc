@@ -198,6 +198,28 @@ TEST(Simulation, AllOptionsOfTheWireAtOnceUnderEveryFault) {
   ExpectInvariants(Scenario::kAll, FromEnvironment("COHORT_SIM_SEEDS", 500) / 3, 150, kMet);
 }
 
+TEST(Simulation, ARunThatDiesGoesOnFromItsCheckpoints) {
+  const std::uint64_t seeds = FromEnvironment("COHORT_SIM_SEEDS", 500);
+  const std::uint64_t first = FromEnvironment("COHORT_SIM_FIRST", 1);
+  Counts total;
+  int violations = 0;
+  for (std::uint64_t seed = first; seed < first + seeds && violations < 10; ++seed) {
+    const SimOutcome outcome = SimulateRestarts(seed);
+    for (const auto& [name, count] : outcome.counts) total[name] += count;
+    if (outcome.violation.empty()) continue;
+    ++violations;
+    ADD_FAILURE() << "seed " << seed << " (" << outcome.shape << "): " << outcome.violation;
+  }
+  constexpr const char* kMet[] = {"death of all", "restart from a checkpoint, bsp", "restart from a checkpoint, ssp or asp",
+                                  "restart from the start", "fault: lost", "fault: repeated"};
+  for (const char* name : kMet) {
+    std::printf("  %12llu  %s\n", static_cast<unsigned long long>(total[name]), name);
+    if (seeds >= 150) {
+      EXPECT_GT(total[name], 0u) << "never happened: " << name;
+    }
+  }
+}
+
 // A bug of ours must not get past the invariants.
 void ExpectFound(PlantedBug bug, const char* name, Scenario scenario = Scenario::kPlain) {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
