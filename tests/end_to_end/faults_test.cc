@@ -59,7 +59,7 @@ class Faults : public ::testing::Test {
  protected:
   // A run of some ten seconds.
   std::vector<std::string> Options(const std::string& consistency) const {
-    return {"--set", "train.epochs=300", "--set", "train.evaluate_each_epoch=false", "--set",
+    return {"--set", "train.epochs=500", "--set", "train.evaluate_each_epoch=false", "--set",
             "train.consistency=" + consistency, "--set", "checkpoint.every_steps=200", "--set",
             "cluster.recoveries=1000"};
   }
@@ -83,7 +83,7 @@ class Faults : public ::testing::Test {
     Subprocess train(ShopRun::Get().TrainCommand(run, 2, 2, Options(consistency)));
     std::map<pid_t, std::chrono::steady_clock::time_point> stopped;
     int faults = 0;
-    auto next = std::chrono::steady_clock::now() + milliseconds(1500 + random_() % 2000);
+    auto next = std::chrono::steady_clock::now() + milliseconds(500 + random_() % 2000);
     const auto limit = std::chrono::steady_clock::now() + seconds(60 + 20 * most) * kSlowdown;
     while (train.Running() && std::chrono::steady_clock::now() < limit) {
       std::this_thread::sleep_for(milliseconds(5));
@@ -103,7 +103,7 @@ class Faults : public ::testing::Test {
       if (stop && random_() % 2 == 0) stopped[victim->pid] = now + milliseconds(4000 + random_() % 4000);
       ++faults;
       ++hit_[victim->name.substr(0, victim->name.find(' '))];
-      std::printf("  fault %d: %s %s (pid %d, alive) in epoch %s of 300, clock %s\n", faults, stop ? "SIGSTOP" : "SIGKILL",
+      std::printf("  fault %d: %s %s (pid %d, alive) in epoch %s of 500, clock %s\n", faults, stop ? "SIGSTOP" : "SIGKILL",
                   victim->name.c_str(), victim->pid, metrics["epoch"].dump().c_str(),
                   metrics["highest_clock"].dump().c_str());
       // One in four comes while the run still recovers from the one before.
@@ -138,6 +138,7 @@ class Faults : public ::testing::Test {
     const json undisturbed = Undisturbed(consistency);
     int faults = 0;
     for (int number = 0; faults < wanted && !HasFailure(); ++number) {
+      ASSERT_LT(number, wanted + 10) << "the runs end before there is a fault";
       const std::string run = "disturbed-" + consistency + "-" + std::to_string(number);
       std::printf("run %d\n", number);
       faults += Disturb(run, consistency, std::min(wanted - faults, 8));
@@ -178,6 +179,7 @@ TEST_F(Faults, KillAnythingInAsp) { DisturbRuns("asp", std::max(4, Wanted() / 2)
 // `cohort train` itself, and mpirun: no orphan is left, and what --resume gives is the same.
 TEST_F(Faults, KillTheLauncherAndResume) {
   const json undisturbed = Undisturbed("bsp");
+  int killed = 0;
   const int rounds = std::max(1, Wanted() / 10);
   for (int round = 0; round < rounds && !HasFailure(); ++round) {
     const std::string run = "launcher-" + std::to_string(round);
@@ -185,8 +187,9 @@ TEST_F(Faults, KillTheLauncherAndResume) {
     ASSERT_TRUE(Within(seconds(60), [&] {
       return LastLineOf(Folder(run) + "/metrics.jsonl").is_object() || !train.Running();
     }));
-    std::this_thread::sleep_for(milliseconds(500 + random_() % 4000));
-    ASSERT_TRUE(train.Running()) << train.Wait(seconds(1)).all();
+    std::this_thread::sleep_for(milliseconds(random_() % 2500));
+    if (!train.Running()) continue;  // too fast
+    ++killed;
     train.Signal(SIGKILL);
     train.Wait(seconds(5));
     EXPECT_TRUE(Within(seconds(5), [&] { return ProcessesWith(Folder(run)).empty(); }));
@@ -205,17 +208,18 @@ TEST_F(Faults, KillTheLauncherAndResume) {
     ASSERT_TRUE(Within(seconds(60), [&] {
       return LastLineOf(Folder(run) + "/metrics.jsonl").is_object() || !train.Running();
     }));
-    std::this_thread::sleep_for(milliseconds(500 + random_() % 4000));
+    std::this_thread::sleep_for(milliseconds(random_() % 2500));
     for (const FoundProcess& process : ProcessesWith(Folder(run))) {
-      if (process.command.starts_with("mpirun")) {
-        ASSERT_EQ(kill(process.pid, SIGKILL), 0);
-      }
+      if (process.command.starts_with("mpirun") && kill(process.pid, SIGKILL) == 0) ++killed;
     }
     const Outcome outcome = train.Wait(seconds(120));
     EXPECT_EQ(outcome.exit_code, 0) << outcome.all();
     ExpectSameModel(undisturbed, run, /*same_hash=*/true);
     EXPECT_TRUE(Within(seconds(5), [&] { return ProcessesWith(Folder(run)).empty(); }));
+    std::filesystem::remove_all(Folder(run));
   }
+  std::printf("%d of %d kills hit a run with steps left\n", killed, 2 * rounds);
+  EXPECT_GT(killed, 0);
 }
 
 }  // namespace
