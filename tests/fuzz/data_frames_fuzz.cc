@@ -1,4 +1,4 @@
-// Frames as they come from the network. Input: flags u8 (1: lengths and checksum are made right, 2: bulk frames lie at odd
+// Frames as they come from the network. Input: flags u8 (1: version, lengths and checksum are made right, 2: bulk frames lie at odd
 // addresses), number of frames u8, sizes of frames 0 to 3 u16 each, bytes; the last frame takes what is left.
 #include <algorithm>
 #include <array>

@@ -13,7 +13,7 @@
 namespace cohort::fuzz {
 namespace {
 
-constexpr std::size_t kBulkFramesAt = 38, kBodyBytesAt = 44, kBulkBytesAt = 48, kChecksumAt = 80;
+constexpr std::size_t kVersionAt = 4, kBulkFramesAt = 38, kBodyBytesAt = 44, kBulkBytesAt = 48, kChecksumAt = 80;
 
 template <typename T>
 void Set(std::string* bytes, std::size_t at, T value) {
@@ -57,6 +57,7 @@ Buffer Frame(std::string_view bytes, bool aligned) {
 void Seal(Frames* frames) {
   std::string first(BytesOf(frames->at(0)));
   COHORT_CHECK(first.size() >= kHeaderBytes && frames->size() <= 1 + kMaxBulkFrames);
+  Set(&first, kVersionAt, kWireVersion);  // what was found in an older one is found again
   Set(&first, kBulkFramesAt, static_cast<std::uint8_t>(frames->size() - 1));
   Set(&first, kBodyBytesAt, static_cast<std::uint32_t>(first.size() - kHeaderBytes));
   for (std::size_t i = 0; i < kMaxBulkFrames; ++i) {
