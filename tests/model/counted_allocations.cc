@@ -20,6 +20,9 @@ void* CountedAllocation(std::size_t size, std::size_t alignment) {
 // Every allocation of this test program is counted.
 void* operator new(std::size_t size) { return CountedAllocation(size, 16); }
 void* operator new[](std::size_t size) { return CountedAllocation(size, 16); }
+// std::stable_sort asks for its buffer like this.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return CountedAllocation(size, 16); }
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return CountedAllocation(size, 16); }
 void* operator new(std::size_t size, std::align_val_t a) {
   return CountedAllocation(size, static_cast<std::size_t>(a));
 }
