@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <unordered_map>
 
 #include "common/atomic_file.h"
@@ -30,6 +31,7 @@ class Cursor {
   Status Advance() {
     if (at_ < keys_.size()) ++at_;
     if (at_ < keys_.size() || next_ == total_) return {};
+    if (!part_->ascending()) return ReadAllSorted();
     const std::uint64_t block = std::max<std::uint64_t>(1, kBlockFloats / part_->row_floats(table_->id));
     const std::uint64_t count = std::min(block, total_ - next_);
     COHORT_RETURN_IF_ERROR(part_->Read(table_->id, next_, count, &keys_, &rows_));
@@ -39,6 +41,27 @@ class Cursor {
   }
 
  private:
+  // A checkpoint's rows lie in no order.
+  Status ReadAllSorted() {
+    const std::uint32_t floats = part_->row_floats(table_->id);
+    std::vector<Key> keys;
+    std::vector<float> rows;
+    COHORT_RETURN_IF_ERROR(part_->Read(table_->id, 0, total_, &keys, &rows));
+    std::vector<std::uint64_t> order(keys.size());
+    std::iota(order.begin(), order.end(), std::uint64_t{0});
+    std::sort(order.begin(), order.end(), [&](std::uint64_t a, std::uint64_t b) { return keys[a] < keys[b]; });
+    keys_.clear();
+    rows_.clear();
+    for (const std::uint64_t i : order) {
+      keys_.push_back(keys[i]);
+      rows_.insert(rows_.end(), rows.begin() + static_cast<std::ptrdiff_t>(i * floats),
+                   rows.begin() + static_cast<std::ptrdiff_t>((i + 1) * floats));
+    }
+    next_ = total_;
+    at_ = 0;
+    return {};
+  }
+
   ModelPartReader* part_;
   const TableSpec* table_;
   std::uint64_t total_;

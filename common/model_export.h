@@ -45,7 +45,8 @@ struct ExportSummary {
   std::uint64_t values_not_found = 0;
 };
 
-// Parts are checked against the manifest first. Memory does not grow with the model, but with the number of values.
+// Parts are checked against the manifest first. Memory does not grow with the model, but with the number of values; of a
+// checkpoint, whose rows lie in no order, the table being exported is in memory twice.
 // `progress` hears of the rows read so far. OUT appears complete or not at all.
 Result<ExportSummary> ExportModel(const std::string& path, const ExportOptions& options,
                                   const std::function<void(std::uint64_t)>& progress);

@@ -45,16 +45,33 @@ Status ModelPartWriter::BeginTable(const TableSpec& table, std::uint32_t row_flo
 }
 
 Status ModelPartWriter::Append(TableId table, std::span<const Key> keys, const float* values,
-                               std::span<const std::uint64_t> statistics) {
+                               std::size_t stride, std::span<const std::uint64_t> statistics) {
   Table& t = tables_.at(table);
-  COHORT_CHECK(statistics.size() == (t.has_statistics ? keys.size() : 0));
-  for (std::size_t i = 0; i < keys.size(); ++i, values += t.row_floats) {
-    t.keys.push_back(keys[i]);
-    t.weights.insert(t.weights.end(), values, values + t.dim);
-    t.state.insert(t.state.end(), values + t.dim, values + t.row_floats);
-    if (t.has_statistics) t.statistics.push_back(statistics[i]);
-    summary_.hash += hasher_.Hash(table, keys[i], {values, t.row_floats});
+  if (stride == 0) stride = t.row_floats;
+  COHORT_CHECK(statistics.size() == (t.has_statistics ? keys.size() : 0) && stride >= t.row_floats);
+  for (std::size_t begin = 0; begin < keys.size();) {
+    // As many as the block has room for.
+    const std::size_t count = std::min(t.block - t.keys.size(), keys.size() - begin);
+    const float* const rows = values + begin * stride;
+    t.keys.insert(t.keys.end(), keys.begin() + static_cast<std::ptrdiff_t>(begin),
+                  keys.begin() + static_cast<std::ptrdiff_t>(begin + count));
+    if (stride == t.dim) {
+      t.weights.insert(t.weights.end(), rows, rows + count * stride);
+    } else {
+      for (std::size_t i = 0; i < count; ++i) {
+        const float* const row = rows + i * stride;
+        t.weights.insert(t.weights.end(), row, row + t.dim);
+        t.state.insert(t.state.end(), row + t.dim, row + t.row_floats);
+      }
+    }
+    if (t.has_statistics) {
+      const auto part = statistics.subspan(begin, count);
+      t.statistics.insert(t.statistics.end(), part.begin(), part.end());
+    }
+    for (std::size_t i = 0; i < count; ++i)
+      summary_.hash += hasher_.Hash(table, keys[begin + i], {rows + i * stride, t.row_floats});
     if (t.keys.size() == t.block) COHORT_RETURN_IF_ERROR(Flush(t));
+    begin += count;
   }
   summary_.rows += keys.size();
   return {};

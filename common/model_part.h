@@ -51,8 +51,9 @@ class ModelPartWriter {
   // floats; a table once.
   Status BeginTable(const TableSpec& table, std::uint32_t row_floats, std::uint64_t rows,
                     bool statistics = false);
-  // values: each row's weights, then its state. statistics: as many as keys, or none, as BeginTable was told.
-  Status Append(TableId table, std::span<const Key> keys, const float* values,
+  // values: each row's weights, then its state, `stride` floats from row to row (0: row_floats). statistics: as many as
+  // keys, or none, as BeginTable was told.
+  Status Append(TableId table, std::span<const Key> keys, const float* values, std::size_t stride = 0,
                 std::span<const std::uint64_t> statistics = {});
   // A whole table.
   Status AppendTable(const TableSpec& table, std::uint32_t row_floats, std::span<const Key> keys,

@@ -71,7 +71,7 @@ class EmbeddingTable {
   // rows[i] = the row at positions[i], or null.
   void Find(std::span<const std::uint64_t> positions, std::span<float*> rows) const;
   // As ForEach, to change the rows: one that is absent is made, with its initial values and state. positions[i] is
-  // keys[i]'s. `known`: as for ForEach; but rows that were absent are looked up again.
+  // keys[i]'s; they ascend. `known`: as for ForEach; but rows that were absent are looked up again.
   template <typename Change>
   void Update(std::span<const Key> keys, std::span<const std::uint64_t> positions,
               std::span<float* const> known, Change change);
@@ -105,7 +105,8 @@ class EmbeddingTable {
     index_.VisitStatistics(slot, visit);
   }
 
-  // Before rows are changed through pointers that ForEach or Find gave. Update and the others do it themselves.
+  // Before rows are changed through pointers that ForEach or Find gave. Update and the others do it themselves. Positions
+  // ascend.
   void BeforeChange(std::span<const std::uint64_t> positions) {
     if (copy_ != nullptr) TellCopy(positions);
   }

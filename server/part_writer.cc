@@ -18,6 +18,8 @@ namespace {
 // not fill with what nobody will read.
 constexpr std::uint64_t kWritebackBytes = 32u << 20;
 
+constexpr std::size_t kMostSpare = 16;
+
 double ThreadCpuSeconds() {
   timespec time{};
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
@@ -60,6 +62,14 @@ std::optional<CheckpointDone> PartWriter::Take(TimePoint) {
   if (taken_ || !done_) return std::nullopt;
   taken_ = true;
   return outcome_;
+}
+
+CopiedRows PartWriter::TakeSpare() {
+  const std::lock_guard lock(mutex_);
+  if (spare_.empty()) return {};
+  CopiedRows rows = std::move(spare_.back());
+  spare_.pop_back();
+  return rows;
 }
 
 // ---------------------------------------------------------------- the thread
@@ -121,6 +131,11 @@ Result<bool> PartWriter::WriteNext(ModelPartWriter& writer) {
   const std::size_t before = waiting_bytes_.fetch_sub(bytes);
   if (before >= kRoomBytes && before - bytes < kRoomBytes && wake_ != nullptr) wake_->Give();
   COHORT_RETURN_IF_ERROR(status);
+  rows.Clear();
+  {
+    const std::lock_guard lock(mutex_);
+    if (spare_.size() < kMostSpare) spare_.push_back(std::move(rows));
+  }
   unsynced_bytes_ += bytes;
   if (unsynced_bytes_ >= kWritebackBytes) {
     writer.StartWriteback();
@@ -136,13 +151,15 @@ Status PartWriter::WriteRows(const CopiedRows& rows, ModelPartWriter& writer) {
   const TableSpec& spec = table->spec;
   const RowLayout layout(spec);
   const std::size_t words = rows.words.size() / rows.positions.size();
-  const std::size_t floats = layout.dim + layout.state_floats;
   keys_.clear();
   for (const std::uint64_t position : rows.positions) keys_.push_back(KeyAt(spec, position));
+  if (layout.dtype == FloatType::kFloat32)  // as they lie in memory
+    return writer.Append(spec.id, keys_, rows.words.data(), words, rows.statistics);
+  const std::size_t floats = layout.dim + layout.state_floats;
   values_.resize(keys_.size() * floats);
   for (std::size_t i = 0; i < keys_.size(); ++i)
     layout.Load(rows.words.data() + i * words, values_.data() + i * floats);
-  return writer.Append(spec.id, keys_, values_.data(), rows.statistics);
+  return writer.Append(spec.id, keys_, values_.data(), floats, rows.statistics);
 }
 
 // Sleeps until the time that has been used is the share of the time that has passed.

@@ -35,6 +35,7 @@ class PartWriter : public CheckpointWriter {
   void Finish(ShardState state, TimePoint now) override;
   bool HasRoom(TimePoint) const override { return waiting_bytes_ < kRoomBytes; }
   std::optional<CheckpointDone> Take(TimePoint now) override;
+  CopiedRows TakeSpare() override;
   TimePoint NextEvent() const override { return done_ && !taken_ ? TimePoint() : kNever; }
 
  private:
@@ -56,6 +57,7 @@ class PartWriter : public CheckpointWriter {
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
   std::deque<CopiedRows> waiting_;
+  std::vector<CopiedRows> spare_;
   std::optional<ShardState> state_;  // when all rows have come
   bool stop_ = false;
 

@@ -47,6 +47,11 @@ void ShardCheckpoint::Step(std::size_t bytes, TimePoint now) {
 void ShardCheckpoint::HandOver(TimePoint now) {
   for (const auto& copy : copies_) {
     while (auto block = copy->TakeBlock()) writer_->Append(std::move(*block), now);
+    while (copy->NeedsSpare()) {
+      CopiedRows spare = writer_->TakeSpare();
+      if (spare.words.capacity() == 0) break;
+      copy->GiveSpare(std::move(spare));
+    }
   }
 }
 

@@ -47,6 +47,8 @@ class CheckpointWriter {
   virtual bool HasRoom(TimePoint now) const = 0;
   // Once: the part is written, durably, or error says why not, and nothing of it stays. May fail before Finish.
   virtual std::optional<CheckpointDone> Take(TimePoint now) = 0;
+  // Memory of rows that have been written, to serve again; empty: none is left.
+  virtual CopiedRows TakeSpare() { return {}; }
   // When HasRoom or Take may have something new to say: past, then or kNever. Who waits for a real disk is woken up when
   // this changes.
   virtual TimePoint NextEvent() const = 0;

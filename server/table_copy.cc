@@ -110,7 +110,9 @@ void TableCopy::CopyFound() {
 void TableCopy::Copy(const RowIndex::Entry& entry, const float* row) {
   if (abandoned_) return;
   if (blocks_.empty() || blocks_.back().bytes() >= block_bytes_) {
-    blocks_.emplace_back();
+    if (spare_.empty()) spare_.emplace_back();
+    blocks_.push_back(std::move(spare_.back()));
+    spare_.pop_back();
     blocks_.back().table = table_.spec().id;
     blocks_.back().words.reserve((block_bytes_ / sizeof(float)) + table_.stride_);
   }
@@ -159,6 +161,11 @@ void TableCopy::FinishIfDone() {
 // ---------------------------------------------------------------- what the table tells
 
 void TableCopy::BeforeChange(std::span<const std::uint64_t> positions) {
+  // What lies before the turn's place on the ring has its mark.
+  const std::uint64_t next = from_ != 0 ? from_ : slot_ < kSlotCount ? FirstOfSlot(slot_) : ~std::uint64_t{0};
+  if (positions.empty() || positions.back() < next) return;
+  const auto first = std::lower_bound(positions.begin(), positions.end(), next);
+  positions = positions.subspan(static_cast<std::size_t>(first - positions.begin()));
   found_.clear();
   table_.index_.Mark(positions, &found_);
   saved_ += found_.size();

@@ -21,6 +21,7 @@
 #include <optional>
 #include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "common/types.h"
@@ -53,6 +54,9 @@ class TableCopy {
   bool done() const { return done_; }
   // The next block that is full; once all rows are copied, also one that is not.
   std::optional<CopiedRows> TakeBlock();
+  // Memory for blocks to come: fresh memory would take longer to be made than to be filled.
+  void GiveSpare(CopiedRows spare) { spare_.push_back(std::move(spare)); }
+  bool NeedsSpare() const { return !done_ && spare_.size() < 2; }
   // Copies no more. Steps are still to be given until done(): marks have to be put on.
   void Abandon();
 
@@ -61,6 +65,7 @@ class TableCopy {
   std::uint64_t rows_saved() const { return saved_; }
 
   // ---- for the table: before rows are changed or moved, a row is erased, a slot's statistics change.
+  // REQUIRES: positions ascend.
   void BeforeChange(std::span<const std::uint64_t> positions);
   // The entry has left the index. True: its place on the disk is still needed, and will be given back by the copy.
   bool BeforeErase(const RowIndex::Entry& entry);
@@ -81,8 +86,9 @@ class TableCopy {
   bool abandoned_ = false, done_ = false;
   std::uint32_t next_piece_ = 0, pieces_ = 0, pieces_asked_ = 0;  // the latter: that have not come
   int slot_ = 0;
-  std::uint64_t from_ = 0;                                     // in the slot
-  std::deque<CopiedRows> blocks_;                              // the last one is being filled
+  std::uint64_t from_ = 0;         // in the slot
+  std::deque<CopiedRows> blocks_;  // the last one is being filled
+  std::vector<CopiedRows> spare_;
   std::unordered_map<std::uint64_t, RowStatistics> aged_;      // by position: what they were
   std::unordered_map<std::uint32_t, RowIndex::Entry> erased_;  // by place: erased, their piece still to come
   std::vector<RowIndex::Entry> found_;                         // reused

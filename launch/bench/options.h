@@ -52,7 +52,8 @@ struct Options {
   std::uint64_t samples = 400'000;  // of the dataset
   FloatType compute = FloatType::kFloat32;
   std::uint32_t epochs = 2;         // that are measured, after a first one
-  std::string folder;               // for data and runs; empty: the system's for temporary files
+  double core_share = CheckpointConfig().core_share;  // `checkpoint`
+  std::string folder;               // for data and runs, or checkpoints; empty: the system's for temporary files
 
   // The measurement.
   double seconds = 1;  // of each repetition and side, about

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "common/process.h"
+#include "launch/bench/checkpoint_bench.h"
 #include "launch/bench/data_plane.h"
 #include "launch/bench/in_process.h"
 #include "launch/bench/options.h"
@@ -218,6 +219,21 @@ void AddBench(CLI::App& app, Commands& commands) {
             ->capture_default_str();
         command.add_option("--window", options.window, "batches outstanding per worker")
             ->check(CLI::Range(1, 256))
+            ->capture_default_str();
+        AddRequestRows(command, options);
+      });
+  add("checkpoint", "a shard that writes a checkpoint while it serves, beside the same shard and the disk alone",
+      bench::RunCheckpoint, [](CLI::App& command, Options& options) {
+        options.rows = 10'000'000;
+        options.seconds = 2;
+        AddShape(command, options);
+        AddOptimizer(command, options);
+        command.add_option("--zipf", options.zipf, "exponent of Zipf's law for the keys; 0: uniform")
+            ->check(CLI::Range(0.0, 10.0))
+            ->capture_default_str();
+        command.add_option("--folder", options.folder, "on the disk that is measured: the system's for temporary files");
+        command.add_option("--core-share", options.core_share, "checkpoint.core_share of a run")
+            ->check(CLI::Range(0.01, 1.0))
             ->capture_default_str();
         AddRequestRows(command, options);
       });

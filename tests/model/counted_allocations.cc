@@ -8,10 +8,14 @@
 namespace {
 std::atomic<std::uint64_t> allocations{0};
 
-void* CountedAllocation(std::size_t size, std::size_t alignment) {
+void* CountedOrNull(std::size_t size, std::size_t alignment) noexcept {
   ++allocations;
-  void* p = std::aligned_alloc(alignment,
-                               (size + alignment - 1) / alignment * alignment + (size == 0 ? alignment : 0));
+  return std::aligned_alloc(alignment,
+                            (size + alignment - 1) / alignment * alignment + (size == 0 ? alignment : 0));
+}
+
+void* CountedAllocation(std::size_t size, std::size_t alignment) {
+  void* p = CountedOrNull(size, alignment);
   if (!p) throw std::bad_alloc();
   return p;
 }
@@ -20,15 +24,15 @@ void* CountedAllocation(std::size_t size, std::size_t alignment) {
 // Every allocation of this test program is counted.
 void* operator new(std::size_t size) { return CountedAllocation(size, 16); }
 void* operator new[](std::size_t size) { return CountedAllocation(size, 16); }
-// std::stable_sort asks for its buffer like this.
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return CountedAllocation(size, 16); }
-void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return CountedAllocation(size, 16); }
 void* operator new(std::size_t size, std::align_val_t a) {
   return CountedAllocation(size, static_cast<std::size_t>(a));
 }
 void* operator new[](std::size_t size, std::align_val_t a) {
   return CountedAllocation(size, static_cast<std::size_t>(a));
 }
+// std::stable_sort's.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return CountedOrNull(size, 16); }
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return CountedOrNull(size, 16); }
 void operator delete(void* p) noexcept { std::free(p); }
 void operator delete[](void* p) noexcept { std::free(p); }
 void operator delete(void* p, std::size_t) noexcept { std::free(p); }

@@ -50,6 +50,13 @@ std::vector<TableSpec> Tables(Admission admit = Admission::kAlways) {
   return {dense, sparse};
 }
 
+// Half of them in a few slots, which then hold more rows than a budget allows.
+Key SparseKey(std::uint64_t number) {
+  const std::uint64_t bits = RandomBits(4, number);
+  const std::uint64_t slot = number % 7 * 2300;
+  return number % 2 == 0 ? bits : UnMix64(slot << 50 | bits >> 14);
+}
+
 // Shards that write and read real files, driven by a test.
 class CheckpointTest : public testing::Test {
  protected:
@@ -118,8 +125,8 @@ class CheckpointTest : public testing::Test {
       for (const TableSpec& spec : welcome.tables) {
         std::vector<Gradients> mine(shards.size());
         for (int i = 0; i < 60; ++i) {
-          const Key key = spec.kind == TableKind::kDense ? random.Below(spec.row_count)
-                                                         : RandomBits(4, random.Below(500));
+          const Key key =
+              spec.kind == TableKind::kDense ? random.Below(spec.row_count) : SparseKey(random.Below(500));
           std::vector<float> row(spec.dim);
           for (float& value : row) value = static_cast<float>(random.Below(9)) - 4;
           mine[welcome.slot_map.ShardOfGroup(GroupOf(RingPosition(spec, key)))][key] = row;
@@ -236,6 +243,7 @@ TEST_F(CheckpointTest, ABspRunGoesOnOnAnyNumberOfShards) {
     if (admit != Admission::kAlways) {
       EXPECT_GT(whole->Count(ShardEvent::kNotAdmitted), 0u);
       EXPECT_GT(whole->Count(ShardEvent::kEvictedIdle), 0u);
+      EXPECT_GT(whole->Count(ShardEvent::kEvictedMemory), 0u);
     }
     for (const std::uint32_t from : {1u, 3u, 8u}) {
       fs::remove_all(directory_ + "/checkpoints");
