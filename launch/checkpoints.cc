@@ -18,7 +18,12 @@ Status CheckWhole(const std::string& folder) {
   return {};
 }
 
-bool HasManifest(const std::string& folder) { return ReadModelManifest(folder).has_value(); }
+// Without its manifest it is no checkpoint any more, whatever else is left of it.
+void Remove(const std::string& folder) {
+  std::error_code ignored;
+  std::filesystem::remove(folder + "/manifest.json", ignored);
+  std::filesystem::remove_all(folder, ignored);
+}
 
 }  // namespace
 
@@ -54,19 +59,20 @@ std::optional<std::string> NewestCheckpoint(const std::string& checkpoint_path,
   return std::nullopt;
 }
 
+void RemoveCheckpointsAfter(const std::string& checkpoint_path, std::uint64_t number) {
+  for (const std::uint64_t each : ListCheckpoints(checkpoint_path)) {
+    if (each > number) Remove(CheckpointFolder(checkpoint_path, each));
+  }
+}
+
 void RemoveOldCheckpoints(const std::string& checkpoint_path, std::uint64_t newest, std::uint32_t keep) {
-  std::vector<std::uint64_t> numbers = ListCheckpoints(checkpoint_path);
+  const std::vector<std::uint64_t> numbers = ListCheckpoints(checkpoint_path);
   std::uint32_t kept = 0;
   for (auto number = numbers.rbegin(); number != numbers.rend(); ++number) {
+    if (*number > newest) continue;  // being written
     const std::string folder = CheckpointFolder(checkpoint_path, *number);
-    const bool whole = HasManifest(folder);
-    // What is newer and not whole yet is being written.
-    if (*number > newest && !whole) continue;
-    if (*number <= newest && whole && kept++ < keep) continue;
-    std::error_code ignored;
-    // Without its manifest it is no checkpoint any more, whatever else is left of it.
-    std::filesystem::remove(folder + "/manifest.json", ignored);
-    std::filesystem::remove_all(folder, ignored);
+    if (ReadModelManifest(folder).has_value() && kept++ < keep) continue;
+    Remove(folder);
   }
 }
 

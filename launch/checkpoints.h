@@ -30,8 +30,11 @@ Result<RunProgress> ReadProgress(const std::string& folder);
 std::optional<std::string> NewestCheckpoint(const std::string& checkpoint_path,
                                             const std::function<void(const std::string&)>& note);
 
-// `newest` has just been written: removes all but the newest `keep` whole ones, and what is older and not whole. Later ones,
-// of a life of the run that is over, too. Errors are ignored: what stays takes room, and harms nothing.
+// What lies beyond checkpoint `number`, whole or not, is of a life of the run that is over: removes it, manifests first, so that
+// none of it is taken for what the next life writes under the same number. Errors are ignored, here and below: what stays
+// takes room, and is found damaged.
+void RemoveCheckpointsAfter(const std::string& checkpoint_path, std::uint64_t number);
+// `newest` has just been written: removes what is older, all but the newest `keep` whole ones, this one included.
 void RemoveOldCheckpoints(const std::string& checkpoint_path, std::uint64_t newest, std::uint32_t keep);
 
 }  // namespace cohort

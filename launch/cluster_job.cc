@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -68,25 +67,12 @@ Status CheckClusterJob(const ClusterJob& job) {
 
 namespace {
 
-// Parts of pushes that the run in `folder` had acknowledged when it ended, by its result, or by its newest metrics.
+// Parts of pushes that the run in `folder` had acknowledged when it ended, as its newest metrics say.
 std::uint64_t AcknowledgedIn(const std::string& folder) {
-  const auto number = [](const nlohmann::json& json) {
-    return json.is_number_unsigned() ? json.get<std::uint64_t>() : std::uint64_t{0};
-  };
-  const auto parse = [](const std::string& text) { return nlohmann::json::parse(text, nullptr, false); };
-  std::uint64_t acknowledged = 0;
-  if (const auto text = ReadFile(folder + "/" + kResultFile)) {
-    if (const auto json = parse(*text); json.is_object() && json.contains("pushes"))
-      acknowledged = number(json["pushes"].value("acknowledged", nlohmann::json()));
-  }
-  if (const auto text = ReadFile(folder + "/" + kMetricsFile)) {
-    const std::size_t end = text->rfind('\n');
-    const std::size_t before = end == std::string::npos || end == 0 ? std::string::npos : text->rfind('\n', end - 1);
-    const std::size_t begin = before == std::string::npos ? 0 : before + 1;
-    const auto json = end == std::string::npos ? nlohmann::json() : parse(text->substr(begin, end - begin));
-    if (json.is_object()) acknowledged = std::max(acknowledged, number(json.value("acknowledged", nlohmann::json())));
-  }
-  return acknowledged;
+  const auto json = nlohmann::json::parse(NewestMetrics(folder), nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("acknowledged")) return 0;
+  const auto& acknowledged = json["acknowledged"];
+  return acknowledged.is_number_unsigned() ? acknowledged.get<std::uint64_t>() : 0;
 }
 
 // The command that goes on with a job where its newest checkpoint was made, or begins it once more.
@@ -110,6 +96,8 @@ Status RunClusterJob(const ClusterJob& job, SupervisorOptions output) {
   const SchedulerClient::Options limits = ClientOptions(job.config, 0);
   output.command = job.resume ? GoOn(job, 1, output.note) : MpirunCommand(job);
   output.folder = job.folder;
+  output.startup = limits.startup + kMargin;
+  output.silence = limits.dead_after + kMargin;
   if (job.config.cluster.recoveries > 0) {
     // The scheduler adds to metrics.jsonl every second; stopped or not, it is as good as dead when it does not.
     output.silence = std::chrono::duration_cast<Duration>(
@@ -121,8 +109,6 @@ Status RunClusterJob(const ClusterJob& job, SupervisorOptions output) {
     };
     output.replacement = [&job](const ClusterFile::Process& member) { return ReplacementCommand(job, member); };
   }
-  output.startup = limits.startup + kMargin;
-  output.silence = limits.dead_after + kMargin;
   // With a list of hosts, or inside an allocation, some start elsewhere.
   if (job.hostfile.empty() && std::getenv("SLURM_JOB_ID") == nullptr) {
     output.children = std::size_t{1} + job.config.cluster.servers + job.config.cluster.workers;

@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -22,6 +23,23 @@ constexpr const char* kOwnFiles[] = {kRunFile, kResultFile,           kMetricsFi
                                      kLogFile, "best_reachable.json", "report.html", kClusterFile};
 
 }  // namespace
+
+std::string NewestMetrics(const std::string& folder) {
+  constexpr off_t kMaxTail = 1 << 20;
+  const int file = open((folder + "/" + kMetricsFile).c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return "";
+  const off_t size = lseek(file, 0, SEEK_END);
+  std::string tail(static_cast<std::size_t>(std::clamp<off_t>(size, 0, kMaxTail)), '\0');
+  const ssize_t got = pread(file, tail.data(), tail.size(), size - static_cast<off_t>(tail.size()));
+  close(file);
+  if (got <= 0) return "";
+  tail.resize(static_cast<std::size_t>(got));
+  const std::size_t end = tail.rfind('\n');
+  if (end == std::string::npos) return "";
+  const std::size_t before = end == 0 ? std::string::npos : tail.rfind('\n', end - 1);
+  const std::size_t begin = before == std::string::npos ? 0 : before + 1;
+  return tail.substr(begin, end - begin);
+}
 
 Result<RunFolder> RunFolder::Create(const std::string& given, bool overwrite) {
   std::error_code error;

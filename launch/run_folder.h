@@ -18,6 +18,9 @@ inline constexpr const char* kLogFile = "log.txt";
 inline constexpr const char* kModelFolder = "model";
 inline constexpr const char* kWarmFolder = "warm";  // while a warm start runs: what it starts from (warm_start.h)
 
+// The newest whole line of metrics.jsonl in a run's folder; empty if there is none.
+std::string NewestMetrics(const std::string& folder);
+
 // While the object lives, no other run uses the folder (a lock that ends with the process). Move-only.
 class RunFolder {
  public:

@@ -55,9 +55,8 @@ Status RunRecorder::Resume(const RunProgress& progress, std::uint32_t epoch) {
   COHORT_RETURN_IF_ERROR(ProgressFromJson(progress.result, &result_));
   // While the checkpoint was written, its epoch may have come to its end.
   std::erase_if(result_.epochs, [epoch](const EpochResult& each) { return each.epoch >= epoch; });
-  result_.steps = 0;
-  for (const EpochResult& each : result_.epochs) result_.steps += each.steps;
   for (const EpochResult& each : result_.epochs) {
+    result_.steps += each.steps;
     samples_ += each.samples;
     phase_seconds_ += each.seconds;
     if (stopping_ && !each.valid.empty()) stopping_->Add(each.epoch, each.valid);

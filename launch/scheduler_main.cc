@@ -115,6 +115,7 @@ class SchedulerJob {
       if (error) return Error(ErrorCode::kIo, plan.checkpoint_path + " cannot be made: " + error.message());
     }
     if (!arguments_.resume.empty()) COHORT_RETURN_IF_ERROR(Resume(&plan));
+    if (!plan.checkpoint_path.empty()) RemoveCheckpointsAfter(plan.checkpoint_path, plan.resume ? plan.resume->number : 0);
     RunResult& result = recorder_->result();
     result.restarts = std::max(result.restarts, arguments_.restarts);
     const std::uint64_t kept = plan.resume ? plan.resume->acknowledged : 0;

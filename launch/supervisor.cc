@@ -37,7 +37,6 @@ constexpr Duration kTryAgain = std::chrono::seconds(1);  // to start a replaceme
 constexpr int kMostUnheard = 2;  // attempts in a row that may end before the scheduler has been heard of
 constexpr std::size_t kTailLines = 15;
 constexpr std::size_t kMaxLineBytes = 1u << 16;
-constexpr std::size_t kMaxMetricsTail = 1u << 20;
 
 TimePoint Now() { return std::chrono::steady_clock::now(); }
 
@@ -343,24 +342,8 @@ class Run {
     heard_ = true;
     lost_at_ = kNever;  // from here on the scheduler sees who dies
     changed_ = now;
-    if (options_.progress) ShowProgress();
-  }
-
-  // Shows the newest whole line of metrics.jsonl.
-  void ShowProgress() {
-    const int file = open(Path(kMetricsFile).c_str(), O_RDONLY | O_CLOEXEC);
-    if (file < 0) return;
-    std::string tail(std::min<std::size_t>(kMaxMetricsTail, static_cast<std::size_t>(metrics_bytes_)), '\0');
-    const ssize_t got =
-        pread(file, tail.data(), tail.size(), metrics_bytes_ - static_cast<off_t>(tail.size()));
-    close(file);
-    if (got <= 0) return;
-    tail.resize(static_cast<std::size_t>(got));
-    const std::size_t end = tail.rfind('\n');
-    if (end == std::string::npos) return;
-    const std::size_t before = end == 0 ? std::string::npos : tail.rfind('\n', end - 1);
-    const std::size_t begin = before == std::string::npos ? 0 : before + 1;
-    const std::string text = ProgressText(tail.substr(begin, end - begin));
+    if (!options_.progress) return;
+    const std::string text = ProgressText(NewestMetrics(options_.folder));
     if (!text.empty()) options_.progress(text);
   }
 
@@ -442,8 +425,8 @@ Status Supervise(const SupervisorOptions& options) {
     unheard = run.heard() ? 0 : unheard + 1;
     if (verdict.ok() || !started.ok() || !options.restart || !run.Died() || unheard > kMostUnheard) return verdict;
     if (restarts == options.restarts) {
-      return {verdict.code(), verdict.text() + "; after " + std::to_string(restarts) +
-                                  " restarts (cluster.recoveries) the run is given up"};
+      if (options.note) options.note("given up after " + std::to_string(restarts) + " restarts (cluster.recoveries)");
+      return verdict;
     }
     run.WaitForDeaths(options.bereaved);
     if (options.note) options.note(verdict.text());

@@ -72,6 +72,8 @@ class Coordinator : public Node {
   MetricsSample Sample(TimePoint now) const;
 
  private:
+  static constexpr Duration kSampleInterval = std::chrono::seconds(1);
+
   enum class State : std::uint8_t {
     kRegistering,
     kOrderingShards,

@@ -84,8 +84,7 @@ std::string ToJson(const Status& status, const RunResult& result) {
 
 std::string ProgressToJson(const RunResult& result) {
   std::vector<SplitEvaluation> valid;  // of the epochs, by their place
-  Json json = {{"steps", result.steps},
-               {"model_hash", result.model_hash},
+  Json json = {{"model_hash", result.model_hash},
                {"model_rows", result.model_rows},
                {"rolled_back", result.pushes_rolled_back},
                {"workers_replaced", result.workers_replaced},
@@ -112,7 +111,6 @@ Status ProgressFromJson(const std::string& text, RunResult* result) {
   const std::string origin = "the checkpoint's account of the run";
   try {
     const Json json = Json::parse(text);
-    json.at("steps").get_to(result->steps);
     json.at("model_hash").get_to(result->model_hash);
     json.at("model_rows").get_to(result->model_rows);
     json.at("rolled_back").get_to(result->pushes_rolled_back);

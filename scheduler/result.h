@@ -66,7 +66,8 @@ struct RunResult {
 // "status": "done", or "failed" with "reason" and "code" ("invalid input" when the user's input is at fault).
 std::string ToJson(const Status& status, const RunResult& result);
 
-// What a run has come to so far, for its checkpoints: what a run that goes on from one begins with.
+// What a run has come to so far, for its checkpoints: what a run that goes on from one begins with. What sums of its
+// epochs say is left out.
 std::string ProgressToJson(const RunResult& result);
 // kCorrupt: not what ProgressToJson writes.
 Status ProgressFromJson(const std::string& text, RunResult* result);

@@ -86,7 +86,7 @@ class Faults : public ::testing::Test {
     auto next = std::chrono::steady_clock::now() + milliseconds(500 + random_() % 2000);
     const auto limit = std::chrono::steady_clock::now() + seconds(60 + 20 * most) * kSlowdown;
     while (train.Running() && std::chrono::steady_clock::now() < limit) {
-      std::this_thread::sleep_for(milliseconds(5));
+      std::this_thread::sleep_for(milliseconds(5));  // polls: for the end, and for the moment of the next fault
       const auto now = std::chrono::steady_clock::now();
       // Some of those that were stopped wake up again, when others have long taken their place.
       std::erase_if(stopped, [&](const auto& each) {
@@ -176,6 +176,22 @@ TEST_F(Faults, KillAnythingAndTheModelIsTheSame) {
 // In asp the order of arrival decides; every row is trained on once all the same.
 TEST_F(Faults, KillAnythingInAsp) { DisturbRuns("asp", std::max(4, Wanted() / 2), /*same_hash=*/false); }
 
+// Nobody but the supervisor can tell, and it must not wait for what others may be silent.
+TEST_F(Faults, AStoppedSchedulerIsAsGoodAsDead) {
+  const json undisturbed = Undisturbed("bsp");
+  const std::string run = "stopped-scheduler";
+  Subprocess train(ShopRun::Get().TrainCommand(run, 2, 2, Options("bsp")));
+  ASSERT_TRUE(Within(seconds(60), [&] {
+    return LastLineOf(Folder(run) + "/metrics.jsonl").is_object() || !train.Running();
+  }));
+  const auto scheduler = Pick(run, "scheduler");
+  ASSERT_TRUE(scheduler && kill(scheduler->pid, SIGSTOP) == 0);
+  const Outcome outcome = train.Wait(seconds(45));  // 8 of silence, and a run
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.all();
+  ExpectSameModel(undisturbed, run, /*same_hash=*/true);
+  EXPECT_EQ(ShopRun::Get().Result(run)["recoveries"]["restarts"], 1);
+}
+
 // `cohort train` itself, and mpirun: no orphan is left, and what --resume gives is the same.
 TEST_F(Faults, KillTheLauncherAndResume) {
   const json undisturbed = Undisturbed("bsp");
@@ -187,7 +203,7 @@ TEST_F(Faults, KillTheLauncherAndResume) {
     ASSERT_TRUE(Within(seconds(60), [&] {
       return LastLineOf(Folder(run) + "/metrics.jsonl").is_object() || !train.Running();
     }));
-    std::this_thread::sleep_for(milliseconds(random_() % 2500));
+    std::this_thread::sleep_for(milliseconds(random_() % 2500));  // the moment of the fault: nothing is waited for
     if (!train.Running()) continue;  // too fast
     ++killed;
     train.Signal(SIGKILL);
@@ -208,7 +224,7 @@ TEST_F(Faults, KillTheLauncherAndResume) {
     ASSERT_TRUE(Within(seconds(60), [&] {
       return LastLineOf(Folder(run) + "/metrics.jsonl").is_object() || !train.Running();
     }));
-    std::this_thread::sleep_for(milliseconds(random_() % 2500));
+    std::this_thread::sleep_for(milliseconds(random_() % 2500));  // likewise
     for (const FoundProcess& process : ProcessesWith(Folder(run))) {
       if (process.command.starts_with("mpirun") && kill(process.pid, SIGKILL) == 0) ++killed;
     }
