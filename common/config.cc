@@ -19,23 +19,11 @@ namespace cohort {
 namespace {
 
 constexpr std::uintmax_t kMaxFileBytes = 512u << 10;
-constexpr const char* kSections[] = {"model",
-                                     "autoencoder",
-                                     "two_tower",
-                                     "sequence",
-                                     "feature",
-                                     "train",
-                                     "task",
-                                     "evaluation",
-                                     "checkpoint",
-                                     "embedding",
-                                     "tier",
-                                     "optimizer",
-                                     "optimizer.embedding",
-                                     "optimizer.dense",
-                                     "cluster",
-                                     "wire",
-                                     "cache"};
+constexpr const char* kSections[] = {
+    "model", "autoencoder", "two_tower",           "sequence",        "feature",
+    "train", "task",        "evaluation",          "checkpoint",      "embedding",
+    "tier",  "optimizer",   "optimizer.embedding", "optimizer.dense", "cluster",
+    "wire",  "cache"};
 
 // A value as an error shows it: "\"three\" (a string)".
 std::string Show(const toml::node& node) {
@@ -72,7 +60,8 @@ enum class Pass : std::uint8_t { kMain = 0, kFeatures };
 class Reader {
  public:
   using Place = std::function<std::string(const toml::source_region&)>;
-  Reader(RunConfig* config, Pass pass, Place place) : config_(config), pass_(pass), place_(std::move(place)) {}
+  Reader(RunConfig* config, Pass pass, Place place)
+      : config_(config), pass_(pass), place_(std::move(place)) {}
 
   Status Read(const toml::table& table, const std::string& prefix) {
     for (const auto& [key, node] : table) {
@@ -117,14 +106,16 @@ class Reader {
     return ReadOptions(table, section + "." + word, NamedOptions(section, word));
   }
 
-  Status ReadOptions(const toml::table& table, const std::string& prefix, const std::vector<Option>& options) {
+  Status ReadOptions(const toml::table& table, const std::string& prefix,
+                     const std::vector<Option>& options) {
     for (const auto& [key, node] : table) {
       const std::string name = prefix + "." + std::string(key.str());
       const bool section = std::any_of(options.begin(), options.end(), [&](const Option& option) {
         return option.name.starts_with(name + ".");
       });
       if (section && !node.is_table())
-        return Problem(node.source(), name + " is " + Show(node) + "; expected a table, for example [" + name + "]");
+        return Problem(node.source(),
+                       name + " is " + Show(node) + "; expected a table, for example [" + name + "]");
       if (section) {
         COHORT_RETURN_IF_ERROR(ReadOptions(*node.as_table(), name, options));
         continue;
@@ -248,8 +239,7 @@ Result<RunConfig> ParseRunConfig(const std::string& text, const std::string& ori
     relative =
         std::filesystem::absolute(std::filesystem::path(directory) / relative).lexically_normal().string();
   }
-  for (const std::string& each : overrides)
-    COHORT_RETURN_IF_ERROR(ApplyOverride(each, Pass::kMain, &config));
+  for (const std::string& each : overrides) COHORT_RETURN_IF_ERROR(ApplyOverride(each, Pass::kMain, &config));
   COHORT_RETURN_IF_ERROR(Reader(&config, Pass::kFeatures, place).Read(parsed.table(), ""));
   for (const std::string& each : overrides)
     COHORT_RETURN_IF_ERROR(ApplyOverride(each, Pass::kFeatures, &config));

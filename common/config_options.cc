@@ -34,7 +34,8 @@ std::vector<Option> BuildOptions() {
         }
         return kModelKinds.size() - 1;
       }));
-  o.push_back(Whole("model.embedding_dim", 1, 1024, "floats", "width of an embedding row; of a feature's own: [feature.NAME]",
+  o.push_back(Whole("model.embedding_dim", 1, 1024, "floats",
+                    "width of an embedding row; of a feature's own: [feature.NAME]",
                     COHORT_FIELD(model.embedding_dim)));
   o.push_back(Real("model.embedding_init", 0, 1000, false, "", "rows start uniform in [-x, x)",
                    COHORT_FIELD(model.embedding_init)));
@@ -175,10 +176,10 @@ std::vector<Option> BuildOptions() {
   o.push_back(Whole("embedding.evict_idle_clocks", 0, std::int64_t{1} << 40, "clocks",
                     "rows not updated for so long are evicted, within a quarter more; 0: never",
                     COHORT_FIELD(embedding.policy.evict_idle_clocks)));
-  o.push_back(
-      Whole("embedding.max_bytes", 0, kMaxInt, "bytes",
-            "of the rows of a table on all servers; beyond it the least frequently used are evicted; 0: no limit",
-            COHORT_FIELD(embedding.policy.max_bytes)));
+  o.push_back(Whole(
+      "embedding.max_bytes", 0, kMaxInt, "bytes",
+      "of the rows of a table on all servers; beyond it the least frequently used are evicted; 0: no limit",
+      COHORT_FIELD(embedding.policy.max_bytes)));
   o.push_back(Text("embedding.log", "a path", false,
                    "lists rows refused and evicted, in PATH.<shard>; not given: no list",
                    COHORT_FIELD(embedding.log)));
@@ -187,7 +188,8 @@ std::vector<Option> BuildOptions() {
       Text("tier.path", "a path", false,
            "a folder on each server's local disk for rows that do not fit into memory; not given: none",
            COHORT_FIELD(tier.path)));
-  o.push_back(Whole("tier.max_bytes", 4096, kMaxInt, "bytes", "of embedding rows in the memory of a server, of all tables",
+  o.push_back(Whole("tier.max_bytes", 4096, kMaxInt, "bytes",
+                    "of embedding rows in the memory of a server, of all tables",
                     COHORT_FIELD(tier.max_bytes)));
   o.push_back(Whole("tier.max_disk_bytes", 0, kMaxInt, "bytes",
                     "of a server's rows on disk, in pieces of 1 MiB for each shard; beyond it rows stay in "
@@ -198,10 +200,12 @@ std::vector<Option> BuildOptions() {
   AddOptimizer("optimizer.embedding", "the embeddings", COHORT_FIELD(embedding_optimizer), &o);
   AddOptimizer("optimizer.dense", "the dense weights", COHORT_FIELD(dense_optimizer), &o);
 
-  o.push_back(Whole("checkpoint.every_steps", 0, kMaxInt, "clocks",
-                    "between two checkpoints, from which a run goes on after a death or with --resume; 0: none",
-                    COHORT_FIELD(checkpoint.every_steps)));
-  o.push_back(Whole("checkpoint.keep", 1, 1000, "", "checkpoints kept, the newest ones", COHORT_FIELD(checkpoint.keep)));
+  o.push_back(
+      Whole("checkpoint.every_steps", 0, kMaxInt, "clocks",
+            "between two checkpoints, from which a run goes on after a death or with --resume; 0: none",
+            COHORT_FIELD(checkpoint.every_steps)));
+  o.push_back(Whole("checkpoint.keep", 1, 1000, "", "checkpoints kept, the newest ones",
+                    COHORT_FIELD(checkpoint.keep)));
   o.push_back(Real("checkpoint.core_share", 0.01, 1, false, "cores",
                    "that a shard spends on writing a checkpoint while it serves; 1: as fast as it can",
                    COHORT_FIELD(checkpoint.core_share)));
@@ -216,7 +220,8 @@ std::vector<Option> BuildOptions() {
                     "copies of each row beside the first; more than 0 is not there yet",
                     COHORT_FIELD(cluster.replicas)));
   o.push_back(Whole("cluster.recoveries", 0, 1000000, "",
-                    "dead processes that are made up for, by a replacement or from a checkpoint, before the run is given up",
+                    "dead processes that are made up for, by a replacement or from a checkpoint, before the "
+                    "run is given up",
                     COHORT_FIELD(cluster.recoveries)));
   const auto seconds = [&o](const char* name, double least, double most, const char* help, auto field) {
     o.push_back(Real(name, least, most, false, "s", help, field));

@@ -233,10 +233,8 @@ Status WriteModelManifest(const std::string& directory, const ModelManifest& man
   }
   for (const TableSpec& table : manifest.tables) json["tables"].push_back(ToJson(table));
   for (const ModelPart& part : manifest.parts) {
-    Json json_part{{"file", part.file},
-                   {"bytes", part.bytes},
-                   {"checksum", ToHex(part.checksum)},
-                   {"rows", part.rows}};
+    Json json_part{
+        {"file", part.file}, {"bytes", part.bytes}, {"checksum", ToHex(part.checksum)}, {"rows", part.rows}};
     if (part.hash) json_part["hash"] = ToHex(*part.hash);
     if (part.groups) json_part["groups"] = ToText(*part.groups);
     json["parts"].push_back(std::move(json_part));

@@ -58,8 +58,8 @@ const T& FieldOf(const RunConfig& config, const FieldOfConfig<T>& field) {
 std::string FloatText(double value) { return WithPoint(value); }
 std::string FloatText(float value) { return WithPoint(value); }
 
-Option WholeOption(std::string name, std::int64_t least, std::int64_t most, std::string unit, std::string help,
-                   std::function<void(RunConfig&, std::int64_t)> write,
+Option WholeOption(std::string name, std::int64_t least, std::int64_t most, std::string unit,
+                   std::string help, std::function<void(RunConfig&, std::int64_t)> write,
                    std::function<std::string(const RunConfig&)> get) {
   Option option{std::move(name), {}, std::move(unit), std::move(help), {}, {}};
   option.expected = "a whole number from " + std::to_string(least) + " to " + std::to_string(most);
@@ -157,8 +157,7 @@ Option Names(std::string name, std::string help, const char* example,
              FieldOfConfig<std::vector<std::string>> field) {
   constexpr std::size_t kMostNames = 64;
   Option option{std::move(name), {}, "", std::move(help), {}, {}};
-  option.expected =
-      "a list of at most " + std::to_string(kMostNames) + " names, for example " + example;
+  option.expected = "a list of at most " + std::to_string(kMostNames) + " names, for example " + example;
   option.set = [=](const toml::node& node, RunConfig& config) {
     const toml::array* array = node.as_array();
     if (array == nullptr || array->size() > kMostNames) return false;
@@ -209,8 +208,8 @@ std::vector<std::string> OptimizerNames() {
 
 }  // namespace
 
-void AddOptimizer(const std::string& section, const std::string& what, const FieldOfConfig<OptimizerSpec>& spec,
-                  std::vector<Option>* options) {
+void AddOptimizer(const std::string& section, const std::string& what,
+                  const FieldOfConfig<OptimizerSpec>& spec, std::vector<Option>* options) {
   const auto field = [spec](auto member) {
     return [ spec, member ](RunConfig & c) -> auto& { return spec(c).*member; };
   };

@@ -582,8 +582,7 @@ bool Check(const Source& in, const Welcome& m) {
   return true;
 }
 bool Check(const Source& in, const PhaseOrder& m) {
-  if (m.kind > PhaseKind::kStop || m.split > Split::kTest || m.first_clock < 0 ||
-      m.resume_clock < 0)
+  if (m.kind > PhaseKind::kStop || m.split > Split::kTest || m.first_clock < 0 || m.resume_clock < 0)
     return in.Wrong("a value out of range");
   return true;
 }

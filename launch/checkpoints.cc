@@ -28,14 +28,16 @@ void Remove(const std::string& folder) {
 }  // namespace
 
 std::string ToJson(const RunProgress& progress) {
-  return Json{{"position", Json::parse(ToJson(progress.position))}, {"result", Json::parse(progress.result)}}.dump();
+  return Json{{"position", Json::parse(ToJson(progress.position))}, {"result", Json::parse(progress.result)}}
+      .dump();
 }
 
 Result<RunProgress> ReadProgress(const std::string& folder) {
   COHORT_ASSIGN_OR_RETURN(const ModelManifest manifest, ReadModelManifest(folder));
   const Json json = Json::parse(manifest.checkpoint, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object() || !json.contains("position") || !json.contains("result"))
-    return Error(ErrorCode::kCorrupt, folder + ": does not say where in a run it was made; a checkpoint does");
+    return Error(ErrorCode::kCorrupt,
+                 folder + ": does not say where in a run it was made; a checkpoint does");
   RunProgress progress;
   auto position = PositionFromJson(json["position"].dump());
   if (!position) return tl::unexpected<Status>(position.error().Within(folder));

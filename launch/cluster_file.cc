@@ -10,11 +10,10 @@ using Json = nlohmann::ordered_json;
 }  // namespace
 
 std::string ToJson(const ClusterFile& file) {
-  Json json = {{"run_id", file.run_id},
-               {"scheduler",
-                {{"endpoint", file.scheduler_endpoint},
-                 {"host", file.scheduler_host},
-                 {"pid", file.scheduler_pid}}}};
+  Json json = {
+      {"run_id", file.run_id},
+      {"scheduler",
+       {{"endpoint", file.scheduler_endpoint}, {"host", file.scheduler_host}, {"pid", file.scheduler_pid}}}};
   json["members"] = Json::array();
   for (const ClusterFile::Process& each : file.members) {
     Json member = {{"role", each.node.role == Role::kShard ? "shard" : "worker"}, {"index", each.node.index}};

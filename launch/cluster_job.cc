@@ -37,7 +37,8 @@ std::vector<std::string> MpirunCommand(const ClusterJob& job, const FormerLife& 
   if (!job.scores.empty()) add({"--scores", job.scores});
   if (!before.checkpoint.empty()) add({"--resume", before.checkpoint});
   if (before.restarts > 0)
-    add({"--acknowledged", std::to_string(before.acknowledged), "--restarts", std::to_string(before.restarts)});
+    add({"--acknowledged", std::to_string(before.acknowledged), "--restarts",
+         std::to_string(before.restarts)});
   add({":", "-np", std::to_string(job.config.cluster.servers), programs + "/cohort-server", "--config",
        run_file});
   add({":", "-np", std::to_string(job.config.cluster.workers), programs + "/cohort-worker", "--config",
@@ -52,8 +53,8 @@ std::vector<std::string> ReplacementCommand(const ClusterJob& job, const Cluster
     if (geteuid() == 0) command.push_back("--allow-run-as-root");
   }
   for (const std::string& word :
-       {ProgramFolder() + "/cohort-worker", std::string("--config"), job.folder + "/" + kRunFile, std::string("--join"),
-        job.folder, std::string("--index"), std::to_string(member.node.index)}) {
+       {ProgramFolder() + "/cohort-worker", std::string("--config"), job.folder + "/" + kRunFile,
+        std::string("--join"), job.folder, std::string("--index"), std::to_string(member.node.index)}) {
     command.push_back(word);
   }
   return command;
@@ -83,9 +84,11 @@ std::vector<std::string> GoOn(const ClusterJob& job, std::uint32_t restarts,
   };
   FormerLife before{"", AcknowledgedIn(job.folder), restarts};
   std::optional<std::string> checkpoint;
-  if (job.request.job == Job::kTrain) checkpoint = NewestCheckpoint(job.folder + "/" + kCheckpointsFolder, say);
+  if (job.request.job == Job::kTrain)
+    checkpoint = NewestCheckpoint(job.folder + "/" + kCheckpointsFolder, say);
   before.checkpoint = checkpoint.value_or("");
-  say(checkpoint ? "going on from " + *checkpoint : "beginning once more, from the start: there is no checkpoint");
+  say(checkpoint ? "going on from " + *checkpoint
+                 : "beginning once more, from the start: there is no checkpoint");
   return MpirunCommand(job, before);
 }
 
@@ -107,7 +110,9 @@ Status RunClusterJob(const ClusterJob& job, SupervisorOptions output) {
     output.restart = [&job, note = output.note](std::uint32_t number) {
       return GoOn(job, number + (job.resume ? 1 : 0), note);
     };
-    output.replacement = [&job](const ClusterFile::Process& member) { return ReplacementCommand(job, member); };
+    output.replacement = [&job](const ClusterFile::Process& member) {
+      return ReplacementCommand(job, member);
+    };
   }
   // With a list of hosts, or inside an allocation, some start elsewhere.
   if (job.hostfile.empty() && std::getenv("SLURM_JOB_ID") == nullptr) {

@@ -20,7 +20,8 @@ Result<Place> FindPlace(Program program, const RoleArguments& arguments, const R
   COHORT_ASSIGN_OR_RETURN(const ClusterFile cluster, ClusterFromJson(text, path));
   for (const ClusterFile::Process& member : cluster.members) {
     if (member.node != WorkerNode(arguments.index)) continue;
-    if (!member.missing) return InvalidInput(path + ": " + ToString(member.node) + " lives; nobody may take its place");
+    if (!member.missing)
+      return InvalidInput(path + ": " + ToString(member.node) + " lives; nobody may take its place");
     place.incarnation = member.incarnation;
     place.bootstrap.index = arguments.index;
     place.bootstrap.scheduler_endpoint = cluster.scheduler_endpoint;

@@ -21,12 +21,12 @@ namespace cohort {
 struct RoleArguments {
   std::string config;
   std::vector<std::string> overrides;
-  std::string join;         // worker: RUN_DIR of a run that goes on; takes the place of a dead one, without MPI
+  std::string join;  // worker: RUN_DIR of a run that goes on; takes the place of a dead one, without MPI
   std::uint32_t index = 0;  // with join: whose place
   std::string out;  // RUN_DIR, or the job's folder
   bool overwrite = false;
   bool supervised = false;  // the launcher has made and locked the folder
-  std::string resume;              // the folder of a checkpoint of this run, to go on from
+  std::string resume;       // the folder of a checkpoint of this run, to go on from
   std::uint64_t acknowledged = 0;  // parts of pushes that the run's former life had
   std::uint32_t restarts = 0;      // how often the run has died before
   std::string job = "train";

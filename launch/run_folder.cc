@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // All that a run of this version or `cohort report` leaves.
-constexpr const char* kOwnFiles[] = {kRunFile, kResultFile,           kMetricsFile, kEvaluationFile,
+constexpr const char* kOwnFiles[] = {kRunFile, kResultFile,           kMetricsFile,  kEvaluationFile,
                                      kLogFile, "best_reachable.json", "report.html", kClusterFile};
 
 }  // namespace
@@ -79,7 +79,8 @@ Result<RunFolder> RunFolder::Reopen(const std::string& given) {
   std::error_code error;
   const std::string path = fs::absolute(given, error).lexically_normal().string();
   if (!fs::exists(path + "/" + kRunFile, error)) {
-    return InvalidInput(given + " holds no run (" + kRunFile + " is missing); expected the RUN_DIR of one that has not ended");
+    return InvalidInput(given + " holds no run (" + kRunFile +
+                        " is missing); expected the RUN_DIR of one that has not ended");
   }
   return Hold(path, given, "wait for its end");
 }

@@ -179,7 +179,8 @@ Status CheckResumable(const RunInputs& inputs, const ModelManifest& manifest, co
   const std::string mend = "; --resume goes on with the run as it was: begin a new one with another --out";
   if (ToJson(inputs.data) != manifest.dataset_info &&
       nlohmann::json::parse(ToJson(inputs.data)) != nlohmann::json::parse(manifest.dataset_info)) {
-    return {ErrorCode::kInvalidInput, inputs.config.data + " is not what it was when this checkpoint was made" + mend};
+    return {ErrorCode::kInvalidInput,
+            inputs.config.data + " is not what it was when this checkpoint was made" + mend};
   }
   COHORT_ASSIGN_OR_RETURN(RunConfig before, ParseRunConfig(manifest.run_config, "its run file", ""));
   RunConfig now = inputs.config;
@@ -189,7 +190,8 @@ Status CheckResumable(const RunInputs& inputs, const ModelManifest& manifest, co
   before.tier = now.tier;
   if (ToToml(before) != ToToml(now)) {
     return {ErrorCode::kInvalidInput,
-            "the run file is not the one that this checkpoint was made with, beyond [cluster], [checkpoint] and [tier]" +
+            "the run file is not the one that this checkpoint was made with, beyond [cluster], [checkpoint] "
+            "and [tier]" +
                 mend};
   }
   if (position.step >= plan.steps.size() || plan.steps[position.step].snapshot ||

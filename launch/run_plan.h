@@ -7,8 +7,8 @@
 #include <string>
 
 #include "common/config.h"
-#include "common/model_files.h"
 #include "common/dataset.h"
+#include "common/model_files.h"
 #include "common/scheduler_client.h"
 #include "common/status.h"
 #include "scheduler/plan.h"

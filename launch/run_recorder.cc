@@ -62,8 +62,8 @@ Status RunRecorder::Resume(const RunProgress& progress, std::uint32_t epoch) {
     if (stopping_ && !each.valid.empty()) stopping_->Add(each.epoch, each.valid);
   }
   if (stopping_ && !result_.epochs.empty()) {
-    result_.early_stopping = {stopping_->metric(), stopping_->patience(), stopping_->best_epoch(), stopping_->best(),
-                              stopping_->Ending()};
+    result_.early_stopping = {stopping_->metric(), stopping_->patience(), stopping_->best_epoch(),
+                              stopping_->best(), stopping_->Ending()};
   }
   // A model that was written before, of the best epoch so far.
   const std::string folder = folder_ + "/" + kModelFolder;
@@ -209,7 +209,8 @@ void RunRecorder::OnCheckpoint(const RunPosition& position, const std::vector<Ch
     const Hash128 hash{part.hash_low, part.hash_high};
     std::bitset<kSlotGroupCount> groups;
     for (int group = 0; group < kSlotGroupCount; ++group)
-      groups[static_cast<std::size_t>(group)] = slots.ShardOfGroup(group) == static_cast<std::uint32_t>(shard);
+      groups[static_cast<std::size_t>(group)] =
+          slots.ShardOfGroup(group) == static_cast<std::uint32_t>(shard);
     manifest.parts.push_back({part.file, part.bytes, part.checksum, part.rows, hash, groups});
     manifest.hash += hash;
   }
@@ -221,7 +222,8 @@ void RunRecorder::OnCheckpoint(const RunPosition& position, const std::vector<Ch
     --result_.checkpoints;
     return OnWarning("no checkpoint " + std::to_string(position.number) + ": " + status.text());
   }
-  OnEvent("checkpoint " + std::to_string(position.number) + " is written: " + std::to_string(manifest.rows()) + " rows");
+  OnEvent("checkpoint " + std::to_string(position.number) +
+          " is written: " + std::to_string(manifest.rows()) + " rows");
   RemoveOldCheckpoints(path, position.number, inputs_.config.checkpoint.keep);
 }
 

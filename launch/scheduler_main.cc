@@ -115,7 +115,8 @@ class SchedulerJob {
       if (error) return Error(ErrorCode::kIo, plan.checkpoint_path + " cannot be made: " + error.message());
     }
     if (!arguments_.resume.empty()) COHORT_RETURN_IF_ERROR(Resume(&plan));
-    if (!plan.checkpoint_path.empty()) RemoveCheckpointsAfter(plan.checkpoint_path, plan.resume ? plan.resume->number : 0);
+    if (!plan.checkpoint_path.empty())
+      RemoveCheckpointsAfter(plan.checkpoint_path, plan.resume ? plan.resume->number : 0);
     RunResult& result = recorder_->result();
     result.restarts = std::max(result.restarts, arguments_.restarts);
     const std::uint64_t kept = plan.resume ? plan.resume->acknowledged : 0;
@@ -183,8 +184,8 @@ class SchedulerJob {
     cluster_changes_ = members.changes();
     cluster_.members.clear();
     for (const Member& member : members.all()) {
-      cluster_.members.push_back({member.node, member.registration.server, !member.registered(), member.incarnation,
-                                  member.registration.host, member.registration.pid});
+      cluster_.members.push_back({member.node, member.registration.server, !member.registered(),
+                                  member.incarnation, member.registration.host, member.registration.pid});
     }
     if (Status status = Write(kClusterFile, ToJson(cluster_)); !status.ok()) LogError(status.text());
   }

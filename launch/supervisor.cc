@@ -33,7 +33,8 @@ namespace {
 constexpr int kPollMilliseconds = 50;
 constexpr Duration kProgressInterval = std::chrono::milliseconds(500);
 constexpr int kUnseen = 4;  // times as long as for a child that was seen to go, for one that never was
-constexpr Duration kTryAgain = std::chrono::seconds(1);  // to start a replacement that has ended before it registered
+constexpr Duration kTryAgain =
+    std::chrono::seconds(1);     // to start a replacement that has ended before it registered
 constexpr int kMostUnheard = 2;  // attempts in a row that may end before the scheduler has been heard of
 constexpr std::size_t kTailLines = 15;
 constexpr std::size_t kMaxLineBytes = 1u << 16;
@@ -114,7 +115,8 @@ class Run {
           terminated = now;
           const bool in_haste = ended.ok() ? recoverable_ : Died();
           // mpirun passes SIGTERM on, and sends SIGKILL a second later. Of a run that goes on, nothing is left to be said.
-          kill(in_haste && options_.restart ? -child_ : child_, in_haste && options_.restart ? SIGKILL : SIGTERM);
+          kill(in_haste && options_.restart ? -child_ : child_,
+               in_haste && options_.restart ? SIGKILL : SIGTERM);
         }
       } else if (!killed && now >= terminated + options_.terminate) {
         killed = true;
@@ -259,7 +261,8 @@ class Run {
   void EndReplacements() {
     const TimePoint limit = Now() + options_.farewell;
     for (bool killed = false; !replacements_.empty();) {
-      std::erase_if(replacements_, [](const Replacement& each) { return waitpid(each.pid, nullptr, WNOHANG) != 0; });
+      std::erase_if(replacements_,
+                    [](const Replacement& each) { return waitpid(each.pid, nullptr, WNOHANG) != 0; });
       if (!killed && Now() >= limit) {
         killed = true;
         for (const Replacement& each : replacements_) kill(-each.pid, SIGKILL);
@@ -285,12 +288,13 @@ class Run {
               lost_.name + " (pid " + std::to_string(lost_.pid) + ") died during start-up"};
     }
     if (lost_at_ != kNever && now >= lost_at_ + kUnseen * options_.bereaved) {
-      return {ErrorCode::kUnavailable, command_[0] + " runs " + std::to_string(children_.size()) +
-                                           " of " + std::to_string(expected_) +
+      return {ErrorCode::kUnavailable, command_[0] + " runs " + std::to_string(children_.size()) + " of " +
+                                           std::to_string(expected_) +
                                            " processes: the others died at once, or were never started"};
     }
     // Its death is seen at once from here; a verdict that it may have written first is still looked at.
-    if (cluster_.scheduler_pid != 0 && cluster_.scheduler_host == HostName() && !ProcessLives(cluster_.scheduler_pid)) {
+    if (cluster_.scheduler_pid != 0 && cluster_.scheduler_host == HostName() &&
+        !ProcessLives(cluster_.scheduler_pid)) {
       LookAtFiles(now);
       if (decided_at_ != kNever) return {};
       lost_scheduler_ = true;
@@ -397,7 +401,7 @@ class Run {
   off_t metrics_bytes_ = 0;
   bool heard_ = false;        // the scheduler: it has added to metrics.jsonl
   bool recoverable_ = false;  // by its verdict
-  timespec cluster_time_{};  // of cluster.json, as read
+  timespec cluster_time_{};   // of cluster.json, as read
   ino_t cluster_file_ = 0;
   ClusterFile cluster_;
   std::vector<Replacement> replacements_;
@@ -423,9 +427,11 @@ Status Supervise(const SupervisorOptions& options) {
     const Status ended = started.ok() ? run.Watch() : started;
     const Status verdict = run.Verdict(ended);
     unheard = run.heard() ? 0 : unheard + 1;
-    if (verdict.ok() || !started.ok() || !options.restart || !run.Died() || unheard > kMostUnheard) return verdict;
+    if (verdict.ok() || !started.ok() || !options.restart || !run.Died() || unheard > kMostUnheard)
+      return verdict;
     if (restarts == options.restarts) {
-      if (options.note) options.note("given up after " + std::to_string(restarts) + " restarts (cluster.recoveries)");
+      if (options.note)
+        options.note("given up after " + std::to_string(restarts) + " restarts (cluster.recoveries)");
       return verdict;
     }
     run.WaitForDeaths(options.bereaved);

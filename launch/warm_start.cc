@@ -196,7 +196,8 @@ Result<WarmStart> WriteWarmModel(const std::string& from, const RunInputs& input
   for (std::size_t part = 0; part < before.parts.size(); ++part) {
     COHORT_ASSIGN_OR_RETURN(const auto reader, OpenPart(source, before, part));
     const std::string file = PartFileName(static_cast<std::uint32_t>(part));
-    COHORT_ASSIGN_OR_RETURN(ModelPartWriter writer, ModelPartWriter::Create(directory + "/" + file, reader->ascending()));
+    COHORT_ASSIGN_OR_RETURN(ModelPartWriter writer,
+                            ModelPartWriter::Create(directory + "/" + file, reader->ascending()));
     std::vector<Key> dense_keys(part == 0 ? dense_table.row_count : 0);  // all in the first
     std::iota(dense_keys.begin(), dense_keys.end(), Key{0});
     const auto fetch = [&](std::span<const Key> keys, float* rows) -> Status {
@@ -210,8 +211,9 @@ Result<WarmStart> WriteWarmModel(const std::string& from, const RunInputs& input
       COHORT_RETURN_IF_ERROR(
           from_table < 0
               ? writer.AppendTable(table, RowFloats(table), {}, [](auto, float*) { return Status(); })
-              : AppendEmbeddings(*reader, before.tables[EmbeddingTableAt(static_cast<std::size_t>(from_table))],
-                                 table, &writer));
+              : AppendEmbeddings(*reader,
+                                 before.tables[EmbeddingTableAt(static_cast<std::size_t>(from_table))], table,
+                                 &writer));
     }
     COHORT_ASSIGN_OR_RETURN(const ModelPartSummary summary, writer.Finish());
     now.parts.push_back({file, summary.bytes, summary.checksum, summary.rows});

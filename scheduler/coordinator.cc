@@ -135,7 +135,7 @@ void Coordinator::OnRegister(const Stamp& from, Member* member, Register message
     // Until it has confirmed its first phase it may be busy opening or loading files.
     const bool replaces = state_ != State::kRegistering;  // a worker, which has but a dataset to open
     membership_.Allow(*member,
-                      replaces                    ? std::min(plan_.request, 4 * plan_.dead_after)
+                      replaces                   ? std::min(plan_.request, 4 * plan_.dead_after)
                       : plan_.model_path.empty() ? plan_.request
                                                  : plan_.wait,
                       now);
@@ -453,9 +453,10 @@ void Coordinator::FinishPhaseIfDone(TimePoint now, Outbox& out) {
   summary.start_seconds = SecondsSinceStart(phase_started_);
   summary.seconds = ToSeconds(now - phase_started_);
   // What a worker has counted since its last heartbeat is lost with it; in training every row has been visited once.
-  summary.samples = (replaced_ > 0 || (plan_.resume && phase_ == plan_.resume->phase)) && order_.kind == PhaseKind::kTrain
-                        ? plan_.rows[static_cast<std::size_t>(order_.split)]
-                        : PhaseSamples();
+  summary.samples =
+      (replaced_ > 0 || (plan_.resume && phase_ == plan_.resume->phase)) && order_.kind == PhaseKind::kTrain
+          ? plan_.rows[static_cast<std::size_t>(order_.split)]
+          : PhaseSamples();
   summary.steps = phase_steps_;
   std::vector<double> weight;
   Losses(&summary.loss, &weight);

@@ -101,7 +101,7 @@ class Coordinator : public Node {
     std::set<std::uint32_t> shards;  // that have not confirmed
     TimePoint next_retry{};
     TimePoint deadline{};
-    bool in_training = false;  // it had a part of the training phase left
+    bool in_training = false;       // it had a part of the training phase left
     Clock closed = kClockInfinity;  // the lowest of the shards'
   };
 
@@ -158,11 +158,13 @@ class Coordinator : public Node {
   std::uint64_t ignored_messages_ = 0;
   bool recoverable_ = false;
   std::uint32_t replaced_ = 0;
-  std::map<std::uint32_t, Fence> fences_;            // by worker
-  std::map<std::uint32_t, Clock> resume_clocks_;     // by worker, of the current phase, where it is not the first
+  std::map<std::uint32_t, Fence> fences_;  // by worker
+  std::map<std::uint32_t, Clock>
+      resume_clocks_;  // by worker, of the current phase, where it is not the first
   std::vector<TrainPhase> trained_;
-  std::map<std::uint64_t, std::map<std::uint32_t, CheckpointDone>> checkpoints_;  // not whole yet: by number and shard
-  std::uint64_t newest_checkpoint_ = 0;                                           // whole, or ordered
+  std::map<std::uint64_t, std::map<std::uint32_t, CheckpointDone>>
+      checkpoints_;                                  // not whole yet: by number and shard
+  std::uint64_t newest_checkpoint_ = 0;              // whole, or ordered
   std::map<std::uint32_t, TimePoint> wanted_until_;  // by worker: its replacement is to register
 
   // The current step.

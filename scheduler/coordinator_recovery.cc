@@ -62,7 +62,8 @@ void Coordinator::SendFence(std::uint32_t worker, TimePoint now, Outbox& out) {
   Fence& fence = fences_.at(worker);
   fence.next_retry = now + plan_.retry;
   for (const std::uint32_t shard : fence.shards) {
-    out.Send(ShardNode(shard), FenceOrder{fence.id, worker, membership_.Find(WorkerNode(worker))->incarnation});
+    out.Send(ShardNode(shard),
+             FenceOrder{fence.id, worker, membership_.Find(WorkerNode(worker))->incarnation});
   }
 }
 
@@ -100,17 +101,19 @@ void Coordinator::AdmitReplacement(Member& member, TimePoint now, Outbox& out) {
   if (const auto resume = resume_clocks_.find(worker); resume != resume_clocks_.end())
     order.resume_clock = resume->second;
   Event(ToString(member.node) + " takes part again" +
-        (order.kind != PhaseKind::kTrain                 ? ""
-         : order.resume_clock == kClockInfinity          ? ", with nothing left to do"
-                                                         : ", from clock " + std::to_string(order.resume_clock) + " on"));
+        (order.kind != PhaseKind::kTrain ? ""
+         : order.resume_clock == kClockInfinity
+             ? ", with nothing left to do"
+             : ", from clock " + std::to_string(order.resume_clock) + " on"));
   SendOrder(member, order, now, out);
 }
 
 void Coordinator::FollowFences(TimePoint now, Outbox& out) {
   for (auto& [worker, fence] : fences_) {
     if (now >= fence.deadline) {
-      Stop({ErrorCode::kTimeout, ToString(ShardNode(*fence.shards.begin())) + " has not confirmed in time that " +
-                                     ToString(WorkerNode(worker)) + " is replaced"},
+      Stop({ErrorCode::kTimeout, ToString(ShardNode(*fence.shards.begin())) +
+                                     " has not confirmed in time that " + ToString(WorkerNode(worker)) +
+                                     " is replaced"},
            now, out);
       return;
     }
@@ -130,13 +133,15 @@ void Coordinator::FollowFences(TimePoint now, Outbox& out) {
 
 void Coordinator::OrderCheckpoint(TimePoint now, Outbox& out) {
   (void)now;
-  if (plan_.checkpoint_path.empty() || plan_.checkpoint_every == 0 || plan_.consistency == Consistency::kBsp ||
-      state_ != State::kRunning || order_.kind != PhaseKind::kTrain || !fences_.empty()) {
+  if (plan_.checkpoint_path.empty() || plan_.checkpoint_every == 0 ||
+      plan_.consistency == Consistency::kBsp || state_ != State::kRunning ||
+      order_.kind != PhaseKind::kTrain || !fences_.empty()) {
     return;
   }
   Clock lowest = kClockInfinity;
   for (const Member& member : membership_.all()) {
-    if (member.node.role == Role::kWorker && member.phase == phase_ && !workers_done_.contains(member.node.index))
+    if (member.node.role == Role::kWorker && member.phase == phase_ &&
+        !workers_done_.contains(member.node.index))
       lowest = std::min(lowest, member.counters.clock);
   }
   if (lowest == kClockInfinity) return;

@@ -23,8 +23,8 @@ enum class MemberState : std::uint8_t {
 struct Member {
   NodeId node;
   MemberState state = MemberState::kMissing;
-  Register registration;           // of its newest life
-  std::uint32_t incarnation = 0;   // while missing: the lowest that may register
+  Register registration;          // of its newest life
+  std::uint32_t incarnation = 0;  // while missing: the lowest that may register
   TimePoint last_heard{};
   Duration silence_allowed{};  // before it counts as dead
   std::uint32_t phase = 0;     // that `counters` speak of

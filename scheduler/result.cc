@@ -44,7 +44,7 @@ std::string ToJson(const Status& status, const RunResult& result) {
   json["pushes"] = {{"acknowledged", result.pushes_acknowledged},
                     {"lost", result.pushes_lost},
                     {"duplicated", result.pushes_duplicated},
-                         {"rolled_back", result.pushes_rolled_back}};
+                    {"rolled_back", result.pushes_rolled_back}};
   if (result.recoverable && !status.ok()) json["recoverable"] = true;
   json["recoveries"] = {{"workers_replaced", result.workers_replaced},
                         {"restarts", result.restarts},
@@ -118,7 +118,8 @@ Status ProgressFromJson(const std::string& text, RunResult* result) {
     json.at("restarts").get_to(result->restarts);
     json.at("checkpoints").get_to(result->checkpoints);
     json.at("warnings").get_to(result->warnings);
-    COHORT_ASSIGN_OR_RETURN(std::vector<SplitEvaluation> valid, EvaluationFromJson(json.at("valid").dump(), origin));
+    COHORT_ASSIGN_OR_RETURN(std::vector<SplitEvaluation> valid,
+                            EvaluationFromJson(json.at("valid").dump(), origin));
     COHORT_ASSIGN_OR_RETURN(result->splits, EvaluationFromJson(json.at("splits").dump(), origin));
     for (const Json& each : json.at("epochs")) {
       EpochResult epoch;
@@ -126,7 +127,8 @@ Status ProgressFromJson(const std::string& text, RunResult* result) {
       each.at("seconds").get_to(epoch.seconds);
       each.at("samples").get_to(epoch.samples);
       each.at("steps").get_to(epoch.steps);
-      for (const Json& loss : each.at("loss")) epoch.loss.push_back(loss.is_number() ? loss.get<double>() : std::nan(""));
+      for (const Json& loss : each.at("loss"))
+        epoch.loss.push_back(loss.is_number() ? loss.get<double>() : std::nan(""));
       const std::size_t place = result->epochs.size();
       if (place < valid.size()) epoch.valid = std::move(valid[place].tasks);
       result->epochs.push_back(std::move(epoch));
@@ -207,7 +209,8 @@ Result<Verdict> VerdictFromJson(const std::string& text, const std::string& orig
   }
   const auto recoverable = json.find("recoverable");
   return Verdict{status == "done", string("code") == "invalid input",
-                 recoverable != json.end() && recoverable->is_boolean() && recoverable->get<bool>(), string("reason")};
+                 recoverable != json.end() && recoverable->is_boolean() && recoverable->get<bool>(),
+                 string("reason")};
 }
 
 std::string ReplaceVerdict(const std::string& text, const Status& status) {

@@ -10,16 +10,13 @@ using Json = nlohmann::ordered_json;
 }  // namespace
 
 std::string ToJson(const RunPosition& position) {
-  Json json = {{"number", position.number},
-               {"step", position.step},
-               {"phase", position.phase},
-               {"first_clock", position.first_clock},
-               {"closed", position.closed},
-               {"acknowledged", position.acknowledged}};
+  Json json = {{"number", position.number}, {"step", position.step},
+               {"phase", position.phase},   {"first_clock", position.first_clock},
+               {"closed", position.closed}, {"acknowledged", position.acknowledged}};
   json["leases"] = Json::array();
   for (const LeaseRecord& each : position.leases) {
-    json["leases"].push_back({each.lease, each.worker, each.first_block, each.block_count, each.first_row, each.rows,
-                              each.first_clock});
+    json["leases"].push_back({each.lease, each.worker, each.first_block, each.block_count, each.first_row,
+                              each.rows, each.first_clock});
   }
   return json.dump();
 }

@@ -43,7 +43,8 @@ class ColdFile : public ColdRows {
   struct Options {
     std::string directory;  // must exist
     std::uint32_t row_words = 0;
-    std::uint64_t most_bytes = ~0ull;  // of the file, and of those that share it; beyond it the disk counts as full
+    std::uint64_t most_bytes =
+        ~0ull;  // of the file, and of those that share it; beyond it the disk counts as full
     // Of the files of one owner that share most_bytes: what they take. Null: this one has it for itself.
     std::shared_ptr<std::uint64_t> taken;
     WakeSignal* wake = nullptr;        // given when NextArrival() has changed; must outlive the file

@@ -19,7 +19,8 @@ struct Slice {
   std::uint32_t rows = 0;
   std::uint32_t padded_rows = 0;
   std::vector<float> numeric;
-  std::vector<SliceIds> ids;  // by table; `distinct` are indices into its Batch::keys, so by ring position too
+  std::vector<SliceIds>
+      ids;  // by table; `distinct` are indices into its Batch::keys, so by ring position too
   std::vector<float> shares;
   std::vector<float> labels;
   std::vector<float> weights;

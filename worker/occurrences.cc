@@ -7,7 +7,8 @@
 
 namespace cohort {
 
-Buffer Occurrences::Count(const Batch& batch, std::size_t table, SliceRange slices, const GradientRows& rows) {
+Buffer Occurrences::Count(const Batch& batch, std::size_t table, SliceRange slices,
+                          const GradientRows& rows) {
   by_rank_.resize(std::max(by_rank_.size(), batch.keys[table]->size()));
   for (std::size_t s = 0; s < batch.slice_count; ++s) {
     const Slice& slice = batch.slices[s];

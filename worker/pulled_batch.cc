@@ -27,8 +27,9 @@ void PulledBatch::Start(std::unique_ptr<Batch> next, const ModelSpec& spec, cons
   embedding_tickets.resize(spec.tables.size());
   for (std::size_t t = 0; t < spec.tables.size(); ++t) {
     embeddings[t].resize(batch->keys[t]->size() * spec.tables[t].rows.embedding_dim);
-    embedding_tickets[t] = loop.parameters().Pull(EmbeddingTableAt(t), clock, absent, AsBuffer(batch->keys[t]),
-                                                  embeddings[t].data(), loop.Now(), loop.out(), keep);
+    embedding_tickets[t] =
+        loop.parameters().Pull(EmbeddingTableAt(t), clock, absent, AsBuffer(batch->keys[t]),
+                               embeddings[t].data(), loop.Now(), loop.out(), keep);
   }
 }
 

@@ -32,7 +32,8 @@ class Scorer {
   static constexpr std::size_t kOutstandingBlocks =
       8;  // bounds what the scheduler may have to hold of one worker
 
-  Status Take(const PhaseOrder& order, const Batch& batch, const std::vector<float>* embeddings, WorkerLoop& loop);
+  Status Take(const PhaseOrder& order, const Batch& batch, const std::vector<float>* embeddings,
+              WorkerLoop& loop);
   void Evaluate(const Batch& batch, const std::vector<float>& predictions);
 
   const ModelSpec& spec_;

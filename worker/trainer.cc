@@ -89,7 +89,8 @@ Result<Clock> Trainer::TrainLeased(const PhaseOrder& order, WorkerLoop& loop, Ba
   const std::uint64_t rows = spec_.data.rows[static_cast<std::size_t>(Split::kTrain)];
   const EpochOrder epoch(config_.seed, rows, order.epoch);
   const bool resumes = order.resume_clock != kClockInfinity;  // else: nothing is left of an earlier life
-  Clock next_clock = resumes ? std::max(order.first_clock, order.resume_clock) : order.first_clock;  // after all leases taken so far
+  Clock next_clock = resumes ? std::max(order.first_clock, order.resume_clock)
+                             : order.first_clock;  // after all leases taken so far
   bool asked = false, exhausted = !resumes;
 
   // Asks for a lease when the reader has come to the end of the last one, and hands it to the reader when it
@@ -99,8 +100,7 @@ Result<Clock> Trainer::TrainLeased(const PhaseOrder& order, WorkerLoop& loop, Ba
       asked = false;
       if (lease->granted) {
         reader.Start(TrainLease{order.epoch, lease->lease, lease->first_block, lease->block_count,
-                                lease->first_clock, lease->batch_rows,
-                                order.resume_clock});
+                                lease->first_clock, lease->batch_rows, order.resume_clock});
         next_clock = std::max(
             next_clock, lease->first_clock + static_cast<Clock>(BatchCount(
                                                  epoch.RowsOfWindow(lease->first_block, lease->block_count),
@@ -159,7 +159,8 @@ Status Trainer::Step(const PulledBatch& pulled, std::uint32_t slices, WorkerLoop
     const Slice& slice = batch.slices[s];
     sum_.Prepare(slice);
     // The batch's first row is in slice 0 on whichever worker: it carries the once-per-batch L2.
-    model_.Step(TrainingInput(batch, slice, pulled.embeddings.data(), config_.seed), batch.total_weight.data(),
+    model_.Step(TrainingInput(batch, slice, pulled.embeddings.data(), config_.seed),
+                batch.total_weight.data(),
                 /*with_l2=*/slice.index == 0, {sum_.dense(), sum_.embeddings(), slice_loss_.data()});
     timer.Lap(StepPart::kForward, model_.backward_began());
     if (config_.train.clip_norm > 0) {

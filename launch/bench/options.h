@@ -53,7 +53,7 @@ struct Options {
   FloatType compute = FloatType::kFloat32;
   std::uint32_t epochs = 2;         // that are measured, after a first one
   double core_share = CheckpointConfig().core_share;  // `checkpoint`
-  std::string folder;               // for data and runs, or checkpoints; empty: the system's for temporary files
+  std::string folder;  // for data and runs, or checkpoints; empty: the system's for temporary files
 
   // The measurement.
   double seconds = 1;  // of each repetition and side, about

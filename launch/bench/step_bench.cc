@@ -75,8 +75,7 @@ Batch DrawBatch(const Options& options) {
     slice.weights.assign(slice.rows, 1.0f);
     SliceIds& ids = slice.ids.emplace_back();
     ids.offsets = {0};
-    for (std::uint32_t i = row * kIds; i < end * kIds; ++i)
-      ids.distinct.push_back(distinct.Rank(numbers[i]));
+    for (std::uint32_t i = row * kIds; i < end * kIds; ++i) ids.distinct.push_back(distinct.Rank(numbers[i]));
     std::sort(ids.distinct.begin(), ids.distinct.end());
     ids.distinct.erase(std::unique(ids.distinct.begin(), ids.distinct.end()), ids.distinct.end());
     for (std::uint32_t i = row * kIds; i < end * kIds; ++i) {

@@ -222,7 +222,8 @@ void AddBench(CLI::App& app, Commands& commands) {
             ->capture_default_str();
         AddRequestRows(command, options);
       });
-  add("checkpoint", "a shard that writes a checkpoint while it serves, beside the same shard and the disk alone",
+  add("checkpoint",
+      "a shard that writes a checkpoint while it serves, beside the same shard and the disk alone",
       bench::RunCheckpoint, [](CLI::App& command, Options& options) {
         options.rows = 10'000'000;
         options.seconds = 2;
@@ -231,7 +232,8 @@ void AddBench(CLI::App& app, Commands& commands) {
         command.add_option("--zipf", options.zipf, "exponent of Zipf's law for the keys; 0: uniform")
             ->check(CLI::Range(0.0, 10.0))
             ->capture_default_str();
-        command.add_option("--folder", options.folder, "on the disk that is measured: the system's for temporary files");
+        command.add_option("--folder", options.folder,
+                           "on the disk that is measured: the system's for temporary files");
         command.add_option("--core-share", options.core_share, "checkpoint.core_share of a run")
             ->check(CLI::Range(0.01, 1.0))
             ->capture_default_str();

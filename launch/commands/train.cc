@@ -100,10 +100,11 @@ Status RunAndShow(const ClusterJob& job, const RunFolder& folder, const std::str
   ShowWarnings(result, known, console);
   console.SetJson(std::move(result));
   if (!verdict.ok()) {
-    return {verdict.code(), "the run in " + given + " failed: " + verdict.text() +
-                                (verdict.code() == ErrorCode::kInvalidInput
-                                     ? ""
-                                     : "; `cohort train --resume " + given + "` goes on from its newest checkpoint")};
+    return {verdict.code(),
+            "the run in " + given + " failed: " + verdict.text() +
+                (verdict.code() == ErrorCode::kInvalidInput
+                     ? ""
+                     : "; `cohort train --resume " + given + "` goes on from its newest checkpoint")};
   }
   COHORT_RETURN_IF_ERROR(ShowResult(folder, reachable, console));
   console.Print(summary);
@@ -114,7 +115,8 @@ Status RunAndShow(const ClusterJob& job, const RunFolder& folder, const std::str
 Status GoOnTraining(const TrainOptions& options, Console& console) {
   if (!options.run_file.empty() || !options.out.empty() || !options.from.empty() || options.overwrite) {
     return {ErrorCode::kInvalidInput,
-            "--resume RUN_DIR goes on with the run that is there: RUN.toml, --out, --from and --overwrite are not for it"};
+            "--resume RUN_DIR goes on with the run that is there: RUN.toml, --out, --from and --overwrite "
+            "are not for it"};
   }
   COHORT_ASSIGN_OR_RETURN(const RunFolder folder, RunFolder::Reopen(options.resume));
   if (const auto text = ReadFile(folder / kResultFile)) {

@@ -465,8 +465,10 @@ TEST(Config, FeaturesOfTheirOwn) {
   FeatureConfig city = UsualFeature(*config), home = city, town = city;
   EXPECT_EQ(town.embedding_dim, 24u);
   EXPECT_EQ(town.optimizer.learning_rate, 0.125f);
-  city.embedding_dim = 8, city.optimizer.epsilon = 1e-6f, city.optimizer.l2 = 0, city.optimizer.momentum = 0.6f;
-  home.optimizer.kind = OptimizerKind::kAdam, home.optimizer.learning_rate = 0.01f, home.optimizer.beta1 = 0.8f;
+  city.embedding_dim = 8, city.optimizer.epsilon = 1e-6f, city.optimizer.l2 = 0,
+  city.optimizer.momentum = 0.6f;
+  home.optimizer.kind = OptimizerKind::kAdam, home.optimizer.learning_rate = 0.01f,
+  home.optimizer.beta1 = 0.8f;
   town.embedding_dim = 3;
   EXPECT_EQ(config->model.features.at("city"), city);
   EXPECT_EQ(config->model.features.at("home town"), home);
@@ -494,9 +496,10 @@ TEST(Config, BadFeaturesNamePlaceExpectationAndMend) {
   EXPECT_EQ(error("[feature.city]\noptimizer = \"adam\""),
             "run.toml:3:13: feature.city.optimizer is 'adam' (a string); expected a table, for example "
             "[feature.city.optimizer]");
-  EXPECT_EQ(error("[feature.city.optimizer]\nkind = \"adm\""),
-            "run.toml:3:8: feature.city.optimizer.kind is 'adm' (a string); expected \"sgd\" | \"momentum\" | "
-            "\"adagrad\" | \"rowwise_adagrad\" | \"adam\" | \"ftrl\"; did you mean \"adam\"?");
+  EXPECT_EQ(
+      error("[feature.city.optimizer]\nkind = \"adm\""),
+      "run.toml:3:8: feature.city.optimizer.kind is 'adm' (a string); expected \"sgd\" | \"momentum\" | "
+      "\"adagrad\" | \"rowwise_adagrad\" | \"adam\" | \"ftrl\"; did you mean \"adam\"?");
   EXPECT_EQ(error("feature = 3"), "run.toml:2:11: feature is 3; expected a table, for example [feature]");
   EXPECT_EQ(error("[feature]\ncity = 3"),
             "run.toml:3:8: feature.city is 3; expected a table, for example [feature.city]");
@@ -512,19 +515,22 @@ TEST(Config, BadFeaturesNamePlaceExpectationAndMend) {
   // 16 floats and as many of state are 154 bytes a row, with the index; 32 and 65 are 426.
   const std::string limit = "[embedding]\nmax_bytes = 3000000\n";
   EXPECT_EQ(error(limit), "accepted");
-  EXPECT_THAT(error(limit + "[feature.city]\nembedding_dim = 32\n[feature.city.optimizer]\nkind = \"adam\""),
-              HasSubstr("embedding.max_bytes is 3000000; expected at least 6979584: a row of 426 bytes (of feature "
-                        "city) in each of the 16384 slots"));
-  EXPECT_THAT(error("[model]\nkind = \"two_tower\"\n[two_tower]\nitem = [\"item\"]\n[feature.city]\nembedding_dim = 4"),
-              AllOf(HasSubstr("feature.city.embedding_dim is 4 and model.embedding_dim 16"),
-                    HasSubstr("two_tower")));
-  const auto warned = Parse("data = \"d.h5\"\n[feature.city.optimizer]\nlearning_rate = 1\n[feature.town.optimizer]\n"
-                            "learning_rate = 1\nstep_every = 0.5\n[embedding]\nmax_bytes = 3000000");
+  EXPECT_THAT(
+      error(limit + "[feature.city]\nembedding_dim = 32\n[feature.city.optimizer]\nkind = \"adam\""),
+      HasSubstr("embedding.max_bytes is 3000000; expected at least 6979584: a row of 426 bytes (of feature "
+                "city) in each of the 16384 slots"));
+  EXPECT_THAT(
+      error(
+          "[model]\nkind = \"two_tower\"\n[two_tower]\nitem = [\"item\"]\n[feature.city]\nembedding_dim = 4"),
+      AllOf(HasSubstr("feature.city.embedding_dim is 4 and model.embedding_dim 16"), HasSubstr("two_tower")));
+  const auto warned = Parse(
+      "data = \"d.h5\"\n[feature.city.optimizer]\nlearning_rate = 1\n[feature.town.optimizer]\n"
+      "learning_rate = 1\nstep_every = 0.5\n[embedding]\nmax_bytes = 3000000");
   ASSERT_TRUE(warned);
-  EXPECT_THAT(WarningsOf(*warned),
-              ::testing::UnorderedElementsAre(
-                  AllOf(HasSubstr("embedding.max_bytes"), HasSubstr("each table"), HasSubstr("there may be 3")),
-                  HasSubstr("feature.town.optimizer.step_every changes nothing")));
+  EXPECT_THAT(WarningsOf(*warned), ::testing::UnorderedElementsAre(
+                                       AllOf(HasSubstr("embedding.max_bytes"), HasSubstr("each table"),
+                                             HasSubstr("there may be 3")),
+                                       HasSubstr("feature.town.optimizer.step_every changes nothing")));
 }
 
 }  // namespace

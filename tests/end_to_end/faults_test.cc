@@ -45,7 +45,8 @@ json LastLineOf(const std::string& path) {
 bool IsAlive(pid_t pid) {
   const std::string stat = ReadFile("/proc/" + std::to_string(pid) + "/stat");
   const std::size_t name = stat.rfind(')');
-  return name != std::string::npos && name + 2 < stat.size() && stat[name + 2] != 'Z' && stat[name + 2] != 'T';
+  return name != std::string::npos && name + 2 < stat.size() && stat[name + 2] != 'Z' &&
+         stat[name + 2] != 'T';
 }
 
 constexpr std::array<const char*, 3> kRoles = {"scheduler", "shard", "worker"};
@@ -59,9 +60,11 @@ class Faults : public ::testing::Test {
  protected:
   // A run of some ten seconds.
   std::vector<std::string> Options(const std::string& consistency) const {
-    return {"--set", "train.epochs=500", "--set", "train.evaluate_each_epoch=false", "--set",
-            "train.consistency=" + consistency, "--set", "checkpoint.every_steps=200", "--set",
-            "cluster.recoveries=1000"};
+    return {"--set", "train.epochs=500",
+            "--set", "train.evaluate_each_epoch=false",
+            "--set", "train.consistency=" + consistency,
+            "--set", "checkpoint.every_steps=200",
+            "--set", "cluster.recoveries=1000"};
   }
   std::string Folder(const std::string& run) const { return ShopRun::Get().folder() / run; }
 
@@ -86,7 +89,8 @@ class Faults : public ::testing::Test {
     auto next = std::chrono::steady_clock::now() + milliseconds(500 + random_() % 2000);
     const auto limit = std::chrono::steady_clock::now() + seconds(60 + 20 * most) * kSlowdown;
     while (train.Running() && std::chrono::steady_clock::now() < limit) {
-      std::this_thread::sleep_for(milliseconds(5));  // polls: for the end, and for the moment of the next fault
+      std::this_thread::sleep_for(
+          milliseconds(5));  // polls: for the end, and for the moment of the next fault
       const auto now = std::chrono::steady_clock::now();
       // Some of those that were stopped wake up again, when others have long taken their place.
       std::erase_if(stopped, [&](const auto& each) {
@@ -97,15 +101,16 @@ class Faults : public ::testing::Test {
       if (faults == most || now < next) continue;
       const json metrics = LastLineOf(Folder(run) + "/metrics.jsonl");
       const auto victim = Pick(run, kRoles[random_() % kRoles.size()]);
-      if (!victim || !metrics.is_object() || metrics.value("kind", "") != "train" || !IsAlive(victim->pid)) continue;
+      if (!victim || !metrics.is_object() || metrics.value("kind", "") != "train" || !IsAlive(victim->pid))
+        continue;
       const bool stop = random_() % 10 < 3;
       if (kill(victim->pid, stop ? SIGSTOP : SIGKILL) != 0) continue;
       if (stop && random_() % 2 == 0) stopped[victim->pid] = now + milliseconds(4000 + random_() % 4000);
       ++faults;
       ++hit_[victim->name.substr(0, victim->name.find(' '))];
-      std::printf("  fault %d: %s %s (pid %d, alive) in epoch %s of 500, clock %s\n", faults, stop ? "SIGSTOP" : "SIGKILL",
-                  victim->name.c_str(), victim->pid, metrics["epoch"].dump().c_str(),
-                  metrics["highest_clock"].dump().c_str());
+      std::printf("  fault %d: %s %s (pid %d, alive) in epoch %s of 500, clock %s\n", faults,
+                  stop ? "SIGSTOP" : "SIGKILL", victim->name.c_str(), victim->pid,
+                  metrics["epoch"].dump().c_str(), metrics["highest_clock"].dump().c_str());
       // One in four comes while the run still recovers from the one before.
       next = std::chrono::steady_clock::now() +
              (random_() % 4 == 0 ? milliseconds(random_() % 500) : milliseconds(1000 + random_() % 4000));
@@ -126,7 +131,8 @@ class Faults : public ::testing::Test {
     EXPECT_EQ(result.value("model_rows", 0), undisturbed.value("model_rows", 1));
     EXPECT_EQ(result["pushes"]["lost"], 0);
     EXPECT_EQ(result.value("steps", 0), undisturbed.value("steps", 1));
-    for (const json& epoch : result["epochs"]) EXPECT_EQ(epoch["samples"], undisturbed["epochs"][0]["samples"]);
+    for (const json& epoch : result["epochs"])
+      EXPECT_EQ(epoch["samples"], undisturbed["epochs"][0]["samples"]);
     std::printf("  %s: %s s, %s, %s pushes rolled back\n", run.c_str(), result["seconds"].dump().c_str(),
                 result["recoveries"].dump().c_str(), result["pushes"]["rolled_back"].dump().c_str());
   }
@@ -169,9 +175,7 @@ class Faults : public ::testing::Test {
   std::map<std::string, int> hit_;
 };
 
-TEST_F(Faults, KillAnythingAndTheModelIsTheSame) {
-  DisturbRuns("bsp", Wanted(), /*same_hash=*/true);
-}
+TEST_F(Faults, KillAnythingAndTheModelIsTheSame) { DisturbRuns("bsp", Wanted(), /*same_hash=*/true); }
 
 // In asp the order of arrival decides; every row is trained on once all the same.
 TEST_F(Faults, KillAnythingInAsp) { DisturbRuns("asp", std::max(4, Wanted() / 2), /*same_hash=*/false); }
@@ -203,13 +207,15 @@ TEST_F(Faults, KillTheLauncherAndResume) {
     ASSERT_TRUE(Within(seconds(60), [&] {
       return LastLineOf(Folder(run) + "/metrics.jsonl").is_object() || !train.Running();
     }));
-    std::this_thread::sleep_for(milliseconds(random_() % 2500));  // the moment of the fault: nothing is waited for
-    if (!train.Running()) continue;  // too fast
+    std::this_thread::sleep_for(
+        milliseconds(random_() % 2500));  // the moment of the fault: nothing is waited for
+    if (!train.Running()) continue;       // too fast
     ++killed;
     train.Signal(SIGKILL);
     train.Wait(seconds(5));
     EXPECT_TRUE(Within(seconds(5), [&] { return ProcessesWith(Folder(run)).empty(); }));
-    for (const FoundProcess& process : ProcessesWith(Folder(run))) ADD_FAILURE() << "left running: " << process.command;
+    for (const FoundProcess& process : ProcessesWith(Folder(run)))
+      ADD_FAILURE() << "left running: " << process.command;
     const Outcome resumed = RunProgram({Program(), "train", "--resume", Folder(run)}, seconds(120));
     EXPECT_EQ(resumed.exit_code, 0) << resumed.all();
     ExpectSameModel(undisturbed, run, /*same_hash=*/true);

@@ -87,11 +87,13 @@ TEST(MixedTables, AModelIsVerifiedExportedEvaluatedAndStartedFrom) {
   const Outcome exported = RunCohort({"export", run, "--out", csv, "--table", "embedding.referrer"});
   EXPECT_EQ(exported.exit_code, 0) << exported.all();
 
-  const Outcome evaluated = RunCohort({"evaluate", run, "--data", shop.dataset(), "--split", "test", "--json"});
+  const Outcome evaluated =
+      RunCohort({"evaluate", run, "--data", shop.dataset(), "--split", "test", "--json"});
   EXPECT_EQ(evaluated.exit_code, 0) << evaluated.all();
   const auto tasks = nlohmann::json::parse(evaluated.out, nullptr, false)["tasks"];
   EXPECT_EQ(tasks["purchased"]["test"]["auc"], result["tasks"]["purchased"]["test"]["auc"]);
-  const Outcome changed = RunCohort({"evaluate", run, "--data", shop.dataset(), "--set", "feature.channel.embedding_dim=5"});
+  const Outcome changed =
+      RunCohort({"evaluate", run, "--data", shop.dataset(), "--set", "feature.channel.embedding_dim=5"});
   EXPECT_EQ(changed.exit_code, 2) << changed.all();
   EXPECT_THAT(changed.all(), HasSubstr("[feature.NAME]: not what the model was trained with"));
 
@@ -109,8 +111,12 @@ TEST(MixedTables, AModelIsVerifiedExportedEvaluatedAndStartedFrom) {
 
 TEST(MixedTables, TowersTakeOptimizersButNoWidths) {
   const ShopRun& shop = ShopRun::Get();
-  Words towers = {"model.kind=two_tower", "two_tower.item=['referrer', 'channel']", "two_tower.user_layers=[16, 8]",
-                  "two_tower.item_layers=[8]", "two_tower.negatives=3", "train.epochs=1",
+  Words towers = {"model.kind=two_tower",
+                  "two_tower.item=['referrer', 'channel']",
+                  "two_tower.user_layers=[16, 8]",
+                  "two_tower.item_layers=[8]",
+                  "two_tower.negatives=3",
+                  "train.epochs=1",
                   "feature.channel.optimizer.learning_rate=0.3"};
   for (const std::string task : {"acquisition_cost", "activation", "value"})
     towers.push_back("task." + task + ".enabled=false");
@@ -137,8 +143,10 @@ TEST(MixedTables, BadSectionsAreRefusedBeforeAnythingStarts) {
   };
   EXPECT_THAT(refused("feature.chanel.embedding_dim=4"),
               HasSubstr("[feature.chanel]: the dataset has no such feature; did you mean \"channel\"?"));
-  EXPECT_THAT(refused("feature.channel.embedding_dim=0"), HasSubstr("expected a whole number from 1 to 1024"));
-  EXPECT_THAT(refused("feature.channel.embedding_dim=65537"), HasSubstr("expected a whole number from 1 to 1024"));
+  EXPECT_THAT(refused("feature.channel.embedding_dim=0"),
+              HasSubstr("expected a whole number from 1 to 1024"));
+  EXPECT_THAT(refused("feature.channel.embedding_dim=65537"),
+              HasSubstr("expected a whole number from 1 to 1024"));
   EXPECT_THAT(refused("feature.sessions.embedding_dim=4"),
               HasSubstr("[feature.sessions]: it is a number without bins, which has no embedding"));
   EXPECT_THAT(refused("feature.channel.optimizer.kind=adma"), HasSubstr("did you mean \"adam\"?"));

@@ -20,7 +20,9 @@ std::string DataDir(const std::string& name) {
 // Under a sanitizer a step takes longer, and a worker is silent for longer.
 std::string Patience() { return "cluster.dead_after_seconds=" + std::to_string(5 * kSlowdown); }
 
-std::string Example(const std::string& name) { return std::string(COHORT_SOURCE_DIR) + "/launch/examples/" + name; }
+std::string Example(const std::string& name) {
+  return std::string(COHORT_SOURCE_DIR) + "/launch/examples/" + name;
+}
 
 // Prepares an example's data and trains its run file with `settings`; the result.
 json RunExample(const TemporaryFolder& folder, const std::string& example, const std::string& data,

@@ -20,9 +20,10 @@ class Termination : public ::testing::Test {
   // Starts a run that would take minutes, and waits until it trains.
   void StartRun(const std::string& name) {
     name_ = name;
-    run_ = std::make_unique<Subprocess>(ShopRun::Get().TrainCommand(
-        name, 2, 2,
-        {"--set", "train.epochs=5000", "--set", "train.evaluate_each_epoch=false", "--set", "cluster.recoveries=0"}));
+    run_ = std::make_unique<Subprocess>(
+        ShopRun::Get().TrainCommand(name, 2, 2,
+                                    {"--set", "train.epochs=5000", "--set", "train.evaluate_each_epoch=false",
+                                     "--set", "cluster.recoveries=0"}));
     const std::string metrics = Folder() + "/metrics.jsonl";
     ASSERT_TRUE(Within(std::chrono::seconds(60), [&] {
       return ReadFile(metrics).find("\"samples\"") != std::string::npos || ReadFile(metrics).size() > 500 ||

@@ -13,7 +13,8 @@
 namespace cohort::fuzz {
 namespace {
 
-constexpr std::size_t kVersionAt = 4, kBulkFramesAt = 38, kBodyBytesAt = 44, kBulkBytesAt = 48, kChecksumAt = 80;
+constexpr std::size_t kVersionAt = 4, kBulkFramesAt = 38, kBodyBytesAt = 44, kBulkBytesAt = 48,
+                      kChecksumAt = 80;
 
 template <typename T>
 void Set(std::string* bytes, std::size_t at, T value) {

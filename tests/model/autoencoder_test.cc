@@ -39,7 +39,8 @@ Vector InputsOf(const ModelSpec& spec, const TestSlice<double>& slice, std::size
   const std::size_t dim = spec.config.embedding_dim, fields = spec.fields.size();
   Vector x;
   for (std::size_t f = 0; f < fields; ++f) {
-    const std::uint32_t begin = slice.ids[0].offsets[row * fields + f], end = slice.ids[0].offsets[row * fields + f + 1];
+    const std::uint32_t begin = slice.ids[0].offsets[row * fields + f],
+                        end = slice.ids[0].offsets[row * fields + f + 1];
     const bool mean = spec.fields[f].pooling == Pooling::kMean;
     for (std::size_t d = 0; d < dim; ++d) {
       double sum = 0;
@@ -80,7 +81,8 @@ TEST(Autoencoder, LosesWhatItsEquationsSay) {
     }
     for (const std::size_t bag : {0u, 1u}) {
       const std::size_t field = bag == 0 ? 1 : 3;
-      const std::uint32_t begin = slice.ids[0].offsets[i * 4 + field], end = slice.ids[0].offsets[i * 4 + field + 1];
+      const std::uint32_t begin = slice.ids[0].offsets[i * 4 + field],
+                          end = slice.ids[0].offsets[i * 4 + field + 1];
       empty += begin == end;
       double sum = 0;
       for (std::size_t k = 0; k < 6; ++k) sum += std::exp(o[2 + bag * 6 + k]);
@@ -123,7 +125,8 @@ TEST(Autoencoder, SameBitsOnEveryInstructionSet) {
   const StepOutput<float> a = RunStep(narrow, spec, slice, dense, true),
                           b = RunStep(wide, spec, slice, dense, true);
   EXPECT_EQ(std::memcmp(a.dense.data(), b.dense.data(), a.dense.size() * sizeof(float)), 0);
-  EXPECT_EQ(std::memcmp(a.embedding[0].data(), b.embedding[0].data(), a.embedding[0].size() * sizeof(float)), 0);
+  EXPECT_EQ(std::memcmp(a.embedding[0].data(), b.embedding[0].data(), a.embedding[0].size() * sizeof(float)),
+            0);
   EXPECT_EQ(a.reconstruction, b.reconstruction);
 }
 

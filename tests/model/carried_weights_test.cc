@@ -49,8 +49,9 @@ TestSlice<double> SeenBy(const ModelSpec& before, const ModelSpec& now, const Te
       for (std::size_t i = 0; i < now.fields.size(); ++i) {
         if (name(now, now.fields[i]) != name(before, field)) continue;
         const std::size_t at = row * now.fields.size() + i;
-        seen.ids[0].positions.insert(seen.ids[0].positions.end(), slice.ids[0].positions.begin() + slice.ids[0].offsets[at],
-                              slice.ids[0].positions.begin() + slice.ids[0].offsets[at + 1]);
+        seen.ids[0].positions.insert(seen.ids[0].positions.end(),
+                                     slice.ids[0].positions.begin() + slice.ids[0].offsets[at],
+                                     slice.ids[0].positions.begin() + slice.ids[0].offsets[at + 1]);
       }
       seen.ids[0].offsets.push_back(static_cast<std::uint32_t>(seen.ids[0].positions.size()));
     }

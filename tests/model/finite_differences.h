@@ -14,7 +14,7 @@ namespace cohort {
 // sum_j a_j f_j / total_j * loss_j + sum_j l2_j / 2 |W_j|^2, and with uncertainty + sum_j a_j s_j, and the autoencoder's part: what Step's gradient is
 // the gradient of (task_balance.h). With gradnorm f is held fixed.
 inline double Objective(Model<double>& model, const ModelSpec& spec, const TestSlice<double>& slice,
-                 const std::vector<double>& dense, bool with_l2) {
+                        const std::vector<double>& dense, bool with_l2) {
   const StepOutput<double> out = RunStep(model, spec, slice, dense, with_l2);
   double sum =
       static_cast<double>(spec.config.autoencoder.weight) / slice.Input().global_rows * out.reconstruction;
@@ -74,7 +74,8 @@ inline double LargestError(const ModelSpec& spec, TestSlice<double> slice, bool 
     const std::vector<std::uint32_t>& distinct = slice.ids[t].distinct;
     std::vector<double> by_row(slice.embeddings[t].size(), 0.0);
     for (std::size_t p = 0; p < distinct.size(); ++p) {
-      for (std::size_t d = 0; d < dim; ++d) by_row[distinct[p] * dim + d] += analytic.embedding[t][p * dim + d];
+      for (std::size_t d = 0; d < dim; ++d)
+        by_row[distinct[p] * dim + d] += analytic.embedding[t][p * dim + d];
     }
     for (std::size_t i = 0; i < by_row.size(); ++i) check(&slice.embeddings[t][i], by_row[i]);
   }

@@ -54,8 +54,8 @@ TEST(FieldTables, FeaturesOfOneWidthAndOptimizerShareOne) {
   Own(&config, "item", 2), Own(&config, "items6", 2);
   config.embedding.policy.evict_idle_clocks = 9;
   spec = TestSpec(config, data);
-  EXPECT_THAT(FieldNames(spec), ElementsAre("genres 0.0 3@0", "city 1.0 8@3", "visits 1.1 8@11", "age 2.0 3@19",
-                                            "item 3.0 2@22", "items6 3.1 2@24"));
+  EXPECT_THAT(FieldNames(spec), ElementsAre("genres 0.0 3@0", "city 1.0 8@3", "visits 1.1 8@11",
+                                            "age 2.0 3@19", "item 3.0 2@22", "items6 3.1 2@24"));
   EXPECT_EQ(spec.PooledWidth(), 24u);
   EXPECT_EQ(spec.EmbeddedWidth(), 29u);  // the sequence gives five
   tables = TablesOf(spec, config);
@@ -92,10 +92,12 @@ TEST(FieldTables, NamesWhatCannotBe) {
     return spec ? std::string("accepted") : spec.error().text();
   };
   EXPECT_EQ(error([](RunConfig* c, DatasetInfo*) { Own(c, "citi", 8); }),
-            "[feature.citi]: the dataset has no such feature; did you mean \"city\"?; correct the name or remove the "
+            "[feature.citi]: the dataset has no such feature; did you mean \"city\"?; correct the name or "
+            "remove the "
             "section");
-  EXPECT_THAT(error([](RunConfig* c, DatasetInfo*) { Own(c, "height", 8); }),
-              AllOf(HasSubstr("[feature.height]"), HasSubstr("a number without bins"), HasSubstr("give it bins")));
+  EXPECT_THAT(
+      error([](RunConfig* c, DatasetInfo*) { Own(c, "height", 8); }),
+      AllOf(HasSubstr("[feature.height]"), HasSubstr("a number without bins"), HasSubstr("give it bins")));
   EXPECT_THAT(error([](RunConfig* c, DatasetInfo*) { Own(c, "image", 8); }), HasSubstr("it is a vector"));
   const auto with_sequence = [&](std::uint32_t item, std::uint32_t items, bool shared) {
     return error([&](RunConfig* c, DatasetInfo* data) {
@@ -109,10 +111,11 @@ TEST(FieldTables, NamesWhatCannotBe) {
               AllOf(HasSubstr("[feature.item]: features item and items7 share their embeddings"),
                     HasSubstr("give both sections the same")));
   EXPECT_EQ(with_sequence(4, 4, true), "accepted");
-  EXPECT_THAT(with_sequence(4, 0, false),
-              AllOf(HasSubstr("[sequence.items7] encoder = \"attention\" compares embeddings of 3 values with those "
-                              "of item, which have 4"),
-                    HasSubstr("the same embedding_dim")));
+  EXPECT_THAT(
+      with_sequence(4, 0, false),
+      AllOf(HasSubstr("[sequence.items7] encoder = \"attention\" compares embeddings of 3 values with those "
+                      "of item, which have 4"),
+            HasSubstr("the same embedding_dim")));
   EXPECT_EQ(with_sequence(4, 4, false), "accepted");
   EXPECT_THAT(error([](RunConfig* c, DatasetInfo* data) {
                 for (int i = 0; i < 64; ++i) {
@@ -179,7 +182,8 @@ TEST(MixedTables, GradientsHoweverTasksAreBalanced) {
 template <typename T>
 TestSlice<T> Divided(const ModelSpec& one, const ModelSpec& many, const TestSlice<T>& slice) {
   TestSlice<T> divided = slice;
-  divided.ids.assign(many.tables.size(), {.offsets = {0}, .positions = {}, .distinct = slice.ids[0].distinct});
+  divided.ids.assign(many.tables.size(),
+                     {.offsets = {0}, .positions = {}, .distinct = slice.ids[0].distinct});
   divided.embeddings.assign(many.tables.size(), slice.embeddings[0]);
   divided.keys.assign(many.tables.size(), slice.keys[0]);
   const SliceIds& from = slice.ids[0];
@@ -204,7 +208,8 @@ TestSlice<T> Divided(const ModelSpec& one, const ModelSpec& many, const TestSlic
 void ExpectTheModelOfOneTable(const ModelSpec& one, const ModelSpec& many) {
   ASSERT_EQ(one.tables.size(), 1u);
   ASSERT_GT(many.tables.size(), 2u);
-  for (std::size_t f = 0; f < one.fields.size(); ++f) ASSERT_EQ(one.fields[f].feature, many.fields[f].feature);
+  for (std::size_t f = 0; f < one.fields.size(); ++f)
+    ASSERT_EQ(one.fields[f].feature, many.fields[f].feature);
   const std::vector<float> dense = RandomDense<float>(one, 3);
   const TestSlice<float> slice = RandomSlice<float>(one, 21, 24, 8), divided = Divided(one, many, slice);
   Model<float> model(one, 24), model_of_many(many, 24);
@@ -268,7 +273,8 @@ TEST(MixedTables, BothInstructionSetsGiveTheSameBits) {
   for (const char* path : {"avx2", "avx512"}) {
     if (!UseKernels(path)) continue;
     Model<float> model(spec, 64);
-    outputs.push_back(RunStep(model, spec, RandomSlice<float>(spec, 50, 64, 8), RandomDense<float>(spec, 9), true));
+    outputs.push_back(
+        RunStep(model, spec, RandomSlice<float>(spec, 50, 64, 8), RandomDense<float>(spec, 9), true));
   }
   ASSERT_TRUE(UseKernels(""));
   for (const StepOutput<float>& output : outputs) {

@@ -146,7 +146,7 @@ inline ModelSpec TowerSpec(const TowerShape& shape, const std::function<void(Run
 template <typename T>
 struct TestSlice {
   std::vector<T> numeric, shares;
-  std::vector<SliceIds> ids;               // by table, as embeddings and keys
+  std::vector<SliceIds> ids;  // by table, as embeddings and keys
   std::vector<std::vector<T>> embeddings;
   std::vector<float> labels, weights;
   std::vector<double> total_weight;

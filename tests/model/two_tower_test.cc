@@ -28,7 +28,8 @@ Vector Pooled(const ModelSpec& spec, const TestSlice<double>& slice, std::size_t
                               : spec.UserFields() + (f - spec.fields.size()) % spec.item_fields;
   const FeatureInfo& feature = spec.data.features[spec.fields[own].feature];
   const std::size_t dim = spec.config.embedding_dim;
-  const std::uint32_t begin = slice.ids[0].offsets[row * fields + f], end = slice.ids[0].offsets[row * fields + f + 1];
+  const std::uint32_t begin = slice.ids[0].offsets[row * fields + f],
+                      end = slice.ids[0].offsets[row * fields + f + 1];
   Vector sum(dim, 0.0);
   for (std::uint32_t p = begin; p < end; ++p) {
     for (std::size_t d = 0; d < dim; ++d)

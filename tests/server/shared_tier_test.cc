@@ -62,7 +62,9 @@ TEST(SharedTier, ATableThatFitsLeavesTheRestToTheOthers) {
     harness.Worker(0, MakePush(table, gradients, clock, 1, static_cast<RequestId>(clock) + 1));
     ++clock;
   };
-  const auto in_memory = [&](const TableSpec& table) { return harness.shard->table(table.id)->rows_in_memory(); };
+  const auto in_memory = [&](const TableSpec& table) {
+    return harness.shard->table(table.id)->rows_in_memory();
+  };
   push(small, 0, 100);
   for (Key i = 0; i < 50; ++i) push(large, 1000 * i, 1000);
   EXPECT_EQ(harness.shard->table(2)->size(), 50000u);

@@ -59,9 +59,11 @@ void SimNetwork::Kill(NodeId id) {
   // Its next life has not heard of anybody.
   std::erase_if(heard_, [id](const auto& pair) { return pair.second == id; });
   ++counts_["fault: killed " + std::string(id.role == Role::kWorker  ? "worker"
-                                            : id.role == Role::kShard ? "shard"
-                                                                      : "scheduler")];
-  if (trace_) std::fprintf(stderr, "%12.6f kill    %s\n", std::chrono::duration<double>(now_.time_since_epoch()).count(), ToString(id).c_str());
+                                           : id.role == Role::kShard ? "shard"
+                                                                     : "scheduler")];
+  if (trace_)
+    std::fprintf(stderr, "%12.6f kill    %s\n",
+                 std::chrono::duration<double>(now_.time_since_epoch()).count(), ToString(id).c_str());
 }
 
 bool SimNetwork::Runs(NodeId id) const {

@@ -241,8 +241,8 @@ std::vector<PlainTables> ExpectedAfterEpochs(const SimPlan& plan, std::uint32_t 
       const bool bsp = plan.consistency == Consistency::kBsp;
       const std::uint64_t piece = bsp ? plan.batch_size : plan.train_rows;
       for (std::uint64_t begin = 0; begin < plan.train_rows; begin += piece) {
-        model.Apply(
-            workload.Gradients(epoch, begin, std::min(plan.train_rows, begin + piece), {}, weights), 0);
+        model.Apply(workload.Gradients(epoch, begin, std::min(plan.train_rows, begin + piece), {}, weights),
+                    0);
         if (bsp) by_clock->push_back(model.tables());
       }
       after.push_back(model.tables());
@@ -617,11 +617,11 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
       ExpectedAfterEpochs(expected_of, shape.epochs, reference, &by_clock);
   CheckingSink sink(plan, expected, exact);
   RandomStream checkpoint_random(seed, 0x636865636b);
-  const Duration slowest_block = Pick<Duration>(checkpoint_random, {microseconds(1), milliseconds(3), milliseconds(50)});
-  MemoryStore store({[&] {
-                       return Duration(checkpoint_random.Below(static_cast<std::uint64_t>(slowest_block.count())));
-                     },
-                     [&] { return checkpoint_random.Below(1000) == 0; }});
+  const Duration slowest_block =
+      Pick<Duration>(checkpoint_random, {microseconds(1), milliseconds(3), milliseconds(50)});
+  MemoryStore store(
+      {[&] { return Duration(checkpoint_random.Below(static_cast<std::uint64_t>(slowest_block.count()))); },
+       [&] { return checkpoint_random.Below(1000) == 0; }});
   const std::uint64_t every =
       plan.consistency == Consistency::kBsp ? 1 + checkpoint_random.Below(4) : 0;  // clocks
   PushJournal journal;
@@ -666,7 +666,8 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
     Shard* shard = shards.back().get();
     const TimePoint start = start_at();
     checkpointing.push_back(std::make_unique<CheckpointingShard>(shard, every, RandomBits(seed, index)));
-    network.SetNode(self, checkpointing.back().get(), start, [shard](TimePoint now, Outbox& out) { shard->Start(now, out); });
+    network.SetNode(self, checkpointing.back().get(), start,
+                    [shard](TimePoint now, Outbox& out) { shard->Start(now, out); });
     // What an earlier life of a worker had on its way arrives before the shard has joined.
     if (shape.faults.ghost > 0) {
       network.Inject(Stamp{WorkerNode(0), run_id, 0, 0, 7, 1}, self, CloseRequest{1ull << 62, 1, 5},
@@ -708,7 +709,8 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
   // Deaths, noticed by the silence or at once, and the supervisor, which starts who is missing.
   RandomStream fate(seed, 0x66617465);
   std::uint32_t deaths_left = shape.deaths;
-  TimePoint next_death(Duration(shape.max_start + Duration(fate.Below(static_cast<std::uint64_t>(shape.between_deaths.count())))));
+  TimePoint next_death(Duration(
+      shape.max_start + Duration(fate.Below(static_cast<std::uint64_t>(shape.between_deaths.count())))));
   std::map<TimePoint, std::uint32_t> notices;
   std::map<std::uint32_t, TimePoint> starting;
   const auto kill_and_replace = [&] {
@@ -728,8 +730,9 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
       notices.erase(notices.begin());
       // The scheduler looks at the process that it knows.
       if (network.Runs(WorkerNode(victim))) continue;
-      network.Poke(kSchedulerNode,
-                   [&](TimePoint at, Outbox& out) { coordinator.OnProcessDeath(WorkerNode(victim), at, out); });
+      network.Poke(kSchedulerNode, [&](TimePoint at, Outbox& out) {
+        coordinator.OnProcessDeath(WorkerNode(victim), at, out);
+      });
     }
     for (std::uint32_t index = 0; index < plan.workers; ++index) {
       const Member& member = *coordinator.membership().Find(WorkerNode(index));
@@ -747,7 +750,8 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
       workers[index] = new_worker(index, computes[index]);
       SimWorker* worker = workers[index].get();
       worker->KeepJournal(&journal);
-      const TimePoint start = now + Duration(1 + fate.Below(static_cast<std::uint64_t>(shape.max_start.count())));
+      const TimePoint start =
+          now + Duration(1 + fate.Below(static_cast<std::uint64_t>(shape.max_start.count())));
       starting[index] = start;
       network.SetNode(WorkerNode(index), worker, start,
                       [worker](TimePoint at, Outbox& out) { worker->Start(at, out); });
@@ -780,7 +784,8 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
   }
   for (const auto& worker : workers) {
     if (!worker->violation().empty()) violated(worker->violation());
-    if (network.Runs(worker->stamp().sender) && !worker->failure().ok()) violated("a worker failed: " + worker->failure().text());
+    if (network.Runs(worker->stamp().sender) && !worker->failure().ok())
+      violated("a worker failed: " + worker->failure().text());
   }
   if (!ended) {
     std::string waiting = coordinator.WaitingFor();
@@ -827,7 +832,8 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
   }
 
   if (outcome.violation.empty()) {
-    if (auto wrong = JudgeCheckpoints(plan, store.checkpoints, markers, by_clock, journal, shape.shards); !wrong.empty())
+    if (auto wrong = JudgeCheckpoints(plan, store.checkpoints, markers, by_clock, journal, shape.shards);
+        !wrong.empty())
       violated(wrong);
   }
   if (exact && outcome.violation.empty()) {
@@ -887,7 +893,8 @@ class WholeCheckpoints : public RunObserver {
   void OnPhaseEnd(const PhaseSummary&) override {}
   void OnEvent(const std::string&) override {}
   void OnWarning(const std::string&) override {}
-  void OnCheckpoint(const RunPosition& position, const std::vector<CheckpointDone>& parts, const std::string&) override {
+  void OnCheckpoint(const RunPosition& position, const std::vector<CheckpointDone>& parts,
+                    const std::string&) override {
     // Those of the same number that a former life with more shards has left are not of it.
     auto& all = disk_->parts[CheckpointFolder(CheckpointingShard::kPath, position.number)];
     all.erase(all.lower_bound(static_cast<std::uint32_t>(parts.size())), all.end());
@@ -915,7 +922,8 @@ SimOutcome SimulateRestarts(std::uint64_t seed, bool trace) {
   PlainModel reference(plan.workload);
   std::vector<PlainTables> by_clock;
   const PlainTables expected = ExpectedAfterEpochs(plan, shape.epochs, reference, &by_clock).back();
-  MemoryStore store({[&] { return Duration(random.Below(3'000'000)); }, [&] { return random.Below(1000) == 0; }});
+  MemoryStore store(
+      {[&] { return Duration(random.Below(3'000'000)); }, [&] { return random.Below(1000) == 0; }});
   WholeCheckpoints whole(&store.checkpoints);
   const std::uint64_t every = 1 + random.Below(4);
   const std::uint64_t deaths = random.Below(5);
@@ -939,7 +947,8 @@ SimOutcome SimulateRestarts(std::uint64_t seed, bool trace) {
     SimNetwork network(RandomBits(seed, life), shape.faults, trace);
     Markers markers(plan, /*none=*/true);
     Coordinator coordinator(run, nullptr, &whole);
-    network.SetNode(kSchedulerNode, &coordinator, TimePoint{}, [&](TimePoint now, Outbox&) { coordinator.Start(now); });
+    network.SetNode(kSchedulerNode, &coordinator, TimePoint{},
+                    [&](TimePoint now, Outbox&) { coordinator.Start(now); });
     SchedulerClient::Options follow;
     follow.heartbeat = milliseconds(200);
     follow.retry = milliseconds(60);
@@ -966,8 +975,9 @@ SimOutcome SimulateRestarts(std::uint64_t seed, bool trace) {
     parameters.incarnation = 2;
     std::vector<std::unique_ptr<SimWorker>> workers;
     for (std::uint32_t index = 0; index < plan.workers; ++index) {
-      workers.push_back(std::make_unique<SimWorker>(index, plan, &markers, follow, parameters, ParameterClientFaults{},
-                                                    shape.max_compute, RandomBits(seed, life, index), false, index));
+      workers.push_back(std::make_unique<SimWorker>(index, plan, &markers, follow, parameters,
+                                                    ParameterClientFaults{}, shape.max_compute,
+                                                    RandomBits(seed, life, index), false, index));
       SimWorker* worker = workers.back().get();
       network.SetNode(WorkerNode(index), worker, TimePoint(Duration(random.Below(1'000'000))),
                       [worker](TimePoint now, Outbox& out) { worker->Start(now, out); });
@@ -976,7 +986,8 @@ SimOutcome SimulateRestarts(std::uint64_t seed, bool trace) {
     const bool ended = network.Run(
         [&] {
           return coordinator.finished() || network.now() >= death ||
-                 std::any_of(workers.begin(), workers.end(), [](const auto& worker) { return !worker->failure().ok(); });
+                 std::any_of(workers.begin(), workers.end(),
+                             [](const auto& worker) { return !worker->failure().ok(); });
         },
         TimePoint(seconds(300)));
     outcome.virtual_time += network.now().time_since_epoch();
@@ -1001,7 +1012,8 @@ SimOutcome SimulateRestarts(std::uint64_t seed, bool trace) {
       }
     }
     if (outcome.violation.empty()) outcome.violation = Difference(expected, found);
-    if (!outcome.violation.empty()) outcome.violation = "after " + std::to_string(life) + " restarts: " + outcome.violation;
+    if (!outcome.violation.empty())
+      outcome.violation = "after " + std::to_string(life) + " restarts: " + outcome.violation;
     break;
   }
   return outcome;

@@ -160,7 +160,8 @@ bool SimWorker::BeginPhase(TimePoint now, Outbox& out) {
   if (state_ == State::kTraining && Bsp()) {
     end_row_ = plan_.train_rows;
     batch_rows_ = plan_.batch_size;
-    next_row_ = std::min(end_row_, static_cast<std::uint64_t>(next_clock_ - order->first_clock) * batch_rows_);
+    next_row_ =
+        std::min(end_row_, static_cast<std::uint64_t>(next_clock_ - order->first_clock) * batch_rows_);
     closing_ = next_row_ == end_row_;
     exhausted_ = true;  // nothing is to be asked for
   }

@@ -45,7 +45,8 @@ class Markers {
   const std::vector<Key>& all() const { return all_; }
   void Issued(std::uint32_t owner, Clock clock) {
     std::vector<Clock>& clocks = owners_[owner].clocks;
-    if (clocks.empty() || clocks.back() < clock) clocks.push_back(clock);  // else a replaced worker's, done once more
+    if (clocks.empty() || clocks.back() < clock)
+      clocks.push_back(clock);  // else a replaced worker's, done once more
   }
   // A worker has no more data in this phase; a new phase begins for it.
   void Exhausted(std::uint32_t worker, bool exhausted) { owners_[worker].exhausted = exhausted; }

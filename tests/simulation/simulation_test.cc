@@ -162,11 +162,20 @@ TEST(Simulation, RowPositionsMeanTheirKeysUnderEveryFault) {
 }
 
 TEST(Simulation, RowsOnASlowDiskChangeNothingUnderEveryFault) {
-  constexpr const char* kMet[] = {
-      "fault: lost",         "fault: repeated",       "shard: push_duplicate",         "shard: pull_fetched",
-      "shard: push_fetched", "shard: clock_fetched",  "shard: fetched_again",          "shard: push_by_rows",
-      "shard: evicted_idle", "shard: evicted_memory", "shard: row on disk at the end", "shard: disk_full",
-      "shard: checkpoint_written", "shard: row_saved"};
+  constexpr const char* kMet[] = {"fault: lost",
+                                  "fault: repeated",
+                                  "shard: push_duplicate",
+                                  "shard: pull_fetched",
+                                  "shard: push_fetched",
+                                  "shard: clock_fetched",
+                                  "shard: fetched_again",
+                                  "shard: push_by_rows",
+                                  "shard: evicted_idle",
+                                  "shard: evicted_memory",
+                                  "shard: row on disk at the end",
+                                  "shard: disk_full",
+                                  "shard: checkpoint_written",
+                                  "shard: row_saved"};
   ExpectInvariants(Scenario::kTier, FromEnvironment("COHORT_SIM_SEEDS", 500) / 3, 150, kMet);
 }
 
@@ -179,9 +188,14 @@ TEST(Simulation, CachedRowsStayWithinTheBoundUnderEveryFault) {
 }
 
 TEST(Simulation, WorkersThatDieAreReplacedUnderEveryFault) {
-  constexpr const char* kMet[] = {"fault: lost",         "fault: repeated",           "fault: killed worker",
-                                  "shard: fence",        "scheduler: worker replaced", "shard: push_duplicate",
-                                  "shard: push_applied", "shard: push_held"};
+  constexpr const char* kMet[] = {"fault: lost",
+                                  "fault: repeated",
+                                  "fault: killed worker",
+                                  "shard: fence",
+                                  "scheduler: worker replaced",
+                                  "shard: push_duplicate",
+                                  "shard: push_applied",
+                                  "shard: push_held"};
   ExpectInvariants(Scenario::kDeaths, FromEnvironment("COHORT_SIM_SEEDS", 500), 150, kMet);
 }
 
@@ -210,8 +224,12 @@ TEST(Simulation, ARunThatDiesGoesOnFromItsCheckpoints) {
     ++violations;
     ADD_FAILURE() << "seed " << seed << " (" << outcome.shape << "): " << outcome.violation;
   }
-  constexpr const char* kMet[] = {"death of all", "restart from a checkpoint, bsp", "restart from a checkpoint, ssp or asp",
-                                  "restart from the start", "fault: lost", "fault: repeated"};
+  constexpr const char* kMet[] = {"death of all",
+                                  "restart from a checkpoint, bsp",
+                                  "restart from a checkpoint, ssp or asp",
+                                  "restart from the start",
+                                  "fault: lost",
+                                  "fault: repeated"};
   for (const char* name : kMet) {
     std::printf("  %12llu  %s\n", static_cast<unsigned long long>(total[name]), name);
     if (seeds >= 150) {

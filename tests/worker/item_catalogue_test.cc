@@ -144,7 +144,8 @@ TEST(BatchReader, DrawsItemsForPositiveRowsAndSkipsTheirOwn) {
       for (std::size_t s = 0; s < batch->slice_count; ++s) {
         const Slice& slice = batch->slices[s];
         ASSERT_EQ(slice.negatives, 3u);
-        ASSERT_EQ(slice.ids[0].offsets.size(), slice.padded_rows * 9 + 1u);  // user, item, genres; and three times the latter two
+        ASSERT_EQ(slice.ids[0].offsets.size(),
+                  slice.padded_rows * 9 + 1u);  // user, item, genres; and three times the latter two
         ASSERT_EQ(slice.corrections.size(), slice.rows * 4u);
         const auto keys_of = [&](std::size_t field) {
           std::vector<Key> keys;

@@ -210,8 +210,8 @@ TEST(MixedTables, AFeatureFollowsItsOwnOptimizer) {
   Model<float> model(spec, 200);
   model.SetDense(dense.data());
   std::vector<double> loss(spec.tasks.size());
-  model.Step(TrainingInput(*batch, batch->slices[0], rows.data(), config.seed), batch->total_weight.data(), true,
-             {dense_gradient.data(), to.data(), loss.data()});
+  model.Step(TrainingInput(*batch, batch->slices[0], rows.data(), config.seed), batch->total_weight.data(),
+             true, {dense_gradient.data(), to.data(), loss.data()});
   const auto expected = [&](std::size_t t, double w, double g) {
     if (t == 0) return w - 0.05 * g / (std::sqrt(0.1 + g * g) + 1e-8);
     if (t == 1) return w - 0.5 * g;

@@ -265,7 +265,7 @@ inline RunConfig MakeConfig(const std::string& data) {
 }
 
 inline RunPlan MakePlan(const RunConfig& config, const ModelSpec& spec, std::uint32_t shards,
-                 std::uint32_t workers) {
+                        std::uint32_t workers) {
   RunPlan plan;
   plan.run_id = 77;
   plan.shards = shards;
@@ -337,7 +337,7 @@ inline double NormOf(const std::vector<Gradient>& tables) {
 
 // The plain loop. A policy: with one table of embeddings only.
 inline Rows TrainPlainly(const RunConfig& config, const ModelSpec& spec, Decisions* decisions = nullptr,
-                  std::uint64_t* clipped = nullptr) {
+                         std::uint64_t* clipped = nullptr) {
   const std::vector<TableSpec> tables = TablesOf(spec, config);
   Rows rows;
   PlainPolicy policy(tables[kEmbeddingTable], config.seed);
@@ -360,8 +360,8 @@ inline Rows TrainPlainly(const RunConfig& config, const ModelSpec& spec, Decisio
   Clock clock = 0;
   for (std::uint32_t epoch = 0; epoch < config.train.epochs; ++epoch) {
     const Clock first = clock;
-    reader.Start(
-        BspEpoch{epoch, first, 0, 1, config.train.batch_size, config.train.slices, config.train.shuffle_rows});
+    reader.Start(BspEpoch{epoch, first, 0, 1, config.train.batch_size, config.train.slices,
+                          config.train.shuffle_rows});
     for (bool last = false; !last;) {
       auto batch = std::move(reader.Next(std::chrono::seconds(20)).value());
       last = batch->last_of_source;
@@ -395,8 +395,7 @@ inline Rows TrainPlainly(const RunConfig& config, const ModelSpec& spec, Decisio
           gradients.push_back(each.data()), pieces.push_back(each);
         std::vector<double> loss(spec.tasks.size());
         model.Step(TrainingInput(*batch, slice, embeddings.data(), config.seed), batch->total_weight.data(),
-                   slice.index == 0,
-                   {dense_gradient.data(), gradients.data(), loss.data()});
+                   slice.index == 0, {dense_gradient.data(), gradients.data(), loss.data()});
         if (config.train.clip_norm > 0) {
           const double share = static_cast<double>(slice.rows) / batch->global_rows;
           const bool scaled = ClipNorm(config.train.clip_norm * share, pieces);

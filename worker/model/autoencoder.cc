@@ -93,8 +93,7 @@ double Autoencoder<T>::Reconstruct(const SliceInput<T>& input) {
         for (std::size_t k = 0; k < buckets; ++k) gradient[k] *= scale / bags;
         const T share = T{1} / (static_cast<T>(count) * bags);
         for (std::uint32_t p = offsets[0]; p < offsets[1]; ++p) {
-          const std::uint32_t bucket =
-              BucketOf(keys[ids.distinct[ids.positions[p]]], config.buckets);
+          const std::uint32_t bucket = BucketOf(keys[ids.distinct[ids.positions[p]]], config.buckets);
           row_loss += share * (log_sum - o[bucket]);
           gradient[bucket] -= scale * share;
         }

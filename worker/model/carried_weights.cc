@@ -357,11 +357,12 @@ Result<std::vector<std::int64_t>> CarriedTables(const ModelSpec& now, const Mode
       sources[field->table] = source;
       from[field->table] = name;
     } else if (sources[field->table] != source) {
-      return InvalidInput("features " + from[field->table] + " and " + name +
-                          " have one table of embeddings, but two in the model to start from, whose rows cannot "
-                          "become one; give [feature." +
-                          name + "] and [feature." + from[field->table] +
-                          "] an embedding_dim, l2 and optimizer that keep them apart, or train without it");
+      return InvalidInput(
+          "features " + from[field->table] + " and " + name +
+          " have one table of embeddings, but two in the model to start from, whose rows cannot "
+          "become one; give [feature." +
+          name + "] and [feature." + from[field->table] +
+          "] an embedding_dim, l2 and optimizer that keep them apart, or train without it");
     }
   }
   if (sources[0] == kNone) sources[0] = 0;

@@ -30,10 +30,11 @@ Status CheckNames(const ModelSpec& spec) {
     if (std::any_of(spec.fields.begin(), spec.fields.end(),
                     [&](const EmbeddedField& field) { return field.feature == index; }))
       continue;
-    return Bad(name, features[index].type == FeatureType::kVector
-                         ? "it is a vector, which has no embedding; remove the section"
-                         : "it is a number without bins, which has no embedding; give it bins in the schema, or "
-                           "remove the section");
+    return Bad(name,
+               features[index].type == FeatureType::kVector
+                   ? "it is a vector, which has no embedding; remove the section"
+                   : "it is a number without bins, which has no embedding; give it bins in the schema, or "
+                     "remove the section");
   }
   return {};
 }
@@ -45,14 +46,16 @@ Status CheckVocabularies(const ModelSpec& spec) {
     const FeatureInfo& feature = spec.data.features[field.feature];
     if (field.bin) continue;
     const EmbeddedField* const first =
-        firsts.try_emplace(feature.vocabulary.empty() ? feature.name : feature.vocabulary, &field).first->second;
+        firsts.try_emplace(feature.vocabulary.empty() ? feature.name : feature.vocabulary, &field)
+            .first->second;
     if (first->table == field.table) continue;
     const std::string& other = spec.data.features[first->feature].name;
     const bool named = spec.config.features.contains(feature.name);
-    return Bad(named ? feature.name : other,
-               "features " + other + " and " + feature.name +
-                   " share their embeddings (vocabulary in the schema), so embedding_dim, l2 and optimizer must be "
-                   "the same; give both sections the same, or neither");
+    return Bad(
+        named ? feature.name : other,
+        "features " + other + " and " + feature.name +
+            " share their embeddings (vocabulary in the schema), so embedding_dim, l2 and optimizer must be "
+            "the same; give both sections the same, or neither");
   }
   return {};
 }
@@ -65,8 +68,8 @@ Status CheckTargets(const ModelSpec& spec) {
     const std::string& name = spec.data.features[steps.feature].name;
     return {ErrorCode::kInvalidInput,
             "[sequence." + name + "] encoder = \"attention\" compares embeddings of " +
-                std::to_string(steps.dim) + " values with those of " + sequence.config.target + ", which have " +
-                std::to_string(target.dim) + "; give [feature." + name + "] and [feature." +
+                std::to_string(steps.dim) + " values with those of " + sequence.config.target +
+                ", which have " + std::to_string(target.dim) + "; give [feature." + name + "] and [feature." +
                 sequence.config.target + "] the same embedding_dim"};
   }
   return {};
@@ -103,7 +106,8 @@ Status AssignTables(const RunConfig& config, ModelSpec* spec) {
   COHORT_RETURN_IF_ERROR(CheckTargets(*spec));
 
   std::vector<std::size_t> targets;  // their features
-  for (const SequenceField& sequence : spec->sequences) targets.push_back(spec->fields[sequence.target].feature);
+  for (const SequenceField& sequence : spec->sequences)
+    targets.push_back(spec->fields[sequence.target].feature);
   const auto pooled_end = spec->fields.begin() + spec->PooledFields();
   if (!spec->IsTwoTower()) {
     std::stable_sort(spec->fields.begin(), pooled_end,

@@ -76,8 +76,9 @@ struct Model<T>::Impl {
     COHORT_CHECK(dense != nullptr, "SetDense has not been called");
     const MatrixView<T> view = x.view();
     for (const FieldRun& run : runs) {
-      kernels.gather(Lookup(input, run), input.ids[run.table].distinct.data(), input.embeddings[run.table].data(),
-                     view.From(spec.fields[run.field].column).data, view.row);
+      kernels.gather(Lookup(input, run), input.ids[run.table].distinct.data(),
+                     input.embeddings[run.table].data(), view.From(spec.fields[run.field].column).data,
+                     view.row);
     }
     sequences.Forward(input, view);
     DropOut(input.rows, dropped, spec.config.embedding_dropout, draw, kInputPlace, view);
@@ -111,7 +112,8 @@ struct Model<T>::Impl {
     if (embedded == 0) return;
     DropOut(input.rows, dropped, spec.config.embedding_dropout, DropoutDraw{true, input.dropout_key},
             kInputPlace, dx.view());
-    for (std::size_t t = 0; t < spec.tables.size(); ++t) std::fill_n(gradient[t], GradientSize(input, t), T{0});
+    for (std::size_t t = 0; t < spec.tables.size(); ++t)
+      std::fill_n(gradient[t], GradientSize(input, t), T{0});
     // What the encoders read was not dropped, what they gave was. Before the pooled fields': it adds to the gradients of the targets.
     sequences.Backward(input, features, dx.view(), dense_gradient, gradient);
     for (const FieldRun& run : runs) {

@@ -40,10 +40,10 @@ struct EmbeddedField {
 };
 // A table of embeddings: features of one width and one optimizer share it.
 struct FieldTable {
-  std::string name;                // "embedding", "embedding.city"
-  FeatureConfig rows;              // what they are like
-  std::uint32_t fields = 0;        // that are its
-  std::uint32_t item_fields = 0;   // two_tower: of these, the last ones, of the item's side
+  std::string name;               // "embedding", "embedding.city"
+  FeatureConfig rows;             // what they are like
+  std::uint32_t fields = 0;       // that are its
+  std::uint32_t item_fields = 0;  // two_tower: of these, the last ones, of the item's side
 };
 inline TableId EmbeddingTableAt(std::size_t index) {  // in ModelSpec::tables
   return static_cast<TableId>(kEmbeddingTable + index);

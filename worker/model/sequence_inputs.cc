@@ -36,8 +36,8 @@ SequenceInputs<T>::SequenceInputs(const ModelSpec& spec, const ModelLayout& layo
     const SequenceField& field = spec.sequences[i];
     const EmbeddedField& steps = spec.fields[field.field];
     sequences_.push_back({field, steps, steps.dim, column,
-                          MakeSequenceEncoder<T>(field, layout.sequences[i], steps.dim, rows),
-                          0, std::vector<std::uint32_t>(rows + 1), Matrix<T>(), Matrix<T>()});
+                          MakeSequenceEncoder<T>(field, layout.sequences[i], steps.dim, rows), 0,
+                          std::vector<std::uint32_t>(rows + 1), Matrix<T>(), Matrix<T>()});
     column += field.width;
   }
 }

@@ -26,7 +26,8 @@ TwoTower<T>::TwoTower(const ModelSpec& spec, const ModelLayout& layout, std::siz
       vector_(layout.user_tower.empty() ? dim_ : layout.user_tower.back().outputs),
       log_sums_(capacity) {
   for (const FieldTable& table : spec.tables)
-    COHORT_CHECK(table.fields == 0 || table.rows.embedding_dim == dim_, "towers multiply embeddings of one width");
+    COHORT_CHECK(table.fields == 0 || table.rows.embedding_dim == dim_,
+                 "towers multiply embeddings of one width");
   user_.fields = spec.UserFields();
   user_.numbers = static_cast<std::uint32_t>(spec.numerics.size());
   user_.place = kUserPlace;
