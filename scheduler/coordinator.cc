@@ -234,16 +234,7 @@ void Coordinator::OnPhaseDone(Member& member, PhaseDone message, TimePoint now, 
     const Status status = sink_->OnEvaluation(message.evaluation);
     if (!status.ok()) return Stop(status.Within(Describe(member) + ", " + StepName()), now, out);
   }
-  if (message.next_clock != kClockInfinity && message.next_clock >= order_.first_clock) {
-    const auto steps = static_cast<std::uint64_t>(message.next_clock - order_.first_clock);
-    // In bsp the clocks are everyone's; else each worker's own.
-    phase_steps_ =
-        plan_.consistency == Consistency::kBsp ? std::max(phase_steps_, steps) : phase_steps_ + steps;
-    next_clock_ = std::max(next_clock_, message.next_clock);
-    // One that had nothing left to do does not know how far its former life had come.
-    if ((replaced_ > 0 || plan_.resume) && order_.kind == PhaseKind::kTrain)
-      next_clock_ = std::max(next_clock_, leases_.EndClock());
-  }
+  if (message.next_clock != kClockInfinity) next_clock_ = std::max(next_clock_, message.next_clock);
   FinishPhaseIfDone(now, out);
 }
 
@@ -393,7 +384,7 @@ void Coordinator::NextStep(TimePoint now, Outbox& out) {
 
   // A checkpoint of the training phase before may still be under way.
   if (!trained_.empty() && trained_.back().phase + 1 == phase_) {
-    for (TrainPhase& each : trained_) each.leases.clear();
+    for (TrainPhase& each : trained_) each.leases = {};
     trained_.back().leases = leases_.journal();
   }
   const std::uint64_t rows = plan_.rows[static_cast<std::size_t>(step.split)];
@@ -420,7 +411,6 @@ void Coordinator::NextStep(TimePoint now, Outbox& out) {
 void Coordinator::OrderWorkers(TimePoint now, Outbox& out) {
   state_ = State::kRunning;
   phase_started_ = last_progress_ = now;
-  phase_steps_ = 0;
   for (std::uint32_t worker = 0; worker < plan_.workers; ++worker) {
     const Member& member = *membership_.Find(WorkerNode(worker));
     samples_before_phase_[worker] = member.counters.samples;
@@ -445,6 +435,10 @@ void Coordinator::FinishPhaseIfDone(TimePoint now, Outbox& out) {
     const Status status = sink_ != nullptr ? sink_->OnPhaseEnd() : Status();
     if (!status.ok()) return Stop(status.Within(StepName()), now, out);
   }
+  // A worker that took the place of another when nothing was left to do does not know how far that one had come; the
+  // leases do. In bsp the clocks are everyone's; else each worker's own.
+  const bool leased = plan_.consistency != Consistency::kBsp && order_.kind == PhaseKind::kTrain;
+  if (leased) next_clock_ = std::max(next_clock_, leases_.EndClock());
   PhaseSummary summary;
   summary.phase = phase_;
   summary.kind = order_.kind;
@@ -457,7 +451,8 @@ void Coordinator::FinishPhaseIfDone(TimePoint now, Outbox& out) {
       (replaced_ > 0 || (plan_.resume && phase_ == plan_.resume->phase)) && order_.kind == PhaseKind::kTrain
           ? plan_.rows[static_cast<std::size_t>(order_.split)]
           : PhaseSamples();
-  summary.steps = phase_steps_;
+  summary.steps = leased ? leases_.Steps(order_.first_clock)
+                         : static_cast<std::uint64_t>(next_clock_ - order_.first_clock);
   std::vector<double> weight;
   Losses(&summary.loss, &weight);
   for (std::size_t task = 0; task < weight.size(); ++task) {

@@ -93,7 +93,7 @@ class Coordinator : public Node {
     std::uint32_t phase = 0;
     std::size_t step = 0;
     Clock first_clock = 0;
-    std::vector<LeaseRecord> leases;  // when it had ended; of the last one only
+    LeaseJournal leases;  // when it had ended; of the last one only
   };
   // Between the death of a worker and the first order to its replacement.
   struct Fence {
@@ -174,7 +174,6 @@ class Coordinator : public Node {
   Clock next_clock_ = 0;
   TimePoint phase_started_{};
   TimePoint last_progress_{};
-  std::uint64_t phase_steps_ = 0;
   std::map<NodeId, PendingOrder> orders_;  // not confirmed yet
   std::set<std::uint32_t> workers_done_;
   std::set<std::uint32_t> shards_written_;

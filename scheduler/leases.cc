@@ -37,9 +37,15 @@ Clock Leases::EndClockOf(const LeaseRecord& record) const {
 }
 
 Clock Leases::EndClock() const {
-  Clock end = 0;
-  for (const LeaseRecord& record : journal_) end = std::max(end, EndClockOf(record));
-  return end;
+  Clock last = 0;
+  for (const auto& [worker, end] : journal_.ends) last = std::max(last, end);
+  return last;
+}
+
+std::uint64_t Leases::Steps(Clock first) const {
+  std::uint64_t steps = 0;
+  for (const auto& [worker, end] : journal_.ends) steps += static_cast<std::uint64_t>(end - first);
+  return steps;
 }
 
 LeaseReply Leases::ReplyFor(const LeaseRecord& record, RequestId request) const {
@@ -58,11 +64,11 @@ LeaseReply Leases::Grant(std::uint32_t worker, const LeaseRequest& request) {
   LeaseReply reply;
   reply.request_id = request.request_id;
   if (auto redo = redo_.find(worker); redo != redo_.end()) {
-    reply = ReplyFor(journal_[redo->second.front()], request.request_id);
+    reply = ReplyFor(journal_.records[redo->second.front()], request.request_id);
     redo->second.pop_front();
     if (redo->second.empty()) redo_.erase(redo);
   } else if (!queued_.empty()) {
-    LeaseRecord& record = journal_[queued_.front()];
+    LeaseRecord& record = journal_.records[queued_.front()];
     queued_.pop_front();
     record.worker = worker;
     reply = ReplyFor(record, request.request_id);
@@ -77,18 +83,21 @@ LeaseReply Leases::Grant(std::uint32_t worker, const LeaseRequest& request) {
     record.rows = std::min(rows_ - record.first_row, record.block_count * kBlockRows);
     record.first_clock = request.next_clock;
     next_block_ += record.block_count;
-    journal_.push_back(record);
+    journal_.records.push_back(record);
     reply = ReplyFor(record, request.request_id);
+  } else {
+    journal_.ends[worker] = request.next_clock;
   }
   answers_.emplace(std::pair(worker, request.request_id), reply);
   return reply;
 }
 
-void Leases::Restore(std::vector<LeaseRecord> journal) {
+void Leases::Restore(LeaseJournal journal) {
   journal_ = std::move(journal);
-  if (journal_.empty()) return;
-  first_lease_ = journal_.front().lease;
-  next_block_ = journal_.back().first_block + journal_.back().block_count;
+  const std::vector<LeaseRecord>& records = journal_.records;
+  if (records.empty()) return;
+  first_lease_ = records.front().lease;
+  next_block_ = records.back().first_block + records.back().block_count;
 }
 
 void Leases::ForgetAnswers(std::uint32_t worker) {
@@ -98,8 +107,8 @@ void Leases::ForgetAnswers(std::uint32_t worker) {
 void Leases::Redo(std::uint32_t worker, Clock from) {
   ForgetAnswers(worker);
   redo_.erase(worker);
-  for (std::size_t i = 0; i < journal_.size(); ++i) {
-    const LeaseRecord& record = journal_[i];
+  for (std::size_t i = 0; i < journal_.records.size(); ++i) {
+    const LeaseRecord& record = journal_.records[i];
     if (record.worker != worker || from == kClockInfinity) continue;
     if (EndClockOf(record) > from) redo_[worker].push_back(i);
   }
@@ -107,16 +116,16 @@ void Leases::Redo(std::uint32_t worker, Clock from) {
 
 void Leases::Requeue(std::uint32_t worker, std::uint64_t first_row) {
   ForgetAnswers(worker);
-  for (std::size_t i = 0; i < journal_.size(); ++i) {
-    if (journal_[i].first_row + journal_[i].rows <= first_row) continue;
+  for (std::size_t i = 0; i < journal_.records.size(); ++i) {
+    if (journal_.records[i].first_row + journal_.records[i].rows <= first_row) continue;
     const bool waits = std::find(queued_.begin(), queued_.end(), i) != queued_.end();
-    if (journal_[i].worker == worker && !waits) queued_.push_back(i);
+    if (journal_.records[i].worker == worker && !waits) queued_.push_back(i);
   }
 }
 
 const LeaseRecord* Leases::Find(std::uint64_t lease) const {
-  if (lease < first_lease_ || lease - first_lease_ >= journal_.size()) return nullptr;
-  return &journal_[lease - first_lease_];
+  if (lease < first_lease_ || lease - first_lease_ >= journal_.records.size()) return nullptr;
+  return &journal_.records[lease - first_lease_];
 }
 
 }  // namespace cohort

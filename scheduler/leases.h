@@ -28,6 +28,12 @@ struct LeaseRecord {
   Clock first_clock = 0;
 };
 
+// What was granted in a phase, and how far it took each worker.
+struct LeaseJournal {
+  std::vector<LeaseRecord> records;
+  std::map<std::uint32_t, Clock> ends;  // training: by worker, its first clock without a lease; of those that were refused one
+};
+
 class Leases {
  public:
   // How long leases are: `block_count` blocks each, the last one shorter; 0: no lease at all (bsp training).
@@ -40,9 +46,8 @@ class Leases {
   // In evaluation and scoring: small enough that every worker gets several, at most 8 blocks.
   static std::uint64_t ScoringBlocks(std::uint64_t rows, std::uint32_t workers);
 
-  // The answer to a request, if it was answered before.
   // Takes over what a former life of the run had granted; the next leases follow.
-  void Restore(std::vector<LeaseRecord> journal);
+  void Restore(LeaseJournal journal);
   // Worker `worker` has been replaced by a process that knows nothing. Training: its leases that may reach beyond `from`
   // are granted to it once more, in order, before new ones. They are never cut anew: a push is named by worker and clock.
   void Redo(std::uint32_t worker, Clock from);
@@ -50,16 +55,20 @@ class Leases {
   void Requeue(std::uint32_t worker, std::uint64_t first_row);
   bool has_queued() const { return !queued_.empty(); }
 
+  // The answer to a request, if it was answered before.
   std::optional<LeaseReply> Repeat(std::uint32_t worker, RequestId request) const;
   LeaseReply Grant(std::uint32_t worker, const LeaseRequest& request);
 
   const LeaseRecord* Find(std::uint64_t lease) const;
-  const std::vector<LeaseRecord>& journal() const { return journal_; }
+  const LeaseJournal& journal() const { return journal_; }
   bool exhausted() const { return block_count_ == 0 || next_row() >= rows_; }  // of new leases
-  Clock EndClock() const;  // no lease granted reaches it; training
+  // Training, when all workers have been refused a lease: the first clock that none of them has come to, and the clocks
+  // from `first` on that they have used, summed over them.
+  Clock EndClock() const;
+  std::uint64_t Steps(Clock first) const;
   std::uint64_t next_row() const { return next_block_ * kBlockRows; }  // of the next lease
   std::uint64_t lease_rows() const { return block_count_ * kBlockRows; }
-  std::uint64_t next_lease() const { return first_lease_ + journal_.size(); }
+  std::uint64_t next_lease() const { return first_lease_ + journal_.records.size(); }
 
  private:
   // Which rows a lease has depends on the epoch's order: the end is this at most.
@@ -72,7 +81,7 @@ class Leases {
   std::uint32_t batch_rows_;
   std::uint64_t first_lease_;
   std::uint64_t next_block_ = 0;
-  std::vector<LeaseRecord> journal_;
+  LeaseJournal journal_;
   // By worker and request id.
   std::map<std::pair<std::uint32_t, RequestId>, LeaseReply> answers_;
   // To be granted again, by their place in the journal: by worker, or to anyone.

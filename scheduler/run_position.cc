@@ -14,10 +14,11 @@ std::string ToJson(const RunPosition& position) {
                {"phase", position.phase},   {"first_clock", position.first_clock},
                {"closed", position.closed}, {"acknowledged", position.acknowledged}};
   json["leases"] = Json::array();
-  for (const LeaseRecord& each : position.leases) {
+  for (const LeaseRecord& each : position.leases.records) {
     json["leases"].push_back({each.lease, each.worker, each.first_block, each.block_count, each.first_row,
                               each.rows, each.first_clock});
   }
+  json["ends"] = position.leases.ends;
   return json.dump();
 }
 
@@ -40,8 +41,9 @@ Result<RunPosition> PositionFromJson(const std::string& text) {
       each.at(4).get_to(record.first_row);
       each.at(5).get_to(record.rows);
       each.at(6).get_to(record.first_clock);
-      position.leases.push_back(record);
+      position.leases.records.push_back(record);
     }
+    json.at("ends").get_to(position.leases.ends);
   } catch (const Json::exception& error) {
     return Error(ErrorCode::kCorrupt, std::string("the position of a run: ") + error.what());
   }

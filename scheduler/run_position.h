@@ -20,7 +20,7 @@ struct RunPosition {
   Clock first_clock = 0;     // of the phase
   // ssp, asp: by worker, the highest clock that is closed at every shard; and all leases of the phase.
   std::vector<Clock> closed;
-  std::vector<LeaseRecord> leases;
+  LeaseJournal leases;
   std::uint64_t acknowledged = 0;  // parts of pushes, about
 };
 

@@ -385,6 +385,32 @@ TEST(Coordinator, AReplacementGetsTheLeasesThatMayNotBeDone) {
   EXPECT_EQ(lease(0, 96).lease, other.lease + 1);
 }
 
+// Its steps count all the same: the refused request for another lease had told how far it was.
+TEST(Coordinator, AReplacementWithNothingLeftToDoDoesNotLoseTheStepsOfTheDeadOne) {
+  RunPlan plan = SmallPlan();
+  plan.recoveries = 1;
+  plan.consistency = Consistency::kAsp;
+  plan.rows = {2048, 0, 0};
+  Cluster cluster(plan);
+  cluster.RegisterAll();
+  cluster.BeginPhase();
+  const auto granted = [&](std::uint32_t worker, Clock clock) {
+    cluster.Send(WorkerNode(worker), LeaseRequest{cluster.NextId(), cluster.phase, clock});
+    return cluster.Take<LeaseReply>(WorkerNode(worker))->granted;
+  };
+  EXPECT_TRUE(granted(0, 0));
+  EXPECT_TRUE(granted(1, 0));
+  EXPECT_FALSE(granted(0, 32));
+  EXPECT_FALSE(granted(1, 31));
+  const auto order = ReplaceWorker0(cluster, kClockInfinity, kClockInfinity);
+  EXPECT_EQ(order->resume_clock, kClockInfinity);
+  cluster.Done(0, 0);
+  cluster.Done(1, 31);
+  ASSERT_EQ(cluster.recorder.summaries.size(), 1u);
+  EXPECT_EQ(cluster.recorder.summaries[0].steps, 63u);
+  EXPECT_EQ(cluster.recorder.summaries[0].next_clock, 32);
+}
+
 TEST(Coordinator, LeasesOfADeadWorkerAreEvaluatedByWhoeverAsks) {
   RunPlan plan = SmallPlan();
   plan.recoveries = 1;
@@ -439,7 +465,7 @@ TEST(Coordinator, LeasesTrainingBlocksInOrderAndRepeatsAnswers) {
     blocks += next.block_count;
   }
   EXPECT_EQ(blocks, 20u);
-  EXPECT_EQ(cluster.coordinator.leases().journal().size(), 20u);
+  EXPECT_EQ(cluster.coordinator.leases().journal().records.size(), 20u);
   // Of another phase: an error, nothing changes.
   cluster.Send(WorkerNode(0), LeaseRequest{901, cluster.phase + 1, 0});
   EXPECT_EQ(cluster.Take<ErrorReply>(WorkerNode(0))->reason, ErrorReason::kFuturePhase);

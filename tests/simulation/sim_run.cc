@@ -879,7 +879,7 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
   }
   counts["scheduler: worker replaced"] += coordinator.replaced();
   counts["scheduler: message ignored"] += coordinator.ignored_messages();
-  counts["scheduler: lease granted"] += coordinator.leases().journal().size();
+  counts["scheduler: lease granted"] += coordinator.leases().journal().records.size();
   return outcome;
 }
 
