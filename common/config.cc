@@ -42,14 +42,6 @@ std::string Show(const toml::node& node) {
   return text.str();
 }
 
-// Words of the design that this version does not do yet: they deserve a better answer than "unknown".
-std::string NotYet(const std::string& key, const toml::node& node) {
-  if (key == "cluster.replicas" && node.value_or(std::int64_t{0}) > 0) {
-    return "is not there yet: rows have one copy, so it must be 0";
-  }
-  return "";
-}
-
 // ---------------------------------------------------------------- reading
 
 // What [feature.NAME] leaves out is taken from other sections, wherever they stand and whatever overrides say: it is read
@@ -129,8 +121,6 @@ class Reader {
 
   Status Set(const Option& option, const toml::node& node) {
     if (option.set(node, *config_)) return {};
-    const std::string not_yet = NotYet(option.name, node);
-    if (!not_yet.empty()) return Problem(node.source(), option.name + " = " + Show(node) + " " + not_yet);
     return Problem(node.source(), option.name + " is " + Show(node) + "; expected " + option.expected +
                                       DidYouMean(node.value_or(std::string()), option.words));
   }

@@ -134,7 +134,7 @@ struct ClusterConfig {
   std::uint32_t servers = 2;
   std::uint32_t shards_per_server = 1;
   std::uint32_t workers = 2;
-  std::uint32_t replicas = 0;  // only 0 is accepted until replication lands
+  std::uint32_t replicas = 0;
   std::uint32_t recoveries = 100;  // replaced processes and restarts from a checkpoint, before the run is given up
   // Deadlines and limits, in seconds and bytes. Every wait of the system is one of these.
   double startup_seconds = 60;     // until every process has registered

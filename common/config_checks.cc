@@ -161,6 +161,14 @@ Status CheckTogether(const RunConfig& c) {
                std::to_string(std::uint64_t{c.cluster.servers} * c.cluster.shards_per_server) + "; at most " +
                std::to_string(kMaxShards) + " shards are possible");
   }
+  if (c.cluster.replicas > 0 && c.cluster.servers < 2) {
+    return bad("cluster.replicas is " + std::to_string(c.cluster.replicas) +
+               ", but there is one server: the second copy of a row lies in another server process; set "
+               "cluster.servers to 2 or more");
+  }
+  if (c.cluster.replicas > 0 && !c.tier.path.empty())
+    return bad("cluster.replicas is " + std::to_string(c.cluster.replicas) +
+               ", and tier.path is set: rows on disk have one copy only; leave one of them out");
   if (c.cluster.dead_after_seconds < 3 * c.cluster.heartbeat_seconds) {
     return bad("cluster.dead_after_seconds is " + Number(c.cluster.dead_after_seconds) +
                "; expected at least 3 x cluster.heartbeat_seconds = " +

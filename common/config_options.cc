@@ -216,8 +216,9 @@ std::vector<Option> BuildOptions() {
                     "shards, a thread each, of a server", COHORT_FIELD(cluster.shards_per_server)));
   o.push_back(
       Whole("cluster.workers", 1, 1024, "processes", "worker processes", COHORT_FIELD(cluster.workers)));
-  o.push_back(Whole("cluster.replicas", 0, 0, "",
-                    "copies of each row beside the first; more than 0 is not there yet",
+  o.push_back(Whole("cluster.replicas", 0, 1, "",
+                    "copies of each row beside the first, in another server process: with 1, the death of a server costs "
+                    "no steps; twice the memory, and twice the servers' work",
                     COHORT_FIELD(cluster.replicas)));
   o.push_back(Whole("cluster.recoveries", 0, 1000000, "",
                     "dead processes that are made up for, by a replacement or from a checkpoint, before the "

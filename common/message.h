@@ -321,6 +321,67 @@ struct CheckpointDone {
   std::vector<Clock> closed;   // by worker, at that instant
 };
 
+// ---------------------------------------------------------------- a shard and its backup (docs/recovery.md)
+//
+// What changes a shard is sent on to its backup, which does the same in the same order: numbered from 1 for each backup, sent
+// again until acknowledged. What a shard tells others of it waits until the backup has it.
+
+// A push that the shard holds or applies; its rows are named by keys.
+struct ReplicaPush {
+  RequestId request_id = 0;  // its number
+  std::uint32_t worker = 0;
+  PushRequest push;
+};
+struct ReplicaEvent {
+  enum class Kind : std::uint8_t { kClose = 0, kPhase, kFence };
+  RequestId request_id = 0;  // its number
+  Kind kind = Kind::kClose;
+  std::uint32_t worker = 0;       // kClose, kFence
+  Clock clock = 0;                // kClose
+  std::uint32_t incarnation = 0;  // kFence
+  PhaseOrder phase;               // kPhase
+};
+// A new backup gets the rows as they were at one instant (server/table_copy.h) …
+struct ReplicaRows {
+  RequestId request_id = 0;  // its number
+  TableId table = 0;
+  Buffer positions;   // uint64[n], on the ring
+  Buffer words;       // float[n x words of a row], as they lie in memory
+  Buffer statistics;  // uint64[n]; empty if the table keeps none
+};
+// … and then what the shard was beside them. What came in between is done after it.
+struct ReplicaState {
+  RequestId request_id = 0;  // its number
+  PhaseOrder phase;  // that the shard was in; phase 0: in none
+  Buffer state;      // server/shard_state.h
+};
+// Everything up to this number is here.
+struct ReplicaAck {
+  RequestId request_id = 0;  // its number
+};
+// To a shard: send everything to this backup, the state first; without an endpoint there is no backup any more.
+struct BackupOrder {
+  RequestId request_id = 0;
+  std::string endpoint;
+  std::uint32_t incarnation = 0;  // of the backup
+};
+// The backup has the whole state, and can take the shard's place.
+struct BackupReady {
+  RequestId request_id = 0;
+};
+// To a backup: its shard is dead; be that shard, in this incarnation.
+struct PromoteOrder {
+  RequestId request_id = 0;
+  std::uint32_t incarnation = 0;
+};
+// To a worker: a shard is at another place now.
+struct ShardMoved {
+  RequestId request_id = 0;
+  std::uint32_t shard = 0;
+  std::string endpoint;
+  std::uint32_t incarnation = 0;
+};
+
 // A node cannot go on: the scheduler ends the run with this text.
 struct Failure {
   RequestId request_id = 0;
@@ -339,7 +400,9 @@ using Message = std::variant<PullRequest, PullReply, PullParked, PushRequest, Pu
                              CloseReply, ErrorReply, Register, RegisterPending, Welcome, Heartbeat,
                              HeartbeatReply, PhaseOrder, PhaseReply, PhaseDone, LeaseRequest, LeaseReply,
                              ScoreBlock, SnapshotOrder, SnapshotDone, Failure, Ack, Warning,
-                             FenceOrder, FenceDone, CheckpointOrder, CheckpointDone>;
+                             FenceOrder, FenceDone, CheckpointOrder, CheckpointDone,
+                             ReplicaPush, ReplicaEvent, ReplicaRows, ReplicaState, ReplicaAck,
+                             BackupOrder, BackupReady, PromoteOrder, ShardMoved>;
 
 }  // namespace cohort
 

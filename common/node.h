@@ -4,6 +4,7 @@
 #ifndef COHORT_COMMON_NODE_H_
 #define COHORT_COMMON_NODE_H_
 
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -22,11 +23,15 @@ struct Outgoing {
 class Outbox {
  public:
   void Send(NodeId to, Message message) { messages_.push_back({to, std::move(message)}); }
+  // From now on `to` is reached at this endpoint: before any message that is sent here.
+  void Connect(NodeId to, std::string endpoint) { connections_.emplace_back(to, std::move(endpoint)); }
   std::vector<Outgoing> Take() { return std::exchange(messages_, {}); }
-  bool empty() const { return messages_.empty(); }
+  std::vector<std::pair<NodeId, std::string>> TakeConnections() { return std::exchange(connections_, {}); }
+  bool empty() const { return messages_.empty() && connections_.empty(); }
 
  private:
   std::vector<Outgoing> messages_;
+  std::vector<std::pair<NodeId, std::string>> connections_;
 };
 
 class Node {
@@ -38,7 +43,8 @@ class Node {
   virtual void OnTimer(TimePoint now, Outbox& out) = 0;
   // When OnTimer wants to be called next; kNever if nothing is waited for.
   virtual TimePoint NextTimer() const = 0;
-  // What the header of this role's messages says now.
+  // What the header of this role's messages says now. A node whose sender changes (a backup that becomes its shard) is
+  // addressed by the new one from then on.
   virtual Stamp stamp() const = 0;
 };
 

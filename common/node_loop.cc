@@ -14,8 +14,12 @@ constexpr int kBatch = 256;
 
 }  // namespace
 
-NodeLoop::NodeLoop(NodeId self, Node* node, Transport* transport, std::function<TimePoint()> now)
-    : self_(self), node_(node), transport_(transport), now_(std::move(now)) {}
+NodeLoop::NodeLoop(Node* node, Transport* transport, std::function<TimePoint()> now)
+    : self_(node->stamp().sender),
+      incarnation_(node->stamp().incarnation),
+      node_(node),
+      transport_(transport),
+      now_(std::move(now)) {}
 
 void NodeLoop::Run(const std::function<bool()>& until, Duration check) {
   while (!until()) Pump(check);
@@ -63,21 +67,6 @@ void NodeLoop::Deliver(const Frames& frames) {
     ++counters_.bad_frames;
     return;
   }
-  if (const auto* welcome = std::get_if<Welcome>(&decoded->message);
-      welcome && connect_to_shards_ && decoded->stamp.sender == kSchedulerNode) {
-    shard_endpoints_.resize(welcome->shard_endpoints.size());
-    for (std::size_t shard = 0; shard < shard_endpoints_.size(); ++shard) {
-      const std::string& endpoint = welcome->shard_endpoints[shard];
-      if (endpoint.empty() || endpoint == shard_endpoints_[shard]) continue;
-      Status status = transport_->Connect(ShardNode(static_cast<std::uint32_t>(shard)), endpoint);
-      if (status.ok()) {
-        shard_endpoints_[shard] = endpoint;
-      } else {
-        ++counters_.send_errors;
-        last_send_error_ = std::move(status);
-      }
-    }
-  }
   node_->OnMessage(decoded->stamp, std::move(decoded->message), now_(), outbox_);
   Flush(outbox_);
 }
@@ -85,6 +74,20 @@ void NodeLoop::Deliver(const Frames& frames) {
 void NodeLoop::Flush(Outbox& out) {
   if (out.empty()) return;
   const Stamp stamp = node_->stamp();
+  if (stamp.sender != self_ || stamp.incarnation != incarnation_) {
+    self_ = stamp.sender;
+    incarnation_ = stamp.incarnation;
+    if (Status status = transport_->Rename(self_, incarnation_); !status.ok()) {
+      ++counters_.send_errors;
+      last_send_error_ = std::move(status);
+    }
+  }
+  for (const auto& [to, endpoint] : out.TakeConnections()) {
+    if (Status status = transport_->Connect(to, endpoint); !status.ok()) {
+      ++counters_.send_errors;
+      last_send_error_ = std::move(status);
+    }
+  }
   for (Outgoing& outgoing : out.Take()) {
     Frames frames = Encode(stamp, outgoing.to, outgoing.message);
     const std::size_t size = SizeOf(frames);

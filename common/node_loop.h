@@ -31,12 +31,8 @@ class NodeLoop {
  public:
   // Does not own its arguments. `now` is the steady clock unless a test says otherwise.
   NodeLoop(
-      NodeId self, Node* node, Transport* transport,
+      Node* node, Transport* transport,
       std::function<TimePoint()> now = [] { return TimePoint(std::chrono::steady_clock::now()); });
-
-  // A worker reaches the shards at the endpoints that come with Welcome: connects to them when it arrives,
-  // before the node sees it, and again where a later Welcome names another endpoint.
-  void ConnectToShards() { connect_to_shards_ = true; }
 
   // Handles messages and timers until `until()` is true; it is asked after every batch of messages and at
   // least every `check`.
@@ -55,12 +51,11 @@ class NodeLoop {
   void Deliver(const Frames& frames);
   void FireTimer();
 
-  const NodeId self_;
+  NodeId self_;
+  std::uint32_t incarnation_;
   Node* const node_;
   Transport* const transport_;
   const std::function<TimePoint()> now_;
-  bool connect_to_shards_ = false;
-  std::vector<std::string> shard_endpoints_;  // connected to
   Outbox outbox_;
   LoopCounters counters_;
   Status last_send_error_;

@@ -41,6 +41,16 @@ void SchedulerClient::Start(TimePoint now, Outbox& out) {
   SendRegister(now, out);
 }
 
+void SchedulerClient::Become(NodeId self, std::uint32_t incarnation, TimePoint now, Outbox& out) {
+  self_ = self;
+  options_.incarnation = incarnation;
+  registered_ = false;
+  outstanding_.clear();
+  started_at_ = last_time_ = last_heard_ = now;
+  registration_.request_id = next_id_++;
+  SendRegister(now, out);
+}
+
 void SchedulerClient::SendRegister(TimePoint now, Outbox& out) {
   out.Send(kSchedulerNode, registration_);
   next_send_ = now + options_.retry;
@@ -71,14 +81,15 @@ bool SchedulerClient::OnMessage(const Stamp& from, Message& message, TimePoint n
     missing_ = std::move(pending->waiting_for);
   } else if (auto* welcome = std::get_if<Welcome>(&message)) {
     // One for an earlier life of this node has another id.
-    if (!welcome_ && welcome->request_id == registration_.request_id) {
+    if (!registered_ && welcome->request_id == registration_.request_id) {
+      registered_ = true;
       term_ = welcome->term;
       welcome_ = std::move(*welcome);
       SendHeartbeat(now, out);
     }
   } else if (auto* order = std::get_if<PhaseOrder>(&message)) {
     // One that has overtaken Welcome is left to its repetition; only the end needs no model.
-    if (!welcome_ && order->kind != PhaseKind::kStop) return true;
+    if (!registered_ && order->kind != PhaseKind::kStop) return true;
     if (ForAnEarlierLife(order->request_id)) return true;
     if (order->phase <= confirmed_phase_) {
       out.Send(kSchedulerNode, PhaseReply{order->request_id});
@@ -103,6 +114,24 @@ bool SchedulerClient::OnMessage(const Stamp& from, Message& message, TimePoint n
       newest_checkpoint_ = checkpoint->request_id;
       checkpoint_order_ = *checkpoint;
     }
+  } else if (auto* backup = std::get_if<BackupOrder>(&message)) {
+    if (!registered_ || ForAnEarlierLife(backup->request_id)) return true;
+    out.Send(kSchedulerNode, Ack{backup->request_id});
+    if (backup->request_id > newest_backup_) {
+      newest_backup_ = backup->request_id;
+      backup_order_ = std::move(*backup);
+    }
+  } else if (auto* promote = std::get_if<PromoteOrder>(&message)) {
+    if (!registered_ || ForAnEarlierLife(promote->request_id)) return true;
+    out.Send(kSchedulerNode, Ack{promote->request_id});
+    promote_order_ = *promote;
+  } else if (auto* moved = std::get_if<ShardMoved>(&message)) {
+    if (!registered_ || ForAnEarlierLife(moved->request_id)) return true;
+    out.Send(kSchedulerNode, Ack{moved->request_id});
+    if (moved->shard < welcome_->shard_endpoints.size() && moved->incarnation > incarnations_[moved->shard]) {
+      incarnations_[moved->shard] = moved->incarnation;
+      moved_.push_back(std::move(*moved));
+    }
   } else if (auto* lease = std::get_if<LeaseReply>(&message)) {
     if (outstanding_.erase(lease->request_id) > 0) leases_.push_back(*lease);
   } else if (auto* ack = std::get_if<Ack>(&message)) {
@@ -114,7 +143,7 @@ bool SchedulerClient::OnMessage(const Stamp& from, Message& message, TimePoint n
 }
 
 void SchedulerClient::OnError(const ErrorReply& error) {
-  const bool is_registration = error.request_id == registration_.request_id && !welcome_;
+  const bool is_registration = error.request_id == registration_.request_id && !registered_;
   if (!is_registration && !outstanding_.contains(error.request_id)) return;
   switch (error.reason) {
     case ErrorReason::kNotReady:
@@ -136,7 +165,7 @@ void SchedulerClient::OnTimer(TimePoint now, Outbox& out) {
   if (!started_) return;
   NoticeTime(now);
   if (!failure_.ok()) return;
-  if (!welcome_ && now >= started_at_ + options_.startup) {
+  if (!registered_ && now >= started_at_ + options_.startup) {
     Fail(ErrorCode::kTimeout,
          missing_.empty()
              ? ToString(self_) + ": no answer from the scheduler within " + Seconds(options_.startup) +
@@ -145,14 +174,14 @@ void SchedulerClient::OnTimer(TimePoint now, Outbox& out) {
                    " (cluster.startup_seconds); the scheduler still waits for " + missing_);
     return;
   }
-  if (welcome_ && now >= last_heard_ + options_.dead_after) {
+  if (registered_ && now >= last_heard_ + options_.dead_after) {
     Fail(ErrorCode::kTimeout, ToString(self_) + ": the scheduler has been silent for " +
                                   Seconds(now - last_heard_) + " (limit " + Seconds(options_.dead_after) +
                                   "), " + std::to_string(outstanding_.size()) +
                                   " requests to it without reply");
     return;
   }
-  if (now >= next_send_) welcome_ ? SendHeartbeat(now, out) : SendRegister(now, out);
+  if (now >= next_send_) registered_ ? SendHeartbeat(now, out) : SendRegister(now, out);
   for (auto& [id, pending] : outstanding_) {
     if (now < pending.next_retry) continue;
     out.Send(kSchedulerNode, pending.message);
@@ -164,7 +193,7 @@ void SchedulerClient::OnTimer(TimePoint now, Outbox& out) {
 TimePoint SchedulerClient::NextTimer() const {
   if (!started_ || !failure_.ok()) return kNever;
   TimePoint next =
-      std::min(next_send_, welcome_ ? last_heard_ + options_.dead_after : started_at_ + options_.startup);
+      std::min(next_send_, registered_ ? last_heard_ + options_.dead_after : started_at_ + options_.startup);
   for (const auto& [id, pending] : outstanding_) next = std::min(next, pending.next_retry);
   return next;
 }
@@ -176,7 +205,7 @@ std::optional<PhaseOrder> SchedulerClient::TakePhaseOrder() {
 void SchedulerClient::ConfirmPhase(const PhaseOrder& order, TimePoint now, Outbox& out) {
   NoticeTime(now);
   confirmed_phase_ = std::max(confirmed_phase_, order.phase);
-  if (welcome_ && heartbeat_) SendHeartbeat(now, out);
+  if (registered_ && heartbeat_) SendHeartbeat(now, out);
   out.Send(kSchedulerNode, PhaseReply{order.request_id});
 }
 
@@ -199,7 +228,8 @@ RequestId SchedulerClient::SendReliably(Message message, TimePoint now, Outbox& 
         using T = std::decay_t<decltype(body)>;
         constexpr bool kReliable = std::is_same_v<T, LeaseRequest> || std::is_same_v<T, PhaseDone> ||
                                    std::is_same_v<T, ScoreBlock> || std::is_same_v<T, SnapshotDone> ||
-                                   std::is_same_v<T, CheckpointDone> || std::is_same_v<T, Failure> ||
+                                   std::is_same_v<T, CheckpointDone> || std::is_same_v<T, BackupReady> ||
+                                   std::is_same_v<T, Failure> ||
                                    std::is_same_v<T, Warning>;
         COHORT_CHECK(kReliable, "message kind without a reply");
         body.request_id = id;
@@ -208,6 +238,13 @@ RequestId SchedulerClient::SendReliably(Message message, TimePoint now, Outbox& 
   out.Send(kSchedulerNode, message);
   outstanding_.emplace(id, Pending{std::move(message), now + options_.retry});
   return id;
+}
+
+std::optional<ShardMoved> SchedulerClient::TakeShardMoved() {
+  if (moved_.empty()) return std::nullopt;
+  ShardMoved moved = std::move(moved_.front());
+  moved_.pop_front();
+  return moved;
 }
 
 std::optional<LeaseReply> SchedulerClient::TakeLease() {

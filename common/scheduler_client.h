@@ -38,6 +38,9 @@ class SchedulerClient {
   SchedulerClient(NodeId self, Register registration, Options options);
 
   void Start(TimePoint now, Outbox& out);
+  // Registers once more, as another node: a backup that takes its shard's place. What it knows of the run stays; what it had
+  // to say as the former is over.
+  void Become(NodeId self, std::uint32_t incarnation, TimePoint now, Outbox& out);
   // True: the message came from the scheduler and has been dealt with (it may have been moved from).
   bool OnMessage(const Stamp& from, Message& message, TimePoint now, Outbox& out);
   void OnTimer(TimePoint now, Outbox& out);
@@ -61,8 +64,15 @@ class SchedulerClient {
   // Each checkpoint order once; acknowledged on arrival. Its owner answers with CheckpointDone through SendReliably.
   std::optional<CheckpointOrder> TakeCheckpointOrder();
 
+  // A shard's: its backup is another one now, or gone. The newest order, once; acknowledged on arrival.
+  std::optional<BackupOrder> TakeBackupOrder() { return std::exchange(backup_order_, std::nullopt); }
+  // A backup's: once; acknowledged on arrival.
+  std::optional<PromoteOrder> TakePromoteOrder() { return std::exchange(promote_order_, std::nullopt); }
+  // A worker's: each once, in the order of their incarnations; acknowledged on arrival.
+  std::optional<ShardMoved> TakeShardMoved();
+
   // Gives the message a request id and sends it, again every `retry` with the same id, until its reply: a
-  // LeaseReply for a LeaseRequest, an Ack for PhaseDone, ScoreBlock, SnapshotDone, CheckpointDone, Failure, Warning.
+  // LeaseReply for a LeaseRequest, an Ack for PhaseDone, ScoreBlock, SnapshotDone, CheckpointDone, BackupReady, Failure, Warning.
   // REQUIRES: one of these.
   RequestId SendReliably(Message message, TimePoint now, Outbox& out);
   bool Acknowledged(RequestId id) const { return id < next_id_ && !outstanding_.contains(id); }
@@ -87,14 +97,14 @@ class SchedulerClient {
   };
   void SendRegister(TimePoint now, Outbox& out);
   void SendHeartbeat(TimePoint now, Outbox& out);
-  bool ForAnEarlierLife(RequestId order) const { return welcome_ && order < welcome_->orders_from; }
+  bool ForAnEarlierLife(RequestId order) const { return registered_ && order < welcome_->orders_from; }
   void OnError(const ErrorReply& error);
   void Fail(ErrorCode code, std::string text);
   // After a pause of this process (stopped, starved) the silence of others says nothing: forgives it.
   void NoticeTime(TimePoint now);
 
-  const NodeId self_;
-  const Options options_;
+  NodeId self_;
+  Options options_;
   Register registration_;
   std::function<Heartbeat()> heartbeat_;
 
@@ -107,6 +117,7 @@ class SchedulerClient {
   std::string missing_;           // from RegisterPending
   std::uint32_t term_ = 0;
   std::optional<Welcome> welcome_;
+  bool registered_ = false;  // as self_
   std::uint32_t newest_phase_ = 0;  // of the orders seen
   std::uint32_t confirmed_phase_ = 0;
   std::optional<PhaseOrder> phase_order_;
@@ -115,6 +126,11 @@ class SchedulerClient {
   std::optional<FenceOrder> fence_order_;
   RequestId newest_checkpoint_ = 0;
   std::optional<CheckpointOrder> checkpoint_order_;
+  RequestId newest_backup_ = 0;
+  std::optional<BackupOrder> backup_order_;
+  std::optional<PromoteOrder> promote_order_;
+  std::deque<ShardMoved> moved_;
+  std::map<std::uint32_t, std::uint32_t> incarnations_;  // by shard: the newest move heard of
   std::map<RequestId, Pending> outstanding_;
   std::deque<LeaseReply> leases_;
   std::uint64_t retries_ = 0;

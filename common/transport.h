@@ -2,6 +2,7 @@
 #ifndef COHORT_COMMON_TRANSPORT_H_
 #define COHORT_COMMON_TRANSPORT_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,6 +23,8 @@ class Transport {
   // Opens a connection to a peer that listens on `endpoint`; replaces an older one to the same node.
   virtual Status Connect(NodeId peer, const std::string& endpoint) = 0;
   virtual void Disconnect(NodeId peer) = 0;
+  // From now on others know this end by another name: all connections that it opened are opened anew.
+  virtual Status Rename(NodeId self, std::uint32_t incarnation) = 0;
   // Never blocks. Delivery is not promised (the protocol retries); a peer that is unknown or whose queue is full is an
   // error here, never silence.
   virtual Status Send(NodeId to, Frames frames) = 0;

@@ -19,6 +19,7 @@ const char* RoleName(Role role) {
     case Role::kScheduler: return "scheduler";
     case Role::kShard: return "shard";
     case Role::kWorker: return "worker";
+    case Role::kBackup: return "backup";
   }
   return "unknown role";
 }

@@ -26,8 +26,9 @@ inline constexpr int kSlotGroupCount = 256;
 inline constexpr int kSlotsPerGroup = kSlotCount / kSlotGroupCount;
 inline constexpr int kMaxShards = kSlotGroupCount;
 
-// Who sends or receives a message. A server process runs several shards; each shard is a node of its own.
-enum class Role : std::uint8_t { kScheduler = 0, kShard = 1, kWorker = 2 };
+// Who sends or receives a message. A server process runs several shards; each shard is a node of its own. A backup has
+// the index of the shard that it follows.
+enum class Role : std::uint8_t { kScheduler = 0, kShard = 1, kWorker = 2, kBackup = 3 };
 const char* RoleName(Role role);
 
 struct NodeId {
@@ -38,6 +39,7 @@ struct NodeId {
 inline constexpr NodeId kSchedulerNode{Role::kScheduler, 0};
 inline NodeId ShardNode(std::uint32_t index) { return {Role::kShard, index}; }
 inline NodeId WorkerNode(std::uint32_t index) { return {Role::kWorker, index}; }
+inline NodeId BackupNode(std::uint32_t index) { return {Role::kBackup, index}; }
 std::string ToString(NodeId node);  // "worker 3"
 
 // "Now" is always an argument: real drivers pass a steady clock, the simulation passes virtual time.

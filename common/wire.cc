@@ -73,6 +73,16 @@ struct PushRequestBody {
   std::uint8_t type, reserved[3];
   RequestId pull;
 };
+struct ReplicaPushBody {
+  RequestId request_id;
+  std::uint32_t worker, reserved;
+  PushRequestBody push;
+};
+struct ReplicaRowsBody {
+  RequestId request_id;
+  std::uint16_t table;
+  std::uint8_t reserved[6];
+};
 struct PushReplyBody {
   RequestId request_id;
   std::uint32_t applied_parts, duplicate_parts;
@@ -270,6 +280,35 @@ void serialize(Archive& archive, CheckpointDone& m) {
           m.phase, m.closed);
 }
 
+template <class Archive>
+void serialize(Archive& archive, ReplicaEvent& m) {
+  archive(m.request_id, m.kind, m.worker, m.clock, m.incarnation, m.phase);
+}
+template <class Archive>
+void serialize(Archive& archive, ReplicaState& m) {
+  archive(m.request_id, m.phase);
+}
+template <class Archive>
+void serialize(Archive& archive, ReplicaAck& m) {
+  archive(m.request_id);
+}
+template <class Archive>
+void serialize(Archive& archive, BackupOrder& m) {
+  archive(m.request_id, m.endpoint, m.incarnation);
+}
+template <class Archive>
+void serialize(Archive& archive, BackupReady& m) {
+  archive(m.request_id);
+}
+template <class Archive>
+void serialize(Archive& archive, PromoteOrder& m) {
+  archive(m.request_id, m.incarnation);
+}
+template <class Archive>
+void serialize(Archive& archive, ShardMoved& m) {
+  archive(m.request_id, m.shard, m.endpoint, m.incarnation);
+}
+
 }  // namespace cohort
 
 CEREAL_SETUP_ARCHIVE_TRAITS(cohort::BodyReader, cohort::BodyWriter)
@@ -389,25 +428,20 @@ bool Get(const Source& in, PullParked* m) {
   return true;
 }
 
-void Put(const PushRequest& m, Parts parts) {
-  PutBody(PushRequestBody{m.request_id,
-                          m.clock,
-                          m.phase,
-                          m.dim,
-                          m.table,
-                          m.node,
-                          static_cast<std::uint8_t>(m.type),
-                          {},
-                          m.pull},
-          parts);
+PushRequestBody BodyOf(const PushRequest& m) {
+  return {m.request_id, m.clock, m.phase, m.dim, m.table, m.node, static_cast<std::uint8_t>(m.type), {}, m.pull};
+}
+void PutArrays(const PushRequest& m, Parts parts) {
   parts.bulk[0] = m.runs;
   parts.bulk[1] = m.pull == 0 ? m.keys : m.rows;
   parts.bulk[2] = m.values;
   parts.bulk[3] = m.counts;
 }
-bool Get(const Source& in, PushRequest* m) {
-  PushRequestBody body;
-  if (!GetBody(in, &body)) return false;
+void Put(const PushRequest& m, Parts parts) {
+  PutBody(BodyOf(m), parts);
+  PutArrays(m, parts);
+}
+bool GetPush(const Source& in, const PushRequestBody& body, PushRequest* m) {
   if (!AllZero(body.reserved) || !KnownType(body.type) || body.node < 1)
     return in.Wrong("a value out of range");
   if (body.clock < 0) return in.Wrong("a negative clock");
@@ -452,6 +486,45 @@ bool Get(const Source& in, PushRequest* m) {
         {},
         static_cast<FloatType>(body.type)};
   (body.pull == 0 ? m->keys : m->rows) = names;
+  return true;
+}
+bool Get(const Source& in, PushRequest* m) {
+  PushRequestBody body;
+  return GetBody(in, &body) && GetPush(in, body, m);
+}
+
+void Put(const ReplicaPush& m, Parts parts) {
+  PutBody(ReplicaPushBody{m.request_id, m.worker, 0, BodyOf(m.push)}, parts);
+  PutArrays(m.push, parts);
+}
+bool Get(const Source& in, ReplicaPush* m) {
+  ReplicaPushBody body;
+  if (!GetBody(in, &body) || !GetPush(in, body.push, &m->push)) return false;
+  if (body.reserved != 0 || body.push.pull != 0) return in.Wrong("a value out of range");
+  m->request_id = body.request_id;
+  m->worker = body.worker;
+  return true;
+}
+
+void Put(const ReplicaRows& m, Parts parts) {
+  PutBody(ReplicaRowsBody{m.request_id, m.table, {}}, parts);
+  parts.bulk[0] = m.positions;
+  parts.bulk[1] = m.words;
+  parts.bulk[2] = m.statistics;
+}
+bool Get(const Source& in, ReplicaRows* m) {
+  ReplicaRowsBody body;
+  if (!GetBody(in, &body)) return false;
+  if (!AllZero(body.reserved)) return in.Wrong("a value out of range");
+  const Buffer &positions = in.bulk[0], &words = in.bulk[1], &statistics = in.bulk[2];
+  const std::uint64_t rows = positions.size() / sizeof(std::uint64_t);
+  if (rows == 0 || !Fills(positions, rows, 1, sizeof(std::uint64_t)))
+    return in.Wrong("positions that are not a multiple of 8 bytes");
+  if (words.empty() || words.size() % (rows * sizeof(float)) != 0)
+    return in.Wrong("words that do not fill whole rows");
+  if (!statistics.empty() && statistics.size() != positions.size())
+    return in.Wrong("statistics that do not match the rows");
+  *m = {body.request_id, body.table, positions, words, statistics};
   return true;
 }
 
@@ -586,6 +659,14 @@ bool Check(const Source& in, const PhaseOrder& m) {
     return in.Wrong("a value out of range");
   return true;
 }
+bool Check(const Source& in, const ReplicaEvent& m) {
+  if (m.kind > ReplicaEvent::Kind::kFence || m.clock < -1) return in.Wrong("a value out of range");
+  return Check(in, m.phase);
+}
+bool Check(const Source& in, const ReplicaState& m) { return Check(in, m.phase); }
+bool Check(const Source& in, const ShardMoved& m) {
+  return (m.shard < kMaxShards && !m.endpoint.empty()) || in.Wrong("a shard that cannot be");
+}
 bool Check(const Source& in, const PhaseDone& m) { return m.next_clock >= 0 || in.Wrong("a negative clock"); }
 bool Check(const Source& in, const LeaseRequest& m) {
   return m.next_clock >= 0 || in.Wrong("a negative clock");
@@ -610,12 +691,16 @@ bool NeedsCut(const Warning& m) { return m.text.size() > kMaxTextBytes; }
 bool NeedsCut(const RegisterPending& m) { return m.waiting_for.size() > kMaxTextBytes; }
 bool NeedsCut(const Heartbeat& m) { return m.waiting.size() > kMaxTextBytes; }
 bool NeedsCut(const PhaseOrder& m) { return m.reason.size() > kMaxTextBytes; }
+bool NeedsCut(const ReplicaEvent& m) { return NeedsCut(m.phase); }
+bool NeedsCut(const ReplicaState& m) { return NeedsCut(m.phase); }
 bool NeedsCut(const SnapshotDone& m) { return m.error.size() > kMaxTextBytes; }
 bool NeedsCut(const CheckpointDone& m) { return m.error.size() > kMaxTextBytes; }
 
-// Of PhaseDone's bulk frame only the two ends know the structure.
+// Of the bulk frames of these only the two ends know the structure.
 void PutBulk(const PhaseDone& m, Parts parts) { parts.bulk[0] = m.evaluation; }
 void GetBulk(const Source& in, PhaseDone* m) { m->evaluation = in.bulk[0]; }
+void PutBulk(const ReplicaState& m, Parts parts) { parts.bulk[0] = m.state; }
+void GetBulk(const Source& in, ReplicaState* m) { m->state = in.bulk[0]; }
 template <typename M>
 void PutBulk(const M&, Parts) {}
 template <typename M>
@@ -648,6 +733,8 @@ void Cut(Warning& m) { m.text.resize(kMaxTextBytes); }
 void Cut(RegisterPending& m) { m.waiting_for.resize(kMaxTextBytes); }
 void Cut(Heartbeat& m) { m.waiting.resize(kMaxTextBytes); }
 void Cut(PhaseOrder& m) { m.reason.resize(kMaxTextBytes); }
+void Cut(ReplicaEvent& m) { Cut(m.phase); }
+void Cut(ReplicaState& m) { Cut(m.phase); }
 void Cut(SnapshotDone& m) { m.error.resize(kMaxTextBytes); }
 void Cut(CheckpointDone& m) { m.error.resize(kMaxTextBytes); }
 
@@ -669,7 +756,10 @@ constexpr TypeInfo kTypes[] = {
     {"ScoreBlock", 1, true},       {"SnapshotOrder", 0, true}, {"SnapshotDone", 0, true},
     {"Failure", 0, true},          {"Ack", 0, false},          {"Warning", 0, true},
     {"FenceOrder", 0, true},       {"FenceDone", 0, false},    {"CheckpointOrder", 0, true},
-    {"CheckpointDone", 0, true}};
+    {"CheckpointDone", 0, true},   {"ReplicaPush", 4, false},  {"ReplicaEvent", 0, false},
+    {"ReplicaRows", 3, false},     {"ReplicaState", 1, false}, {"ReplicaAck", 0, false},
+    {"BackupOrder", 0, true},      {"BackupReady", 0, true},   {"PromoteOrder", 0, true},
+    {"ShardMoved", 0, true}};
 constexpr std::size_t kTypeCount = std::size(kTypes);
 static_assert(kTypeCount == std::variant_size_v<Message>);
 static_assert(std::is_same_v<std::variant_alternative_t<18, Message>, ScoreBlock> &&
@@ -700,6 +790,7 @@ bool KnownNode(std::uint8_t role, std::uint32_t index) {
     case Role::kScheduler:
       return index == 0;
     case Role::kShard:
+    case Role::kBackup:
       return index < static_cast<std::uint32_t>(kMaxShards);
     case Role::kWorker:
       return true;

@@ -40,7 +40,7 @@ std::optional<Speaker> FromRoutingId(const void* data, std::size_t size) {
   if (size != kRoutingBytes) return std::nullopt;
   RoutingId id;
   std::memcpy(id.data(), data, size);
-  if (id[0] != kRoutingMark || id[1] > static_cast<std::uint8_t>(Role::kWorker)) return std::nullopt;
+  if (id[0] != kRoutingMark || id[1] > static_cast<std::uint8_t>(Role::kBackup)) return std::nullopt;
   Speaker speaker;
   speaker.node.role = static_cast<Role>(id[1]);
   std::memcpy(&speaker.node.index, &id[2], 4);
@@ -177,8 +177,8 @@ struct ZmqTransport::Impl {
   }
 
   zmq::context_t& context;
-  const NodeId self;
-  const Options options;
+  NodeId self;
+  Options options;
   std::string endpoint;
   std::optional<zmq::socket_t> router;
   std::map<NodeId, Peer> peers;        // that we connected to
@@ -243,6 +243,18 @@ Status ZmqTransport::Connect(NodeId peer, const std::string& endpoint) {
 
 void ZmqTransport::Disconnect(NodeId peer) {
   if (impl_->peers.erase(peer) > 0) impl_->poll_stale = true;
+}
+
+Status ZmqTransport::Rename(NodeId self, std::uint32_t incarnation) {
+  impl_->self = self;
+  impl_->options.incarnation = incarnation;
+  std::vector<std::pair<NodeId, std::string>> all;
+  for (const auto& [node, peer] : impl_->peers) all.emplace_back(node, peer.endpoint);
+  Status status;
+  for (const auto& [node, endpoint] : all) {
+    if (Status connected = Connect(node, endpoint); !connected.ok()) status = connected;
+  }
+  return status;
 }
 
 Status ZmqTransport::Send(NodeId to, Frames frames) {

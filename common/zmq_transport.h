@@ -64,6 +64,7 @@ class ZmqTransport : public Transport {
 
   Status Connect(NodeId peer, const std::string& endpoint) override;
   void Disconnect(NodeId peer) override;
+  Status Rename(NodeId self, std::uint32_t incarnation) override;
   Status Send(NodeId to, Frames frames) override;
   std::optional<Frames> Receive(Duration timeout) override;  // also returns nothing when a signal arrives
 

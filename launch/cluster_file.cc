@@ -16,8 +16,8 @@ std::string ToJson(const ClusterFile& file) {
        {{"endpoint", file.scheduler_endpoint}, {"host", file.scheduler_host}, {"pid", file.scheduler_pid}}}};
   json["members"] = Json::array();
   for (const ClusterFile::Process& each : file.members) {
-    Json member = {{"role", each.node.role == Role::kShard ? "shard" : "worker"}, {"index", each.node.index}};
-    if (each.node.role == Role::kShard) member["server"] = each.server;
+    Json member = {{"role", RoleName(each.node.role)}, {"index", each.node.index}};
+    if (each.node.role != Role::kWorker) member["server"] = each.server;
     member["state"] = each.missing ? "missing" : "alive";
     member["incarnation"] = each.incarnation;
     member["host"] = each.host;
@@ -38,7 +38,10 @@ Result<ClusterFile> ClusterFromJson(const std::string& text, const std::string& 
     file.scheduler_pid = scheduler.at("pid").get<std::uint64_t>();
     for (const Json& member : json.at("members")) {
       ClusterFile::Process process;
-      process.node = {member.at("role").get<std::string>() == "shard" ? Role::kShard : Role::kWorker,
+      const auto role = member.at("role").get<std::string>();
+      process.node = {role == RoleName(Role::kShard)    ? Role::kShard
+                      : role == RoleName(Role::kBackup) ? Role::kBackup
+                                                        : Role::kWorker,
                       member.at("index").get<std::uint32_t>()};
       process.server = member.value("server", 0u);
       process.missing = member.at("state").get<std::string>() == "missing";

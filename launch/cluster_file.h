@@ -17,7 +17,7 @@ inline constexpr const char* kClusterFile = "cluster.json";  // in RUN_DIR
 struct ClusterFile {
   struct Process {
     NodeId node;
-    std::uint32_t server = 0;  // a shard's
+    std::uint32_t server = 0;  // a shard's, or a backup's
     bool missing = false;      // dead; another one is to register under `incarnation`
     std::uint32_t incarnation = 0;
     std::string host;  // missing: of its former life

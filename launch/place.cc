@@ -18,8 +18,9 @@ Result<Place> FindPlace(Program program, const RoleArguments& arguments, const R
   const std::string path = arguments.join + "/" + kClusterFile;
   COHORT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   COHORT_ASSIGN_OR_RETURN(const ClusterFile cluster, ClusterFromJson(text, path));
+  const NodeId self = program == Program::kServer ? BackupNode(arguments.index) : WorkerNode(arguments.index);
   for (const ClusterFile::Process& member : cluster.members) {
-    if (member.node != WorkerNode(arguments.index)) continue;
+    if (member.node != self) continue;
     if (!member.missing)
       return InvalidInput(path + ": " + ToString(member.node) + " lives; nobody may take its place");
     place.incarnation = member.incarnation;
@@ -30,7 +31,7 @@ Result<Place> FindPlace(Program program, const RoleArguments& arguments, const R
     place.bootstrap.run_id = cluster.run_id;
     return place;
   }
-  return InvalidInput(path + ": there is no " + ToString(WorkerNode(arguments.index)));
+  return InvalidInput(path + ": there is no " + ToString(self));
 }
 
 }  // namespace cohort

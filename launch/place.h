@@ -11,12 +11,12 @@
 
 namespace cohort {
 
-// By the exchange of addresses (mpi_bootstrap.h), or, with arguments.join, by the run whose dead worker it replaces.
+// By the exchange of addresses (mpi_bootstrap.h), or, with arguments.join, by the run whose dead worker, or backup, it replaces.
 struct Place {
   Bootstrap bootstrap;
   std::uint32_t incarnation = 0;
 };
-// Errors: those of the exchange; cluster.json cannot be read, or knows of no such dead worker.
+// Errors: those of the exchange; cluster.json cannot be read, or knows of no such dead one.
 Result<Place> FindPlace(Program program, const RoleArguments& arguments, const RunConfig& config);
 
 }  // namespace cohort

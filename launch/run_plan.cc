@@ -109,6 +109,7 @@ Result<RunPlan> MakePlan(const RunInputs& inputs, const JobRequest& request, std
   plan.run_id = run_id;
   plan.shards = config.cluster.servers * config.cluster.shards_per_server;
   plan.workers = config.cluster.workers;
+  plan.backups = config.cluster.replicas > 0;
   plan.seed = config.seed;
   plan.consistency = config.train.consistency;
   plan.staleness = config.train.staleness;

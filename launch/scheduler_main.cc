@@ -88,7 +88,7 @@ class SchedulerJob {
     cluster_.scheduler_pid = static_cast<std::uint64_t>(getpid());
     Coordinator coordinator(std::move(plan), recorder_ ? &*recorder_ : nullptr,
                             recorder_ ? &*recorder_ : nullptr);
-    NodeLoop loop(kSchedulerNode, &coordinator, transport.get());
+    NodeLoop loop(&coordinator, transport.get());
     coordinator_ = &coordinator;
     started_ = loop.Now();
     coordinator.Start(started_);
@@ -206,6 +206,7 @@ class SchedulerJob {
     result.traffic_bytes += loop.counters().bytes_sent;
     result.counts["refused_frames"] += loop.counters().bad_frames;
     result.workers_replaced += coordinator_->replaced();
+    result.failovers += coordinator_->failovers();
     result.recoverable = coordinator_->recoverable();
     result.counts["ignored_messages"] = coordinator_->ignored_messages();
   }

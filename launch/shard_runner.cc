@@ -17,8 +17,9 @@ constexpr Duration kStopGrace = std::chrono::seconds(5);
 
 Result<std::unique_ptr<ShardRunner>> ShardRunner::Create(ZmqContext& context, const Options& options) {
   auto runner = std::unique_ptr<ShardRunner>(new ShardRunner());
-  const NodeId self = ShardNode(options.shard);
+  const NodeId self = options.backup ? BackupNode(options.shard) : ShardNode(options.shard);
   ZmqTransport::Options listen;
+  listen.incarnation = options.incarnation;
   listen.listen_host = options.listen_host;
   COHORT_ASSIGN_OR_RETURN(runner->wake_, WakeSignal::Create());
   listen.wake = runner->wake_.get();
@@ -31,6 +32,7 @@ Result<std::unique_ptr<ShardRunner>> ShardRunner::Create(ZmqContext& context, co
   shard.registration.pid = static_cast<std::uint64_t>(getpid());
   shard.registration.kernels = BestKernelPath();
   shard.scheduler = options.scheduler;
+  shard.scheduler.incarnation = options.incarnation;
   shard.slabs = &runner->slabs_;
   shard.kept_pull_bytes = options.kept_pull_bytes;
   shard.add_process_counters = [self = runner.get()](Counters* counters) {
@@ -60,7 +62,7 @@ Result<std::unique_ptr<ShardRunner>> ShardRunner::Create(ZmqContext& context, co
     shard.row_log = runner->row_log_.get();
   }
   runner->shard_ = std::make_unique<Shard>(self, std::move(shard), runner->store_);
-  runner->loop_ = std::make_unique<NodeLoop>(self, runner->shard_.get(), runner->transport_.get());
+  runner->loop_ = std::make_unique<NodeLoop>(runner->shard_.get(), runner->transport_.get());
   COHORT_RETURN_IF_ERROR(runner->transport_->Connect(kSchedulerNode, options.scheduler_endpoint));
   return runner;
 }

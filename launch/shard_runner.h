@@ -25,6 +25,8 @@ class ShardRunner {
  public:
   struct Options {
     std::uint32_t shard = 0;   // index among all shards
+    bool backup = false;       // of that shard
+    std::uint32_t incarnation = 0;
     std::uint32_t server = 0;  // of the process
     std::string listen_host;   // as ZmqTransport's
     std::string scheduler_endpoint;

@@ -242,7 +242,8 @@ class Run {
     std::erase_if(replacements_,
                   [](const Replacement& each) { return waitpid(each.pid, nullptr, WNOHANG) != 0; });
     for (const ClusterFile::Process& member : cluster_.members) {
-      if (!member.missing || !options_.replacement) continue;
+      // A shard's place is taken by its backup.
+      if (!member.missing || member.node.role == Role::kShard || !options_.replacement) continue;
       const auto same = [&](const Replacement& each) {
         return each.node == member.node && each.incarnation == member.incarnation;
       };

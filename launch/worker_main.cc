@@ -49,8 +49,7 @@ Status Run(const RoleArguments& arguments) {
   parameters.cache_max_age = config.cache.max_age;
   parameters.incarnation = place.incarnation;
   Worker worker(index, registration, scheduler, parameters);
-  NodeLoop loop(self, &worker, transport.get());
-  loop.ConnectToShards();
+  NodeLoop loop(&worker, transport.get());
   NetworkPump pump(worker, loop);
   return RunWorker(worker, pump, index, [&loop](Counters* counters) {
     AddProcessCounters(counters);

@@ -24,7 +24,7 @@ Coordinator::Coordinator(RunPlan plan, ScoreSink* sink, RunObserver* observer)
     : plan_(std::move(plan)),
       sink_(sink),
       observer_(observer),
-      membership_(plan_.shards, plan_.workers, plan_.dead_after),
+      membership_(plan_.shards, plan_.workers, plan_.backups ? plan_.shards : 0, plan_.dead_after),
       slot_map_(SlotMap::Even(plan_.shards)) {
   if (!plan_.resume) return;
   step_ = plan_.resume->step;
@@ -80,6 +80,8 @@ void Coordinator::OnMessage(const Stamp& from, Message message, TimePoint now, O
     OnCheckpointDone(*member, std::move(*checkpoint), out);
   } else if (auto* fence = std::get_if<FenceDone>(&message)) {
     OnFenceDone(*member, *fence, now, out);
+  } else if (auto* ready = std::get_if<BackupReady>(&message)) {
+    OnBackupReady(*member, *ready, out);
   } else if (auto* failure = std::get_if<Failure>(&message)) {
     out.Send(member->node, Ack{failure->request_id});
     if (!decided()) {
@@ -94,6 +96,7 @@ void Coordinator::OnMessage(const Stamp& from, Message message, TimePoint now, O
     member->newest_warning = warning->request_id;
     if (observer_ != nullptr) observer_->OnWarning(Describe(*member) + ": " + warning->text);
   } else if (auto* ack = std::get_if<Ack>(&message)) {
+    notices_.erase(ack->request_id);
     // A shard has received its snapshot order; the deadline for SnapshotDone stays.
     const auto order = orders_.find(member->node);
     if (order != orders_.end() && order->second.id == ack->request_id) order->second.next_retry = kNever;
@@ -144,6 +147,8 @@ void Coordinator::OnRegister(const Stamp& from, Member* member, Register message
           message.kernels);
   }
   if (state_ != State::kRegistering) {
+    if (is_new && from.sender.role == Role::kBackup) return AdmitBackup(*member, now, out);
+    if (is_new && from.sender.role == Role::kShard) return AdmitPromoted(*member, now, out);
     if (is_new) return AdmitReplacement(*member, now, out);
     if (!fences_.contains(from.sender.index) || from.sender.role != Role::kWorker)
       return SendWelcome(from.sender, message.request_id, out);
@@ -159,6 +164,10 @@ void Coordinator::OnRegister(const Stamp& from, Member* member, Register message
   Event("everyone has registered: " + std::to_string(plan_.shards) + " shards, " +
         std::to_string(plan_.workers) + " workers, kernels " + kernels_);
   for (const Member& each : membership_.all()) SendWelcome(each.node, each.registration.request_id, out);
+  for (std::uint32_t shard = 0; plan_.backups && shard < plan_.shards; ++shard) {
+    membership_.Allow(*membership_.Find(BackupNode(shard)), std::nullopt, now);
+    OrderBackup(shard, now, out);
+  }
   next_sample_ = now + kSampleInterval;
   NextStep(now, out);
 }
@@ -212,7 +221,7 @@ void Coordinator::OnPhaseReply(Member& member, const PhaseReply& message, TimePo
   if (member.silence_allowed != plan_.dead_after) membership_.Allow(member, std::nullopt, now);
   if (state_ == State::kStopping && orders_.empty()) {
     state_ = State::kFinished;
-  } else if (state_ == State::kOrderingShards && orders_.empty()) {
+  } else if (state_ == State::kOrderingShards && orders_.empty() && promoted_until_.empty()) {
     OrderWorkers(now, out);
   }
 }
@@ -360,14 +369,8 @@ void Coordinator::NextStep(TimePoint now, Outbox& out) {
     state_ = State::kSnapshot;
     shards_written_.clear();
     snapshots_.assign(plan_.shards, {});
-    for (std::uint32_t shard = 0; shard < plan_.shards; ++shard) {
-      Member& member = *membership_.Find(ShardNode(shard));
-      membership_.Allow(member, plan_.wait, now);
-      SnapshotOrder order{next_id_++, step.directory};
-      PendingOrder pending{order, order.request_id, now + plan_.retry, now + plan_.wait};
-      out.Send(member.node, std::move(order));
-      orders_.insert_or_assign(member.node, std::move(pending));
-    }
+    for (std::uint32_t shard = 0; shard < plan_.shards; ++shard)
+      OrderSnapshot(*membership_.Find(ShardNode(shard)), now, out);
     return;
   }
   state_ = State::kOrderingShards;
@@ -406,6 +409,14 @@ void Coordinator::NextStep(TimePoint now, Outbox& out) {
   for (std::uint32_t shard = 0; shard < plan_.shards; ++shard) {
     SendOrder(*membership_.Find(ShardNode(shard)), order_, now, out);
   }
+}
+
+void Coordinator::OrderSnapshot(Member& member, TimePoint now, Outbox& out) {
+  membership_.Allow(member, plan_.wait, now);
+  SnapshotOrder order{next_id_++, plan_.steps[step_].directory};
+  PendingOrder pending{order, order.request_id, now + plan_.retry, now + plan_.wait};
+  out.Send(member.node, std::move(order));
+  orders_.insert_or_assign(member.node, std::move(pending));
 }
 
 void Coordinator::OrderWorkers(TimePoint now, Outbox& out) {
@@ -539,6 +550,7 @@ void Coordinator::OnTimer(TimePoint now, Outbox& out) {
     }
   }
   if (!decided()) FollowFences(now, out);
+  if (!decided()) FollowBackups(now, out);
   if (state_ == State::kRunning && now >= last_progress_ + plan_.wait + plan_.request) {
     return Stop(
         {ErrorCode::kTimeout, "no progress for " + Seconds(now - last_progress_) + " in " + WaitingFor()},
@@ -561,6 +573,8 @@ TimePoint Coordinator::NextTimer() const {
   if (decided()) return next;
   for (const auto& [worker, fence] : fences_) next = std::min({next, fence.next_retry, fence.deadline});
   for (const auto& [worker, until] : wanted_until_) next = std::min(next, until);
+  for (const auto& [id, notice] : notices_) next = std::min(next, notice.next_retry);
+  for (const auto& [shard, until] : promoted_until_) next = std::min(next, until);
   return next;
 }
 

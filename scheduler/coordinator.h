@@ -57,6 +57,8 @@ class Coordinator : public Node {
   // The verdict is the death of a process: the run can go on from its last checkpoint.
   bool recoverable() const { return recoverable_; }
   std::uint32_t replaced() const { return replaced_; }  // workers
+  std::uint32_t failovers() const { return failovers_; }  // shards whose backups took their places
+  std::uint32_t backups_built() const { return backups_built_; }  // the first ones included
   // Everyone has confirmed the end, or had the time to.
   bool finished() const { return state_ == State::kFinished; }
 
@@ -131,6 +133,19 @@ class Coordinator : public Node {
   // ssp, asp: orders a checkpoint when it is time.
   void OrderCheckpoint(TimePoint now, Outbox& out);
   void ResumePhase();
+  // ---- backups (coordinator_backup.cc)
+  void Notify(NodeId to, Message message, TimePoint now, Outbox& out);
+  void DropNotices(NodeId to);
+  void OrderBackup(std::uint32_t shard, TimePoint now, Outbox& out);
+  void AdmitBackup(Member& member, TimePoint now, Outbox& out);
+  void OnBackupReady(const Member& member, const BackupReady& message, Outbox& out);
+  bool CanFailOver(const Member& shard) const;
+  void FailOver(Member& shard, TimePoint now, Outbox& out);
+  void LoseBackup(Member& backup, const std::string& how, TimePoint now, Outbox& out);
+  void AdmitPromoted(Member& member, TimePoint now, Outbox& out);
+  void FollowBackups(TimePoint now, Outbox& out);
+  void OrderSnapshot(Member& member, TimePoint now, Outbox& out);
+
   void SendFence(std::uint32_t worker, TimePoint now, Outbox& out);
   void AdmitReplacement(Member& member, TimePoint now, Outbox& out);
   void FollowFences(TimePoint now, Outbox& out);
@@ -166,6 +181,16 @@ class Coordinator : public Node {
       checkpoints_;                                  // not whole yet: by number and shard
   std::uint64_t newest_checkpoint_ = 0;              // whole, or ordered
   std::map<std::uint32_t, TimePoint> wanted_until_;  // by worker: its replacement is to register
+  // Orders beside phases, snapshots and fences, until they are acknowledged.
+  struct Notice {
+    NodeId to;
+    Message message;
+    TimePoint next_retry;
+  };
+  std::map<RequestId, Notice> notices_;
+  std::set<std::uint32_t> ready_backups_;              // by shard
+  std::map<std::uint32_t, TimePoint> promoted_until_;  // by shard: its backup is to register in its place
+  std::uint32_t failovers_ = 0, backups_built_ = 0;
 
   // The current step.
   std::size_t step_ = 0;     // index in plan_.steps

@@ -19,12 +19,19 @@ namespace cohort {
 
 bool Coordinator::Replaceable(const Member& member) const {
   return member.node.role == Role::kWorker && state_ != State::kRegistering && !decided() &&
-         replaced_ < plan_.recoveries;
+         replaced_ + failovers_ < plan_.recoveries;
 }
 
 void Coordinator::OnDeath(Member& member, const std::string& how, TimePoint now, Outbox& out) {
   orders_.erase(member.node);
+  DropNotices(member.node);
   if (decided()) return;
+  if (member.node.role == Role::kBackup && state_ != State::kRegistering)
+    return LoseBackup(member, how, now, out);
+  if (CanFailOver(member)) {
+    Event(Describe(member) + " died: " + how + "; its backup takes its place");
+    return FailOver(member, now, out);
+  }
   if (!Replaceable(member)) return FailMember(member, how, now, out);
   Event(Describe(member) + " died: " + how + "; it will be replaced");
   Replace(member, now, out);

@@ -104,7 +104,7 @@ MetricsSample Coordinator::Sample(TimePoint now) const {
       samples += member.counters.samples;
       lowest = std::min(lowest, member.counters.clock);
       if (member.counters.clock != kClockInfinity) highest = std::max(highest, member.counters.clock);
-    } else {
+    } else if (member.node.role == Role::kShard) {
       sample.rows += member.counters.rows;
       sample.queue_depth += member.counters.queue_depth;
       sample.acknowledged += member.counters.pushes_acknowledged;

@@ -11,18 +11,21 @@ constexpr const char* kKernelPaths[] = {"avx2", "avx512", "avx512_bf16"};
 
 }  // namespace
 
-Membership::Membership(std::uint32_t shards, std::uint32_t workers, Duration dead_after)
-    : dead_after_(dead_after), shards_(shards), missing_(shards + workers) {
+Membership::Membership(std::uint32_t shards, std::uint32_t workers, std::uint32_t backups,
+                       Duration dead_after)
+    : dead_after_(dead_after), shards_(shards), workers_(workers), missing_(shards + workers + backups) {
   members_.resize(missing_);
   for (std::uint32_t i = 0; i < shards; ++i) members_[i].node = ShardNode(i);
   for (std::uint32_t i = 0; i < workers; ++i) members_[shards + i].node = WorkerNode(i);
+  for (std::uint32_t i = 0; i < backups; ++i) members_[shards + workers + i].node = BackupNode(i);
   for (Member& member : members_) member.silence_allowed = dead_after_;
 }
 
 const Member* Membership::Find(NodeId node) const {
-  const std::size_t workers = members_.size() - shards_;
+  const std::size_t backups = members_.size() - shards_ - workers_;
   if (node.role == Role::kShard && node.index < shards_) return &members_[node.index];
-  if (node.role == Role::kWorker && node.index < workers) return &members_[shards_ + node.index];
+  if (node.role == Role::kWorker && node.index < workers_) return &members_[shards_ + node.index];
+  if (node.role == Role::kBackup && node.index < backups) return &members_[shards_ + workers_ + node.index];
   return nullptr;
 }
 

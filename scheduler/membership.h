@@ -39,8 +39,8 @@ struct Member {
 
 class Membership {
  public:
-  // Shards first, then workers, by index.
-  Membership(std::uint32_t shards, std::uint32_t workers, Duration dead_after);
+  // Shards first, then workers, then backups, by index.
+  Membership(std::uint32_t shards, std::uint32_t workers, std::uint32_t backups, Duration dead_after);
 
   // Null for a node that is no member: an index beyond the run's counts.
   Member* Find(NodeId node);
@@ -70,7 +70,7 @@ class Membership {
  private:
   const Duration dead_after_;
   std::vector<Member> members_;
-  std::size_t shards_;
+  std::size_t shards_, workers_;
   std::size_t missing_;
   std::uint64_t changes_ = 0;
   TimePoint last_judged_ = kNever;

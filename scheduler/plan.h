@@ -51,7 +51,8 @@ struct RunPlan {
   std::string run_config;
   std::string model_path;
   std::vector<PlanStep> steps;
-  // How many dead workers somebody replaces (Membership: those missing); one more, and the run ends.
+  bool backups = false;  // every shard has one
+  // How many dead workers and shards somebody replaces (Membership: those missing); one more, and the run ends.
   std::uint32_t recoveries = 0;
   // Checkpoints of training: their folder (empty: none), clocks from one to the next, and where to go on. `model_path`
   // is then the checkpoint.

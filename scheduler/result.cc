@@ -47,6 +47,7 @@ std::string ToJson(const Status& status, const RunResult& result) {
                     {"rolled_back", result.pushes_rolled_back}};
   if (result.recoverable && !status.ok()) json["recoverable"] = true;
   json["recoveries"] = {{"workers_replaced", result.workers_replaced},
+                        {"failovers", result.failovers},
                         {"restarts", result.restarts},
                         {"checkpoints", result.checkpoints}};
   json["warnings"] = result.warnings;
@@ -88,6 +89,7 @@ std::string ProgressToJson(const RunResult& result) {
                {"model_rows", result.model_rows},
                {"rolled_back", result.pushes_rolled_back},
                {"workers_replaced", result.workers_replaced},
+               {"failovers", result.failovers},
                {"restarts", result.restarts},
                {"checkpoints", result.checkpoints},
                {"warnings", result.warnings}};
@@ -115,6 +117,7 @@ Status ProgressFromJson(const std::string& text, RunResult* result) {
     json.at("model_rows").get_to(result->model_rows);
     json.at("rolled_back").get_to(result->pushes_rolled_back);
     json.at("workers_replaced").get_to(result->workers_replaced);
+    result->failovers = json.value("failovers", 0u);
     json.at("restarts").get_to(result->restarts);
     json.at("checkpoints").get_to(result->checkpoints);
     json.at("warnings").get_to(result->warnings);
@@ -152,6 +155,7 @@ void AddCounters(const MetricsSample& last, RunResult* result) {
   for (const MemberSample& member : last.members) {
     const Counters& counters = member.counters;
     const bool shard = member.node.role == Role::kShard;
+    const bool server = shard || member.node.role == Role::kBackup;
     if (shard) {
       result->pushes_acknowledged += counters.pushes_acknowledged;
       result->pushes_duplicated += counters.pushes_duplicated;
@@ -170,7 +174,7 @@ void AddCounters(const MetricsSample& last, RunResult* result) {
     refused += counters.bad_frames;
     clipped_values += counters.clipped_values;
     clipped_gradients += counters.clipped_gradients;
-    const std::string process = shard ? "server " + std::to_string(member.server) : ToString(member.node);
+    const std::string process = server ? "server " + std::to_string(member.server) : ToString(member.node);
     std::uint64_t& peak = result->peak_memory_bytes[process];
     peak = std::max(peak, counters.peak_memory_bytes);
     double& cpu = result->cpu_seconds[process];

@@ -4,7 +4,7 @@
 
 namespace cohort {
 
-void HeldPushes::Hold(PushRequest push, std::shared_ptr<const KeptPull> pull,
+void HeldPushes::Hold(std::uint32_t worker, PushRequest push, std::shared_ptr<const KeptPull> pull,
                       std::span<const GroupRun> accepted) {
   auto [it, fresh] = clocks_.try_emplace(push.clock);
   if (fresh && !spare_.empty()) {
@@ -23,7 +23,7 @@ void HeldPushes::Hold(PushRequest push, std::shared_ptr<const KeptPull> pull,
     }
     first += run.rows;
   }
-  one.messages.push_back({std::move(push), std::move(pull)});
+  one.messages.push_back({std::move(push), std::move(pull), worker});
 }
 
 bool HeldPushes::TakeUpTo(Clock closed, OneClock* out) {

@@ -30,6 +30,7 @@ class HeldPushes {
   struct Message {
     PushRequest push;
     std::shared_ptr<const KeptPull> pull;  // that the push names; null: it has keys
+    std::uint32_t worker = 0;
   };
   struct OneClock {
     std::vector<Message> messages;
@@ -39,11 +40,19 @@ class HeldPushes {
   };
 
   // Holds the parts of `push` whose groups `accepted` names (a subset of its runs, ascending).
-  void Hold(PushRequest push, std::shared_ptr<const KeptPull> pull, std::span<const GroupRun> accepted);
+  void Hold(std::uint32_t worker, PushRequest push, std::shared_ptr<const KeptPull> pull,
+            std::span<const GroupRun> accepted);
   // Takes the lowest clock out if it is at most `closed`. `out` is replaced; its memory comes back to serve
   // again.
   bool TakeUpTo(Clock closed, OneClock* out);
   std::size_t parts() const;
+  // Calls visit(message) for everything held, clock by clock, in order of arrival.
+  template <typename Visit>
+  void ForEach(Visit visit) const {
+    for (const auto& [clock, held] : clocks_) {
+      for (const Message& message : held.messages) visit(message);
+    }
+  }
 
  private:
   std::map<Clock, OneClock> clocks_;

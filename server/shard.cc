@@ -88,6 +88,12 @@ const char* ShardEventName(ShardEvent event) {
       return "future_phase";
     case ShardEvent::kFence:
       return "fence";
+    case ShardEvent::kBackupBegun:
+      return "backup_begun";
+    case ShardEvent::kBackupWhole:
+      return "backup_whole";
+    case ShardEvent::kPromoted:
+      return "promoted";
     case ShardEvent::kNotReady:
       return "not_ready";
     case ShardEvent::kWrongRun:
@@ -101,11 +107,12 @@ const char* ShardEventName(ShardEvent event) {
 }
 
 Shard::Shard(NodeId self, ShardOptions options, SnapshotStore& store)
-    : self_(self),
+    : self_(ShardNode(self.index)),
       options_(std::move(options)),
       store_(store),
-      client_(self, options_.registration, options_.scheduler) {
-  COHORT_CHECK(self.role == Role::kShard);
+      client_(self, options_.registration, options_.scheduler),
+      following_(self.role == Role::kBackup) {
+  COHORT_CHECK(self.role == Role::kShard || self.role == Role::kBackup);
   client_.SetHeartbeat([this] { return MakeHeartbeat(); });
 }
 
@@ -127,7 +134,9 @@ void Shard::OnMessage(const Stamp& from, Message message, TimePoint now, Outbox&
   } else if (const auto* close = std::get_if<CloseRequest>(&message)) {
     if (Admit(from, close->request_id, close->phase, out)) OnClose(from.sender.index, *close, out);
     BeginPhaseIfReady(now, out);
-  } else {
+  } else if (const auto* ack = std::get_if<ReplicaAck>(&message)) {
+    OnReplicaAck(from, *ack, out);
+  } else if (!OnReplica(from, message, out)) {
     Count(ShardEvent::kUnexpected);
   }
   if (tiered_) TrimTables(now, out);
@@ -137,6 +146,7 @@ void Shard::OnMessage(const Stamp& from, Message message, TimePoint now, Outbox&
 void Shard::OnTimer(TimePoint now, Outbox& out) {
   now_ = now;
   client_.OnTimer(now, out);
+  if (stream_ != nullptr) stream_->OnTimer(now, out);
   if (tiered_) FollowDisk(now, out);
   if (checkpoint_ != nullptr || !about_checkpoints_.empty()) FollowCheckpoint(now, out);
 }
@@ -146,6 +156,7 @@ TimePoint Shard::NextTimer() const {
   // Nobody takes in what the disk brings after the end.
   if (tiered_ && !stopped_ && failure_.ok()) next = std::min(next, NextArrival());
   if (checkpoint_ != nullptr) next = std::min(next, NextCheckpointStep());
+  if (stream_ != nullptr && !stopped_ && failure_.ok()) next = std::min(next, stream_->NextTimer());
   return next;
 }
 
@@ -175,10 +186,12 @@ std::uint64_t Shard::count(ShardEvent event) const {
 
 void Shard::FollowScheduler(TimePoint now, Outbox& out) {
   if (!joined_ && client_.welcome() != nullptr) Join(*client_.welcome(), now, out);
+  if (auto order = client_.TakePromoteOrder()) Promote(*order, out);
+  if (auto order = client_.TakeBackupOrder()) OnBackupOrder(std::move(*order), out);
   if (auto fence = client_.TakeFenceOrder()) PutUpFence(*fence, out);
   if (auto order = client_.TakePhaseOrder()) {
     next_phase_ = std::move(order);
-    if (!joined_ || !failure_.ok()) {
+    if (!joined_ || !failure_.ok() || following_) {
       // Nothing to serve with: only the end can be confirmed.
       if (next_phase_->kind != PhaseKind::kStop) next_phase_.reset();
     }
@@ -220,7 +233,7 @@ void Shard::Join(const Welcome& welcome, TimePoint now, Outbox& out) {
     }
     tables.push_back(&rows);
   }
-  if (welcome.model_path.empty()) return;
+  if (following_ || welcome.model_path.empty()) return;  // a backup gets its rows from its shard
   const Status status =
       welcome.resume ? Resume(welcome, tables) : store_.Load(welcome.model_path, owned_, tables);
   if (!status.ok()) Fail(status, now, out);
@@ -228,6 +241,12 @@ void Shard::Join(const Welcome& welcome, TimePoint now, Outbox& out) {
 
 void Shard::BeginPhaseIfReady(TimePoint now, Outbox& out) {
   if (!next_phase_) return;
+  if (next_phase_->phase == phase_.phase) {
+    // This shard was a backup when the phase began.
+    phase_.request_id = next_phase_->request_id;
+    next_phase_.reset();
+    return ConfirmPhase(out);
+  }
   const bool stop = next_phase_->kind == PhaseKind::kStop;
   // What is held must be applied first; a worker's last close may still be on its way.
   if (!stop && applying_) return;
@@ -235,6 +254,12 @@ void Shard::BeginPhaseIfReady(TimePoint now, Outbox& out) {
   if (!stop && training && clocks_.lowest() < next_phase_->first_clock - 1) return;
   phase_ = *std::exchange(next_phase_, std::nullopt);
   Count(ShardEvent::kPhaseBegun);
+  if (stream_ != nullptr && !stop) {
+    ReplicaEvent event;
+    event.kind = ReplicaEvent::Kind::kPhase;
+    event.phase = phase_;
+    stream_->Send(std::move(event), now, out);
+  }
   parked_pulls_.clear();  // of the phase before: nobody waits for them any more
   waiting_.clear();
   if (stop) {
@@ -246,7 +271,8 @@ void Shard::BeginPhaseIfReady(TimePoint now, Outbox& out) {
     kept_.Clear();
     TakeOverClocks();
   }
-  client_.ConfirmPhase(phase_, now, out);
+  if (stop) return client_.ConfirmPhase(phase_, now, out);
+  if (!following_) ConfirmPhase(out);
 }
 
 void Shard::PutUpFence(const FenceOrder& order, Outbox& out) {
@@ -260,7 +286,14 @@ void Shard::PutUpFence(const FenceOrder& order, Outbox& out) {
     return each.second.worker == worker && !std::holds_alternative<std::monostate>(each.second.request);
   });
   kept_.Forget(worker, kClockInfinity);
-  out.Send(kSchedulerNode, FenceDone{order.request_id, clocks_.closed(worker)});
+  if (stream_ != nullptr) {
+    ReplicaEvent event;
+    event.kind = ReplicaEvent::Kind::kFence;
+    event.worker = worker;
+    event.incarnation = order.incarnation;
+    stream_->Send(std::move(event), now_, out);
+  }
+  Reply(kSchedulerNode, FenceDone{order.request_id, clocks_.closed(worker)}, out);
 }
 
 void Shard::WriteSnapshotIfReady(TimePoint now, Outbox& out) {
@@ -288,7 +321,7 @@ Counters Shard::counters() const {
   counters.pushes_duplicated = parts_duplicated_;
   counters.pulls_served = rows_pulled_;
   counters.pulls_parked = count(ShardEvent::kPullParked);
-  counters.retries = client_.retries();
+  counters.retries = client_.retries() + (stream_ != nullptr ? stream_->retries() : 0);
   counters.absent_rows = absent_rows_;
   counters.bad_frames = count(ShardEvent::kMalformed) + count(ShardEvent::kUnknownTable);
   counters.nan_gradients = non_finite_;
@@ -313,6 +346,10 @@ std::string Shard::WaitingFor() const {
     std::size_t rows = 0;
     for (const auto& [use, waiting] : waiting_) rows += waiting.rows;
     return std::to_string(rows) + " rows from disk, for " + std::to_string(waiting_.size()) + " requests";
+  }
+  if (stream_ != nullptr && stream_->acknowledged() < stream_->sent()) {
+    return "its backup, which has " + std::to_string(stream_->sent() - stream_->acknowledged()) +
+           " messages to acknowledge";
   }
   if (parked_pulls_.empty() && !next_phase_) return {};
   const Clock closed = clocks_.lowest();

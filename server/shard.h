@@ -19,6 +19,9 @@
 // nothing of the next one; else whenever the scheduler orders one. A shard that begins from a checkpoint takes over what
 // the former shards of its groups were.
 //
+// With a backup (shard_replica.cc), what changes the shard goes there too, and replies wait until it has arrived. A backup is
+// a Shard as well, which follows its shard until the scheduler makes it that shard.
+//
 // A phase order is confirmed when all members have closed what comes before it. Evaluation and scoring
 // neither push nor wait for clocks.
 #ifndef COHORT_SERVER_SHARD_H_
@@ -46,6 +49,7 @@
 #include "server/held_pushes.h"
 #include "server/kept_pulls.h"
 #include "server/pushed_rows.h"
+#include "server/replica_stream.h"
 #include "server/shard_checkpoint.h"
 #include "server/shard_table.h"
 #include "server/snapshot_store.h"
@@ -93,6 +97,9 @@ enum class ShardEvent : std::uint8_t {
   kStalePhase,
   kFuturePhase,
   kFence,  // orders, repeated ones too
+  kBackupBegun,  // states sent to new backups
+  kBackupWhole,  // a backup: it has everything
+  kPromoted,     // a backup: it is the shard now
   kNotReady,
   kWrongRun,
   kUnexpected,  // a message that no shard receives: dropped
@@ -122,7 +129,7 @@ struct ShardOptions {
 
 class Shard : public Node {
  public:
-  // `store` must outlive the shard. REQUIRES: self is a shard.
+  // `store` must outlive the shard. REQUIRES: self is a shard, or a backup of one.
   Shard(NodeId self, ShardOptions options, SnapshotStore& store);
 
   void Start(TimePoint now, Outbox& out);
@@ -146,6 +153,8 @@ class Shard : public Node {
   const EmbeddingTable* table(TableId id) const;
   const Clocks& clocks() const { return clocks_; }
   const PhaseOrder& phase() const { return phase_; }
+  // A backup that its shard's place has not been given to.
+  bool following() const { return following_; }
 
  protected:
   // Seams at which tests plant bugs, to show that the simulation finds them.
@@ -180,8 +189,25 @@ class Shard : public Node {
   Heartbeat MakeHeartbeat() const;
   std::string WaitingFor() const;
 
+  // ---- backups (shard_replica.cc)
+  void OnBackupOrder(BackupOrder order, Outbox& out);
+  void StartStreamIfReady(Outbox& out);
+  void ReplicatePush(std::uint32_t worker, const PushRequest& push, const KeptPull* pull, Outbox& out);
+  void Reply(NodeId to, Message message, Outbox& out);
+  void OnReplicaAck(const Stamp& from, const ReplicaAck& ack, Outbox& out);
+  void ConfirmPhase(Outbox& out);
+  void ConfirmHeldPhase(Outbox& out);
+  void SendTransfer(Outbox& out);
+  bool OnReplica(const Stamp& from, Message& message, Outbox& out);
+  void TakeReplica(Message message, Outbox& out);
+  Status TakeRows(const ReplicaRows& rows);
+  Status TakeState(const ReplicaState& message, Outbox& out);
+  Status Redo(Message& message);
+  void Promote(const PromoteOrder& order, Outbox& out);
+
   // ---- checkpoints (shard_checkpoint.cc)
   Status Resume(const Welcome& welcome, std::span<EmbeddingTable* const> tables);
+  void TakeOverCounts(const ShardCounts& counts);
   void TakeOverClocks();
   void BeginCheckpoint(std::uint64_t number);
   void BeginDueCheckpoints(Clock clock);
@@ -198,6 +224,7 @@ class Shard : public Node {
   void CountPush(std::uint32_t worker, PushRequest request, std::shared_ptr<const KeptPull> pull,
                  Outbox& out);
   void OnClose(std::uint32_t worker, const CloseRequest& request, Outbox& out);
+  void CloseClock(std::uint32_t worker, Clock clock, Outbox& out);
   bool MayAnswer(Clock pull_clock) const { return !applying_ && clocks_.MayAnswer(pull_clock); }
   void ServePull(std::uint32_t worker, PullRequest request, Outbox& out);
   // `found`: the rows, as far as they are known (EmbeddingTable::ForEach).
@@ -253,6 +280,16 @@ class Shard : public Node {
   std::vector<Message> about_checkpoints_;       // for the scheduler, to be sent
   bool warned_of_checkpoint_ = false;
   std::vector<ShardState> former_;  // shards whose clocks are to be taken over when the first phase begins
+  std::shared_ptr<ReplicaStream> stream_;    // to the backup; null: there is none
+  std::optional<BackupOrder> next_backup_;   // ordered, its state not begun
+  ReplicaWriter* transfer_ = nullptr;        // checkpoint_'s writer, if that is for a new backup
+  std::optional<RequestId> confirm_at_;      // of the stream: the phase is to be confirmed when it is acknowledged
+  bool following_;                           // a backup
+  std::uint32_t followed_ = 0;               // the shard's incarnation
+  RequestId received_ = 0;                   // of the shard's stream, without a gap
+  std::map<RequestId, Message> early_;       // beyond a gap
+  bool whole_ = false;                       // the state has come
+  std::vector<Message> since_;               // what is to be done when it has
   bool stopped_ = false;
   std::vector<std::uint32_t> incarnations_;  // by worker: the newest seen
   Clocks clocks_;

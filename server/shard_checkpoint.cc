@@ -124,6 +124,7 @@ void Shard::BeginDueCheckpoints(Clock clock) {
   const std::uint64_t every = client_.welcome()->checkpoint_every;
   if (phase_.kind != PhaseKind::kTrain || clock == kClockInfinity) return;
   for (; static_cast<Clock>(next_checkpoint_) <= clock + 1; next_checkpoint_ += every) {
+    if (following_) continue;  // its shard does
     for (const auto& table : tables_) table->EndClock(static_cast<Clock>(next_checkpoint_) - 1);
     BeginCheckpoint(next_checkpoint_);
   }
@@ -151,9 +152,11 @@ void Shard::BeginCheckpoint(std::uint64_t number) {
     Count(ShardEvent::kCheckpointSkipped);
     CheckpointDone done;
     done.number = number;
-    done.error = ToString(self_) + ": checkpoint " + std::to_string(number) + " left out: checkpoint " +
-                 std::to_string(checkpoint_->number()) + " is still being written";
-    if (!std::exchange(warned_of_checkpoint_, true)) {
+    done.error = ToString(self_) + ": checkpoint " + std::to_string(number) + " left out: " +
+                 (transfer_ != nullptr ? "a new backup is being built"
+                                       : "checkpoint " + std::to_string(checkpoint_->number()) +
+                                             " is still being written");
+    if (transfer_ == nullptr && !std::exchange(warned_of_checkpoint_, true)) {
       about_checkpoints_.push_back(Warning{
           0, done.error + "; raise checkpoint.every_steps or checkpoint.core_share, or use a faster disk"});
     }
@@ -185,7 +188,10 @@ void Shard::BeginCheckpoint(std::uint64_t number) {
 void Shard::FollowCheckpoint(TimePoint now, Outbox& out) {
   if (checkpoint_ != nullptr && failure_.ok() && !stopped_) {
     checkpoint_->Step(options_.checkpoint_turn_bytes, now);
-    if (auto done = checkpoint_->Take()) {
+    if (transfer_ != nullptr) SendTransfer(out);
+    if (auto done = checkpoint_->Take(); done && transfer_ != nullptr) {
+      transfer_ = nullptr;  // all is on its way, or there is nobody to receive it
+    } else if (done) {
       Count(done->error.empty() ? ShardEvent::kCheckpointWritten : ShardEvent::kCheckpointFailed);
       if (!done->error.empty()) done->error = ToString(self_) + ": " + done->error;
       about_checkpoints_.push_back(*std::move(done));
@@ -194,6 +200,7 @@ void Shard::FollowCheckpoint(TimePoint now, Outbox& out) {
       events_[static_cast<std::size_t>(ShardEvent::kRowCopied)] += checkpoint_->rows_copied();
       events_[static_cast<std::size_t>(ShardEvent::kRowSaved)] += checkpoint_->rows_saved();
       checkpoint_.reset();
+      StartStreamIfReady(out);
     }
   }
   for (Message& message : about_checkpoints_) client_.SendReliably(std::move(message), now, out);
@@ -225,18 +232,21 @@ Status Shard::Resume(const Welcome& welcome, std::span<EmbeddingTable* const> ta
           tables_[i]->Restore(state.tables[i], groups, !begun[i], counts).Within(welcome.model_path));
       begun[i] = true;
     }
-    if (!counts) continue;
-    parts_acknowledged_ += state.counts.parts_acknowledged;
-    parts_duplicated_ += state.counts.parts_duplicated;
-    absent_rows_ += state.counts.absent_rows;
-    non_finite_ += state.counts.non_finite;
-    clipped_ += state.counts.clipped_values;
+    if (counts) TakeOverCounts(state.counts);
   }
   return {};
 }
 
+void Shard::TakeOverCounts(const ShardCounts& counts) {
+  parts_acknowledged_ += counts.parts_acknowledged;
+  parts_duplicated_ += counts.parts_duplicated;
+  absent_rows_ += counts.absent_rows;
+  non_finite_ += counts.non_finite;
+  clipped_ += counts.clipped_values;
+}
+
 // The first phase after a resume: what was closed and applied in it before the checkpoint, outside bsp, where each shard
-// has its own instant. A group's clocks are those of the shard that had it.
+// has its own instant. A group's clocks are those of the shard that had it. A backup begins in the middle of a phase in bsp too.
 void Shard::TakeOverClocks() {
   const std::uint64_t every = client_.welcome()->checkpoint_every;
   const Clock first = std::max(phase_.first_clock, phase_.resume_clock);
@@ -244,7 +254,8 @@ void Shard::TakeOverClocks() {
       consistency_ == Consistency::kBsp && every != 0 && !client_.welcome()->checkpoint_path.empty();
   next_checkpoint_ = due_by_clock ? (static_cast<std::uint64_t>(first) / every + 1) * every : 0;
   const std::vector<ShardState> former = std::exchange(former_, {});
-  if (former.empty() || consistency_ == Consistency::kBsp || phase_.kind != PhaseKind::kTrain) return;
+  if (former.empty() || phase_.kind != PhaseKind::kTrain || (consistency_ == Consistency::kBsp && !following_))
+    return;
 
   // closed[worker][group], of the groups that are here.
   std::vector<std::array<Clock, kSlotGroupCount>> closed(worker_count_);
@@ -284,6 +295,8 @@ void Shard::TakeOverClocks() {
       }
     }
   }
+  if (due_by_clock && clocks_.lowest() != kClockInfinity)
+    next_checkpoint_ = (static_cast<std::uint64_t>(clocks_.lowest() + 1) / every + 1) * every;
 }
 
 }  // namespace cohort

@@ -51,7 +51,7 @@ bool Shard::Admit(const Stamp& from, RequestId id, std::uint32_t phase, Outbox& 
     return refuse(ErrorReason::kWrongRun, ShardEvent::kWrongRun,
                   "serves run " + std::to_string(stamp().run_id) + ", not " + std::to_string(from.run_id));
   }
-  if (!joined_ || !failure_.ok())
+  if (!joined_ || following_ || !failure_.ok())
     return refuse(ErrorReason::kNotReady, ShardEvent::kNotReady, "has not joined yet");
   const std::uint32_t worker = from.sender.index;
   if (from.sender.role != Role::kWorker || worker >= worker_count_) {
@@ -286,9 +286,10 @@ void Shard::CountPush(std::uint32_t worker, PushRequest request, std::shared_ptr
   if (reply.duplicate_parts != 0) Count(ShardEvent::kPushDuplicate);
   if (pull != nullptr) Count(ShardEvent::kPushByRows);
   if (reply.applied_parts != 0) {
+    ReplicatePush(worker, request, pull.get(), out);
     if (consistency_ == Consistency::kBsp) {
       Count(ShardEvent::kPushHeld);
-      held_.Hold(std::move(request), std::move(pull), new_runs_);
+      held_.Hold(worker, std::move(request), std::move(pull), new_runs_);
     } else {
       Count(ShardEvent::kPushApplied);
       if (pull == nullptr) {
@@ -301,7 +302,7 @@ void Shard::CountPush(std::uint32_t worker, PushRequest request, std::shared_ptr
       }
     }
   }
-  out.Send(sender, reply);
+  Reply(sender, reply, out);
 }
 
 // `rows` are all rows of the push, `new_runs_` what of it counts.
@@ -356,11 +357,21 @@ void Shard::OnClose(std::uint32_t worker, const CloseRequest& request, Outbox& o
            "close: clock " + std::to_string(clock) + ", with " + std::to_string(closed) + " closed", out);
     return;
   }
-  out.Send(WorkerNode(worker), CloseReply{request.request_id});
   if (clock <= closed) {
     Count(ShardEvent::kCloseRepeated);
-    return;
+    return Reply(WorkerNode(worker), CloseReply{request.request_id}, out);
   }
+  if (stream_ != nullptr) {
+    ReplicaEvent event;
+    event.worker = worker;
+    event.clock = clock;
+    stream_->Send(std::move(event), now_, out);
+  }
+  Reply(WorkerNode(worker), CloseReply{request.request_id}, out);
+  CloseClock(worker, clock, out);
+}
+
+void Shard::CloseClock(std::uint32_t worker, Clock clock, Outbox& out) {
   Count(ShardEvent::kClose);
   clocks_.Close(worker, clock);
   applied_.Forget(worker, clock);
@@ -411,8 +422,8 @@ void Shard::ApplyHeld(HeldPushes::OneClock& held) {
     float* widened = floats_.data();
     PushedRows pushed;
     for (auto part = begin; part != end; ++part) {
-      const auto& [push, pull] = held.messages[part->message];
-      pushed = finder_.Find(push, pull.get(), table.spec(), part->first_row, part->rows);
+      const PushRequest& push = held.messages[part->message].push;
+      pushed = finder_.Find(push, held.messages[part->message].pull.get(), table.spec(), part->first_row, part->rows);
       const std::size_t first = std::size_t{part->first_row} * dim, count = std::size_t{part->rows} * dim;
       const float* values = nullptr;
       if (type == FloatType::kFloat32) {

@@ -4,9 +4,13 @@
 #ifndef COHORT_SERVER_SHARD_STATE_H_
 #define COHORT_SERVER_SHARD_STATE_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <vector>
 
+#include "common/buffer.h"
 #include "common/types.h"
 #include "server/applied_pushes.h"
 #include "server/embedding_table.h"
@@ -47,6 +51,11 @@ struct ShardState {
   std::vector<TableState> tables;
   ShardCounts counts;
 };
+
+// For a backup: both ends are processes of one run.
+Buffer EncodeShardState(const ShardState& state);
+// Nothing: these are no bytes of EncodeShardState.
+std::optional<ShardState> DecodeShardState(std::span<const std::byte> bytes);
 
 }  // namespace cohort
 

@@ -72,10 +72,11 @@ bool Shard::ClosingWaitsForDisk() {
   for (const HeldPushes::Part& part : closing_.parts) {
     ShardTable& table = *FindTable(part.table);
     if (!table.tiered()) continue;
-    const auto& [push, pull] = closing_.messages[part.message];
+    const PushRequest& push = closing_.messages[part.message].push;
+    const KeptPull* const pull = closing_.messages[part.message].pull.get();
     finder_.Start(part.rows);
     rows += table.Fetch(
-        finder_.Find(push, pull.get(), table.spec(), part.first_row, part.rows).position_span(), use, now_);
+        finder_.Find(push, pull, table.spec(), part.first_row, part.rows).position_span(), use, now_);
   }
   if (rows == 0) return false;
   applying_ = true;

@@ -555,6 +555,19 @@ bool ParameterClient::OnMessage(const Stamp& from, Message& message, TimePoint n
   return true;
 }
 
+void ParameterClient::OnShardMoved(const ShardMoved& moved, TimePoint now, Outbox& out) {
+  if (moved.shard >= shards_.size()) return;
+  Shard& shard = shards_[moved.shard];
+  if (moved.incarnation < shard.incarnation) return;
+  shard.incarnation = moved.incarnation;
+  shard.last_heard = now;
+  for (const Request& request : requests_) {
+    if (request.id == 0 || !request.sent || request.shard != moved.shard) continue;
+    ++counters_.retries;
+    Send(request, out);  // its retry is due as before
+  }
+}
+
 void ParameterClient::OnReply(const PullReply& reply, Request& request) {
   const std::size_t count = request.keys.size() / sizeof(Key) * request.dim;
   const std::size_t expected = count * SizeOf(request.type);

@@ -127,6 +127,9 @@ class ParameterClient {
     return requests_.size() - free_.size();
   }  // requests not answered, sent or not
 
+  // A shard is another process now, which the driver has connected to: it gets at once what its former one has not
+  // answered.
+  void OnShardMoved(const ShardMoved& moved, TimePoint now, Outbox& out);
   // True: the message came from a shard and has been dealt with.
   bool OnMessage(const Stamp& from, Message& message, TimePoint now, Outbox& out);
   void OnTimer(TimePoint now, Outbox& out);

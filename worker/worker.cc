@@ -14,7 +14,16 @@ void Worker::OnMessage(const Stamp& from, Message message, TimePoint now, Outbox
   if (from.sender.role == Role::kScheduler) {
     const bool knew_view = scheduler_.welcome() != nullptr;
     scheduler_.OnMessage(from, message, now, out);
-    if (!knew_view && scheduler_.welcome() != nullptr) parameters_.SetView(*scheduler_.welcome());
+    const Welcome* welcome = scheduler_.welcome();
+    if (!knew_view && welcome != nullptr) {
+      parameters_.SetView(*welcome);
+      for (std::uint32_t shard = 0; shard < welcome->shard_endpoints.size(); ++shard)
+        out.Connect(ShardNode(shard), welcome->shard_endpoints[shard]);
+    }
+    while (const auto moved = scheduler_.TakeShardMoved()) {
+      out.Connect(ShardNode(moved->shard), moved->endpoint);
+      parameters_.OnShardMoved(*moved, now, out);
+    }
   } else {
     parameters_.OnMessage(from, message, now, out);
   }

@@ -197,8 +197,7 @@ Status RunBenchWorker(Channel& channel, const Options& options, std::uint32_t in
   parameters.cache_rows = options.cache_rows;
   parameters.cache_max_age = CacheConfig().max_age;
   Worker worker(index, registration, scheduler, parameters);
-  NodeLoop network(self, &worker, transport.get());
-  network.ConnectToShards();
+  NodeLoop network(&worker, transport.get());
   NetworkPump pump(worker, network);
   WorkerLoop loop(worker, pump);
   Rounds rounds(options, index, loop, network, 0);

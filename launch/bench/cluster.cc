@@ -84,7 +84,7 @@ Status RunScheduler(Channel& channel, const Options& options, std::atomic<std::u
   plan.steps = {PlanStep::Phase(PhaseKind::kTrain, 0, Split::kTrain)};
   DiskObserver observer(rows_read);
   Coordinator coordinator(std::move(plan), nullptr, &observer);
-  NodeLoop loop(kSchedulerNode, &coordinator, transport.get());
+  NodeLoop loop(&coordinator, transport.get());
   coordinator.Start(loop.Now());
   COHORT_RETURN_IF_ERROR(channel.SendText(transport->endpoint()));
   loop.Run([&] { return coordinator.finished(); });

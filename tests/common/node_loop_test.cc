@@ -39,7 +39,8 @@ class PingNode : public Node {
     next_timer = now + milliseconds(5);
   }
   TimePoint NextTimer() const override { return next_timer; }
-  Stamp stamp() const override { return {self_, 77, 0, 0, 0, 0}; }
+  Stamp stamp() const override { return {self_, 77, 0, incarnation_, 0, 0}; }
+  void Rename(NodeId self, std::uint32_t incarnation) { self_ = self, incarnation_ = incarnation; }
 
   std::vector<Stamp> stamps;
   std::atomic<int> answers = 0;
@@ -48,6 +49,7 @@ class PingNode : public Node {
 
  private:
   NodeId self_;
+  std::uint32_t incarnation_ = 0;
   Clock target_;
 };
 
@@ -59,6 +61,10 @@ class FakeTransport : public Transport {
     return {};
   }
   void Disconnect(NodeId) override {}
+  Status Rename(NodeId self, std::uint32_t new_incarnation) override {
+    name = self, incarnation = new_incarnation;
+    return {};
+  }
   Status Send(NodeId to, Frames frames) override {
     if (broken) return {ErrorCode::kUnavailable, "broken"};
     sent.emplace_back(to, std::move(frames));
@@ -75,6 +81,8 @@ class FakeTransport : public Transport {
   std::vector<std::pair<NodeId, Frames>> sent;
   std::deque<Frames> inbox;
   Duration waited{};
+  NodeId name = WorkerNode(0);
+  std::uint32_t incarnation = 0;
   bool broken = false;
 };
 
@@ -83,7 +91,7 @@ Stamp From(NodeId node) { return {node, 77, 0, 0, 0, 0}; }
 TEST(NodeLoop, AnswersAndCounts) {
   FakeTransport transport;
   PingNode node(ShardNode(0), 0);
-  NodeLoop loop(ShardNode(0), &node, &transport);
+  NodeLoop loop(&node, &transport);
   const Frames request = Encode(From(WorkerNode(1)), ShardNode(0), CloseRequest{5, 1, 3});
   transport.inbox = {request, request};
   EXPECT_TRUE(loop.Pump(milliseconds(1)));
@@ -104,7 +112,7 @@ TEST(NodeLoop, AnswersAndCounts) {
 TEST(NodeLoop, BadFramesAreCountedAndAnsweredWhenTheirSenderIsKnown) {
   FakeTransport transport;
   PingNode node(ShardNode(0), 0);
-  NodeLoop loop(ShardNode(0), &node, &transport);
+  NodeLoop loop(&node, &transport);
   const Frames noise = {Buffer::Own(std::vector<std::uint8_t>(200, 7))};
   const Frames negative = Encode(From(WorkerNode(1)), ShardNode(0), CloseRequest{5, 1, -3});
   const Frames for_another = Encode(From(WorkerNode(1)), ShardNode(1), CloseRequest{5, 1, 3});
@@ -125,7 +133,7 @@ TEST(NodeLoop, SendErrorsAreCountedAndKept) {
   FakeTransport transport;
   transport.broken = true;
   PingNode node(ShardNode(0), 0);
-  NodeLoop loop(ShardNode(0), &node, &transport);
+  NodeLoop loop(&node, &transport);
   Outbox out;
   out.Send(WorkerNode(1), CloseReply{1});
   loop.Flush(out);
@@ -133,32 +141,41 @@ TEST(NodeLoop, SendErrorsAreCountedAndKept) {
   EXPECT_EQ(loop.last_send_error().text(), "broken");
 }
 
-TEST(NodeLoop, WelcomeConnectsToShardsOnce) {
+TEST(NodeLoop, ConnectsBeforeItSends) {
   FakeTransport transport;
   PingNode node(WorkerNode(1), 0);
-  NodeLoop loop(WorkerNode(1), &node, &transport);
-  loop.ConnectToShards();
-  Welcome welcome;
-  welcome.worker_count = 1;
-  welcome.slot_map = SlotMap::Even(2);
-  welcome.shard_endpoints = {"tcp://a:1", "tcp://a:2"};
-  transport.inbox = {Encode(From(kSchedulerNode), WorkerNode(1), welcome)};
-  loop.Pump(Duration::zero());
-  ASSERT_EQ(transport.connected.size(), 2u);
+  NodeLoop loop(&node, &transport);
+  Outbox out;
+  out.Send(ShardNode(1), CloseReply{1});
+  out.Connect(ShardNode(1), "tcp://a:2");
+  loop.Flush(out);
   EXPECT_EQ(transport.connected[ShardNode(1)], "tcp://a:2");
-  transport.connected.clear();
-  welcome.shard_endpoints[0] = "tcp://b:1";
-  transport.inbox = {Encode(From(kSchedulerNode), WorkerNode(1), welcome)};
+  EXPECT_EQ(transport.sent.size(), 1u);
+  EXPECT_TRUE(transport.name == WorkerNode(0));  // nobody has renamed it
+}
+
+// A backup that becomes its shard.
+TEST(NodeLoop, ANodeThatChangesItsNameIsKnownByTheNewOne) {
+  FakeTransport transport;
+  PingNode node(BackupNode(3), 0);
+  NodeLoop loop(&node, &transport);
+  node.Rename(ShardNode(3), 2);
+  Outbox out;
+  out.Send(kSchedulerNode, CloseReply{1});
+  loop.Flush(out);
+  EXPECT_EQ(transport.name, ShardNode(3));
+  EXPECT_EQ(transport.incarnation, 2u);
+  EXPECT_EQ(Decode(transport.sent[0].second)->stamp.sender, ShardNode(3));
+  transport.inbox = {Encode(From(WorkerNode(1)), ShardNode(3), CloseRequest{5, 1, 3})};
   loop.Pump(Duration::zero());
-  ASSERT_EQ(transport.connected.size(), 1u);
-  EXPECT_EQ(transport.connected[ShardNode(0)], "tcp://b:1");
+  EXPECT_EQ(loop.counters().bad_frames, 0u);
 }
 
 TEST(NodeLoop, TimersFireAndBoundTheWait) {
   FakeTransport transport;
   PingNode node(ShardNode(0), 0);
   TimePoint now{seconds(100)};
-  NodeLoop loop(ShardNode(0), &node, &transport, [&] { return now; });
+  NodeLoop loop(&node, &transport, [&] { return now; });
   node.next_timer = now + milliseconds(3);
   loop.Pump(seconds(1));
   EXPECT_EQ(transport.waited, milliseconds(3));
@@ -178,13 +195,13 @@ TEST(NodeLoop, TwoNodesTalkOverSockets) {
   std::atomic<bool> stop = false;
   std::thread shard([&] {
     PingNode node(ShardNode(0), 0);
-    NodeLoop loop(ShardNode(0), &node, shard_transport.get());
+    NodeLoop loop(&node, shard_transport.get());
     loop.Run([&] { return stop.load(); }, milliseconds(10));
   });
   auto transport = std::move(*ZmqTransport::Create(context, WorkerNode(0), connect_only));
   ASSERT_TRUE(transport->Connect(ShardNode(0), endpoint).ok());
   PingNode node(WorkerNode(0), 500);
-  NodeLoop loop(WorkerNode(0), &node, transport.get());
+  NodeLoop loop(&node, transport.get());
   Outbox out;
   out.Send(ShardNode(0), CloseRequest{0, 1, 0});
   loop.Flush(out);

@@ -272,7 +272,7 @@ TEST(Wire, WrongHeadersAreRefused) {
       {"type", [](auto* f) { Set<std::uint16_t>(f, 6, 23); }},
       {"type of another shape", [](auto* f) { Set<std::uint16_t>(f, 6, 3); }},
       {"scheduler 1", [](auto* f) { Set<std::uint8_t>(f, 36, 0); }},
-      {"role", [](auto* f) { Set<std::uint8_t>(f, 36, 3); }},
+      {"role", [](auto* f) { Set<std::uint8_t>(f, 36, 4); }},
       {"receiver's role", [](auto* f) { Set<std::uint8_t>(f, 37, 9); }},
       {"shard 256", [](auto* f) { Set<std::uint32_t>(f, 40, 256); }},
       {"bulk frames", [](auto* f) { Set<std::uint8_t>(f, 38, 2); }},

@@ -286,7 +286,7 @@ std::vector<Case> Cases() {
       "[task.churned]\nenabled = false\n[task.purchased]\nenabled = false\n[task.value]\nenabled = false\n"
       "[task.activation]\nenabled = false\n[task.acquisition_cost]\nenabled = false\n",
       {"task"}));
-  add(RunCase("RunReplicas", "[cluster]\nreplicas = 1\n", {"replicas"}));
+  add(RunCase("RunReplicas", "[cluster]\nservers = 1\nreplicas = 1\n", {"replicas", "servers"}));
   add(RunCase("RunDuplicateKey", "[train]\nepochs = 1\nepochs = 2\n", {"epochs"}));
   add({"RunNoData",
        {"train", "DIR/run.toml", "--out", "DIR/run"},
