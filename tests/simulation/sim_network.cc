@@ -99,6 +99,7 @@ bool SimNetwork::Run(const std::function<bool()>& done, TimePoint deadline) {
     }
     auto next = events_.extract(events_.begin());
     now_ = next.key().first;
+    Fingerprint(next.mapped());
     Handle(std::move(next.mapped()));
   }
   return violation_.empty();
@@ -286,6 +287,15 @@ void SimNetwork::MaybeGhost(const Stamp& stamp, NodeId to, const Message& messag
   }
   ++counts_[name];
   Inject(ghost, to, copy, now_ + Delay());
+}
+
+void SimNetwork::Fingerprint(const Event& event) {
+  std::uint64_t checksum = 0;  // of the message, within its header
+  if (!event.frames.empty()) std::memcpy(&checksum, event.frames[0].data() + 80, sizeof(checksum));
+  const auto number = [](NodeId id) { return static_cast<std::uint64_t>(id.role) << 32 | id.index; };
+  fingerprint_ = RandomBits(fingerprint_, static_cast<std::uint64_t>(now_.time_since_epoch().count()),
+                            checksum + static_cast<std::uint64_t>(event.kind));
+  fingerprint_ = RandomBits(fingerprint_, number(event.from), number(event.to));
 }
 
 void SimNetwork::Trace(const char* what, const Event& event) {

@@ -53,7 +53,8 @@ class SimNetwork {
   TimePoint now() const { return now_; }
   const Counts& counts() const { return counts_; }
   const std::string& violation() const { return violation_; }
-  std::uint64_t events() const { return events_handled_; }
+  // Of all that has happened: two runs with the same one are the same run.
+  std::uint64_t fingerprint() const { return fingerprint_; }
 
  private:
   enum class EventKind : std::uint8_t { kStart, kDeliver, kTimer, kPause };
@@ -85,12 +86,13 @@ class SimNetwork {
   Duration Delay();
   bool Chance(double p) { return p > 0 && random_.Uniform() < p; }
   void Trace(const char* what, const Event& event);
+  void Fingerprint(const Event& event);
 
   RandomStream random_;
   const NetworkFaults faults_;
   const bool trace_;
   TimePoint now_{};
-  std::uint64_t next_event_ = 0, events_handled_ = 0;
+  std::uint64_t next_event_ = 0, events_handled_ = 0, fingerprint_ = 0;
   std::map<std::pair<TimePoint, std::uint64_t>, Event> events_;
   std::map<NodeId, Place> places_;
   std::map<std::pair<NodeId, NodeId>, std::pair<std::uint64_t, std::uint64_t>>

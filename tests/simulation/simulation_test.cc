@@ -269,6 +269,7 @@ TEST(Simulation, OneSeedIsOneRun) {
     const SimOutcome once = Simulate(seed), again = Simulate(seed);
     EXPECT_EQ(once.counts, again.counts);
     EXPECT_EQ(once.virtual_time, again.virtual_time);
+    EXPECT_EQ(once.fingerprint, again.fingerprint);
   }
 }
 
