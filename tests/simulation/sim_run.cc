@@ -92,8 +92,9 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
         supervisor.Follow();
         return cluster.scheduler().finished() || cluster.Broken();
       },
-      TimePoint(seconds(300)));
+      shape.Deadline());
   outcome.virtual_time = network.now().time_since_epoch();
+  if (shape.faults.end != kNever) outcome.after_faults = network.now() - shape.faults.end;
   outcome.fingerprint = network.fingerprint();
   outcome.counts = network.counts();
   cluster.AddCounts(&outcome.counts);

@@ -9,7 +9,7 @@
 //  - every part of a checkpoint is the state of one instant (sim_checkpoints.h);
 //  - no pull shows less than its consistency demands, nor more than was pushed (Markers);
 //  - scoring hands over every row once, in order, with the reference's predictions;
-//  - the run ends well before its virtual deadline, and no damaged frame or ghost changes anything.
+//  - the run ends well before its virtual deadline, with partitions within kEndsWithin (sim_shape.h) of the last fault, and no damaged frame or ghost changes anything.
 #ifndef COHORT_TESTS_SIMULATION_SIM_RUN_H_
 #define COHORT_TESTS_SIMULATION_SIM_RUN_H_
 
@@ -28,6 +28,7 @@ struct SimOutcome {
   std::string shape;      // of the cluster, in a line
   Counts counts;
   Duration virtual_time{};
+  Duration after_faults{};        // that the run has taken, if the faults end
   std::uint64_t fingerprint = 0;  // of all that happened
 };
 

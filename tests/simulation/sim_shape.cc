@@ -84,6 +84,58 @@ void DrawDeaths(std::uint64_t seed, Shape* shape) {
   shape->between_deaths = Pick<Duration>(random, {milliseconds(20), milliseconds(200), milliseconds(1000)});
 }
 
+// Faults of links between groups of nodes, drawn before the run. REQUIRES: the cluster's size and deaths are known.
+void DrawPartitions(std::uint64_t seed, Shape* shape) {
+  RandomStream random(seed, 0x6c696e6b73);
+  const auto some_time = [&](Duration most) {
+    return Duration(random.Below(static_cast<std::uint64_t>(most.count()) + 1));
+  };
+  shape->max_compute = Pick<Duration>(random, {milliseconds(2), milliseconds(30), milliseconds(100)});
+  // A worker may be silent for so long that it is taken for dead, where that can be mended; a shard may not.
+  const TimePoint begin(some_time(seconds(1)));
+  const Duration mended = milliseconds(2500);
+  const Duration whole = shape->deaths > 0 ? Duration(seconds(8)) : mended;
+  shape->faults.end = begin + whole;
+
+  std::vector<NodeId> nodes{kSchedulerNode};
+  for (std::uint32_t index = 0; index < shape->shards; ++index) nodes.push_back(ShardNode(index));
+  for (std::uint32_t index = 0; index < shape->plan.workers; ++index) nodes.push_back(WorkerNode(index));
+  const auto break_link = [&](NodeId from, NodeId to, TimePoint at, TimePoint until, bool clogged) {
+    if (from == to) return;
+    if (from.role != Role::kWorker && to.role != Role::kWorker) until = std::min(until, begin + mended);
+    if (at < until) shape->faults.links.push_back({from, to, at, until, clogged});
+  };
+  for (std::uint64_t left = 1 + random.Below(4); left > 0; --left) {
+    // Each node is on one side, on the other, or on none.
+    std::vector<NodeId> sides[3];
+    for (const NodeId node : nodes) sides[random.Below(3)].push_back(node);
+    const TimePoint at = begin + some_time(whole), until = at + some_time(shape->faults.end - at);
+    const std::uint64_t kind = random.Below(4);
+    if (kind < 3) {  // both ways, one way, clogged
+      for (const NodeId one : sides[0]) {
+        for (const NodeId other : sides[1]) {
+          break_link(one, other, at, until, kind == 2);
+          if (kind == 0) break_link(other, one, at, until, false);
+        }
+      }
+      continue;
+    }
+    // Swizzled: one node after the other loses its links to all, and they come back in another order.
+    const bool clogged = random.Below(2) == 0;
+    std::vector<std::pair<TimePoint, TimePoint>> times;
+    for (std::size_t i = 0; i < sides[0].size(); ++i) {
+      const TimePoint middle = at + (until - at) / 2;
+      times.emplace_back(at + some_time(middle - at), middle + some_time(until - middle));
+    }
+    for (std::size_t i = 0; i < sides[0].size(); ++i) {
+      for (const NodeId other : nodes) {
+        break_link(sides[0][i], other, times[i].first, times[i].second, clogged);
+        break_link(other, sides[0][i], times[i].first, times[i].second, clogged);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 std::string Shape::Describe() const {
@@ -102,7 +154,12 @@ std::string Shape::Describe() const {
          FloatTypeName(plan.workload.Table(kEmbeddingTable).push_values) + " pushes" + DescribePolicy(plan) +
          (cache_rows > 0 ? ", cache of " + std::to_string(cache_rows) + " rows" : "") +
          (plan.positions ? ", positions in " + std::to_string(kept_pull_bytes) + " bytes" : "") +
+         (faults.links.empty() ? "" : ", " + std::to_string(faults.links.size()) + " faults of links") +
          (tier_bytes ? ", tier above " + std::to_string(*tier_bytes) + " bytes" : "");
+}
+
+TimePoint Shape::Deadline() const {
+  return faults.end == kNever ? TimePoint(seconds(300)) : faults.end + kEndsWithin;
 }
 
 Shape DrawShape(std::uint64_t seed, Scenario scenario) {
@@ -156,7 +213,7 @@ Shape DrawShape(std::uint64_t seed, Scenario scenario) {
   workload.tables = {dense, sparse};
   if (scenario == Scenario::kPolicies) DrawPolicies(seed, &shape);
   if (scenario == Scenario::kTier) DrawTier(seed, &shape);
-  if (scenario == Scenario::kDeaths) DrawDeaths(seed, &shape);
+  if (scenario == Scenario::kDeaths || scenario == Scenario::kPartitionsAndDeaths) DrawDeaths(seed, &shape);
   DrawPositions(seed, scenario, &shape);
   if (scenario == Scenario::kHalfValues || scenario == Scenario::kAll) DrawHalfValues(seed, &shape);
   if (scenario == Scenario::kCache || scenario == Scenario::kAll) DrawCache(seed, &shape);
@@ -173,6 +230,8 @@ Shape DrawShape(std::uint64_t seed, Scenario scenario) {
   faults.min_delay = microseconds(50);
   faults.max_delay = Pick<Duration>(random, {microseconds(60), milliseconds(1), milliseconds(10)});
   shape.max_start = Pick<Duration>(random, {milliseconds(1), milliseconds(300)});
+  if (scenario == Scenario::kPartitions || scenario == Scenario::kPartitionsAndDeaths)
+    DrawPartitions(seed, &shape);
   if (calm) return shape;
   faults.lose = Pick(random, {0.0, 0.01, 0.05, 0.15});
   faults.repeat = Pick(random, {0.0, 0.01, 0.05, 0.15});

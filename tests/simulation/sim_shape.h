@@ -27,6 +27,8 @@ enum class Scenario : std::uint8_t {
   kCache,       // ssp, asp: workers keep rows for later pulls
   kDeaths,      // workers die and are replaced
   kAll,         // half values, positions and a cache at once
+  kPartitions,  // links are cut and clogged; in the end all faults are over, and the run ends soon
+  kPartitionsAndDeaths,
 };
 
 struct Shape {
@@ -45,8 +47,14 @@ struct Shape {
   std::uint32_t deaths = 0;  // of workers, at most
   Duration between_deaths{};
 
+  // Liveness: when the run must have ended. All faults are over then, some time before.
+  TimePoint Deadline() const;
   std::string Describe() const;  // in a line
 };
+
+// A run ends at most so long after the last fault. A worker that died before it confirmed its first order is noticed after
+// 4 x dead_after = 20 s of silence (it might have been opening files); 10 s are enough for the whole run, redone.
+inline constexpr Duration kEndsWithin = std::chrono::seconds(30);
 
 Shape DrawShape(std::uint64_t seed, Scenario scenario);
 

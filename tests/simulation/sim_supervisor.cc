@@ -34,7 +34,7 @@ void SimSupervisor::Follow() {
 
 void SimSupervisor::KillSomebody() {
   const TimePoint now = network_->now();
-  if (deaths_left_ == 0 || now < next_death_) return;
+  if (deaths_left_ == 0 || now < next_death_ || now >= shape_.faults.end) return;
   next_death_ = now + Duration(fate_.Below(static_cast<std::uint64_t>(2 * shape_.between_deaths.count())));
   const auto victim = static_cast<std::uint32_t>(fate_.Below(shape_.plan.workers));
   if (!network_->Runs(WorkerNode(victim)) || cluster_->workers()[victim]->stopped()) return;
