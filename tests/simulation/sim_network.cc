@@ -26,6 +26,8 @@ RequestId& IdOf(Message& message) {
   return *std::visit([](auto& m) { return &m.request_id; }, message);
 }
 
+constexpr std::uint32_t kUnheard = 1000;  // indices of processes that others have replaced
+
 Frames FlipOneBit(const Frames& frames, RandomStream& random) {
   std::uint64_t at = random.Below(SizeOf(frames));
   Frames out;
@@ -45,11 +47,18 @@ Frames FlipOneBit(const Frames& frames, RandomStream& random) {
 }  // namespace
 
 SimNetwork::SimNetwork(std::uint64_t seed, NetworkFaults faults, bool trace)
-    : random_(seed, 0x6e6574), faults_(faults), trace_(trace) {
+    : random_(seed, 0x6e6574), faults_(std::move(faults)), trace_(trace) {
   if (faults_.pauses_per_second > 0) At(now_, {EventKind::kPause, {}, {}, {}, 0, false, false});
 }
 
 void SimNetwork::SetNode(NodeId id, Node* node, TimePoint at, std::function<void(TimePoint, Outbox&)> start) {
+  if (Runs(id)) {  // without an index that anyone knows
+    const NodeId unheard{id.role, kUnheard + replaced_alive_++};
+    Place& place = places_[unheard] = std::move(places_.at(id));
+    place.timer = kNever;
+    ScheduleTimer(unheard, place);
+    ++counts_["fault: replaced while alive"];
+  }
   places_[id] = {node, std::move(start), false, false, {}, kNever};
   At(at, {EventKind::kStart, {}, id, {}, 0, false, false});
 }
@@ -99,6 +108,7 @@ bool SimNetwork::Run(const std::function<bool()>& done, TimePoint deadline) {
     }
     auto next = events_.extract(events_.begin());
     now_ = next.key().first;
+    Fingerprint(next.mapped());
     Handle(std::move(next.mapped()));
   }
   return violation_.empty();
@@ -163,6 +173,7 @@ void SimNetwork::ScheduleTimer(NodeId id, Place& place) {
 }
 
 void SimNetwork::Pause() {
+  if (now_ >= faults_.end) return;
   const auto whole = static_cast<std::uint64_t>(1e9 / faults_.pauses_per_second * 2);
   At(now_ + Duration(1 + random_.Below(whole)), {EventKind::kPause, {}, {}, {}, 0, false, false});
   if (places_.empty()) return;
@@ -181,6 +192,16 @@ Duration SimNetwork::Delay() {
     delay += Duration(random_.Below(static_cast<std::uint64_t>(faults_.max_late.count()) + 1));
   }
   return delay;
+}
+
+const LinkFault* SimNetwork::FaultOf(NodeId from, NodeId to) const {
+  const LinkFault* found = nullptr;  // the worst
+  for (const LinkFault& fault : faults_.links) {
+    if (fault.from != from || fault.to != to || now_ < fault.begin || now_ >= fault.end) continue;
+    if (found == nullptr || !fault.clogged || (found->clogged && found->end < fault.end)) found = &fault;
+    if (!found->clogged) break;
+  }
+  return found;
 }
 
 void SimNetwork::SendAll(NodeId from, Node& node, Outbox& out) {
@@ -205,6 +226,12 @@ void SimNetwork::SendOne(NodeId from, const Stamp& stamp, Outgoing outgoing) {
   Event event{
       EventKind::kDeliver, from, outgoing.to, Encode(stamp, outgoing.to, outgoing.message), 0, false, false};
   event.link_number = ++links_[{from, outgoing.to}].first;
+  const LinkFault* const fault = FaultOf(stamp.sender, event.to);
+  if (fault != nullptr && !fault->clogged) {
+    ++counts_["fault: link cut"];
+    Trace("cut    ", event);
+    return;
+  }
   if (Chance(faults_.lose)) {
     ++counts_["fault: lost"];
     Trace("lose   ", event);
@@ -218,7 +245,8 @@ void SimNetwork::SendOne(NodeId from, const Stamp& stamp, Outgoing outgoing) {
     event.frames = FlipOneBit(event.frames, random_);
     event.damaged = true;
   }
-  const TimePoint at = now_ + Delay();
+  if (fault != nullptr) ++counts_["fault: link clogged"];
+  const TimePoint at = (fault != nullptr ? fault->end : now_) + Delay();
   At(at, std::move(event));
 }
 
@@ -286,6 +314,15 @@ void SimNetwork::MaybeGhost(const Stamp& stamp, NodeId to, const Message& messag
   }
   ++counts_[name];
   Inject(ghost, to, copy, now_ + Delay());
+}
+
+void SimNetwork::Fingerprint(const Event& event) {
+  std::uint64_t checksum = 0;  // of the message, within its header
+  if (!event.frames.empty()) std::memcpy(&checksum, event.frames[0].data() + 80, sizeof(checksum));
+  const auto number = [](NodeId id) { return static_cast<std::uint64_t>(id.role) << 32 | id.index; };
+  fingerprint_ = RandomBits(fingerprint_, static_cast<std::uint64_t>(now_.time_since_epoch().count()),
+                            checksum + static_cast<std::uint64_t>(event.kind));
+  fingerprint_ = RandomBits(fingerprint_, number(event.from), number(event.to));
 }
 
 void SimNetwork::Trace(const char* what, const Event& event) {

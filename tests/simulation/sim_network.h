@@ -4,7 +4,8 @@
 // A ghost is a message that nobody now alive has sent: of an earlier incarnation of a process, of another run, of a slot
 // map or a phase that is not this one. It must change nothing.
 //
-// A crash is Kill, and later SetNode with another node of the next incarnation.
+// A crash is Kill, and later SetNode with another node of the next incarnation. SetNode without Kill leaves the earlier process
+// alive, unheard of: it hears nothing any more, as replies go to the newer one, and what it says is delivered.
 #ifndef COHORT_TESTS_SIMULATION_SIM_NETWORK_H_
 #define COHORT_TESTS_SIMULATION_SIM_NETWORK_H_
 
@@ -26,12 +27,21 @@ namespace cohort {
 // How often each kind of fault was delivered and each path taken.
 using Counts = std::map<std::string, std::uint64_t>;
 
+// A directed link does not carry what is sent from `begin` to `end`: it is lost, or, clogged, arrives after `end`.
+struct LinkFault {
+  NodeId from, to;
+  TimePoint begin{}, end{};
+  bool clogged = false;
+};
+
 struct NetworkFaults {
   double lose = 0, repeat = 0, late = 0, flip = 0, ghost = 0;  // chances per message
   Duration min_delay{}, max_delay{};
   Duration max_late{};  // on top, when late
   double pauses_per_second = 0;
   Duration max_pause{};
+  std::vector<LinkFault> links;
+  TimePoint end = kNever;  // of all of them
 };
 
 class SimNetwork {
@@ -53,7 +63,8 @@ class SimNetwork {
   TimePoint now() const { return now_; }
   const Counts& counts() const { return counts_; }
   const std::string& violation() const { return violation_; }
-  std::uint64_t events() const { return events_handled_; }
+  // Of all that has happened: two runs with the same one are the same run.
+  std::uint64_t fingerprint() const { return fingerprint_; }
 
  private:
   enum class EventKind : std::uint8_t { kStart, kDeliver, kTimer, kPause };
@@ -83,14 +94,17 @@ class SimNetwork {
   void ScheduleTimer(NodeId id, Place& place);
   void Pause();
   Duration Delay();
-  bool Chance(double p) { return p > 0 && random_.Uniform() < p; }
+  // The fault of a link now; null: none.
+  const LinkFault* FaultOf(NodeId from, NodeId to) const;
+  bool Chance(double p) { return p > 0 && now_ < faults_.end && random_.Uniform() < p; }
   void Trace(const char* what, const Event& event);
+  void Fingerprint(const Event& event);
 
   RandomStream random_;
   const NetworkFaults faults_;
   const bool trace_;
   TimePoint now_{};
-  std::uint64_t next_event_ = 0, events_handled_ = 0;
+  std::uint64_t next_event_ = 0, events_handled_ = 0, fingerprint_ = 0;
   std::map<std::pair<TimePoint, std::uint64_t>, Event> events_;
   std::map<NodeId, Place> places_;
   std::map<std::pair<NodeId, NodeId>, std::pair<std::uint64_t, std::uint64_t>>
@@ -98,6 +112,7 @@ class SimNetwork {
   std::set<std::tuple<NodeId, std::size_t, std::uint64_t>> requests_;  // sender, type, id
   std::set<std::pair<NodeId, NodeId>> heard_;  // answers of the first have reached the second
   Counts counts_;
+  std::uint32_t replaced_alive_ = 0;
   std::string violation_;
 };
 

@@ -9,46 +9,27 @@
 //  - every part of a checkpoint is the state of one instant (sim_checkpoints.h);
 //  - no pull shows less than its consistency demands, nor more than was pushed (Markers);
 //  - scoring hands over every row once, in order, with the reference's predictions;
-//  - the run ends well before its virtual deadline, and no damaged frame or ghost changes anything.
+//  - the run ends well before its virtual deadline, with partitions within kEndsWithin (sim_shape.h) of the last fault, and no damaged frame or ghost changes anything.
 #ifndef COHORT_TESTS_SIMULATION_SIM_RUN_H_
 #define COHORT_TESTS_SIMULATION_SIM_RUN_H_
 
 #include <cstdint>
-#include <optional>
 #include <string>
 
 #include "common/types.h"
+#include "tests/simulation/planted_bugs.h"
 #include "tests/simulation/sim_network.h"
+#include "tests/simulation/sim_shape.h"
 
 namespace cohort {
-
-// Bugs of ours, to be found.
-enum class PlantedBug : std::uint8_t {
-  kNone,
-  kNoDuplicateCheck,
-  kCloseBeforeAcknowledgements,
-  kSumInArrivalOrder,
-  kCacheBeyondTheBound
-};
 
 struct SimOutcome {
   std::string violation;  // empty: all invariants held
   std::string shape;      // of the cluster, in a line
   Counts counts;
   Duration virtual_time{};
-};
-
-// What the run is about beside the protocol itself; each has its own draws, so that no seed of another changes.
-enum class Scenario : std::uint8_t {
-  kPlain,
-  kPolicies,    // rows are admitted and evicted
-  kNarrow,      // rows of 16-bit weights
-  kPositions,   // pushes name the rows of their pull by their places in it
-  kHalfValues,  // embeddings and their gradients travel as bfloat16 or float16
-  kTier,        // few rows in memory, the others on a slow disk
-  kCache,       // ssp, asp: workers keep rows for later pulls
-  kDeaths,      // workers die and are replaced
-  kAll,         // half values, positions and a cache at once
+  Duration after_faults{};        // that the run has taken, if the faults end
+  std::uint64_t fingerprint = 0;  // of all that happened
 };
 
 SimOutcome Simulate(std::uint64_t seed, Scenario scenario = Scenario::kPlain,

@@ -2,6 +2,7 @@
 // first one, COHORT_SIM_SEED runs one alone with a trace of every message.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <span>
@@ -92,7 +93,7 @@ void ExpectInvariants(Scenario scenario, std::uint64_t seeds, std::uint64_t enou
   const std::uint64_t first = FromEnvironment("COHORT_SIM_FIRST", 1);
   Counts total;
   std::uint64_t violations = 0, done = 0;
-  Duration virtual_time{};
+  Duration virtual_time{}, longest{};
   for (std::uint64_t seed = first; seed < first + seeds && violations < 10; ++seed) {
     const SimOutcome outcome = Simulate(seed, scenario);
     ++done;
@@ -103,10 +104,14 @@ void ExpectInvariants(Scenario scenario, std::uint64_t seeds, std::uint64_t enou
     }
     for (const auto& [name, count] : outcome.counts) total[name] += count;
     virtual_time += outcome.virtual_time;
+    longest = std::max(longest, outcome.after_faults);
   }
   std::printf("%llu seeds, %.0f s of virtual time, %llu violations\n", static_cast<unsigned long long>(done),
               std::chrono::duration<double>(virtual_time).count(),
               static_cast<unsigned long long>(violations));
+  if (longest > Duration())
+    std::printf("ended at most %.1f s after the last fault\n",
+                std::chrono::duration<double>(longest).count());
   for (const auto& [name, count] : total)
     std::printf("  %12llu  %s\n", static_cast<unsigned long long>(count), name.c_str());
   if (seeds < enough) return;  // too few to have met everything
@@ -199,6 +204,20 @@ TEST(Simulation, WorkersThatDieAreReplacedUnderEveryFault) {
   ExpectInvariants(Scenario::kDeaths, FromEnvironment("COHORT_SIM_SEEDS", 500), 150, kMet);
 }
 
+TEST(Simulation, PartitionsAreOutlivedAndTheRunEndsSoonAfter) {
+  constexpr const char* kMet[] = {
+      "fault: link cut",       "fault: link clogged",          "fault: lost",
+      "shard: push_duplicate", "path: sent again: PhaseOrder", "worker: request sent again"};
+  ExpectInvariants(Scenario::kPartitions, FromEnvironment("COHORT_SIM_SEEDS", 500) / 3, 150, kMet);
+}
+
+TEST(Simulation, PartitionsAndDeathsAreOutlivedAndTheRunEndsSoonAfter) {
+  constexpr const char* kMet[] = {
+      "fault: link cut", "fault: link clogged",        "fault: killed worker",  "fault: replaced while alive",
+      "shard: fence",    "scheduler: worker replaced", "shard: push_duplicate", "shard: stale_incarnation"};
+  ExpectInvariants(Scenario::kPartitionsAndDeaths, FromEnvironment("COHORT_SIM_SEEDS", 500) / 2, 150, kMet);
+}
+
 TEST(Simulation, AllOptionsOfTheWireAtOnceUnderEveryFault) {
   constexpr const char* kMet[] = {"fault: lost",
                                   "fault: repeated",
@@ -269,6 +288,7 @@ TEST(Simulation, OneSeedIsOneRun) {
     const SimOutcome once = Simulate(seed), again = Simulate(seed);
     EXPECT_EQ(once.counts, again.counts);
     EXPECT_EQ(once.virtual_time, again.virtual_time);
+    EXPECT_EQ(once.fingerprint, again.fingerprint);
   }
 }
 

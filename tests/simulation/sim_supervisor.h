@@ -1,0 +1,50 @@
+// The supervisor of a simulated run, and its opposite: kills workers at moments that the seed decides, tells the scheduler of a
+// death at once or leaves it to the silence, and starts who is missing.
+#ifndef COHORT_TESTS_SIMULATION_SIM_SUPERVISOR_H_
+#define COHORT_TESTS_SIMULATION_SIM_SUPERVISOR_H_
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "common/random.h"
+#include "common/types.h"
+#include "tests/simulation/sim_cluster.h"
+#include "tests/simulation/sim_network.h"
+#include "tests/simulation/sim_shape.h"
+
+namespace cohort {
+
+class SimSupervisor {
+ public:
+  // All must outlive the supervisor.
+  SimSupervisor(std::uint64_t seed, const Shape& shape, SimNetwork* network, SimCluster* cluster);
+
+  // Workers' first lives, in the order of their indices. `compute`: as in SimCluster::AddWorker.
+  void StartWorker(std::uint32_t incarnation, Duration compute, TimePoint start);
+  // Between any two events.
+  void Follow();
+
+ private:
+  void KillSomebody();
+  void TellOfDeaths();
+  void StartReplacements();
+  SimCluster::Life NewLife(std::uint32_t incarnation);
+
+  const std::uint64_t seed_;
+  const Shape& shape_;
+  SimNetwork* const network_;
+  SimCluster* const cluster_;
+  RandomStream fate_;
+  std::uint32_t deaths_left_;
+  TimePoint next_death_;
+  std::uint64_t births_ = 0;
+  std::vector<std::uint32_t> incarnations_;      // by worker: of the newest life
+  std::vector<Duration> computes_;               // by worker
+  std::map<TimePoint, std::uint32_t> notices_;   // of deaths, to the scheduler
+  std::map<std::uint32_t, TimePoint> starting_;  // by worker: its newest life starts then
+};
+
+}  // namespace cohort
+
+#endif  // COHORT_TESTS_SIMULATION_SIM_SUPERVISOR_H_
