@@ -25,30 +25,6 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-std::vector<TableSpec> Tables(Admission admit = Admission::kAlways) {
-  TableSpec dense;
-  dense.id = 0;
-  dense.name = "dense";
-  dense.kind = TableKind::kDense;
-  dense.dim = 4;
-  dense.row_count = 300;
-  dense.optimizer.kind = OptimizerKind::kAdam;
-  dense.init = {{0, 0.0f, 0.2f}};
-  TableSpec sparse;
-  sparse.id = 1;
-  sparse.name = "embedding";
-  sparse.dim = 3;
-  sparse.optimizer.kind = OptimizerKind::kFtrl;
-  sparse.init = {{0, 0.0f, 0.05f}};
-  sparse.policy.admit = admit;
-  if (admit != Admission::kAlways) {
-    sparse.policy.sketch_bytes = kSlotCount * 64;
-    sparse.policy.evict_idle_clocks = 5;
-    sparse.policy.max_bytes = kSlotCount * BytesPerRow(sparse) * 2;
-  }
-  return {dense, sparse};
-}
-
 // Shards that write and read real files, driven by a test.
 class CheckpointTest : public testing::Test {
  protected:
@@ -68,31 +44,8 @@ class CheckpointTest : public testing::Test {
     return std::make_unique<Cluster>(count, tables, consistency, workers, directory_ + "/checkpoints");
   }
 
-  // What the scheduler does with the parts.
-  std::string WriteManifest(const Cluster& cluster, std::uint64_t number, bool with_groups) {
-    const std::string folder = CheckpointFolder(cluster.welcome.checkpoint_path, number);
-    ModelManifest manifest;
-    manifest.tables = cluster.welcome.tables;
-    manifest.checkpoint = R"({"number":)" + std::to_string(number) + "}";
-    for (std::uint32_t s = 0; s < cluster.shards.size(); ++s) {
-      for (const CheckpointDone& done : cluster.done) {
-        if (done.number != number || done.file != CheckpointPartName(s)) continue;
-        EXPECT_EQ(done.error, "");
-        ModelPart part{done.file, done.bytes, done.checksum, done.rows};
-        part.hash = Hash128{done.hash_low, done.hash_high};
-        if (with_groups) {
-          part.groups.emplace();
-          for (int g = 0; g < kSlotGroupCount; ++g)
-            (*part.groups)[static_cast<std::size_t>(g)] = cluster.welcome.slot_map.ShardOfGroup(g) == s;
-        }
-        manifest.parts.push_back(part);
-        manifest.hash += *part.hash;
-      }
-    }
-    EXPECT_EQ(manifest.parts.size(), cluster.shards.size());
-    const Status status = WriteModelManifest(folder, manifest);
-    EXPECT_TRUE(status.ok()) << status.text();
-    return folder;
+  static std::string WriteManifest(const Cluster& cluster, std::uint64_t number, bool with_groups) {
+    return cluster.WriteManifest(number, with_groups);
   }
 
   std::string directory_;
@@ -108,7 +61,7 @@ TEST_F(CheckpointTest, ABspRunGoesOnOnAnyNumberOfShards) {
       for (std::uint32_t worker = 0; worker < 2; ++worker) cluster.Close(worker, clock);
     };
     constexpr Clock kEnd = 24;
-    auto whole = MakeCluster(1, Tables(admit), Consistency::kBsp);
+    auto whole = MakeCluster(1, CheckpointTables(admit), Consistency::kBsp);
     whole->Begin();
     for (Clock clock = 0; clock < kEnd; ++clock) step(*whole, clock);
     if (admit != Admission::kAlways) {
@@ -118,7 +71,7 @@ TEST_F(CheckpointTest, ABspRunGoesOnOnAnyNumberOfShards) {
     }
     for (const std::uint32_t from : {1u, 3u, 8u}) {
       fs::remove_all(directory_ + "/checkpoints");
-      auto before = MakeCluster(from, Tables(admit), Consistency::kBsp);
+      auto before = MakeCluster(from, CheckpointTables(admit), Consistency::kBsp);
       before->welcome.checkpoint_every = 7;
       before->Begin();
       // Goes on while the checkpoint is written: 7 and 14, of which the latter may be left out by shards still busy.
@@ -132,7 +85,7 @@ TEST_F(CheckpointTest, ABspRunGoesOnOnAnyNumberOfShards) {
       ASSERT_TRUE(VerifyModel(folder).has_value()) << VerifyModel(folder).error().text();
       for (const std::uint32_t to : {1u, 2u, 3u, 5u, 8u}) {
         SCOPED_TRACE(std::to_string(from) + " to " + std::to_string(to) + " shards");
-        auto after = MakeCluster(to, Tables(admit), Consistency::kBsp);
+        auto after = MakeCluster(to, CheckpointTables(admit), Consistency::kBsp);
         after->welcome.model_path = folder;
         after->welcome.resume = true;
         after->Begin(0, 7);
@@ -150,7 +103,7 @@ TEST_F(CheckpointTest, ABspRunGoesOnOnAnyNumberOfShards) {
 // asp: each shard has its own instant. Redone from the lowest clock that is not closed everywhere, every part of every
 // push counts once.
 TEST_F(CheckpointTest, AnAspRunMakesUpWhatEachShardLacks) {
-  std::vector<TableSpec> tables = Tables();
+  std::vector<TableSpec> tables = CheckpointTables();
   for (TableSpec& table : tables) {
     table.optimizer = OptimizerSpec();
     table.optimizer.learning_rate = 1.0f;
@@ -213,11 +166,11 @@ TEST_F(CheckpointTest, AnAspRunMakesUpWhatEachShardLacks) {
 }
 
 TEST_F(CheckpointTest, AnotherNumberOfWorkersOutsideBspIsRefused) {
-  auto before = MakeCluster(1, Tables(), Consistency::kAsp);
+  auto before = MakeCluster(1, CheckpointTables(), Consistency::kAsp);
   before->Begin();
   before->Order(1);
   before->WaitForParts(1);
-  auto after = MakeCluster(1, Tables(), Consistency::kAsp, 3);
+  auto after = MakeCluster(1, CheckpointTables(), Consistency::kAsp, 3);
   after->welcome.model_path = WriteManifest(*before, 1, true);
   after->welcome.resume = true;
   after->Begin();
@@ -225,18 +178,18 @@ TEST_F(CheckpointTest, AnotherNumberOfWorkersOutsideBspIsRefused) {
 }
 
 TEST_F(CheckpointTest, AModelIsNoCheckpoint) {
-  auto before = MakeCluster(1, Tables(), Consistency::kBsp);
+  auto before = MakeCluster(1, CheckpointTables(), Consistency::kBsp);
   before->Begin();
   std::vector<const EmbeddingTable*> tables;
-  for (const TableSpec& spec : Tables()) tables.push_back(before->shards[0]->table(spec.id));
+  for (const TableSpec& spec : CheckpointTables()) tables.push_back(before->shards[0]->table(spec.id));
   const SnapshotDone done = before->store.Write(directory_, 0, tables);
   ASSERT_EQ(done.error, "");
   ModelManifest manifest;
-  manifest.tables = Tables();
+  manifest.tables = CheckpointTables();
   manifest.parts = {{done.file, done.bytes, done.checksum, done.rows}};
   manifest.hash = Hash128{done.hash_low, done.hash_high};
   ASSERT_TRUE(WriteModelManifest(directory_, manifest).ok());
-  auto after = MakeCluster(1, Tables(), Consistency::kBsp);
+  auto after = MakeCluster(1, CheckpointTables(), Consistency::kBsp);
   after->welcome.model_path = directory_;
   after->welcome.resume = true;
   after->Begin();
@@ -244,7 +197,7 @@ TEST_F(CheckpointTest, AModelIsNoCheckpoint) {
 }
 
 TEST_F(CheckpointTest, OneThatIsDueWhileAnotherIsWrittenIsLeftOutAndToldOnce) {
-  ShardHarness harness(Tables(), 1, Consistency::kBsp, 1);
+  ShardHarness harness(CheckpointTables(), 1, Consistency::kBsp, 1);
   harness.store.checkpoints = MemoryCheckpoints({[] { return std::chrono::hours(1); }, [] { return false; }});
   harness.welcome.checkpoint_path = "/checkpoints";
   harness.welcome.checkpoint_every = 2;
@@ -269,7 +222,7 @@ TEST_F(CheckpointTest, OneThatIsDueWhileAnotherIsWrittenIsLeftOutAndToldOnce) {
 }
 
 TEST_F(CheckpointTest, OrdersThatMakeNoSenseAreAnswered) {
-  auto cluster = MakeCluster(1, Tables(), Consistency::kBsp);
+  auto cluster = MakeCluster(1, CheckpointTables(), Consistency::kBsp);
   cluster->FromScheduler(cluster->welcome);
   cluster->Order(0);  // no phase yet
   ASSERT_EQ(cluster->done.size(), 1u);
@@ -288,7 +241,7 @@ TEST_F(CheckpointTest, OrdersThatMakeNoSenseAreAnswered) {
 
 // One bit, anywhere in any file of a checkpoint.
 TEST_F(CheckpointTest, EveryFlippedBitIsFound) {
-  auto cluster = MakeCluster(2, Tables(Admission::kCount), Consistency::kBsp);
+  auto cluster = MakeCluster(2, CheckpointTables(Admission::kCount), Consistency::kBsp);
   cluster->Begin();
   for (Clock clock = 0; clock < 3; ++clock) {
     cluster->Push(0, clock, 2, 0);
@@ -325,7 +278,7 @@ TEST_F(CheckpointTest, EveryFlippedBitIsFound) {
     flip();
     ASSERT_EQ(whole().code(), ErrorCode::kCorrupt) << "file " << f << ", bit " << bit;
     if (i % 500 == 0) {
-      auto after = MakeCluster(1, Tables(Admission::kCount), Consistency::kBsp);
+      auto after = MakeCluster(1, CheckpointTables(Admission::kCount), Consistency::kBsp);
       after->welcome.model_path = folder;
       after->welcome.resume = true;
       after->Begin(0, 3);
@@ -337,7 +290,7 @@ TEST_F(CheckpointTest, EveryFlippedBitIsFound) {
 }
 
 TEST_F(CheckpointTest, AFullDiskIsToldLeavesNothingAndTrainingGoesOn) {
-  auto cluster = MakeCluster(1, Tables(), Consistency::kBsp, 1);
+  auto cluster = MakeCluster(1, CheckpointTables(), Consistency::kBsp, 1);
   cluster->welcome.slices = 1;
   cluster->welcome.checkpoint_every = 2;
   cluster->Begin();
@@ -368,7 +321,7 @@ TEST_F(CheckpointTest, AFullDiskIsToldLeavesNothingAndTrainingGoesOn) {
 }
 
 TEST_F(CheckpointTest, AFolderThatCannotBeWrittenIsTold) {
-  auto cluster = MakeCluster(1, Tables(), Consistency::kAsp);
+  auto cluster = MakeCluster(1, CheckpointTables(), Consistency::kAsp);
   std::ofstream(directory_ + "/checkpoints") << "a file";
   cluster->Begin();
   cluster->Order(1);
@@ -386,7 +339,7 @@ TEST_F(CheckpointTest, WhatAKilledWriterLeavesIsRemoved) {
     std::ofstream(CheckpointFolder(path, number) + "/" + CheckpointPartName(0) + ".tmp") << "half a part";
     std::ofstream(CheckpointFolder(path, number) + "/" + CheckpointPartName(1) + ".tmp") << "another shard's";
   }
-  auto cluster = MakeCluster(1, Tables(), Consistency::kAsp);
+  auto cluster = MakeCluster(1, CheckpointTables(), Consistency::kAsp);
   cluster->Begin();
   cluster->Order(4);
   cluster->WaitForParts(1);
@@ -400,7 +353,7 @@ TEST_F(CheckpointTest, WhatAKilledWriterLeavesIsRemoved) {
 
 // A shard that ends while it writes leaves nothing.
 TEST_F(CheckpointTest, AShardThatEndsGivesItsPartUp) {
-  auto cluster = MakeCluster(1, Tables(), Consistency::kAsp);
+  auto cluster = MakeCluster(1, CheckpointTables(), Consistency::kAsp);
   cluster->Begin();
   cluster->Order(1);
   const std::string folder = CheckpointFolder(cluster->welcome.checkpoint_path, 1);

@@ -14,11 +14,38 @@
 #include <utility>
 #include <vector>
 
+#include "common/checkpoint_files.h"
+#include "common/model_files.h"
 #include "common/random.h"
 #include "server/snapshot.h"
 #include "tests/server/shard_harness.h"
 
 namespace cohort {
+
+// A dense table and a sparse one, in which every kind of admission and eviction has something to do.
+inline std::vector<TableSpec> CheckpointTables(Admission admit = Admission::kAlways) {
+  TableSpec dense;
+  dense.id = 0;
+  dense.name = "dense";
+  dense.kind = TableKind::kDense;
+  dense.dim = 4;
+  dense.row_count = 300;
+  dense.optimizer.kind = OptimizerKind::kAdam;
+  dense.init = {{0, 0.0f, 0.2f}};
+  TableSpec sparse;
+  sparse.id = 1;
+  sparse.name = "embedding";
+  sparse.dim = 3;
+  sparse.optimizer.kind = OptimizerKind::kFtrl;
+  sparse.init = {{0, 0.0f, 0.05f}};
+  sparse.policy.admit = admit;
+  if (admit != Admission::kAlways) {
+    sparse.policy.sketch_bytes = kSlotCount * 64;
+    sparse.policy.evict_idle_clocks = 5;
+    sparse.policy.max_bytes = kSlotCount * BytesPerRow(sparse) * 2;
+  }
+  return {dense, sparse};
+}
 
 // Half of them in a few slots, which then hold more rows than a budget allows.
 inline Key SparseKey(std::uint64_t number) {
@@ -148,6 +175,32 @@ struct CheckpointCluster {
   }
   void ExpectNoFailure() const {
     for (const auto& shard : shards) EXPECT_TRUE(shard->failure().ok()) << shard->failure().text();
+  }
+  // What the scheduler does with the parts; returns the folder.
+  std::string WriteManifest(std::uint64_t number, bool with_groups) const {
+    const std::string folder = CheckpointFolder(welcome.checkpoint_path, number);
+    ModelManifest manifest;
+    manifest.tables = welcome.tables;
+    manifest.checkpoint = R"({"number":)" + std::to_string(number) + "}";
+    for (std::uint32_t s = 0; s < shards.size(); ++s) {
+      for (const CheckpointDone& part_done : done) {
+        if (part_done.number != number || part_done.file != CheckpointPartName(s)) continue;
+        EXPECT_EQ(part_done.error, "");
+        ModelPart part{part_done.file, part_done.bytes, part_done.checksum, part_done.rows};
+        part.hash = Hash128{part_done.hash_low, part_done.hash_high};
+        if (with_groups) {
+          part.groups.emplace();
+          for (int g = 0; g < kSlotGroupCount; ++g)
+            (*part.groups)[static_cast<std::size_t>(g)] = welcome.slot_map.ShardOfGroup(g) == s;
+        }
+        manifest.parts.push_back(part);
+        manifest.hash += *part.hash;
+      }
+    }
+    EXPECT_EQ(manifest.parts.size(), shards.size());
+    const Status status = WriteModelManifest(folder, manifest);
+    EXPECT_TRUE(status.ok()) << status.text();
+    return folder;
   }
 };
 
