@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "common/check.h"
+#include "common/fault_point.h"
 
 namespace cohort {
 namespace {
@@ -41,11 +42,16 @@ Status SyncFile(const std::string& path) { return Sync(path, O_RDONLY); }
 Status SyncDirectory(const std::string& path) { return Sync(path, O_RDONLY | O_DIRECTORY); }
 
 Status AtomicRename(const std::string& temporary, const std::string& final_path) {
+  FaultPoint("file: before fsync", final_path);
   COHORT_RETURN_IF_ERROR(SyncFile(temporary));
+  FaultPoint("file: before rename", final_path);
   if (std::rename(temporary.c_str(), final_path.c_str()) != 0) {
     return SystemError(final_path, ("rename " + temporary + " to it").c_str());
   }
-  return SyncDirectory(DirectoryOf(final_path));
+  FaultPoint("file: after rename", final_path);
+  COHORT_RETURN_IF_ERROR(SyncDirectory(DirectoryOf(final_path)));
+  FaultPoint("file: after fsync of its folder", final_path);
+  return {};
 }
 
 Result<AtomicFile> AtomicFile::Create(const std::string& final_path) {
@@ -84,6 +90,7 @@ Result<AtomicFile> AtomicFile::Create(const std::string& final_path) {
     if (::ftruncate(descriptor, 0) != 0) {
       return tl::unexpected<Status>(SystemError(file.temporary_path_, "empty"));
     }
+    FaultPoint("file: before write", final_path);
     return file;
   }
 }
@@ -124,6 +131,7 @@ Status WriteFileAtomically(const std::string& path, std::string_view content) {
   std::FILE* out = std::fopen(file.temporary_path().c_str(), "we");
   if (out == nullptr) return SystemError(file.temporary_path(), "open");
   bool written = std::fwrite(content.data(), 1, content.size(), out) == content.size();
+  FaultPoint("file: mid-write", path);  // the end of it is still in the stream's buffer
   if (std::fclose(out) != 0) written = false;
   if (!written) return SystemError(file.temporary_path(), "write");
   return file.Commit();

@@ -7,6 +7,8 @@
 #include <system_error>
 
 #include "common/atomic_file.h"
+#include "common/fault_point.h"
+#include "common/model_files.h"
 
 namespace cohort {
 namespace {
@@ -47,7 +49,17 @@ Status MakeCheckpointFolder(const std::string& checkpoint_path, std::uint64_t nu
     return {ErrorCode::kIo, folder + ": cannot be made: " + error.message() +
                                 "; the checkpoints' folder must be writable on every server's host"};
   }
-  return SyncDirectory(checkpoint_path);
+  COHORT_RETURN_IF_ERROR(SyncDirectory(checkpoint_path));
+  FaultPoint("checkpoint: folder made", folder);
+  if (!fs::remove(folder + "/" + kManifestFile, error)) {
+    if (!error) return {};  // there was none
+    return {ErrorCode::kIo, folder + "/" + kManifestFile +
+                                ": of a former checkpoint, cannot be removed: " + error.message() +
+                                "; the checkpoints' folder must be writable on every server's host"};
+  }
+  COHORT_RETURN_IF_ERROR(SyncDirectory(folder));
+  FaultPoint("checkpoint: former manifest removed", folder);
+  return {};
 }
 
 std::vector<std::uint64_t> ListCheckpoints(const std::string& checkpoint_path) {

@@ -20,7 +20,8 @@ std::optional<std::uint64_t> CheckpointNumber(std::string_view name);
 // "part-00003.h5"
 std::string CheckpointPartName(std::uint32_t shard);
 
-// Makes the folder, durably. That it is there already is no error.
+// Makes the folder, durably. That it is there already is no error: what it held is no checkpoint any more, durably, before
+// any part of it is replaced.
 Status MakeCheckpointFolder(const std::string& checkpoint_path, std::uint64_t number);
 // The numbers of all checkpoint folders, whole or not, ascending. None if there is no folder at all.
 std::vector<std::uint64_t> ListCheckpoints(const std::string& checkpoint_path);

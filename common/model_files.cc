@@ -19,7 +19,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::uint64_t kBlockFloats = 256u << 10;
-constexpr char kManifest[] = "manifest.json";
 constexpr std::size_t kMaxManifestBytes = std::size_t{64} << 20;
 
 bool IsFile(const std::string& path) {
@@ -201,14 +200,14 @@ std::string WithoutChecksum(const std::string& text) {
 
 Result<std::string> FindModel(const std::string& path) {
   for (const std::string& directory : {path, path + "/model"}) {
-    if (IsFile(directory + "/" + kManifest)) return directory;
+    if (IsFile(directory + "/" + kManifestFile)) return directory;
   }
   if (IsFile(path + "/result.json")) {
     return InvalidInput(path + ": the run there ended without a model; " + path +
                         "/result.json says why (\"reason\"). Give the directory of a finished run");
   }
-  return InvalidInput(path + ": no model here: expected " + path + "/" + kManifest + " or " + path +
-                      "/model/" + kManifest + "; give the directory of a finished run");
+  return InvalidInput(path + ": no model here: expected " + path + "/" + kManifestFile + " or " + path +
+                      "/model/" + kManifestFile + "; give the directory of a finished run");
 }
 
 Status WriteModelManifest(const std::string& directory, const ModelManifest& manifest) {
@@ -240,11 +239,11 @@ Status WriteModelManifest(const std::string& directory, const ModelManifest& man
     json["parts"].push_back(std::move(json_part));
   }
   json["checksum"] = ToHex(ChecksumOf(Render(json)));
-  return WriteFileAtomically(directory + "/" + kManifest, Render(json));
+  return WriteFileAtomically(directory + "/" + kManifestFile, Render(json));
 }
 
 Result<ModelManifest> ReadModelManifest(const std::string& directory) {
-  const std::string path = directory + "/" + kManifest;
+  const std::string path = directory + "/" + kManifestFile;
   COHORT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxManifestBytes));
   const auto corrupt = [&path](const std::string& what) {
     return Error(ErrorCode::kCorrupt,

@@ -25,6 +25,7 @@
 namespace cohort {
 
 inline constexpr int kModelFormat = 1;
+inline constexpr const char* kManifestFile = "manifest.json";  // in a model's directory
 
 struct ModelPart {
   std::string file;  // within the model's directory

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "common/check.h"
+#include "common/fault_point.h"
 
 namespace cohort {
 namespace {
@@ -79,6 +80,7 @@ Status ModelPartWriter::Append(TableId table, std::span<const Key> keys, const f
 
 Status ModelPartWriter::Flush(Table& t) {
   COHORT_RETURN_IF_ERROR(writer_->Append<std::uint64_t>(t.group + "/keys", t.keys));
+  FaultPoint("file: mid-write", file_.final_path());
   COHORT_RETURN_IF_ERROR(writer_->Append<float>(t.group + "/weights", t.weights));
   if (t.row_floats != t.dim) COHORT_RETURN_IF_ERROR(writer_->Append<float>(t.group + "/state", t.state));
   if (t.has_statistics)

@@ -16,22 +16,28 @@ const char* OptimizerName(OptimizerKind kind) {
   return "unknown";
 }
 
-std::uint32_t StateFloats(OptimizerKind kind, std::uint32_t dim) {
+std::vector<StateSlot> StateSlots(OptimizerKind kind, std::uint32_t dim) {
   switch (kind) {
     case OptimizerKind::kSgd:
-      return 0;
+      return {};
     case OptimizerKind::kMomentum:
-      return dim;
+      return {{"velocity", dim}};
     case OptimizerKind::kAdagrad:
-      return dim;
+      return {{"accumulator", dim}};
     case OptimizerKind::kRowwiseAdagrad:
-      return 1;
+      return {{"accumulator", 1}};
     case OptimizerKind::kAdam:
-      return 2 * dim + 1;
+      return {{"m", dim}, {"v", dim}, {"t", 1}};
     case OptimizerKind::kFtrl:
-      return 2 * dim;
+      return {{"z", dim}, {"n", dim}};
   }
-  return 0;
+  return {};
+}
+
+std::uint32_t StateFloats(OptimizerKind kind, std::uint32_t dim) {
+  std::uint32_t floats = 0;
+  for (const StateSlot& slot : StateSlots(kind, dim)) floats += slot.floats;
+  return floats;
 }
 
 std::uint64_t BytesPerRow(const TableSpec& table) {

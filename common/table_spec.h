@@ -113,6 +113,12 @@ inline std::uint32_t WeightWords(const TableSpec& table) {
 }
 // Floats of optimizer state behind a row's weights (server/optimizer.h).
 std::uint32_t StateFloats(OptimizerKind kind, std::uint32_t dim);
+// What they are, in order: "accumulator" and how many floats it has.
+struct StateSlot {
+  const char* name = "";
+  std::uint32_t floats = 0;
+};
+std::vector<StateSlot> StateSlots(OptimizerKind kind, std::uint32_t dim);
 // What a row of a table under a policy counts against max_bytes: weights and state, and the index and the statistics at
 // their usual load.
 std::uint64_t BytesPerRow(const TableSpec& table);

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "common/fault_point.h"
 #include "common/model_files.h"
 
 namespace cohort {
@@ -21,7 +22,8 @@ Status CheckWhole(const std::string& folder) {
 // Without its manifest it is no checkpoint any more, whatever else is left of it.
 void Remove(const std::string& folder) {
   std::error_code ignored;
-  std::filesystem::remove(folder + "/manifest.json", ignored);
+  std::filesystem::remove(folder + "/" + kManifestFile, ignored);
+  FaultPoint("checkpoint: manifest of an old one removed", folder);
   std::filesystem::remove_all(folder, ignored);
 }
 
@@ -55,7 +57,7 @@ std::optional<std::string> NewestCheckpoint(const std::string& checkpoint_path,
     if (status.ok()) return folder;
     // Without a manifest it was being written when its run ended: nothing to speak of.
     std::error_code ignored;
-    if (note && std::filesystem::exists(folder + "/manifest.json", ignored))
+    if (note && std::filesystem::exists(folder + "/" + kManifestFile, ignored))
       note("checkpoint " + std::to_string(*number) + " is not used: " + status.text());
   }
   return std::nullopt;

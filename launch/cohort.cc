@@ -35,6 +35,9 @@ int Main(int argc, char** argv) {
   AddScore(app, commands);
   AddExport(app, commands);
   AddVerify(app, commands);
+  AddInspect(app, commands);
+  AddDiff(app, commands);
+  AddReshard(app, commands);
   AddReport(app, commands);
   AddBench(app, commands);
   AddDoctor(app, commands);
@@ -46,7 +49,7 @@ int Main(int argc, char** argv) {
   Console console(json);
   const auto finish = [&console](const Status& status) {
     console.Finish(status);
-    return status.exit_code();
+    return status.ok() ? console.exit_code() : status.exit_code();
   };
   // Commands, and those of a command that has some, are looked up here: a mistyped one is named with its nearest.
   const CLI::App* named = &app;

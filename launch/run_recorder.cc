@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "common/fault_point.h"
 #include "common/log.h"
 #include "common/model_files.h"
 #include "launch/run_folder.h"
@@ -216,7 +217,9 @@ void RunRecorder::OnCheckpoint(const RunPosition& position, const std::vector<Ch
   }
   ++result_.checkpoints;
   manifest.checkpoint = ToJson(RunProgress{position, ProgressToJson(result_)});
-  const Status status = WriteModelManifest(CheckpointFolder(path, position.number), manifest);
+  const std::string folder = CheckpointFolder(path, position.number);
+  FaultPoint("checkpoint: before manifest", folder);
+  const Status status = WriteModelManifest(folder, manifest);
   if (!status.ok()) {
     // Training goes on, and so does the checkpoint before this one.
     --result_.checkpoints;
@@ -224,6 +227,7 @@ void RunRecorder::OnCheckpoint(const RunPosition& position, const std::vector<Ch
   }
   OnEvent("checkpoint " + std::to_string(position.number) +
           " is written: " + std::to_string(manifest.rows()) + " rows");
+  FaultPoint("checkpoint: after manifest", folder);
   RemoveOldCheckpoints(path, position.number, inputs_.config.checkpoint.keep);
 }
 

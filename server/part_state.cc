@@ -61,7 +61,7 @@ Result<TableState> ReadPolicy(const ModelPartReader& part, TableId id) {
   return table;
 }
 
-Result<ShardState> Read(const ModelPartReader& part, std::span<EmbeddingTable* const> tables) {
+Result<ShardState> Read(const ModelPartReader& part, std::span<const TableId> tables) {
   const auto bad = [](const char* what) { return Error(ErrorCode::kCorrupt, std::string("shard/") + what); };
   if (!part.Has("shard/closed")) {
     return Error(ErrorCode::kInvalidInput, "is a part of a model, which does not know how training went on");
@@ -106,8 +106,8 @@ Result<ShardState> Read(const ModelPartReader& part, std::span<EmbeddingTable* c
       return bad("floor_worker");
     state.floors.push_back({floor_worker[i], static_cast<std::uint16_t>(floor_group[i]), floor_clock[i]});
   }
-  for (const EmbeddingTable* table_here : tables) {
-    COHORT_ASSIGN_OR_RETURN(TableState found, ReadPolicy(part, table_here->spec().id));
+  for (const TableId id : tables) {
+    COHORT_ASSIGN_OR_RETURN(TableState found, ReadPolicy(part, id));
     state.tables.push_back(std::move(found));
   }
   return state;
@@ -154,7 +154,7 @@ Status WriteShardState(const ShardState& state, ModelPartWriter* writer) {
 }
 
 Result<ShardState> ReadShardState(const ModelPartReader& part, const std::string& path,
-                                  std::span<EmbeddingTable* const> tables) {
+                                  std::span<const TableId> tables) {
   auto state = Read(part, tables);
   if (!state) {
     const Status& why = state.error();

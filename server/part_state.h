@@ -13,7 +13,6 @@
 
 #include "common/model_part.h"
 #include "common/status.h"
-#include "server/embedding_table.h"
 #include "server/shard_state.h"
 
 namespace cohort {
@@ -21,7 +20,7 @@ namespace cohort {
 Status WriteShardState(const ShardState& state, ModelPartWriter* writer);
 // Errors (kCorrupt): something is missing or cannot be; `path` names the file in them. The part's checksum has been checked.
 Result<ShardState> ReadShardState(const ModelPartReader& part, const std::string& path,
-                                  std::span<EmbeddingTable* const> tables);
+                                  std::span<const TableId> tables);
 
 }  // namespace cohort
 

@@ -272,7 +272,9 @@ void Shard::BeginPhaseIfReady(TimePoint now, Outbox& out) {
     TakeOverClocks();
   }
   if (stop) return client_.ConfirmPhase(phase_, now, out);
-  if (!following_) ConfirmPhase(out);
+  if (following_) return;
+  ConfirmPhase(out);
+  StartStreamIfReady(out);
 }
 
 void Shard::PutUpFence(const FenceOrder& order, Outbox& out) {

@@ -1,7 +1,6 @@
 #include "server/shard_checkpoint.h"
 
 #include <algorithm>
-#include <array>
 #include <string>
 #include <utility>
 
@@ -217,10 +216,7 @@ Status Shard::Resume(const Welcome& welcome, std::span<EmbeddingTable* const> ta
   COHORT_ASSIGN_OR_RETURN(former_, store_.Resume(welcome.model_path, owned_, tables));
   std::vector<bool> begun(tables_.size());
   for (const ShardState& state : former_) {
-    // A former shard's counters go where its first group went.
-    std::size_t first_group = 0;
-    while (first_group < state.groups.size() && !state.groups[first_group]) ++first_group;
-    const bool counts = first_group < state.groups.size() && owned_[first_group];
+    const bool counts = TakesCounts(state, owned_);
     if (consistency_ != Consistency::kBsp && state.closed.size() != worker_count_) {
       return {ErrorCode::kInvalidInput, welcome.model_path + ": is of a run of " +
                                             std::to_string(state.closed.size()) +
@@ -257,44 +253,10 @@ void Shard::TakeOverClocks() {
   if (former.empty() || phase_.kind != PhaseKind::kTrain || (consistency_ == Consistency::kBsp && !following_))
     return;
 
-  // closed[worker][group], of the groups that are here.
-  std::vector<std::array<Clock, kSlotGroupCount>> closed(worker_count_);
-  for (auto& groups : closed) groups.fill(first - 1);
-  for (const ShardState& state : former) {
-    // Of a shard that had not yet begun this phase, nothing of it is known.
-    if (state.first_clock < phase_.first_clock) continue;
-    for (std::uint32_t worker = 0; worker < worker_count_; ++worker) {
-      for (std::size_t group = 0; group < kSlotGroupCount; ++group) {
-        if (state.groups[group])
-          closed[worker][group] = std::max(closed[worker][group], state.closed[worker]);
-      }
-    }
-    for (const AppliedFloor& floor : state.floors) {
-      Clock& clock = closed[floor.worker][floor.group];
-      if (state.groups[floor.group]) clock = std::max(clock, floor.clock);
-    }
-  }
-  for (std::uint32_t worker = 0; worker < worker_count_; ++worker) {
-    Clock lowest = kClockInfinity;
-    for (std::size_t group = 0; group < kSlotGroupCount; ++group) {
-      if (owned_[group]) lowest = std::min(lowest, closed[worker][group]);
-    }
-    clocks_.Close(worker, lowest);
-    for (std::size_t group = 0; group < kSlotGroupCount; ++group) {
-      if (owned_[group] && closed[worker][group] > lowest)
-        applied_.RaiseFloor(worker, static_cast<int>(group), closed[worker][group]);
-    }
-  }
-  for (const ShardState& state : former) {
-    if (state.first_clock < phase_.first_clock) continue;
-    for (const AppliedPart& part : state.applied) {
-      for (std::size_t group = 0; group < kSlotGroupCount; ++group) {
-        if (part.groups[group] && state.groups[group] && owned_[group] &&
-            part.push.clock > clocks_.closed(part.worker))
-          applied_.Mark(part.worker, part.push, static_cast<int>(group));
-      }
-    }
-  }
+  TakenClocks taken = cohort::TakeOverClocks(former, owned_, worker_count_, phase_.first_clock, first);
+  for (std::uint32_t worker = 0; worker < worker_count_; ++worker)
+    clocks_.Close(worker, taken.closed[worker]);
+  applied_ = std::move(taken.applied);
   if (due_by_clock && clocks_.lowest() != kClockInfinity)
     next_checkpoint_ = (static_cast<std::uint64_t>(clocks_.lowest() + 1) / every + 1) * every;
 }

@@ -30,8 +30,10 @@ void Shard::OnBackupOrder(BackupOrder order, Outbox& out) {
   StartStreamIfReady(out);
 }
 
-// The instant. While a part of a checkpoint is being copied there cannot be another one.
+// The instant. While a part of a checkpoint is being copied there cannot be another one, and a shard that begins from a
+// checkpoint knows its clocks only when its first phase has begun.
 void Shard::StartStreamIfReady(Outbox& out) {
+  if (phase_.phase == 0 && !former_.empty()) return;
   if (!next_backup_ || checkpoint_ != nullptr || !joined_ || following_ || stopped_ || !failure_.ok()) return;
   const BackupOrder order = *std::exchange(next_backup_, std::nullopt);
   Count(ShardEvent::kBackupBegun);

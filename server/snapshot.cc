@@ -145,6 +145,8 @@ Result<std::vector<ShardState>> Hdf5SnapshotStore::Resume(const std::string& mod
   COHORT_ASSIGN_OR_RETURN(const ModelManifest manifest, ReadModelManifest(directory));
   RowLoader loader(directory, owned, tables);
   COHORT_RETURN_IF_ERROR(loader.Check(manifest));
+  std::vector<TableId> ids;
+  for (const EmbeddingTable* table : tables) ids.push_back(table->spec().id);
   std::vector<ShardState> states;
   OwnedGroups found;
   DenseRowsSeen seen;
@@ -159,7 +161,7 @@ Result<std::vector<ShardState>> Hdf5SnapshotStore::Resume(const std::string& mod
     COHORT_RETURN_IF_ERROR(VisitModelPart(
         directory, manifest, part, [&loader](const ModelRows& block) { return loader.Put(block); }, &seen,
         &hash, &reader));
-    COHORT_ASSIGN_OR_RETURN(ShardState state, ReadShardState(*reader, directory + "/" + part.file, tables));
+    COHORT_ASSIGN_OR_RETURN(ShardState state, ReadShardState(*reader, directory + "/" + part.file, ids));
     if ((found & state.groups).any()) {
       return Error(ErrorCode::kCorrupt, directory + "/" + part.file + ": has slot groups of another part");
     }

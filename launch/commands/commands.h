@@ -28,6 +28,10 @@ class Console {
   void Print(const std::string& text);
   // The command's result for programs: the text of one JSON object. Printed at the end, with --json only.
   void SetJson(std::string object) { object_ = std::move(object); }
+  // Of a command that did what it was asked to, and whose answer is one that scripts look for: `cohort diff`, 1. An error has
+  // its own (Status).
+  void SetExitCode(int code) { exit_code_ = code; }
+  int exit_code() const { return exit_code_; }
   // A line that replaces the one before it, on a terminal only (stderr).
   void Progress(const std::string& line);
   // To stderr, whole lines.
@@ -42,6 +46,7 @@ class Console {
   const bool terminal_;
   bool progress_shown_ = false;
   std::string object_;
+  int exit_code_ = 0;
 };
 
 // What runs when a subcommand was chosen, by subcommand. Usage errors that CLI11 cannot see are
@@ -56,6 +61,9 @@ void AddEvaluate(CLI::App& app, Commands& commands);
 void AddScore(CLI::App& app, Commands& commands);
 void AddExport(CLI::App& app, Commands& commands);
 void AddVerify(CLI::App& app, Commands& commands);
+void AddInspect(CLI::App& app, Commands& commands);
+void AddDiff(CLI::App& app, Commands& commands);
+void AddReshard(CLI::App& app, Commands& commands);
 void AddReport(CLI::App& app, Commands& commands);
 void AddBench(CLI::App& app, Commands& commands);
 void AddDoctor(CLI::App& app, Commands& commands);

@@ -344,7 +344,7 @@ std::vector<Case> Cases() {
          }
        }});
 
-  // ---- evaluate, score, export, verify, report
+  // ---- evaluate, score, export, verify, inspect, diff, reshard, report
   add(FlagCase("EvaluateNoRun", {"evaluate", "DIR/none", "--data", "SHOP/shop.h5"}, {"none"}));
   add(FlagCase("EvaluateNoData", {"evaluate", "RUN", "--data", "DIR/none.h5"}, {"none.h5"}));
   add(FlagCase("EvaluateUnknownSplit", {"evaluate", "RUN", "--data", "SHOP/shop.h5", "--split", "tset"},
@@ -394,6 +394,58 @@ std::vector<Case> Cases() {
            }
          }
        }});
+  const auto damaged_model = [](const TemporaryFolder& dir) {
+    std::filesystem::copy(ShopRun::Get().folder() / "bad-input-run" + "/model", dir / "model",
+                          std::filesystem::copy_options::recursive);
+    std::ofstream(dir / "model/part-00000.h5", std::ios::binary | std::ios::app) << "x";
+  };
+  add(FlagCase("InspectNothing", {"inspect", "DIR/none"}, {"none", "manifest.json"}));
+  add({"InspectDamaged", {"inspect", "DIR/model"}, {}, {"part-00000.h5", "damaged"}, 1, "", damaged_model});
+  add(FlagCase("InspectDataset", {"inspect", "SHOP/shop.h5"}, {"no model here"}));
+  add(FlagCase("InspectKeyWithoutTable", {"inspect", "RUN", "--key", "1"}, {"--table"}));
+  add(FlagCase("InspectTableWithoutKey", {"inspect", "RUN", "--table", "dense"}, {"--key"}));
+  add(FlagCase("InspectUnknownTable", {"inspect", "RUN", "--table", "embeding", "--key", "1"},
+               {"embeding", "did you mean \"embedding\""}));
+  add(FlagCase("InspectKeyIsNone", {"inspect", "RUN", "--table", "embedding", "--key", "Rome"},
+               {"--key Rome", "16 hexadecimal digits"}));
+  add(FlagCase("InspectKeyTooLarge",
+               {"inspect", "RUN", "--table", "embedding", "--key", "18446744073709551616"},
+               {"18446744073709551616", "below 2^64"}));
+  add(FlagCase("InspectNoSuchKey", {"inspect", "RUN", "--table", "embedding", "--key", "0x12"},
+               {"0000000000000012", "export"}));
+  add(FlagCase("DiffNothing", {"diff", "RUN", "DIR/none"}, {"none", "manifest.json"}));
+  add(FlagCase("DiffOneOnly", {"diff", "RUN"}, {"b is required", "--help"}));
+  add({"DiffDamaged", {"diff", "RUN", "DIR/model"}, {}, {"DIR/model/part-00000.h5"}, 1, "", damaged_model});
+  add({"ReshardOutExists",
+       {"reshard", "RUN", "--shards", "2", "--out", "DIR/out"},
+       {{"out", "precious"}},
+       {"out exists", "choose another"},
+       2,
+       "",
+       {}});
+  add(FlagCase("ReshardOntoItself", {"reshard", "RUN", "--shards", "2", "--out", "RUN/model"},
+               {"model exists"}));
+  add({"ReshardNoParent",
+       {"reshard", "RUN", "--shards", "2", "--out", "DIR/no/where"},
+       {},
+       {"no/where", "parent folder"},
+       2,
+       "DIR/no",
+       {}});
+  add({"ReshardTooMany",
+       {"reshard", "RUN", "--shards", "257", "--out", "DIR/out"},
+       {},
+       {"--shards", "256"},
+       2,
+       "DIR/out",
+       {}});
+  add({"ReshardDamaged",
+       {"reshard", "DIR/model", "--shards", "2", "--out", "DIR/out"},
+       {},
+       {"part-00000.h5", "damaged"},
+       1,
+       "DIR/out",
+       damaged_model});
   add(FlagCase("ExportUnknownTable", {"export", "RUN", "--out", "DIR/e.csv", "--table", "users"}, {"users"}));
   add(FlagCase("ExportUnknownFormat", {"export", "RUN", "--out", "DIR/e", "--format", "parquet"},
                {"parquet"}));

@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -242,6 +243,43 @@ TEST_F(Faults, KillTheLauncherAndResume) {
   }
   std::printf("%d of %d kills hit a run with steps left\n", killed, 2 * rounds);
   EXPECT_GT(killed, 0);
+}
+
+// A checkpoint that was cut into other parts meanwhile, by a tool, is the same checkpoint.
+TEST_F(Faults, GoesOnFromAReshardedCheckpoint) {
+  const json undisturbed = Undisturbed("bsp");
+  const std::string run = "resharded", checkpoints = Folder(run) + "/checkpoints";
+  const auto newest = [&]() -> std::string {
+    std::set<std::string> whole;
+    std::error_code ignored;
+    for (std::filesystem::directory_iterator entry(checkpoints, ignored), end; entry != end;
+         entry.increment(ignored)) {
+      if (std::filesystem::exists(entry->path() / "manifest.json", ignored)) whole.insert(entry->path());
+    }
+    return whole.empty() ? "" : *whole.rbegin();
+  };
+  Subprocess train(ShopRun::Get().TrainCommand(run, 2, 2, Options("bsp")));
+  ASSERT_TRUE(Within(seconds(60), [&] { return !newest().empty() || !train.Running(); }));
+  ASSERT_TRUE(train.Running());
+  train.Signal(SIGKILL);
+  train.Wait(seconds(5));
+  ASSERT_TRUE(Within(seconds(5), [&] { return ProcessesWith(Folder(run)).empty(); }));
+  const std::string checkpoint = newest(), out = Folder(run) + "/in-five-parts";
+  const Outcome made =
+      RunProgram({Program(), "reshard", checkpoint, "--shards", "5", "--out", out, "--json"});
+  ASSERT_EQ(made.exit_code, 0) << made.all();
+  EXPECT_EQ(json::parse(made.out)["parts"], 5);
+  const Outcome compared = RunProgram({Program(), "diff", checkpoint, out, "--json"});
+  EXPECT_EQ(compared.exit_code, 0) << compared.all();
+  EXPECT_EQ(json::parse(compared.out)["status"], "same");
+  std::filesystem::remove_all(checkpoints);
+  std::filesystem::create_directory(checkpoints);
+  std::filesystem::rename(out, checkpoint);
+  const Outcome resumed =
+      RunProgram({Program(), "train", "--resume", Folder(run), "--servers", "3"}, seconds(120));
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.all();
+  EXPECT_NE(resumed.all().find("going on from " + checkpoint), std::string::npos) << resumed.all();
+  ExpectSameModel(undisturbed, run, /*same_hash=*/true);
 }
 
 }  // namespace

@@ -229,6 +229,27 @@ TEST(MainJob, VerifyTellsTheHashOfTheRun) {
   EXPECT_GT(verified["rows"], 0);
 }
 
+TEST(MainJob, InspectAndDiffTellOfTheModel) {
+  const json& trained = TrainedResult();
+  const ShopRun& shop = ShopRun::Get();
+  const std::string run = shop.folder() / "run";
+  Outcome outcome = RunProgram({Program(), "inspect", run, "--json"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
+  const json model = json::parse(outcome.out);
+  EXPECT_EQ(model["kind"], "model");
+  EXPECT_EQ(model["hash"], trained["model_hash"]);
+  std::uint64_t rows = 0;
+  for (const json& table : model["tables"]) rows += table["rows"].get<std::uint64_t>();
+  EXPECT_EQ(model["rows"], rows);
+  for (const json& part : model["parts"]) EXPECT_EQ(part["check"], "ok");
+  outcome = RunProgram({Program(), "inspect", run, "--table", "dense", "--key", "0", "--json"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
+  EXPECT_EQ(json::parse(outcome.out)["weights"].size(), 256u);
+  EXPECT_EQ(json::parse(outcome.out)["state"]["m"].size(), 256u);
+  outcome = RunProgram({Program(), "diff", run, run + "/model"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.all();
+}
+
 TEST(MainJob, VerifyFindsAFlippedBit) {
   TrainedResult();
   const ShopRun& shop = ShopRun::Get();

@@ -10,7 +10,6 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <map>
 #include <memory>
 #include <thread>
 
@@ -18,44 +17,13 @@
 #include "common/model_files.h"
 #include "common/random.h"
 #include "server/snapshot.h"
-#include "tests/server/shard_harness.h"
+#include "tests/support/checkpoint_cluster.h"
 
 namespace cohort {
 namespace {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
-
-std::vector<TableSpec> Tables(Admission admit = Admission::kAlways) {
-  TableSpec dense;
-  dense.id = 0;
-  dense.name = "dense";
-  dense.kind = TableKind::kDense;
-  dense.dim = 4;
-  dense.row_count = 300;
-  dense.optimizer.kind = OptimizerKind::kAdam;
-  dense.init = {{0, 0.0f, 0.2f}};
-  TableSpec sparse;
-  sparse.id = 1;
-  sparse.name = "embedding";
-  sparse.dim = 3;
-  sparse.optimizer.kind = OptimizerKind::kFtrl;
-  sparse.init = {{0, 0.0f, 0.05f}};
-  sparse.policy.admit = admit;
-  if (admit != Admission::kAlways) {
-    sparse.policy.sketch_bytes = kSlotCount * 64;
-    sparse.policy.evict_idle_clocks = 5;
-    sparse.policy.max_bytes = kSlotCount * BytesPerRow(sparse) * 2;
-  }
-  return {dense, sparse};
-}
-
-// Half of them in a few slots, which then hold more rows than a budget allows.
-Key SparseKey(std::uint64_t number) {
-  const std::uint64_t bits = RandomBits(4, number);
-  const std::uint64_t slot = number % 7 * 2300;
-  return number % 2 == 0 ? bits : UnMix64(slot << 50 | bits >> 14);
-}
 
 // Shards that write and read real files, driven by a test.
 class CheckpointTest : public testing::Test {
@@ -70,158 +38,14 @@ class CheckpointTest : public testing::Test {
     fs::remove_all(directory_);
   }
 
-  struct Cluster {
-    Hdf5SnapshotStore store;
-    std::vector<std::unique_ptr<Shard>> shards;
-    std::vector<CheckpointDone> done;  // in order of arrival
-    std::vector<std::string> warnings;
-    Welcome welcome;
-    RequestId next_id = 1;
-    TimePoint now{};
-
-    void Take(Outbox& out) {
-      for (Outgoing& outgoing : out.Take()) {
-        if (const auto* d = std::get_if<CheckpointDone>(&outgoing.message)) {
-          for (const CheckpointDone& other : done) {
-            if (other.request_id == d->request_id && other.file == d->file) return;  // sent again
-          }
-          done.push_back(*d);
-        } else if (const auto* warning = std::get_if<Warning>(&outgoing.message)) {
-          warnings.push_back(warning->text);
-        }
-      }
-    }
-    void Send(std::uint32_t shard, const Stamp& stamp, Message message) {
-      Outbox out;
-      shards[shard]->OnMessage(stamp, std::move(message), now, out);
-      Take(out);
-    }
-    void FromScheduler(Message message) {
-      Stamp stamp;
-      stamp.run_id = kTestRun;
-      for (std::uint32_t s = 0; s < shards.size(); ++s) Send(s, stamp, message);
-    }
-    void FromWorker(std::uint32_t worker, std::uint32_t shard, Message message) {
-      Stamp stamp;
-      stamp.sender = WorkerNode(worker);
-      stamp.run_id = kTestRun;
-      stamp.generation = 1;
-      Send(shard, stamp, std::move(message));
-    }
-    void Begin(Clock first_clock = 0, Clock resume_clock = 0) {
-      FromScheduler(welcome);
-      PhaseOrder order;
-      order.request_id = next_id++;
-      order.phase = 1;
-      order.first_clock = first_clock;
-      order.resume_clock = resume_clock;
-      FromScheduler(order);
-    }
-    void Order(std::uint64_t number) { FromScheduler(CheckpointOrder{next_id++, number}); }
-    // The gradients of one worker and clock, at the shards that have their rows; whole numbers.
-    void Push(std::uint32_t worker, Clock clock, std::uint16_t node, std::uint64_t seed,
-              std::optional<std::uint32_t> only_shard = std::nullopt) {
-      RandomStream random(seed, static_cast<std::uint64_t>(clock));
-      for (const TableSpec& spec : welcome.tables) {
-        std::vector<Gradients> mine(shards.size());
-        for (int i = 0; i < 60; ++i) {
-          const Key key =
-              spec.kind == TableKind::kDense ? random.Below(spec.row_count) : SparseKey(random.Below(500));
-          std::vector<float> row(spec.dim);
-          for (float& value : row) value = static_cast<float>(random.Below(9)) - 4;
-          mine[welcome.slot_map.ShardOfGroup(GroupOf(RingPosition(spec, key)))][key] = row;
-        }
-        for (std::uint32_t s = 0; s < shards.size(); ++s) {
-          if (!mine[s].empty() && (!only_shard || *only_shard == s))
-            FromWorker(worker, s, MakePush(spec, mine[s], clock, node, next_id++));
-        }
-      }
-    }
-    void Close(std::uint32_t worker, Clock clock) {
-      for (std::uint32_t s = 0; s < shards.size(); ++s) FromWorker(worker, s, MakeClose(clock, next_id++));
-    }
-    // Until so many parts have been reported.
-    void WaitForParts(std::size_t count) {
-      const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-      while (done.size() < count && std::chrono::steady_clock::now() < limit) {
-        for (auto& shard : shards) {
-          Outbox out;
-          shard->OnTimer(now, out);
-          Take(out);
-        }
-        std::this_thread::yield();
-      }
-      ASSERT_GE(done.size(), count);
-    }
-    std::map<std::pair<TableId, Key>, std::vector<float>> Rows() const {
-      std::map<std::pair<TableId, Key>, std::vector<float>> rows;
-      for (const auto& shard : shards) {
-        for (const TableSpec& spec : welcome.tables) {
-          for (const auto& [key, row] : AllRowsOf(*shard->table(spec.id))) rows[{spec.id, key}] = row;
-        }
-      }
-      return rows;
-    }
-    std::uint64_t Count(ShardEvent event) const {
-      std::uint64_t sum = 0;
-      for (const auto& shard : shards) sum += shard->count(event);
-      return sum;
-    }
-    void ExpectNoFailure() const {
-      for (const auto& shard : shards) EXPECT_TRUE(shard->failure().ok()) << shard->failure().text();
-    }
-  };
-
+  using Cluster = CheckpointCluster;
   std::unique_ptr<Cluster> MakeCluster(std::uint32_t count, const std::vector<TableSpec>& tables,
                                        Consistency consistency, std::uint32_t workers = 2) {
-    auto cluster = std::make_unique<Cluster>();
-    for (std::uint32_t s = 0; s < count; ++s) {
-      ShardOptions options;
-      options.scheduler.run_id = kTestRun;
-      options.checkpoint_turn_bytes = 2000;
-      options.checkpoint_block_bytes = 3000;
-      cluster->shards.push_back(std::make_unique<Shard>(ShardNode(s), options, cluster->store));
-      Outbox out;
-      cluster->shards.back()->Start(cluster->now, out);
-    }
-    Welcome& welcome = cluster->welcome;
-    welcome.request_id = 1;
-    welcome.worker_count = workers;
-    welcome.seed = 5;
-    welcome.consistency = consistency;
-    welcome.staleness = 3;
-    welcome.slices = consistency == Consistency::kBsp ? 2 : 1;
-    welcome.slot_map = SlotMap::Even(count);
-    welcome.tables = tables;
-    welcome.checkpoint_path = directory_ + "/checkpoints";
-    return cluster;
+    return std::make_unique<Cluster>(count, tables, consistency, workers, directory_ + "/checkpoints");
   }
 
-  // What the scheduler does with the parts.
-  std::string WriteManifest(const Cluster& cluster, std::uint64_t number, bool with_groups) {
-    const std::string folder = CheckpointFolder(cluster.welcome.checkpoint_path, number);
-    ModelManifest manifest;
-    manifest.tables = cluster.welcome.tables;
-    manifest.checkpoint = R"({"number":)" + std::to_string(number) + "}";
-    for (std::uint32_t s = 0; s < cluster.shards.size(); ++s) {
-      for (const CheckpointDone& done : cluster.done) {
-        if (done.number != number || done.file != CheckpointPartName(s)) continue;
-        EXPECT_EQ(done.error, "");
-        ModelPart part{done.file, done.bytes, done.checksum, done.rows};
-        part.hash = Hash128{done.hash_low, done.hash_high};
-        if (with_groups) {
-          part.groups.emplace();
-          for (int g = 0; g < kSlotGroupCount; ++g)
-            (*part.groups)[static_cast<std::size_t>(g)] = cluster.welcome.slot_map.ShardOfGroup(g) == s;
-        }
-        manifest.parts.push_back(part);
-        manifest.hash += *part.hash;
-      }
-    }
-    EXPECT_EQ(manifest.parts.size(), cluster.shards.size());
-    const Status status = WriteModelManifest(folder, manifest);
-    EXPECT_TRUE(status.ok()) << status.text();
-    return folder;
+  static std::string WriteManifest(const Cluster& cluster, std::uint64_t number, bool with_groups) {
+    return cluster.WriteManifest(number, with_groups);
   }
 
   std::string directory_;
@@ -237,7 +61,7 @@ TEST_F(CheckpointTest, ABspRunGoesOnOnAnyNumberOfShards) {
       for (std::uint32_t worker = 0; worker < 2; ++worker) cluster.Close(worker, clock);
     };
     constexpr Clock kEnd = 24;
-    auto whole = MakeCluster(1, Tables(admit), Consistency::kBsp);
+    auto whole = MakeCluster(1, CheckpointTables(admit), Consistency::kBsp);
     whole->Begin();
     for (Clock clock = 0; clock < kEnd; ++clock) step(*whole, clock);
     if (admit != Admission::kAlways) {
@@ -247,7 +71,7 @@ TEST_F(CheckpointTest, ABspRunGoesOnOnAnyNumberOfShards) {
     }
     for (const std::uint32_t from : {1u, 3u, 8u}) {
       fs::remove_all(directory_ + "/checkpoints");
-      auto before = MakeCluster(from, Tables(admit), Consistency::kBsp);
+      auto before = MakeCluster(from, CheckpointTables(admit), Consistency::kBsp);
       before->welcome.checkpoint_every = 7;
       before->Begin();
       // Goes on while the checkpoint is written: 7 and 14, of which the latter may be left out by shards still busy.
@@ -261,7 +85,7 @@ TEST_F(CheckpointTest, ABspRunGoesOnOnAnyNumberOfShards) {
       ASSERT_TRUE(VerifyModel(folder).has_value()) << VerifyModel(folder).error().text();
       for (const std::uint32_t to : {1u, 2u, 3u, 5u, 8u}) {
         SCOPED_TRACE(std::to_string(from) + " to " + std::to_string(to) + " shards");
-        auto after = MakeCluster(to, Tables(admit), Consistency::kBsp);
+        auto after = MakeCluster(to, CheckpointTables(admit), Consistency::kBsp);
         after->welcome.model_path = folder;
         after->welcome.resume = true;
         after->Begin(0, 7);
@@ -279,7 +103,7 @@ TEST_F(CheckpointTest, ABspRunGoesOnOnAnyNumberOfShards) {
 // asp: each shard has its own instant. Redone from the lowest clock that is not closed everywhere, every part of every
 // push counts once.
 TEST_F(CheckpointTest, AnAspRunMakesUpWhatEachShardLacks) {
-  std::vector<TableSpec> tables = Tables();
+  std::vector<TableSpec> tables = CheckpointTables();
   for (TableSpec& table : tables) {
     table.optimizer = OptimizerSpec();
     table.optimizer.learning_rate = 1.0f;
@@ -342,11 +166,11 @@ TEST_F(CheckpointTest, AnAspRunMakesUpWhatEachShardLacks) {
 }
 
 TEST_F(CheckpointTest, AnotherNumberOfWorkersOutsideBspIsRefused) {
-  auto before = MakeCluster(1, Tables(), Consistency::kAsp);
+  auto before = MakeCluster(1, CheckpointTables(), Consistency::kAsp);
   before->Begin();
   before->Order(1);
   before->WaitForParts(1);
-  auto after = MakeCluster(1, Tables(), Consistency::kAsp, 3);
+  auto after = MakeCluster(1, CheckpointTables(), Consistency::kAsp, 3);
   after->welcome.model_path = WriteManifest(*before, 1, true);
   after->welcome.resume = true;
   after->Begin();
@@ -354,18 +178,18 @@ TEST_F(CheckpointTest, AnotherNumberOfWorkersOutsideBspIsRefused) {
 }
 
 TEST_F(CheckpointTest, AModelIsNoCheckpoint) {
-  auto before = MakeCluster(1, Tables(), Consistency::kBsp);
+  auto before = MakeCluster(1, CheckpointTables(), Consistency::kBsp);
   before->Begin();
   std::vector<const EmbeddingTable*> tables;
-  for (const TableSpec& spec : Tables()) tables.push_back(before->shards[0]->table(spec.id));
+  for (const TableSpec& spec : CheckpointTables()) tables.push_back(before->shards[0]->table(spec.id));
   const SnapshotDone done = before->store.Write(directory_, 0, tables);
   ASSERT_EQ(done.error, "");
   ModelManifest manifest;
-  manifest.tables = Tables();
+  manifest.tables = CheckpointTables();
   manifest.parts = {{done.file, done.bytes, done.checksum, done.rows}};
   manifest.hash = Hash128{done.hash_low, done.hash_high};
   ASSERT_TRUE(WriteModelManifest(directory_, manifest).ok());
-  auto after = MakeCluster(1, Tables(), Consistency::kBsp);
+  auto after = MakeCluster(1, CheckpointTables(), Consistency::kBsp);
   after->welcome.model_path = directory_;
   after->welcome.resume = true;
   after->Begin();
@@ -373,7 +197,7 @@ TEST_F(CheckpointTest, AModelIsNoCheckpoint) {
 }
 
 TEST_F(CheckpointTest, OneThatIsDueWhileAnotherIsWrittenIsLeftOutAndToldOnce) {
-  ShardHarness harness(Tables(), 1, Consistency::kBsp, 1);
+  ShardHarness harness(CheckpointTables(), 1, Consistency::kBsp, 1);
   harness.store.checkpoints = MemoryCheckpoints({[] { return std::chrono::hours(1); }, [] { return false; }});
   harness.welcome.checkpoint_path = "/checkpoints";
   harness.welcome.checkpoint_every = 2;
@@ -398,7 +222,7 @@ TEST_F(CheckpointTest, OneThatIsDueWhileAnotherIsWrittenIsLeftOutAndToldOnce) {
 }
 
 TEST_F(CheckpointTest, OrdersThatMakeNoSenseAreAnswered) {
-  auto cluster = MakeCluster(1, Tables(), Consistency::kBsp);
+  auto cluster = MakeCluster(1, CheckpointTables(), Consistency::kBsp);
   cluster->FromScheduler(cluster->welcome);
   cluster->Order(0);  // no phase yet
   ASSERT_EQ(cluster->done.size(), 1u);
@@ -415,9 +239,9 @@ TEST_F(CheckpointTest, OrdersThatMakeNoSenseAreAnswered) {
 
 // ---------------------------------------------------------------- disks
 
-// One small part, as a byte-for-byte base for damage.
+// One bit, anywhere in any file of a checkpoint.
 TEST_F(CheckpointTest, EveryFlippedBitIsFound) {
-  auto cluster = MakeCluster(1, Tables(Admission::kCount), Consistency::kBsp);
+  auto cluster = MakeCluster(2, CheckpointTables(Admission::kCount), Consistency::kBsp);
   cluster->Begin();
   for (Clock clock = 0; clock < 3; ++clock) {
     cluster->Push(0, clock, 2, 0);
@@ -425,40 +249,48 @@ TEST_F(CheckpointTest, EveryFlippedBitIsFound) {
     cluster->Close(1, clock);
   }
   cluster->Order(3);
-  cluster->WaitForParts(1);
+  cluster->WaitForParts(2);
   const std::string folder = WriteManifest(*cluster, 3, true);
-  ASSERT_TRUE(VerifyModel(folder).has_value());
-  const std::string path = folder + "/" + CheckpointPartName(0);
-  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-  const auto manifest = ReadModelManifest(folder);
-  ASSERT_TRUE(manifest.has_value());
-  const std::uint64_t bits = 8 * fs::file_size(path);
+  const auto whole = [&folder]() -> Status {
+    COHORT_ASSIGN_OR_RETURN(const ModelManifest manifest, ReadModelManifest(folder));
+    for (const ModelPart& part : manifest.parts) COHORT_RETURN_IF_ERROR(CheckModelPart(folder, part));
+    return {};
+  };
+  ASSERT_TRUE(whole().ok());
+  std::vector<std::fstream> files;
+  std::vector<std::uint64_t> bits;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    files.emplace_back(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+    bits.push_back(8 * entry.file_size());
+  }
+  ASSERT_EQ(files.size(), 3u);  // two parts and the manifest
   RandomStream random(1);
   for (int i = 0; i < 10000; ++i) {
-    const std::uint64_t bit = random.Below(bits);
+    const std::size_t f = random.Below(files.size());
+    const std::uint64_t bit = random.Below(bits[f]);
     const auto flip = [&] {
-      file.seekg(static_cast<std::streamoff>(bit / 8));
-      const char byte = static_cast<char>(file.get() ^ (1 << bit % 8));
-      file.seekp(static_cast<std::streamoff>(bit / 8));
-      file.put(byte);
-      file.flush();
+      files[f].seekg(static_cast<std::streamoff>(bit / 8));
+      const char byte = static_cast<char>(files[f].get() ^ (1 << bit % 8));
+      files[f].seekp(static_cast<std::streamoff>(bit / 8));
+      files[f].put(byte);
+      files[f].flush();
     };
     flip();
-    ASSERT_EQ(CheckModelPart(folder, manifest->parts[0]).code(), ErrorCode::kCorrupt) << "bit " << bit;
-    if (i % 1000 == 0) {
-      auto after = MakeCluster(1, Tables(Admission::kCount), Consistency::kBsp);
+    ASSERT_EQ(whole().code(), ErrorCode::kCorrupt) << "file " << f << ", bit " << bit;
+    if (i % 500 == 0) {
+      auto after = MakeCluster(1, CheckpointTables(Admission::kCount), Consistency::kBsp);
       after->welcome.model_path = folder;
       after->welcome.resume = true;
       after->Begin(0, 3);
-      EXPECT_THAT(after->shards[0]->failure().text(), HasSubstr("damaged"));
+      EXPECT_EQ(after->shards[0]->failure().code(), ErrorCode::kCorrupt);
     }
     flip();
   }
-  EXPECT_TRUE(CheckModelPart(folder, manifest->parts[0]).ok());
+  EXPECT_TRUE(whole().ok());
 }
 
 TEST_F(CheckpointTest, AFullDiskIsToldLeavesNothingAndTrainingGoesOn) {
-  auto cluster = MakeCluster(1, Tables(), Consistency::kBsp, 1);
+  auto cluster = MakeCluster(1, CheckpointTables(), Consistency::kBsp, 1);
   cluster->welcome.slices = 1;
   cluster->welcome.checkpoint_every = 2;
   cluster->Begin();
@@ -489,7 +321,7 @@ TEST_F(CheckpointTest, AFullDiskIsToldLeavesNothingAndTrainingGoesOn) {
 }
 
 TEST_F(CheckpointTest, AFolderThatCannotBeWrittenIsTold) {
-  auto cluster = MakeCluster(1, Tables(), Consistency::kAsp);
+  auto cluster = MakeCluster(1, CheckpointTables(), Consistency::kAsp);
   std::ofstream(directory_ + "/checkpoints") << "a file";
   cluster->Begin();
   cluster->Order(1);
@@ -507,7 +339,7 @@ TEST_F(CheckpointTest, WhatAKilledWriterLeavesIsRemoved) {
     std::ofstream(CheckpointFolder(path, number) + "/" + CheckpointPartName(0) + ".tmp") << "half a part";
     std::ofstream(CheckpointFolder(path, number) + "/" + CheckpointPartName(1) + ".tmp") << "another shard's";
   }
-  auto cluster = MakeCluster(1, Tables(), Consistency::kAsp);
+  auto cluster = MakeCluster(1, CheckpointTables(), Consistency::kAsp);
   cluster->Begin();
   cluster->Order(4);
   cluster->WaitForParts(1);
@@ -521,7 +353,7 @@ TEST_F(CheckpointTest, WhatAKilledWriterLeavesIsRemoved) {
 
 // A shard that ends while it writes leaves nothing.
 TEST_F(CheckpointTest, AShardThatEndsGivesItsPartUp) {
-  auto cluster = MakeCluster(1, Tables(), Consistency::kAsp);
+  auto cluster = MakeCluster(1, CheckpointTables(), Consistency::kAsp);
   cluster->Begin();
   cluster->Order(1);
   const std::string folder = CheckpointFolder(cluster->welcome.checkpoint_path, 1);
