@@ -323,8 +323,8 @@ struct CheckpointDone {
 
 // ---------------------------------------------------------------- a shard and its backup (docs/recovery.md)
 //
-// What changes a shard is sent on to its backup, which does the same in the same order: numbered from 1 for each backup, sent
-// again until acknowledged. What a shard tells others of it waits until the backup has it.
+// What changes a shard is sent on to its backup, which does the same in the same order: numbered from 2^32 x the backup's
+// incarnation + 1 on, sent again until acknowledged. What a shard tells others of it waits until the backup has it.
 
 // A push that the shard holds or applies; its rows are named by keys.
 struct ReplicaPush {

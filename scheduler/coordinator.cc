@@ -81,7 +81,7 @@ void Coordinator::OnMessage(const Stamp& from, Message message, TimePoint now, O
   } else if (auto* fence = std::get_if<FenceDone>(&message)) {
     OnFenceDone(*member, *fence, now, out);
   } else if (auto* ready = std::get_if<BackupReady>(&message)) {
-    OnBackupReady(*member, *ready, out);
+    OnBackupReady(*member, *ready, now, out);
   } else if (auto* failure = std::get_if<Failure>(&message)) {
     out.Send(member->node, Ack{failure->request_id});
     if (!decided()) {

@@ -58,6 +58,7 @@ class Coordinator : public Node {
   bool recoverable() const { return recoverable_; }
   std::uint32_t replaced() const { return replaced_; }  // workers
   std::uint32_t failovers() const { return failovers_; }  // shards whose backups took their places
+  bool BackupIsReady(std::uint32_t shard) const { return ready_backups_.contains(shard); }
   std::uint32_t backups_built() const { return backups_built_; }  // the first ones included
   // Everyone has confirmed the end, or had the time to.
   bool finished() const { return state_ == State::kFinished; }
@@ -138,7 +139,7 @@ class Coordinator : public Node {
   void DropNotices(NodeId to);
   void OrderBackup(std::uint32_t shard, TimePoint now, Outbox& out);
   void AdmitBackup(Member& member, TimePoint now, Outbox& out);
-  void OnBackupReady(const Member& member, const BackupReady& message, Outbox& out);
+  void OnBackupReady(const Member& member, const BackupReady& message, TimePoint now, Outbox& out);
   bool CanFailOver(const Member& shard) const;
   void FailOver(Member& shard, TimePoint now, Outbox& out);
   void LoseBackup(Member& backup, const std::string& how, TimePoint now, Outbox& out);

@@ -42,10 +42,13 @@ void Coordinator::AdmitBackup(Member& member, TimePoint now, Outbox& out) {
   if (membership_.Find(ShardNode(member.node.index))->registered()) OrderBackup(member.node.index, now, out);
 }
 
-void Coordinator::OnBackupReady(const Member& member, const BackupReady& message, Outbox& out) {
+void Coordinator::OnBackupReady(const Member& member, const BackupReady& message, TimePoint now, Outbox& out) {
   out.Send(member.node, Ack{message.request_id});
   if (member.node.role != Role::kBackup || !ready_backups_.insert(member.node.index).second) return;
   ++backups_built_;
+  // Its shard has opened what it had to open, too.
+  if (Member& shard = *membership_.Find(ShardNode(member.node.index)); shard.registered() && state_ != State::kSnapshot)
+    membership_.Allow(shard, std::nullopt, now);
   Event(Describe(member) + " has everything");
 }
 

@@ -118,6 +118,7 @@ void Coordinator::AdmitReplacement(Member& member, TimePoint now, Outbox& out) {
 void Coordinator::FollowFences(TimePoint now, Outbox& out) {
   for (auto& [worker, fence] : fences_) {
     if (now >= fence.deadline) {
+      recoverable_ = true;
       Stop({ErrorCode::kTimeout, ToString(ShardNode(*fence.shards.begin())) +
                                      " has not confirmed in time that " + ToString(WorkerNode(worker)) +
                                      " is replaced"},

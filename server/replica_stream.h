@@ -18,12 +18,19 @@
 
 namespace cohort {
 
+// Messages are numbered from here on: what was for an earlier backup is told from what is for this one.
+inline RequestId FirstNumber(std::uint32_t incarnation) { return (RequestId{incarnation} << 32) + 1; }
+
 // One thread.
 class ReplicaStream {
  public:
   // To this incarnation of the backup. `retry`: until a message without acknowledgement is sent again.
   ReplicaStream(NodeId backup, std::uint32_t incarnation, Duration retry)
-      : backup_(backup), incarnation_(incarnation), retry_(retry) {}
+      : backup_(backup),
+        incarnation_(incarnation),
+        retry_(retry),
+        sent_(FirstNumber(incarnation) - 1),
+        acknowledged_(sent_) {}
 
   NodeId backup() const { return backup_; }
   std::uint32_t incarnation() const { return incarnation_; }
@@ -57,7 +64,7 @@ class ReplicaStream {
   const NodeId backup_;
   const std::uint32_t incarnation_;
   const Duration retry_;
-  RequestId sent_ = 0, acknowledged_ = 0;
+  RequestId sent_, acknowledged_;
   std::deque<Sent> unacknowledged_;  // numbers acknowledged_ + 1, …
   std::uint64_t bytes_ = 0;
   std::deque<Held> held_;

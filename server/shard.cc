@@ -111,7 +111,8 @@ Shard::Shard(NodeId self, ShardOptions options, SnapshotStore& store)
       options_(std::move(options)),
       store_(store),
       client_(self, options_.registration, options_.scheduler),
-      following_(self.role == Role::kBackup) {
+      following_(self.role == Role::kBackup),
+      received_(FirstNumber(options_.scheduler.incarnation) - 1) {
   COHORT_CHECK(self.role == Role::kShard || self.role == Role::kBackup);
   client_.SetHeartbeat([this] { return MakeHeartbeat(); });
 }
@@ -281,6 +282,7 @@ void Shard::PutUpFence(const FenceOrder& order, Outbox& out) {
   const std::uint32_t worker = order.worker;
   if (!joined_ || worker >= worker_count_) return;  // the order comes again
   Count(ShardEvent::kFence);
+  const bool known = incarnations_[worker] >= order.incarnation;
   incarnations_[worker] = std::max(incarnations_[worker], order.incarnation);
   // What it waits for, it will not take; what it has pushed, stays, if it is acknowledged or not.
   std::erase_if(parked_pulls_, [worker](const ParkedPull& parked) { return parked.worker == worker; });
@@ -288,13 +290,7 @@ void Shard::PutUpFence(const FenceOrder& order, Outbox& out) {
     return each.second.worker == worker && !std::holds_alternative<std::monostate>(each.second.request);
   });
   kept_.Forget(worker, kClockInfinity);
-  if (stream_ != nullptr) {
-    ReplicaEvent event;
-    event.kind = ReplicaEvent::Kind::kFence;
-    event.worker = worker;
-    event.incarnation = order.incarnation;
-    stream_->Send(std::move(event), now_, out);
-  }
+  if (!known) ReplicateFence(worker, out);
   Reply(kSchedulerNode, FenceDone{order.request_id, clocks_.closed(worker)}, out);
 }
 

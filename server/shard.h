@@ -193,6 +193,8 @@ class Shard : public Node {
   void OnBackupOrder(BackupOrder order, Outbox& out);
   void StartStreamIfReady(Outbox& out);
   void ReplicatePush(std::uint32_t worker, const PushRequest& push, const KeptPull* pull, Outbox& out);
+  void ReplicateClose(std::uint32_t worker, Clock clock, Outbox& out);
+  void ReplicateFence(std::uint32_t worker, Outbox& out);
   void Reply(NodeId to, Message message, Outbox& out);
   void OnReplicaAck(const Stamp& from, const ReplicaAck& ack, Outbox& out);
   void ConfirmPhase(Outbox& out);
@@ -286,7 +288,7 @@ class Shard : public Node {
   std::optional<RequestId> confirm_at_;      // of the stream: the phase is to be confirmed when it is acknowledged
   bool following_;                           // a backup
   std::uint32_t followed_ = 0;               // the shard's incarnation
-  RequestId received_ = 0;                   // of the shard's stream, without a gap
+  RequestId received_;                       // of the shard's stream, without a gap
   std::map<RequestId, Message> early_;       // beyond a gap
   bool whole_ = false;                       // the state has come
   std::vector<Message> since_;               // what is to be done when it has

@@ -361,12 +361,7 @@ void Shard::OnClose(std::uint32_t worker, const CloseRequest& request, Outbox& o
     Count(ShardEvent::kCloseRepeated);
     return Reply(WorkerNode(worker), CloseReply{request.request_id}, out);
   }
-  if (stream_ != nullptr) {
-    ReplicaEvent event;
-    event.worker = worker;
-    event.clock = clock;
-    stream_->Send(std::move(event), now_, out);
-  }
+  ReplicateClose(worker, clock, out);
   Reply(WorkerNode(worker), CloseReply{request.request_id}, out);
   CloseClock(worker, clock, out);
 }

@@ -42,7 +42,8 @@ void Shard::StartStreamIfReady(Outbox& out) {
   stream_ = std::make_shared<ReplicaStream>(backup, order.incarnation, options_.scheduler.retry);
   ShardState state = StateBesideRows();
   if (consistency_ == Consistency::kBsp) {
-    // What is held is sent again below, and counted there.
+    // What is held is sent again below, and then who has closed more than all have.
+    state.closed.assign(worker_count_, clocks_.lowest());
     state.applied.clear();
     state.floors.clear();
   }
@@ -52,16 +53,29 @@ void Shard::StartStreamIfReady(Outbox& out) {
   for (const auto& table : tables_) tables.push_back(table.get());
   checkpoint_ = std::make_unique<ShardCheckpoint>(0, std::move(state), std::move(tables),
                                                   options_.checkpoint_block_bytes, std::move(writer));
-  for (std::uint32_t worker = 0; worker < worker_count_; ++worker) {
-    ReplicaEvent fence;
-    fence.kind = ReplicaEvent::Kind::kFence;
-    fence.worker = worker;
-    fence.incarnation = incarnations_[worker];
-    if (fence.incarnation != 0) stream_->Send(std::move(fence), now_, out);
-  }
+  for (std::uint32_t worker = 0; worker < worker_count_; ++worker) ReplicateFence(worker, out);
   held_.ForEach([&](const HeldPushes::Message& each) {
     ReplicatePush(each.worker, each.push, each.pull.get(), out);
   });
+  for (std::uint32_t worker = 0; consistency_ == Consistency::kBsp && worker < worker_count_; ++worker)
+    if (clocks_.closed(worker) > clocks_.lowest()) ReplicateClose(worker, clocks_.closed(worker), out);
+}
+
+void Shard::ReplicateClose(std::uint32_t worker, Clock clock, Outbox& out) {
+  if (stream_ == nullptr) return;
+  ReplicaEvent event;
+  event.worker = worker;
+  event.clock = clock;
+  stream_->Send(std::move(event), now_, out);
+}
+
+void Shard::ReplicateFence(std::uint32_t worker, Outbox& out) {
+  if (stream_ == nullptr) return;
+  ReplicaEvent event;
+  event.kind = ReplicaEvent::Kind::kFence;
+  event.worker = worker;
+  event.incarnation = incarnations_[worker];
+  stream_->Send(std::move(event), now_, out);
 }
 
 void Shard::ReplicatePush(std::uint32_t worker, const PushRequest& push, const KeptPull* pull, Outbox& out) {
@@ -130,8 +144,12 @@ bool Shard::OnReplica(const Stamp& from, Message& message, Outbox& out) {
     Count(ShardEvent::kUnexpected);
     return true;
   }
-  followed_ = from.incarnation;
   const RequestId number = RequestIdOf(message);
+  if (number >> 32 != received_ >> 32) {  // for an earlier backup
+    Count(ShardEvent::kUnexpected);
+    return true;
+  }
+  followed_ = from.incarnation;
   if (number > received_) early_.emplace(number, std::move(message));
   for (auto next = early_.begin(); next != early_.end() && next->first == received_ + 1 && failure_.ok();
        next = early_.erase(next)) {
@@ -217,7 +235,9 @@ Status Shard::Redo(Message& message) {
   if (event.kind == ReplicaEvent::Kind::kPhase) {
     next_phase_ = std::move(event.phase);
     BeginPhaseIfReady(now_, nobody);
-    return next_phase_ ? Status(ErrorCode::kCorrupt, "a phase that cannot begin") : Status();
+    if (!next_phase_) return {};
+    return {ErrorCode::kCorrupt, "phase " + std::to_string(next_phase_->phase) + " from clock " +
+                                     std::to_string(next_phase_->first_clock) + " on, but " + WaitingFor()};
   }
   if (event.worker >= worker_count_) return {ErrorCode::kCorrupt, "an unknown worker"};
   if (event.kind == ReplicaEvent::Kind::kFence) {

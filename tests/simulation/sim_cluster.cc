@@ -65,6 +65,28 @@ void SimCluster::AddShard(std::size_t turn_bytes, std::size_t block_bytes, TimeP
   network_->SetNode(self, node, start, [shard](TimePoint now, Outbox& out) { shard->Start(now, out); });
 }
 
+void SimCluster::AddBackup(std::uint32_t index, std::uint32_t incarnation, std::uint64_t pid,
+                           TimePoint start) {
+  const NodeId self = BackupNode(index);
+  ShardOptions options{Register{0, index, "sim:b" + std::to_string(pid), "sim", pid, "avx2"},
+                       FollowerOptions(options_.run, incarnation, options_.dead_after)};
+  options.kept_pull_bytes = shape_.kept_pull_bytes;
+  options.checkpoint_turn_bytes = 500;
+  options.checkpoint_block_bytes = 300;
+  auto& backup = backups_[index];
+  if (backup != nullptr) dead_shards_.push_back(std::move(backup));
+  backup = NewShard(options_.bug, self, std::move(options), *store_);
+  Shard* shard = backup.get();
+  network_->SetNode(self, shard, start, [shard](TimePoint now, Outbox& out) { shard->Start(now, out); });
+}
+
+void SimCluster::Follow() {
+  for (auto& [index, backup] : backups_) {
+    if (backup == nullptr || backup->following()) continue;
+    dead_shards_.push_back(std::exchange(shards_[index], std::move(backup)));
+  }
+}
+
 void SimCluster::AddWorker(std::uint32_t index, const Life& life, Duration compute, TimePoint start) {
   ParameterClient::Options parameters;
   parameters.retry = milliseconds(60);
@@ -104,7 +126,8 @@ std::string SimCluster::Violation(bool ended) const {
   for (const auto& worker : workers_) {
     if (!worker->violation().empty()) return worker->violation();
     if (network_->Runs(worker->stamp().sender) && !worker->failure().ok())
-      return "a worker failed: " + worker->failure().text();
+      return "a worker failed: " + worker->failure().text() +
+             (scheduler_.verdict().ok() ? "" : "; the run: " + scheduler_.verdict().text());
   }
   if (!ended) {
     std::string waiting = scheduler_.WaitingFor();
@@ -127,7 +150,13 @@ std::string SimCluster::CollectRows(PlainTables* rows) const {
 
 void SimCluster::AddCounts(Counts* all) const {
   Counts& counts = *all;
-  for (const auto& shard : shards_) {
+  std::vector<const Shard*> all_shards;
+  for (const auto& shard : shards_) all_shards.push_back(shard.get());
+  for (const auto& shard : dead_shards_) all_shards.push_back(shard.get());
+  for (const auto& [index, backup] : backups_) {
+    if (backup != nullptr) all_shards.push_back(backup.get());
+  }
+  for (const Shard* shard : all_shards) {
     for (std::size_t event = 0; event < static_cast<std::size_t>(ShardEvent::kCount); ++event) {
       counts[std::string("shard: ") + ShardEventName(static_cast<ShardEvent>(event))] +=
           shard->count(static_cast<ShardEvent>(event));
@@ -151,6 +180,8 @@ void SimCluster::AddCounts(Counts* all) const {
     counts["worker: push part acknowledged as duplicate"] += c.parts_duplicated;
     counts["worker: clock without data"] += worker->clocks_without_data();
   }
+  counts["scheduler: shard taken over by its backup"] += scheduler_.failovers();
+  counts["scheduler: backup built"] += scheduler_.backups_built();
   counts["scheduler: worker replaced"] += scheduler_.replaced();
   counts["scheduler: message ignored"] += scheduler_.ignored_messages();
   counts["scheduler: lease granted"] += scheduler_.leases().journal().records.size();

@@ -4,6 +4,7 @@
 #define COHORT_TESTS_SIMULATION_SIM_CLUSTER_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -46,6 +47,10 @@ class SimCluster {
   void AddScheduler(TimePoint start);
   // In the order of their indices. `turn_bytes`, `block_bytes`: of checkpoints (ShardOptions).
   void AddShard(std::size_t turn_bytes, std::size_t block_bytes, TimePoint start);
+  // Of the shard with this index; once more: another life.
+  void AddBackup(std::uint32_t index, std::uint32_t incarnation, std::uint64_t pid, TimePoint start);
+  // Between any two events: whoever has taken a shard's place is that shard.
+  void Follow();
   // The next one, or another life of one that is there. `compute`: how long a batch takes at most.
   void AddWorker(std::uint32_t index, const Life& life, Duration compute, TimePoint start);
 
@@ -53,6 +58,7 @@ class SimCluster {
   const Coordinator& scheduler() const { return scheduler_; }
   const std::vector<std::unique_ptr<Shard>>& shards() const { return shards_; }
   const std::vector<std::unique_ptr<SimWorker>>& workers() const { return workers_; }
+  const std::map<std::uint32_t, std::unique_ptr<Shard>>& backups() const { return backups_; }
 
   // A worker that nobody has killed cannot go on, or has seen what must not be.
   bool Broken() const;
@@ -72,6 +78,8 @@ class SimCluster {
   Markers* const markers_;
   Coordinator scheduler_;
   std::vector<std::unique_ptr<Shard>> shards_;
+  std::map<std::uint32_t, std::unique_ptr<Shard>> backups_;  // by shard: the newest lives
+  std::vector<std::unique_ptr<Shard>> dead_shards_;           // earlier lives, of backups too
   std::vector<std::unique_ptr<CheckpointingShard>> checkpointing_;
   std::vector<std::unique_ptr<SimWorker>> workers_;
   std::vector<std::unique_ptr<SimWorker>> dead_;  // earlier lives

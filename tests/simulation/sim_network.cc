@@ -51,25 +51,44 @@ SimNetwork::SimNetwork(std::uint64_t seed, NetworkFaults faults, bool trace)
   if (faults_.pauses_per_second > 0) At(now_, {EventKind::kPause, {}, {}, {}, 0, false, false});
 }
 
+void SimNetwork::MakeUnheard(NodeId id) {
+  if (!Runs(id)) return;
+  const NodeId unheard{id.role, kUnheard + replaced_alive_++};  // an index that nobody knows
+  Place& place = places_[unheard] = std::move(places_.at(id));
+  place.timer = kNever;
+  ScheduleTimer(unheard, place);
+  ++counts_["fault: replaced while alive"];
+}
+
 void SimNetwork::SetNode(NodeId id, Node* node, TimePoint at, std::function<void(TimePoint, Outbox&)> start) {
-  if (Runs(id)) {  // without an index that anyone knows
-    const NodeId unheard{id.role, kUnheard + replaced_alive_++};
-    Place& place = places_[unheard] = std::move(places_.at(id));
-    place.timer = kNever;
-    ScheduleTimer(unheard, place);
-    ++counts_["fault: replaced while alive"];
-  }
-  places_[id] = {node, std::move(start), false, false, {}, kNever};
+  MakeUnheard(id);
+  places_[id] = {node, node->stamp().sender, std::move(start), false, false, {}, kNever};
   At(at, {EventKind::kStart, {}, id, {}, 0, false, false});
+}
+
+void SimNetwork::AfterTurn(NodeId id, Outbox& out) {
+  const NodeId name = places_.at(id).node->stamp().sender;
+  if (name != places_.at(id).name) {
+    Place place = std::exchange(places_.at(id), Place());
+    MakeUnheard(name);
+    place.name = name;
+    place.timer = kNever;
+    places_[name] = std::move(place);
+    // Of this life of that node nobody has heard yet.
+    std::erase_if(heard_, [name](const auto& each) { return each.first.first == name || each.first.second == name; });
+    ++counts_["path: a node with another name"];
+    id = name;
+  }
+  Place& place = places_.at(id);
+  SendAll(id, *place.node, out);
+  ScheduleTimer(id, place);
 }
 
 void SimNetwork::Kill(NodeId id) {
   places_.at(id).running = false;
   // Its next life has not heard of anybody.
-  std::erase_if(heard_, [id](const auto& pair) { return pair.second == id; });
-  ++counts_["fault: killed " + std::string(id.role == Role::kWorker  ? "worker"
-                                           : id.role == Role::kShard ? "shard"
-                                                                     : "scheduler")];
+  std::erase_if(heard_, [id](const auto& each) { return each.first.second == id; });
+  ++counts_[std::string("fault: killed ") + RoleName(id.role)];
   if (trace_)
     std::fprintf(stderr, "%12.6f kill    %s\n",
                  std::chrono::duration<double>(now_.time_since_epoch()).count(), ToString(id).c_str());
@@ -81,11 +100,9 @@ bool SimNetwork::Runs(NodeId id) const {
 }
 
 void SimNetwork::Poke(NodeId id, const std::function<void(TimePoint, Outbox&)>& what) {
-  Place& place = places_.at(id);
   Outbox out;
   what(now_, out);
-  SendAll(id, *place.node, out);
-  ScheduleTimer(id, place);
+  AfterTurn(id, out);
 }
 
 void SimNetwork::Inject(const Stamp& stamp, NodeId to, const Message& message, TimePoint at) {
@@ -136,8 +153,7 @@ void SimNetwork::Handle(Event event) {
     place.timer = kNever;
     if (place.node->NextTimer() <= now_) place.node->OnTimer(now_, out);
   }
-  SendAll(event.to, *place.node, out);
-  ScheduleTimer(event.to, place);
+  AfterTurn(event.to, out);
 }
 
 void SimNetwork::Deliver(Place& place, Event& event) {
@@ -156,13 +172,15 @@ void SimNetwork::Deliver(Place& place, Event& event) {
     auto& newest = links_[{event.from, event.to}].second;
     if (event.link_number < newest) ++counts_["fault: overtaken"];
     newest = std::max(newest, event.link_number);
-    if (!std::holds_alternative<ErrorReply>(decoded->message)) heard_.emplace(event.from, event.to);
+    if (!std::holds_alternative<ErrorReply>(decoded->message)) {
+      std::uint32_t& heard = heard_[{event.from, event.to}];
+      heard = std::max(heard, decoded->stamp.incarnation);
+    }
     if (std::holds_alternative<Welcome>(decoded->message)) place.welcomed = true;
   }
   Outbox out;
   place.node->OnMessage(decoded->stamp, std::move(decoded->message), now_, out);
-  SendAll(event.to, *place.node, out);
-  ScheduleTimer(event.to, place);
+  AfterTurn(event.to, out);
 }
 
 void SimNetwork::ScheduleTimer(NodeId id, Place& place) {
@@ -250,6 +268,11 @@ void SimNetwork::SendOne(NodeId from, const Stamp& stamp, Outgoing outgoing) {
   At(at, std::move(event));
 }
 
+bool SimNetwork::HasHeard(NodeId listener, const Stamp& speaker) const {
+  const auto heard = heard_.find({speaker.sender, listener});
+  return heard != heard_.end() && heard->second >= speaker.incarnation;
+}
+
 void SimNetwork::MaybeGhost(const Stamp& stamp, NodeId to, const Message& message) {
   if (!Chance(faults_.ghost)) return;
   Stamp ghost = stamp;
@@ -273,7 +296,7 @@ void SimNetwork::MaybeGhost(const Stamp& stamp, NodeId to, const Message& messag
       // Who has not heard of the newer process yet cannot know better.
       if (stamp.sender == kSchedulerNode
               ? !places_.at(to).welcomed
-              : to != kSchedulerNode && !request && !heard_.contains({stamp.sender, to})) {
+              : to != kSchedulerNode && !request && !HasHeard(to, stamp)) {
         return;
       }
       if (std::holds_alternative<Register>(message)) return;  // the first to register is the member
@@ -339,6 +362,14 @@ void SimNetwork::Trace(const char* what, const Event& event) {
            std::to_string(pushed->duplicate_parts);
   } else if (const auto* close = std::get_if<CloseRequest>(&decoded->message)) {
     more = " clock " + std::to_string(close->clock);
+  } else if (const auto* replayed = std::get_if<ReplicaEvent>(&decoded->message)) {
+    more = replayed->kind == ReplicaEvent::Kind::kPhase ? " phase " + std::to_string(replayed->phase.phase)
+               : replayed->kind == ReplicaEvent::Kind::kFence
+               ? " fence of worker " + std::to_string(replayed->worker)
+               : " worker " + std::to_string(replayed->worker) + " closes " + std::to_string(replayed->clock);
+  } else if (const auto* replica = std::get_if<ReplicaPush>(&decoded->message)) {
+    more = " worker " + std::to_string(replica->worker) + " clock " + std::to_string(replica->push.clock) +
+           " table " + std::to_string(replica->push.table);
   } else if (const auto* error = std::get_if<ErrorReply>(&decoded->message)) {
     more = " " + error->text;
   } else if (const auto* order = std::get_if<PhaseOrder>(&decoded->message)) {

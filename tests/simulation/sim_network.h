@@ -5,7 +5,8 @@
 // map or a phase that is not this one. It must change nothing.
 //
 // A crash is Kill, and later SetNode with another node of the next incarnation. SetNode without Kill leaves the earlier process
-// alive, unheard of: it hears nothing any more, as replies go to the newer one, and what it says is delivered.
+// alive, unheard of: it hears nothing any more, as replies go to the newer one, and what it says is delivered. A node that changes
+// its name (a backup that becomes its shard) takes that place in the same way.
 #ifndef COHORT_TESTS_SIMULATION_SIM_NETWORK_H_
 #define COHORT_TESTS_SIMULATION_SIM_NETWORK_H_
 
@@ -78,6 +79,7 @@ class SimNetwork {
   };
   struct Place {
     Node* node = nullptr;
+    NodeId name;  // what it calls itself
     std::function<void(TimePoint, Outbox&)> start;
     bool running = false;
     bool welcomed = false;
@@ -86,10 +88,15 @@ class SimNetwork {
   };
 
   void At(TimePoint time, Event event);
+  // Whoever is at a place, and lives, is heard of no more.
+  void MakeUnheard(NodeId id);
+  // Sends what the node has to say; it may have changed its name.
+  void AfterTurn(NodeId id, Outbox& out);
   void Handle(Event event);
   void Deliver(Place& place, Event& event);
   void SendAll(NodeId from, Node& node, Outbox& out);
   void SendOne(NodeId from, const Stamp& stamp, Outgoing outgoing);
+  bool HasHeard(NodeId listener, const Stamp& speaker) const;
   void MaybeGhost(const Stamp& stamp, NodeId to, const Message& message);
   void ScheduleTimer(NodeId id, Place& place);
   void Pause();
@@ -110,7 +117,8 @@ class SimNetwork {
   std::map<std::pair<NodeId, NodeId>, std::pair<std::uint64_t, std::uint64_t>>
       links_;                                                          // sent, newest delivered
   std::set<std::tuple<NodeId, std::size_t, std::uint64_t>> requests_;  // sender, type, id
-  std::set<std::pair<NodeId, NodeId>> heard_;  // answers of the first have reached the second
+  std::map<std::pair<NodeId, NodeId>, std::uint32_t>
+      heard_;  // answers of the first have reached the second: of this incarnation of it, at most
   Counts counts_;
   std::uint32_t replaced_alive_ = 0;
   std::string violation_;

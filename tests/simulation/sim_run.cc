@@ -81,6 +81,7 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
     }
   }
   SimSupervisor supervisor(seed, shape, &network, &cluster);
+  supervisor.StartBackups(incarnation);
   for (std::uint32_t index = 0; index < plan.workers; ++index) {
     // Some are slower than others.
     const Duration compute = shape.max_compute * (random.Below(4) == 0 ? 5 : 1);
@@ -89,6 +90,7 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
 
   const bool ended = network.Run(
       [&] {
+        cluster.Follow();
         supervisor.Follow();
         return cluster.scheduler().finished() || cluster.Broken();
       },
@@ -99,6 +101,11 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
   outcome.counts = network.counts();
   cluster.AddCounts(&outcome.counts);
 
+  if (shape.backups && ended && cluster.scheduler().finished() && cluster.scheduler().recoverable()) {
+    // A shard was taken for dead when its backup was not ready, or was taken for dead as well.
+    ++outcome.counts["both copies lost: to be begun again from a checkpoint"];
+    return outcome;
+  }
   outcome.violation = cluster.Violation(ended);
   PlainTables found;
   const auto judge = [&](const auto& what) {

@@ -84,6 +84,16 @@ void DrawDeaths(std::uint64_t seed, Shape* shape) {
   shape->between_deaths = Pick<Duration>(random, {milliseconds(20), milliseconds(200), milliseconds(1000)});
 }
 
+// Some runs are long, so that there are several deaths in them; some tables have policies.
+void DrawBackups(std::uint64_t seed, Shape* shape) {
+  RandomStream random(seed, 0x6261636b);
+  shape->backups = true;
+  shape->deaths = 1 + static_cast<std::uint32_t>(random.Below(10));
+  shape->between_deaths = Pick<Duration>(random, {milliseconds(50), milliseconds(300), milliseconds(1000)});
+  if (random.Below(2) == 0) shape->epochs += 2;
+  if (random.Below(4) == 0) DrawPolicies(seed, shape);
+}
+
 // Faults of links between groups of nodes, drawn before the run. REQUIRES: the cluster's size and deaths are known.
 void DrawPartitions(std::uint64_t seed, Shape* shape) {
   RandomStream random(seed, 0x6c696e6b73);
@@ -155,6 +165,7 @@ std::string Shape::Describe() const {
          (cache_rows > 0 ? ", cache of " + std::to_string(cache_rows) + " rows" : "") +
          (plan.positions ? ", positions in " + std::to_string(kept_pull_bytes) + " bytes" : "") +
          (faults.links.empty() ? "" : ", " + std::to_string(faults.links.size()) + " faults of links") +
+         (backups ? ", backups" : "") +
          (tier_bytes ? ", tier above " + std::to_string(*tier_bytes) + " bytes" : "");
 }
 
@@ -214,6 +225,7 @@ Shape DrawShape(std::uint64_t seed, Scenario scenario) {
   if (scenario == Scenario::kPolicies) DrawPolicies(seed, &shape);
   if (scenario == Scenario::kTier) DrawTier(seed, &shape);
   if (scenario == Scenario::kDeaths || scenario == Scenario::kPartitionsAndDeaths) DrawDeaths(seed, &shape);
+  if (scenario == Scenario::kBackups) DrawBackups(seed, &shape);
   DrawPositions(seed, scenario, &shape);
   if (scenario == Scenario::kHalfValues || scenario == Scenario::kAll) DrawHalfValues(seed, &shape);
   if (scenario == Scenario::kCache || scenario == Scenario::kAll) DrawCache(seed, &shape);
@@ -274,6 +286,7 @@ RunPlan PlanOf(const Shape& shape, std::uint64_t run_id) {
   plan.wait = seconds(40);
   plan.stop = seconds(5);
   plan.recoveries = shape.deaths > 0 ? 1000 : 0;
+  plan.backups = shape.backups;
   return plan;
 }
 

@@ -26,6 +26,7 @@ enum class Scenario : std::uint8_t {
   kTier,        // few rows in memory, the others on a slow disk
   kCache,       // ssp, asp: workers keep rows for later pulls
   kDeaths,      // workers die and are replaced
+  kBackups,     // shards, backups and workers die; backups take their shards' places
   kAll,         // half values, positions and a cache at once
   kPartitions,  // links are cut and clogged; in the end all faults are over, and the run ends soon
   kPartitionsAndDeaths,
@@ -44,7 +45,8 @@ struct Shape {
   Duration max_compute{};
   NetworkFaults faults;
   Duration max_start{};      // processes start within
-  std::uint32_t deaths = 0;  // of workers, at most
+  std::uint32_t deaths = 0;  // of workers, and with backups of shards and backups, at most
+  bool backups = false;
   Duration between_deaths{};
 
   // Liveness: when the run must have ended. All faults are over then, some time before.

@@ -2,6 +2,8 @@
 
 namespace cohort {
 
+using std::chrono::seconds;
+
 SimSupervisor::SimSupervisor(std::uint64_t seed, const Shape& shape, SimNetwork* network, SimCluster* cluster)
     : seed_(seed),
       shape_(shape),
@@ -30,27 +32,75 @@ void SimSupervisor::Follow() {
   KillSomebody();
   TellOfDeaths();
   StartReplacements();
+  StartMissingBackups();
+}
+
+// One of two copies must stay.
+bool SimSupervisor::MayDie(NodeId victim) const {
+  if (!network_->Runs(victim)) return false;
+  if (victim.role == Role::kWorker) return !cluster_->workers()[victim.index]->stopped();
+  const auto backup = cluster_->backups().find(victim.index);
+  const Shard& shard = *cluster_->shards()[victim.index];
+  if (shard.stopped() || backup == cluster_->backups().end() || backup->second == nullptr) return false;
+  return network_->Runs(ShardNode(victim.index)) && network_->Runs(BackupNode(victim.index)) &&
+         backup->second->failure().ok() &&
+         (victim.role == Role::kBackup || cluster_->scheduler().BackupIsReady(victim.index));
 }
 
 void SimSupervisor::KillSomebody() {
   const TimePoint now = network_->now();
   if (deaths_left_ == 0 || now < next_death_ || now >= shape_.faults.end) return;
   next_death_ = now + Duration(fate_.Below(static_cast<std::uint64_t>(2 * shape_.between_deaths.count())));
-  const auto victim = static_cast<std::uint32_t>(fate_.Below(shape_.plan.workers));
-  if (!network_->Runs(WorkerNode(victim)) || cluster_->workers()[victim]->stopped()) return;
+  NodeId victim = WorkerNode(0);
+  if (shape_.backups && fate_.Below(3) > 0)
+    victim = {fate_.Below(3) > 0 ? Role::kShard : Role::kBackup,
+              static_cast<std::uint32_t>(fate_.Below(shape_.shards))};
+  if (victim.role == Role::kWorker)
+    victim.index = static_cast<std::uint32_t>(fate_.Below(shape_.plan.workers));
+  if (!MayDie(victim)) return;
   --deaths_left_;
-  network_->Kill(WorkerNode(victim));
-  if (fate_.Below(2) == 0) notices_[now + Duration(fate_.Below(300'000'000))] = victim;
+  network_->Kill(victim);
+  // A shard that is to write a file may be silent for longer than others have patience for a fence: such a death is seen in the
+  // end.
+  if (fate_.Below(2) == 0) {
+    notices_[now + Duration(fate_.Below(300'000'000))] = victim;
+  } else if (victim.role == Role::kShard) {
+    notices_[now + seconds(8)] = victim;
+  }
 }
 
 void SimSupervisor::TellOfDeaths() {
   while (!notices_.empty() && notices_.begin()->first <= network_->now()) {
-    const NodeId victim = WorkerNode(notices_.begin()->second);
+    const NodeId victim = notices_.begin()->second;
     notices_.erase(notices_.begin());
     // The scheduler looks at the process that it knows.
     if (network_->Runs(victim)) continue;
     network_->Poke(kSchedulerNode,
                    [&](TimePoint at, Outbox& out) { cluster_->scheduler().OnProcessDeath(victim, at, out); });
+  }
+}
+
+void SimSupervisor::StartBackups(std::uint32_t incarnation) {
+  for (std::uint32_t index = 0; shape_.backups && index < shape_.shards; ++index) {
+    backups_.push_back(incarnation);
+    const Duration start(fate_.Below(static_cast<std::uint64_t>(shape_.max_start.count()) + 1));
+    cluster_->AddBackup(index, incarnation, 1000 + index, TimePoint(start));
+  }
+}
+
+void SimSupervisor::StartMissingBackups() {
+  const TimePoint now = network_->now();
+  for (std::uint32_t index = 0; index < backups_.size(); ++index) {
+    const NodeId node = BackupNode(index);
+    const Member& member = *cluster_->scheduler().membership().Find(node);
+    const bool gone = !network_->Runs(node);
+    if (member.registered() || (backups_[index] == member.incarnation && !gone)) continue;
+    if (starting_nodes_.contains(node) && starting_nodes_[node] > now) continue;
+    backups_[index] = member.incarnation;
+    const TimePoint start =
+        now + Duration(1 + fate_.Below(static_cast<std::uint64_t>(shape_.max_start.count())));
+    starting_nodes_[node] = start;
+    cluster_->AddBackup(index, member.incarnation, 2000 + ++births_, start);
   }
 }
 

@@ -1,4 +1,4 @@
-// The supervisor of a simulated run, and its opposite: kills workers at moments that the seed decides, tells the scheduler of a
+// The supervisor of a simulated run, and its opposite: kills workers, shards and backups at moments that the seed decides, tells the scheduler of a
 // death at once or leaves it to the silence, and starts who is missing.
 #ifndef COHORT_TESTS_SIMULATION_SIM_SUPERVISOR_H_
 #define COHORT_TESTS_SIMULATION_SIM_SUPERVISOR_H_
@@ -22,6 +22,8 @@ class SimSupervisor {
 
   // Workers' first lives, in the order of their indices. `compute`: as in SimCluster::AddWorker.
   void StartWorker(std::uint32_t incarnation, Duration compute, TimePoint start);
+  // The first lives of all backups.
+  void StartBackups(std::uint32_t incarnation);
   // Between any two events.
   void Follow();
 
@@ -29,6 +31,8 @@ class SimSupervisor {
   void KillSomebody();
   void TellOfDeaths();
   void StartReplacements();
+  void StartMissingBackups();
+  bool MayDie(NodeId victim) const;
   SimCluster::Life NewLife(std::uint32_t incarnation);
 
   const std::uint64_t seed_;
@@ -41,7 +45,9 @@ class SimSupervisor {
   std::uint64_t births_ = 0;
   std::vector<std::uint32_t> incarnations_;      // by worker: of the newest life
   std::vector<Duration> computes_;               // by worker
-  std::map<TimePoint, std::uint32_t> notices_;   // of deaths, to the scheduler
+  std::map<TimePoint, NodeId> notices_;          // of deaths, to the scheduler
+  std::vector<std::uint32_t> backups_;           // by shard: the incarnation of its backup's newest life
+  std::map<NodeId, TimePoint> starting_nodes_;   // backups: their newest lives start then
   std::map<std::uint32_t, TimePoint> starting_;  // by worker: its newest life starts then
 };
 

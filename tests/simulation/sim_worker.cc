@@ -123,6 +123,7 @@ void SimWorker::Advance(TimePoint now, Outbox& out) {
     client_.SetView(*scheduler_.welcome());
     has_view_ = true;
   }
+  while (const auto moved = scheduler_.TakeShardMoved()) client_.OnShardMoved(*moved, now, out);
   for (bool moved = true; moved;) {
     switch (state_) {
       case State::kIdle:

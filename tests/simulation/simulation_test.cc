@@ -204,6 +204,21 @@ TEST(Simulation, WorkersThatDieAreReplacedUnderEveryFault) {
   ExpectInvariants(Scenario::kDeaths, FromEnvironment("COHORT_SIM_SEEDS", 500), 150, kMet);
 }
 
+TEST(Simulation, BackupsTakeTheirShardsPlacesUnderEveryFault) {
+  constexpr const char* kMet[] = {"fault: lost",
+                                  "fault: killed worker",
+                                  "fault: killed shard",
+                                  "fault: killed backup",
+                                  "fault: replaced while alive",
+                                  "scheduler: shard taken over by its backup",
+                                  "scheduler: worker replaced",
+                                  "shard: backup_whole",
+                                  "shard: push_duplicate",
+                                  "shard: push_applied",
+                                  "shard: push_held"};
+  ExpectInvariants(Scenario::kBackups, FromEnvironment("COHORT_SIM_SEEDS", 500), 150, kMet);
+}
+
 TEST(Simulation, PartitionsAreOutlivedAndTheRunEndsSoonAfter) {
   constexpr const char* kMet[] = {
       "fault: link cut",       "fault: link clogged",          "fault: lost",
