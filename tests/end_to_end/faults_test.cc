@@ -60,8 +60,9 @@ struct Victim {
 class Faults : public ::testing::Test {
  protected:
   // A run of some ten seconds.
-  std::vector<std::string> Options(const std::string& consistency) const {
+  std::vector<std::string> Options(const std::string& consistency, int replicas = 0) const {
     return {"--set", "train.epochs=500",
+            "--set", "cluster.replicas=" + std::to_string(replicas),
             "--set", "train.evaluate_each_epoch=false",
             "--set", "train.consistency=" + consistency,
             "--set", "checkpoint.every_steps=200",
@@ -83,8 +84,8 @@ class Faults : public ::testing::Test {
   }
 
   // Runs until the end, with up to `most` faults.
-  int Disturb(const std::string& run, const std::string& consistency, int most) {
-    Subprocess train(ShopRun::Get().TrainCommand(run, 2, 2, Options(consistency)));
+  int Disturb(const std::string& run, const std::string& consistency, int replicas, int most) {
+    Subprocess train(ShopRun::Get().TrainCommand(run, 2, 2, Options(consistency, replicas)));
     std::map<pid_t, std::chrono::steady_clock::time_point> stopped;
     int faults = 0;
     auto next = std::chrono::steady_clock::now() + milliseconds(500 + random_() % 2000);
@@ -141,14 +142,15 @@ class Faults : public ::testing::Test {
   static int Wanted() { return static_cast<int>(FromEnvironment("COHORT_FAULTS", 10)); }
 
   // Runs until so many faults were had, a few in each.
-  void DisturbRuns(const std::string& consistency, int wanted, bool same_hash) {
+  void DisturbRuns(const std::string& consistency, int wanted, int least_replicas, bool same_hash) {
     const json undisturbed = Undisturbed(consistency);
     int faults = 0;
     for (int number = 0; faults < wanted && !HasFailure(); ++number) {
       ASSERT_LT(number, wanted + 10) << "the runs end before there is a fault";
       const std::string run = "disturbed-" + consistency + "-" + std::to_string(number);
-      std::printf("run %d\n", number);
-      faults += Disturb(run, consistency, std::min(wanted - faults, 8));
+      const int replicas = number % 2 == 0 ? 1 : least_replicas;
+      std::printf("run %d, replicas = %d\n", number, replicas);
+      faults += Disturb(run, consistency, replicas, std::min(wanted - faults, 8));
       ExpectSameModel(undisturbed, run, same_hash);
       std::filesystem::remove_all(Folder(run));
     }
@@ -176,10 +178,31 @@ class Faults : public ::testing::Test {
   std::map<std::string, int> hit_;
 };
 
-TEST_F(Faults, KillAnythingAndTheModelIsTheSame) { DisturbRuns("bsp", Wanted(), /*same_hash=*/true); }
+TEST_F(Faults, KillAnythingAndTheModelIsTheSame) { DisturbRuns("bsp", Wanted(), /*least_replicas=*/0, /*same_hash=*/true); }
+
+// A server that dies costs no steps when the other one has its rows too.
+TEST_F(Faults, ABackupTakesADeadServersPlace) {
+  const json undisturbed = Undisturbed("bsp");
+  for (const int signal : {SIGKILL, SIGSTOP}) {
+    const std::string run = signal == SIGKILL ? "killed-server" : "stopped-server";
+    Subprocess train(ShopRun::Get().TrainCommand(run, 2, 2, Options("bsp", 1)));
+    ASSERT_TRUE(Within(seconds(60), [&] {
+      return LastLineOf(Folder(run) + "/metrics.jsonl").is_object() || !train.Running();
+    }));
+    const auto shard = Pick(run, "shard");
+    ASSERT_TRUE(shard && kill(shard->pid, signal) == 0);
+    const Outcome outcome = train.Wait(seconds(60));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.all();
+    ExpectSameModel(undisturbed, run, /*same_hash=*/true);
+    const json result = ShopRun::Get().Result(run);
+    EXPECT_EQ(result["recoveries"]["failovers"], 1);
+    EXPECT_EQ(result["recoveries"]["restarts"], 0);
+    EXPECT_EQ(result["pushes"]["rolled_back"], 0);
+  }
+}
 
 // In asp the order of arrival decides; every row is trained on once all the same.
-TEST_F(Faults, KillAnythingInAsp) { DisturbRuns("asp", std::max(4, Wanted() / 2), /*same_hash=*/false); }
+TEST_F(Faults, KillAnythingInAsp) { DisturbRuns("asp", std::max(4, Wanted() / 2), /*least_replicas=*/1, /*same_hash=*/false); }
 
 // Nobody but the supervisor can tell, and it must not wait for what others may be silent.
 TEST_F(Faults, AStoppedSchedulerIsAsGoodAsDead) {

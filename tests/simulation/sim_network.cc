@@ -172,7 +172,8 @@ void SimNetwork::Deliver(Place& place, Event& event) {
     auto& newest = links_[{event.from, event.to}].second;
     if (event.link_number < newest) ++counts_["fault: overtaken"];
     newest = std::max(newest, event.link_number);
-    if (!std::holds_alternative<ErrorReply>(decoded->message)) {
+    if (!std::holds_alternative<ErrorReply>(decoded->message) &&
+        (place.welcomed || event.to.role != Role::kWorker)) {
       std::uint32_t& heard = heard_[{event.from, event.to}];
       heard = std::max(heard, decoded->stamp.incarnation);
     }
