@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <utility>
@@ -15,6 +16,8 @@
 
 namespace cohort {
 namespace {
+
+constexpr int kMostHangReports = 50;
 
 Status WriteError(const std::string& path) {
   return {ErrorCode::kIo, path + ": cannot be written: " + std::strerror(errno)};
@@ -46,6 +49,7 @@ RunRecorder::RunRecorder(const RunInputs& inputs, Job job, std::string folder)
 RunRecorder::~RunRecorder() = default;
 
 Status RunRecorder::Open() {
+  if (!resumed_ && result_.restarts == 0) std::remove((folder_ + "/" + kHangFile).c_str());
   const std::string path = folder_ + "/" + kMetricsFile;
   metrics_.reset(std::fopen(path.c_str(), resumed_ ? "ab" : "wb"));
   return metrics_ ? Status() : WriteError(path);
@@ -249,6 +253,16 @@ Status RunRecorder::WriteModel(const std::string& directory, const std::vector<S
   model_folder_ = directory;
   manifest_ = std::move(manifest);
   return {};
+}
+
+void RunRecorder::OnHang(const std::string& page) {
+  if (++hangs_ > kMostHangReports) return;  // one more says nothing new
+  const std::string path = folder_ + "/" + kHangFile;
+  std::FILE* const file = std::fopen(path.c_str(), "ab");
+  const bool written = file != nullptr && std::fwrite(page.data(), 1, page.size(), file) == page.size();
+  if (file == nullptr || std::fclose(file) != 0 || !written)
+    return Log("warning: " + path + " cannot be written: " + std::strerror(errno));
+  Log("who waits for whom: " + path);
 }
 
 void RunRecorder::OnEvent(const std::string& text) { Log(text); }

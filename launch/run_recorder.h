@@ -51,6 +51,7 @@ class RunRecorder : public ScoreSink, public RunObserver {
   // Makes the parts a checkpoint, and removes those that are too many.
   void OnCheckpoint(const RunPosition& position, const std::vector<CheckpointDone>& parts,
                     const std::string& kernels) override;
+  void OnHang(const std::string& page) override;
   void OnEvent(const std::string& text) override;
   void OnWarning(const std::string& text) override;
 
@@ -86,6 +87,7 @@ class RunRecorder : public ScoreSink, public RunObserver {
   std::optional<EarlyStopping> stopping_;
   RunResult result_;
   bool resumed_ = false;
+  int hangs_ = 0;  // reported
   std::uint64_t samples_ = 0;
   double phase_seconds_ = 0;
   Status failure_;

@@ -480,7 +480,10 @@ void Coordinator::FinishPhaseIfDone(TimePoint now, Outbox& out) {
 
 void Coordinator::Stop(Status verdict, TimePoint now, Outbox& out) {
   if (decided()) return;
-  if (!verdict.ok()) Event("the run fails: " + verdict.text());
+  if (!verdict.ok()) {
+    Event("the run fails: " + verdict.text());
+    ReportHang(verdict.text(), now);
+  }
   verdict_ = std::move(verdict);
   state_ = State::kStopping;
   stop_deadline_ = now + plan_.stop;
@@ -516,6 +519,9 @@ void Coordinator::OnTimer(TimePoint now, Outbox& out) {
     if (member->state == MemberState::kSuspected) {
       Event(Describe(*member) + " has been silent for " + Seconds(silence));
     } else if (member->state == MemberState::kDead) {
+      ReportHang(Describe(*member) + " is silent for " + Seconds(silence) + " (limit " +
+                     Seconds(member->silence_allowed) + ")",
+                 now);
       OnDeath(*member,
               "no heartbeat for " + Seconds(silence) + " (limit " + Seconds(member->silence_allowed) + ")",
               now, out);

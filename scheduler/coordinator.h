@@ -152,6 +152,7 @@ class Coordinator : public Node {
   void FollowFences(TimePoint now, Outbox& out);
   void Stop(Status verdict, TimePoint now, Outbox& out);
   void TakeSample(TimePoint now);
+  void ReportHang(const std::string& why, TimePoint now);
   void Event(const std::string& text);
   std::string StepName() const;
   bool Scoring() const;

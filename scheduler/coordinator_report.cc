@@ -1,5 +1,6 @@
 // Coordinator: what is going on in the run, for events, samples and errors.
 #include <algorithm>
+#include <cstdio>
 #include <limits>
 
 #include "scheduler/coordinator.h"
@@ -56,6 +57,45 @@ std::string Coordinator::WaitingFor() const {
     for (const auto& [node, order] : orders_) who = Join(who, ToString(node));
   }
   return StepName() + (who.empty() ? "" : ", waiting for " + who);
+}
+
+void Coordinator::ReportHang(const std::string& why, TimePoint now) {
+  if (observer_ == nullptr) return;
+  const auto seconds = [](Duration duration) {
+    char text[32];
+    std::snprintf(text, sizeof(text), "%.1f s", std::chrono::duration<double>(duration).count());
+    return std::string(text);
+  };
+  std::string page = "## After " + seconds(now - started_at_) + ": " + why + "\n\nIn " + WaitingFor() +
+                     "; the last progress was " + seconds(now - last_progress_) + " ago.\n\n" +
+                     "| who | process | last heard | phase | clock | waits for |\n" +
+                     "| --- | --- | ---: | ---: | ---: | --- |\n";
+  for (const Member& member : membership_.all()) {
+    const Clock clock = member.counters.clock;
+    page += "| " + ToString(member.node) + " | ";
+    page += member.registered() ? "pid " + std::to_string(member.registration.pid) + " on " +
+                                      member.registration.host + " | " + seconds(now - member.last_heard) +
+                                      " ago"
+                                : "missing |";
+    page += " | " + std::to_string(member.phase) + " | " +
+            (clock == kClockInfinity ? "the end" : std::to_string(clock)) + " | " +
+            (member.waiting.empty() ? "" : "at its last heartbeat: " + member.waiting) + " |\n";
+  }
+  std::string open;
+  for (const auto& [node, order] : orders_)
+    open = Join(open, ToString(node) + " has not confirmed " + StepName());
+  for (const auto& [worker, fence] : fences_) {
+    for (const std::uint32_t shard : fence.shards)
+      open = Join(open, ToString(ShardNode(shard)) + " has not confirmed the fence of " +
+                            ToString(WorkerNode(worker)));
+  }
+  for (const auto& [worker, until] : wanted_until_)
+    open = Join(open, "the replacement of " + ToString(WorkerNode(worker)) + " has not registered");
+  for (const auto& [shard, until] : promoted_until_)
+    open = Join(open, "the backup of " + ToString(ShardNode(shard)) + " has not taken its place");
+  for (const auto& [id, notice] : notices_) open = Join(open, ToString(notice.to) + " has not acknowledged an order");
+  if (!open.empty()) page += "\n" + open + ".\n";
+  observer_->OnHang(page + "\n");
 }
 
 std::uint64_t Coordinator::PhaseSamples() const {

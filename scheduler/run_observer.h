@@ -70,6 +70,9 @@ class RunObserver {
                             const std::string& kernels) {
     (void)position, (void)parts, (void)kernels;
   }
+  // A deadline has been missed: a page that says who waits for what, from whom and since when, as far as the newest heartbeats
+  // tell.
+  virtual void OnHang(const std::string& page) { (void)page; }
   virtual void OnEvent(const std::string& text) = 0;
   // What the user should know when the run is over, too.
   virtual void OnWarning(const std::string& text) = 0;

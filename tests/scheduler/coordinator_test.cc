@@ -44,6 +44,7 @@ class Recorder : public ScoreSink, public RunObserver {
   }
   void OnSample(const MetricsSample& sample) override { samples.push_back(sample); }
   void OnPhaseEnd(const PhaseSummary& summary) override { summaries.push_back(summary); }
+  void OnHang(const std::string& page) override { pages.push_back(page); }
   void OnEvent(const std::string& text) override { events.push_back(text); }
   void OnWarning(const std::string& text) override { warnings.push_back(text); }
 
@@ -56,7 +57,7 @@ class Recorder : public ScoreSink, public RunObserver {
   std::vector<std::string> snapshots;
   std::vector<MetricsSample> samples;
   std::vector<PhaseSummary> summaries;
-  std::vector<std::string> events, warnings;
+  std::vector<std::string> events, warnings, pages;
 };
 
 RunPlan SmallPlan() {
@@ -278,8 +279,16 @@ TEST(Coordinator, NamesADeadWorkerAndWhatWasWaitedFor) {
   cluster.Done(0, 10);
   cluster.Run(milliseconds(2750), {ShardNode(0), ShardNode(1), WorkerNode(0)});
   EXPECT_FALSE(cluster.coordinator.decided());
-  cluster.Run(milliseconds(1000), {ShardNode(0), ShardNode(1), WorkerNode(0)});
+  cluster.Send(ShardNode(1), Heartbeat{cluster.NextId(), cluster.phase, {}, "worker 1, which has closed clock 9"});
+  cluster.Run(milliseconds(1000), {ShardNode(0), WorkerNode(0)});
   ASSERT_TRUE(cluster.coordinator.decided());
+  // Who waits for whom.
+  ASSERT_EQ(cluster.recorder.pages.size(), 2u);  // the silence, and the end of the run
+  EXPECT_THAT(cluster.recorder.pages[0], HasSubstr(": worker 1 (pid 1101 on host x) is silent for 3."));
+  EXPECT_THAT(cluster.recorder.pages[0], HasSubstr("In phase 1 (train, epoch 0), waiting for worker 1; the last progress"));
+  EXPECT_THAT(cluster.recorder.pages[0],
+              HasSubstr("| shard 1 | pid 1001 on x | 0.2 s ago | 1 | 0 | at its last heartbeat: worker 1, which has "
+                        "closed clock 9 |"));
   EXPECT_THAT(cluster.coordinator.verdict().text(),
               HasSubstr("worker 1 (pid 1101 on host x) died: no heartbeat for 3."));
   EXPECT_THAT(cluster.coordinator.verdict().text(),
