@@ -212,6 +212,7 @@ void Coordinator::OnHeartbeat(Member& member, Heartbeat message, TimePoint now, 
   out.Send(member.node, HeartbeatReply{message.request_id});
   member.waiting = std::move(message.waiting);
   UpdateCounters(member, message.phase, std::move(message.counters), now);
+  FollowRecovery(now);
 }
 
 void Coordinator::OnPhaseReply(Member& member, const PhaseReply& message, TimePoint now, Outbox& out) {

@@ -153,6 +153,10 @@ class Coordinator : public Node {
   void Stop(Status verdict, TimePoint now, Outbox& out);
   void TakeSample(TimePoint now);
   void ReportHang(const std::string& why, TimePoint now);
+  // A death is being made up for; and whether steps have gone on since.
+  void BeginRecovery(TimePoint now);
+  void FollowRecovery(TimePoint now);
+  Clock LowestWorkerClock() const;
   void Event(const std::string& text);
   std::string StepName() const;
   bool Scoring() const;
@@ -193,6 +197,11 @@ class Coordinator : public Node {
   std::set<std::uint32_t> ready_backups_;              // by shard
   std::map<std::uint32_t, TimePoint> promoted_until_;  // by shard: its backup is to register in its place
   std::uint32_t failovers_ = 0, backups_built_ = 0;
+  struct Recovery {
+    TimePoint since;
+    Clock clock = 0;  // the lowest of the workers'
+  };
+  std::optional<Recovery> recovery_;
 
   // The current step.
   std::size_t step_ = 0;     // index in plan_.steps

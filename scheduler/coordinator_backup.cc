@@ -61,6 +61,7 @@ void Coordinator::FailOver(Member& shard, TimePoint now, Outbox& out) {
   const std::uint32_t index = shard.node.index;
   ++failovers_;
   last_progress_ = now;
+  BeginRecovery(now);
   membership_.Retire(shard);
   shard.past.pushes_acknowledged = 0;  // its backup has counted them too
   promoted_until_[index] = now + plan_.request;

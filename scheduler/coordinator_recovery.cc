@@ -49,6 +49,7 @@ void Coordinator::Replace(Member& member, TimePoint now, Outbox& out) {
   const std::uint32_t worker = member.node.index;
   ++replaced_;
   last_progress_ = now;
+  BeginRecovery(now);
   membership_.Retire(member);
   wanted_until_[worker] = now + plan_.startup;
 

@@ -59,6 +59,33 @@ std::string Coordinator::WaitingFor() const {
   return StepName() + (who.empty() ? "" : ", waiting for " + who);
 }
 
+Clock Coordinator::LowestWorkerClock() const {
+  Clock lowest = kClockInfinity;
+  for (const Member& member : membership_.all()) {
+    if (member.node.role == Role::kWorker && !workers_done_.contains(member.node.index))
+      lowest = std::min(lowest, member.phase == phase_ ? member.counters.clock : -1);
+  }
+  return lowest;
+}
+
+void Coordinator::BeginRecovery(TimePoint now) {
+  const bool trains = state_ == State::kRunning && order_.kind == PhaseKind::kTrain;
+  if (trains && !recovery_) recovery_ = Recovery{now, LowestWorkerClock()};
+}
+
+// The step that was in hand may have been all but done; the one after it was not.
+void Coordinator::FollowRecovery(TimePoint now) {
+  if (!recovery_) return;
+  const bool trains = state_ == State::kRunning && order_.kind == PhaseKind::kTrain;
+  if (trains && LowestWorkerClock() <= recovery_->clock + 1) return;
+  if (trains) {
+    char seconds[32];
+    std::snprintf(seconds, sizeof(seconds), "%.3f s", std::chrono::duration<double>(now - recovery_->since).count());
+    Event(std::string("steps go on, ") + seconds + " after the death was noticed");
+  }
+  recovery_.reset();
+}
+
 void Coordinator::ReportHang(const std::string& why, TimePoint now) {
   if (observer_ == nullptr) return;
   const auto seconds = [](Duration duration) {
