@@ -71,6 +71,7 @@ class SimCluster {
   SnapshotStore* const store_;
   Markers* const markers_;
   Coordinator scheduler_;
+  std::unique_ptr<Node> unfenced_;  // the scheduler with the bug
   std::vector<std::unique_ptr<Shard>> shards_;
   std::vector<std::unique_ptr<CheckpointingShard>> checkpointing_;
   std::vector<std::unique_ptr<SimWorker>> workers_;
