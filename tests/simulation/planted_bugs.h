@@ -12,14 +12,27 @@ namespace cohort {
 
 enum class PlantedBug : std::uint8_t {
   kNone,
-  kNoDuplicateCheck,
-  kCloseBeforeAcknowledgements,
+  // Of shards.
+  kLostAck,           // a part is acknowledged, and dropped, now and then
+  kNoDuplicateCheck,  // a part that comes twice counts twice
   kSumInArrivalOrder,
-  kCacheBeyondTheBound
+  // Of shards and the scheduler: what a replaced worker says counts as its successor's.
+  kMissingFence,
+  // Of workers.
+  kCloseBeforeAcknowledgements,
+  kCacheBeyondTheBound,
+  // Of checkpoints.
+  kManifestBeforeData,  // a part is told of before it is written
+  kMissingFsync,        // of a part's file, before it is renamed
+  kStaleAfterFailover,  // one shard goes on from the checkpoint before
+  kWrongSlotAfterReshard,
+  kForgottenOptimizerSlot,
 };
 
-// A shard, or a client of shards, with the bug, if it is one of theirs.
+// With the bug, if it is one of theirs.
 std::unique_ptr<Shard> NewShard(PlantedBug bug, NodeId self, ShardOptions options, SnapshotStore& store);
+// A driver of the scheduler with the bug; null if it is not the scheduler's.
+std::unique_ptr<Node> WithoutFence(PlantedBug bug, Node* scheduler);
 ParameterClientFaults ClientFaults(PlantedBug bug);
 
 }  // namespace cohort

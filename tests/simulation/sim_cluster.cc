@@ -36,8 +36,9 @@ SimCluster::SimCluster(std::uint64_t seed, const Shape& shape, Options options, 
       scheduler_(options_.run, sink, observer) {}
 
 void SimCluster::AddScheduler(TimePoint start) {
-  network_->SetNode(kSchedulerNode, &scheduler_, start,
-                    [this](TimePoint now, Outbox&) { scheduler_.Start(now); });
+  unfenced_ = WithoutFence(options_.bug, &scheduler_);
+  Node* node = unfenced_ != nullptr ? unfenced_.get() : &scheduler_;
+  network_->SetNode(kSchedulerNode, node, start, [this](TimePoint now, Outbox&) { scheduler_.Start(now); });
 }
 
 void SimCluster::AddShard(std::size_t turn_bytes, std::size_t block_bytes, TimePoint start) {
@@ -120,22 +121,22 @@ bool SimCluster::Broken() const {
 
 std::string SimCluster::Violation(bool ended) const {
   if (!network_->violation().empty()) return network_->violation();
-  for (const auto& worker : dead_) {
-    if (!worker->violation().empty()) return worker->violation();
+  for (const auto* lives : {&dead_, &workers_}) {
+    for (const auto& worker : *lives) {
+      if (!worker->violation().empty()) return worker->violation();
+    }
   }
+  if (!scheduler_.verdict().ok()) return "the run failed: " + scheduler_.verdict().text();
   for (const auto& worker : workers_) {
-    if (!worker->violation().empty()) return worker->violation();
     if (network_->Runs(worker->stamp().sender) && !worker->failure().ok())
       return "a worker failed: " + worker->failure().text() +
              (scheduler_.verdict().ok() ? "" : "; the run: " + scheduler_.verdict().text());
   }
-  if (!ended) {
-    std::string waiting = scheduler_.WaitingFor();
-    for (const auto& worker : workers_) waiting += "; " + worker->Waiting(network_->now());
-    return "not ended after " + std::to_string(network_->now().time_since_epoch().count() / 1000000) +
-           " ms of virtual time: " + waiting;
-  }
-  return scheduler_.verdict().ok() ? "" : "the run failed: " + scheduler_.verdict().text();
+  if (ended) return {};
+  std::string waiting = scheduler_.WaitingFor();
+  for (const auto& worker : workers_) waiting += "; " + worker->Waiting(network_->now());
+  return "not ended after " + std::to_string(network_->now().time_since_epoch().count() / 1000000) +
+         " ms of virtual time: " + waiting;
 }
 
 std::string SimCluster::CollectRows(PlainTables* rows) const {

@@ -77,6 +77,7 @@ class SimCluster {
   SnapshotStore* const store_;
   Markers* const markers_;
   Coordinator scheduler_;
+  std::unique_ptr<Node> unfenced_;  // the scheduler with the bug
   std::vector<std::unique_ptr<Shard>> shards_;
   std::map<std::uint32_t, std::unique_ptr<Shard>> backups_;  // by shard: the newest lives
   std::vector<std::unique_ptr<Shard>> dead_shards_;           // earlier lives, of backups too

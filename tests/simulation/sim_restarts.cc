@@ -1,58 +1,39 @@
-#include <map>
 #include <string>
 #include <vector>
 
-#include "scheduler/run_observer.h"
+#include "common/checkpoint_files.h"
+#include "tests/simulation/sim_checkpoint_files.h"
 #include "tests/simulation/sim_checkpoints.h"
 #include "tests/simulation/sim_cluster.h"
+#include "tests/simulation/sim_disk.h"
 #include "tests/simulation/sim_oracle.h"
 #include "tests/simulation/sim_run.h"
-#include "tests/simulation/sim_store.h"
 
 namespace cohort {
-namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Notes which checkpoints are whole.
-class WholeCheckpoints : public RunObserver {
- public:
-  explicit WholeCheckpoints(MemoryCheckpoints* disk) : disk_(disk) {}
-  void OnSample(const MetricsSample&) override {}
-  void OnPhaseEnd(const PhaseSummary&) override {}
-  void OnEvent(const std::string&) override {}
-  void OnWarning(const std::string&) override {}
-  void OnCheckpoint(const RunPosition& position, const std::vector<CheckpointDone>& parts,
-                    const std::string&) override {
-    // Those of the same number that a former life with more shards has left are not of it.
-    auto& all = disk_->parts[CheckpointFolder(CheckpointingShard::kPath, position.number)];
-    all.erase(all.lower_bound(static_cast<std::uint32_t>(parts.size())), all.end());
-    std::erase_if(positions, [&](const RunPosition& other) { return other.number >= position.number; });
-    positions.push_back(position);
-  }
-  std::vector<RunPosition> positions;  // ascending by number
-
- private:
-  MemoryCheckpoints* const disk_;
-};
-
-}  // namespace
-
-SimOutcome SimulateRestarts(std::uint64_t seed, bool trace) {
+SimOutcome SimulateRestarts(std::uint64_t seed, PlantedBug bug, bool trace) {
   Shape shape = DrawShape(seed, Scenario::kPlain);
   RandomStream random(seed, 0x72657374617274);
   SimPlan& plan = shape.plan;
   const bool bsp = plan.consistency == Consistency::kBsp;
-  shape.max_compute = Pick<Duration>(random, {milliseconds(2), milliseconds(30), milliseconds(100)});
-  if (!bsp) plan.train_rows = 2000 + random.Below(6000);
+  shape.max_compute = Pick<Duration>(random, {milliseconds(10), milliseconds(50), milliseconds(200)});
+  if (!bsp) {  // long enough for checkpoints, which follow heartbeats
+    shape.max_compute *= 2;
+    plan.train_rows = 2000 + random.Below(6000);
+  }
   plan.test_rows = 1 + random.Below(100);
   SimOutcome outcome;
   outcome.shape = shape.Describe();
   const SimOracle oracle(plan, shape.epochs);
-  MemoryStore store(
-      {[&] { return Duration(random.Below(3'000'000)); }, [&] { return random.Below(1000) == 0; }});
-  WholeCheckpoints whole(&store.checkpoints);
+  const Duration slowest_step = Pick<Duration>(random, {milliseconds(1), milliseconds(10), milliseconds(60)});
+  SimDisk disk(seed);
+  disk.SetFullChance(Pick(random, {0.0, 0.0, 0.1}));
+  SimCheckpointFiles files(
+      &disk, CheckpointingShard::kPath, 1 + static_cast<std::uint32_t>(random.Below(3)),
+      [&] { return Duration(random.Below(static_cast<std::uint64_t>(slowest_step.count()))); }, bug);
   const std::uint64_t every = 1 + random.Below(4);
   const std::uint64_t deaths = random.Below(5);
 
@@ -63,20 +44,33 @@ SimOutcome SimulateRestarts(std::uint64_t seed, bool trace) {
     RunPlan run = PlanOf(shape, 100 + life);
     run.checkpoint_path = CheckpointingShard::kPath;
     run.checkpoint_every = every;
-    // The newest may be damaged.
-    if (!whole.positions.empty() && random.Below(5) == 0) whole.positions.pop_back();
-    if (!whole.positions.empty()) {
-      run.resume = whole.positions.back();
+    if (life > 0) {
+      const bool power = random.Below(2) == 0;
+      disk.Restart(power);
+      if (power) ++outcome.counts["fault: power lost"];
+      for (std::uint64_t left = random.Below(4) == 0 ? 1 + random.Below(3) : 0; left > 0; --left) {
+        files.Rot();
+        ++outcome.counts["fault: file damaged"];
+      }
+      run.resume = files.GoOn();
+      outcome.violation = files.violation();
+      if (!outcome.violation.empty()) break;
+    }
+    if (run.resume) {
       run.model_path = CheckpointFolder(CheckpointingShard::kPath, run.resume->number);
       ++outcome.counts[bsp ? "restart from a checkpoint, bsp" : "restart from a checkpoint, ssp or asp"];
     } else if (life > 0) {
       ++outcome.counts["restart from the start"];
     }
+    // It ends at some moment, or in the middle of what is done to the disk.
+    const TimePoint death = last ? kNever : TimePoint(Duration(random.Below(4'000'000'000)));
+    if (!last && random.Below(2) == 0) disk.DieAfter(random.Below(100));
     SimNetwork network(RandomBits(seed, life), shape.faults, trace);
     Markers markers(plan, /*none=*/true);
     SimCluster::Options options;
     options.run = run;
-    SimCluster cluster(seed, shape, std::move(options), &network, &store, &markers, nullptr, &whole);
+    options.bug = bug;
+    SimCluster cluster(seed, shape, std::move(options), &network, &files, &markers, nullptr, &files);
     cluster.AddScheduler(TimePoint{});
     for (std::uint32_t index = 0; index < shape.shards; ++index) {
       const std::uint64_t turn_bytes = 200 + random.Below(600);
@@ -87,9 +81,10 @@ SimOutcome SimulateRestarts(std::uint64_t seed, bool trace) {
       cluster.AddWorker(index, {2, RandomBits(seed, life, index), false, index}, shape.max_compute,
                         TimePoint(Duration(random.Below(1'000'000))));
     }
-    const TimePoint death = last ? kNever : TimePoint(Duration(random.Below(4'000'000'000)));
     const bool ended = network.Run(
-        [&] { return cluster.scheduler().finished() || network.now() >= death || cluster.Broken(); },
+        [&] {
+          return cluster.scheduler().finished() || network.now() >= death || disk.dead() || cluster.Broken();
+        },
         TimePoint(seconds(300)));
     outcome.virtual_time += network.now().time_since_epoch();
     outcome.fingerprint = RandomBits(outcome.fingerprint, network.fingerprint());
@@ -97,6 +92,7 @@ SimOutcome SimulateRestarts(std::uint64_t seed, bool trace) {
     outcome.violation = cluster.Violation(ended);
     if (!outcome.violation.empty()) break;
     if (!cluster.scheduler().finished()) {
+      if (disk.dead()) ++outcome.counts["fault: death in the middle of a write"];
       ++outcome.counts["death of all"];
       continue;
     }
@@ -107,6 +103,7 @@ SimOutcome SimulateRestarts(std::uint64_t seed, bool trace) {
       outcome.violation = "after " + std::to_string(life) + " restarts: " + outcome.violation;
     break;
   }
+  outcome.counts["path: damaged checkpoint refused"] = files.refused();
   return outcome;
 }
 

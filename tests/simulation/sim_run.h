@@ -35,9 +35,10 @@ struct SimOutcome {
 SimOutcome Simulate(std::uint64_t seed, Scenario scenario = Scenario::kPlain,
                     PlantedBug bug = PlantedBug::kNone, bool trace = false);
 
-// A run that dies as a whole at some moments, and goes on each time from its newest whole checkpoint, or one before it, with other numbers
-// of shards and, in bsp, of workers. In the end its model must be that of a run that was never interrupted.
-SimOutcome SimulateRestarts(std::uint64_t seed, bool trace = false);
+// A run that dies as a whole at some moments, also in the middle of a write and with the power, and goes on each time from the
+// newest checkpoint that is whole (sim_checkpoint_files.h), with other numbers of shards and, in bsp, of workers. In the end its
+// model must be that of a run that was never interrupted; and no checkpoint is lost but by damage.
+SimOutcome SimulateRestarts(std::uint64_t seed, PlantedBug bug = PlantedBug::kNone, bool trace = false);
 
 }  // namespace cohort
 

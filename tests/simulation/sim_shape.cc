@@ -102,7 +102,7 @@ void DrawPartitions(std::uint64_t seed, Shape* shape) {
   };
   shape->max_compute = Pick<Duration>(random, {milliseconds(2), milliseconds(30), milliseconds(100)});
   // A worker may be silent for so long that it is taken for dead, where that can be mended; a shard may not.
-  const TimePoint begin(some_time(seconds(1)));
+  const TimePoint begin(shape->max_start + some_time(milliseconds(400)));
   const Duration mended = milliseconds(2500);
   const Duration whole = shape->deaths > 0 ? Duration(seconds(8)) : mended;
   shape->faults.end = begin + whole;
@@ -115,6 +115,16 @@ void DrawPartitions(std::uint64_t seed, Shape* shape) {
     if (from.role != Role::kWorker && to.role != Role::kWorker) until = std::min(until, begin + mended);
     if (at < until) shape->faults.links.push_back({from, to, at, until, clogged});
   };
+  if (shape->deaths > 0 && random.Below(3) == 0) {  // nobody hears of a worker until it has been replaced
+    const NodeId lonely = WorkerNode(static_cast<std::uint32_t>(random.Below(shape->plan.workers)));
+    shape->between_deaths = seconds(40);  // and it lives on, mostly
+    const TimePoint until =
+        begin + milliseconds(5500) + some_time(milliseconds(1500));  // dead_after, and more
+    for (const NodeId other : nodes) {
+      break_link(lonely, other, begin, until, false);
+      break_link(other, lonely, begin, until, false);
+    }
+  }
   for (std::uint64_t left = 1 + random.Below(4); left > 0; --left) {
     // Each node is on one side, on the other, or on none.
     std::vector<NodeId> sides[3];

@@ -262,6 +262,10 @@ TEST(Simulation, ARunThatDiesGoesOnFromItsCheckpoints) {
                                   "restart from a checkpoint, bsp",
                                   "restart from a checkpoint, ssp or asp",
                                   "restart from the start",
+                                  "fault: power lost",
+                                  "fault: file damaged",
+                                  "fault: death in the middle of a write",
+                                  "path: damaged checkpoint refused",
                                   "fault: lost",
                                   "fault: repeated"};
   for (const char* name : kMet) {
@@ -272,30 +276,53 @@ TEST(Simulation, ARunThatDiesGoesOnFromItsCheckpoints) {
   }
 }
 
-// A bug of ours must not get past the invariants.
-void ExpectFound(PlantedBug bug, const char* name, Scenario scenario = Scenario::kPlain) {
-  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
-    const SimOutcome outcome = Simulate(seed, scenario, bug);
+// Bugs of ours must not get past the invariants.
+template <typename Run>
+void ExpectFound(const char* name, const Run& run) {
+  for (std::uint64_t seed = 1; seed <= 2000; ++seed) {
+    const SimOutcome outcome = run(seed);
     if (outcome.violation.empty()) continue;
-    std::printf("%s: found with seed %llu: %s\n", name, static_cast<unsigned long long>(seed),
+    std::printf("%s: found after %llu seeds: %s\n", name, static_cast<unsigned long long>(seed),
                 outcome.violation.c_str());
     return;
   }
-  ADD_FAILURE() << name << " was not found within 200 seeds";
+  ADD_FAILURE() << name << " was not found within 2,000 seeds";
 }
 
-TEST(Simulation, FindsAMissingDuplicateCheck) {
-  ExpectFound(PlantedBug::kNoDuplicateCheck, "no duplicate check");
-}
-TEST(Simulation, FindsACloseBeforeTheAcknowledgements) {
-  ExpectFound(PlantedBug::kCloseBeforeAcknowledgements, "a close before the acknowledgements");
-}
-TEST(Simulation, FindsASumInArrivalOrder) {
-  ExpectFound(PlantedBug::kSumInArrivalOrder, "a sum in arrival order");
+void ExpectFound(PlantedBug bug, const char* name, Scenario scenario = Scenario::kPlain) {
+  ExpectFound(name, [&](std::uint64_t seed) { return Simulate(seed, scenario, bug); });
 }
 
-TEST(Simulation, FindsACacheBeyondTheBound) {
-  ExpectFound(PlantedBug::kCacheBeyondTheBound, "a cache that serves one clock too long", Scenario::kCache);
+void ExpectFoundByRestarts(PlantedBug bug, const char* name) {
+  ExpectFound(name, [&](std::uint64_t seed) { return SimulateRestarts(seed, bug); });
+}
+
+TEST(PlantedBugs, LostAckIsFound) { ExpectFound(PlantedBug::kLostAck, "lost ack"); }
+TEST(PlantedBugs, DoubleApplyIsFound) { ExpectFound(PlantedBug::kNoDuplicateCheck, "double apply"); }
+TEST(PlantedBugs, StaleReadAfterFailoverIsFound) {
+  ExpectFoundByRestarts(PlantedBug::kStaleAfterFailover, "stale read after failover");
+}
+TEST(PlantedBugs, MissingFenceIsFound) {
+  ExpectFound(PlantedBug::kMissingFence, "missing fence", Scenario::kPartitionsAndDeaths);
+}
+TEST(PlantedBugs, ManifestBeforeDataIsFound) {
+  ExpectFoundByRestarts(PlantedBug::kManifestBeforeData, "manifest before data");
+}
+TEST(PlantedBugs, MissingFsyncIsFound) { ExpectFoundByRestarts(PlantedBug::kMissingFsync, "missing fsync"); }
+TEST(PlantedBugs, WrongSlotAfterReshardIsFound) {
+  ExpectFoundByRestarts(PlantedBug::kWrongSlotAfterReshard, "wrong slot after reshard");
+}
+TEST(PlantedBugs, ForgottenOptimizerSlotIsFound) {
+  ExpectFoundByRestarts(PlantedBug::kForgottenOptimizerSlot, "forgotten optimizer slot");
+}
+TEST(PlantedBugs, CloseBeforeTheAcknowledgementsIsFound) {
+  ExpectFound(PlantedBug::kCloseBeforeAcknowledgements, "close before the acknowledgements");
+}
+TEST(PlantedBugs, SumInArrivalOrderIsFound) {
+  ExpectFound(PlantedBug::kSumInArrivalOrder, "sum in arrival order");
+}
+TEST(PlantedBugs, CacheBeyondTheBoundIsFound) {
+  ExpectFound(PlantedBug::kCacheBeyondTheBound, "cache that serves one clock too long", Scenario::kCache);
 }
 
 TEST(Simulation, OneSeedIsOneRun) {
