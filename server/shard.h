@@ -160,6 +160,8 @@ class Shard : public Node {
   // Seams at which tests plant bugs, to show that the simulation finds them.
   // Whether a part is new: notes it. In bsp, a shard that lets parts in twice needs its own Sum as well.
   virtual bool CountOnce(std::uint32_t worker, const PushName& push, int group);
+  // Sends it when the backup, if there is one, has all that it speaks of.
+  virtual void Reply(NodeId to, Message message, Outbox& out);
   // Sums the parts of one slot group, in tree order, each node rounded to `type`; returns how many values were
   // clipped. `nodes` and `parts` are in order of arrival.
   virtual std::size_t Sum(FloatType type, std::uint32_t dim, std::span<const std::uint16_t> nodes,
@@ -195,7 +197,6 @@ class Shard : public Node {
   void ReplicatePush(std::uint32_t worker, const PushRequest& push, const KeptPull* pull, Outbox& out);
   void ReplicateClose(std::uint32_t worker, Clock clock, Outbox& out);
   void ReplicateFence(std::uint32_t worker, Outbox& out);
-  void Reply(NodeId to, Message message, Outbox& out);
   void OnReplicaAck(const Stamp& from, const ReplicaAck& ack, Outbox& out);
   void ConfirmPhase(Outbox& out);
   void ConfirmHeldPhase(Outbox& out);

@@ -104,11 +104,21 @@ class UnfencedScheduler : public Node {
   Newest newest_;
 };
 
+class HastyShard : public Shard {
+ public:
+  using Shard::Shard;
+
+ protected:
+  void Reply(NodeId to, Message message, Outbox& out) override { out.Send(to, std::move(message)); }
+};
+
 }  // namespace
 
 std::unique_ptr<Shard> NewShard(PlantedBug bug, NodeId self, ShardOptions options, SnapshotStore& store) {
   if (bug == PlantedBug::kNoDuplicateCheck)
     return std::make_unique<ForgetfulShard>(self, std::move(options), store);
+  if (bug == PlantedBug::kAckBeforeBackup)
+    return std::make_unique<HastyShard>(self, std::move(options), store);
   if (bug == PlantedBug::kSumInArrivalOrder)
     return std::make_unique<ImpatientShard>(self, std::move(options), store);
   if (bug == PlantedBug::kLostAck) return std::make_unique<LossyShard>(self, std::move(options), store);

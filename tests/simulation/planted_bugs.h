@@ -16,6 +16,7 @@ enum class PlantedBug : std::uint8_t {
   kLostAck,           // a part is acknowledged, and dropped, now and then
   kNoDuplicateCheck,  // a part that comes twice counts twice
   kSumInArrivalOrder,
+  kAckBeforeBackup,  // what a shard with a backup does is acknowledged before the backup has it
   // Of shards and the scheduler: what a replaced worker says counts as its successor's.
   kMissingFence,
   // Of workers.

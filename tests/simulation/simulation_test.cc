@@ -302,6 +302,9 @@ TEST(PlantedBugs, DoubleApplyIsFound) { ExpectFound(PlantedBug::kNoDuplicateChec
 TEST(PlantedBugs, StaleReadAfterFailoverIsFound) {
   ExpectFoundByRestarts(PlantedBug::kStaleAfterFailover, "stale read after failover");
 }
+TEST(PlantedBugs, AckBeforeTheBackupHasItIsFound) {
+  ExpectFound(PlantedBug::kAckBeforeBackup, "ack before the backup has it", Scenario::kBackups);
+}
 TEST(PlantedBugs, MissingFenceIsFound) {
   ExpectFound(PlantedBug::kMissingFence, "missing fence", Scenario::kPartitionsAndDeaths);
 }
