@@ -181,7 +181,7 @@ std::vector<Option> BuildOptions() {
       "of the rows of a table on all servers; beyond it the least frequently used are evicted; 0: no limit",
       COHORT_FIELD(embedding.policy.max_bytes)));
   o.push_back(Text("embedding.log", "a path", false,
-                   "lists rows refused and evicted, in PATH.<shard>; not given: no list",
+                   "lists rows refused and evicted, in PATH.<shard>, and by backups in PATH.<shard>.backup-N; not given: no list",
                    COHORT_FIELD(embedding.log)));
 
   o.push_back(

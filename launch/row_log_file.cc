@@ -12,14 +12,14 @@ constexpr const char* kFates[] = {"not_admitted", "idle", "memory"};
 
 }  // namespace
 
-Result<std::unique_ptr<RowLogFile>> RowLogFile::Create(const std::string& path, std::uint32_t shard) {
-  const std::string name = path + "." + std::to_string(shard);
-  std::FILE* file = std::fopen(name.c_str(), "we");
+Result<std::unique_ptr<RowLogFile>> RowLogFile::Create(const std::string& path, const std::string& name) {
+  const std::string file_name = path + "." + name;
+  std::FILE* file = std::fopen(file_name.c_str(), "we");
   if (file == nullptr) {
-    return InvalidInput("embedding.log: cannot write " + name + ": " + std::strerror(errno) +
+    return InvalidInput("embedding.log: cannot write " + file_name + ": " + std::strerror(errno) +
                         "; give a path in a folder that exists on every server's host");
   }
-  std::unique_ptr<RowLogFile> log(new RowLogFile(name, file));
+  std::unique_ptr<RowLogFile> log(new RowLogFile(file_name, file));
   if (std::fputs("clock,table,fate,key,age,score\n", file) < 0) log->Failed();
   return log;
 }

@@ -14,8 +14,8 @@ namespace cohort {
 // One thread.
 class RowLogFile : public RowLog {
  public:
-  // Creates or replaces PATH.<shard>. Errors: kInvalidInput, it cannot be written.
-  static Result<std::unique_ptr<RowLogFile>> Create(const std::string& path, std::uint32_t shard);
+  // Creates or replaces PATH.<name>. Errors: kInvalidInput, it cannot be written.
+  static Result<std::unique_ptr<RowLogFile>> Create(const std::string& path, const std::string& name);
   // Not ok when the file lacks lines: the run is to end with it.
   const Status& failure() const { return failure_; }
   // Everything is on disk, as far as the kernel is concerned.

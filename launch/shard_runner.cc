@@ -58,7 +58,10 @@ Result<std::unique_ptr<ShardRunner>> ShardRunner::Create(ZmqContext& context, co
     };
   }
   if (!options.row_log.empty()) {
-    COHORT_ASSIGN_OR_RETURN(runner->row_log_, RowLogFile::Create(options.row_log, options.shard));
+    // A backup sees what its shard sees, and both go on listing it.
+    const std::string name = std::to_string(options.shard) +
+                             (options.backup ? ".backup-" + std::to_string(options.incarnation) : "");
+    COHORT_ASSIGN_OR_RETURN(runner->row_log_, RowLogFile::Create(options.row_log, name));
     shard.row_log = runner->row_log_.get();
   }
   runner->shard_ = std::make_unique<Shard>(self, std::move(shard), runner->store_);
