@@ -2,15 +2,23 @@
 
 namespace cohort {
 
-SimSupervisor::SimSupervisor(std::uint64_t seed, const Shape& shape, SimNetwork* network, SimCluster* cluster)
+SimSupervisor::SimSupervisor(std::uint64_t seed, const Shape& shape, SimNetwork* network, SimCluster* cluster,
+                             const FaultScript& script)
     : seed_(seed),
       shape_(shape),
       network_(network),
       cluster_(cluster),
+      script_(script),
       fate_(seed, 0x66617465),
       deaths_left_(shape.deaths),
       next_death_(shape.max_start +
-                  Duration(fate_.Below(static_cast<std::uint64_t>(shape.between_deaths.count())))) {}
+                  Duration(fate_.Below(static_cast<std::uint64_t>(shape.between_deaths.count())))) {
+  if (script_.replay == nullptr) return;
+  deaths_left_ = 0;
+  for (auto fault = script_.replay->faults.rbegin(); fault != script_.replay->faults.rend(); ++fault) {
+    if (fault->kind == FaultKind::kKilled) kills_.push_back(*fault);
+  }
+}
 
 SimCluster::Life SimSupervisor::NewLife(std::uint32_t incarnation) {
   ++births_;
@@ -34,13 +42,22 @@ void SimSupervisor::Follow() {
 
 void SimSupervisor::KillSomebody() {
   const TimePoint now = network_->now();
+  for (; !kills_.empty() && now >= kills_.back().at; kills_.pop_back()) {
+    const Fault& kill = kills_.back();
+    if (kill.to.index < shape_.plan.workers && network_->Runs(kill.to)) Kill(kill.to.index, kill.duration);
+  }
   if (deaths_left_ == 0 || now < next_death_ || now >= shape_.faults.end) return;
   next_death_ = now + Duration(fate_.Below(static_cast<std::uint64_t>(2 * shape_.between_deaths.count())));
   const auto victim = static_cast<std::uint32_t>(fate_.Below(shape_.plan.workers));
   if (!network_->Runs(WorkerNode(victim)) || cluster_->workers()[victim]->stopped()) return;
   --deaths_left_;
-  network_->Kill(WorkerNode(victim));
-  if (fate_.Below(2) == 0) notices_[now + Duration(fate_.Below(300'000'000))] = victim;
+  Kill(victim, fate_.Below(2) == 0 ? Duration(fate_.Below(300'000'000)) : Duration(-1));
+}
+
+void SimSupervisor::Kill(std::uint32_t worker, Duration told_after) {
+  network_->Kill(WorkerNode(worker));
+  script_.Record({FaultKind::kKilled, 0, {}, WorkerNode(worker), 0, network_->now(), told_after});
+  if (told_after >= Duration()) notices_[network_->now() + told_after] = worker;
 }
 
 void SimSupervisor::TellOfDeaths() {
@@ -52,6 +69,17 @@ void SimSupervisor::TellOfDeaths() {
     network_->Poke(kSchedulerNode,
                    [&](TimePoint at, Outbox& out) { cluster_->scheduler().OnProcessDeath(victim, at, out); });
   }
+}
+
+Duration SimSupervisor::StartDelay() {
+  const std::pair<std::uint32_t, std::uint64_t> name(0, births_);
+  if (script_.replay != nullptr) {
+    const auto found = script_.replay->starts.find(name);
+    return found == script_.replay->starts.end() ? Duration(1) : found->second;
+  }
+  const Duration delay(1 + fate_.Below(static_cast<std::uint64_t>(shape_.max_start.count())));
+  if (script_.record != nullptr) script_.record->starts[name] = delay;
+  return delay;
 }
 
 void SimSupervisor::StartReplacements() {
@@ -69,8 +97,7 @@ void SimSupervisor::StartReplacements() {
     if (member.registered() || (incarnations_[index] == member.incarnation && !gone)) continue;
     if (starting_.contains(index) && starting_[index] > now) continue;
     incarnations_[index] = member.incarnation;
-    const TimePoint start =
-        now + Duration(1 + fate_.Below(static_cast<std::uint64_t>(shape_.max_start.count())));
+    const TimePoint start = now + StartDelay();
     starting_[index] = start;
     cluster_->AddWorker(index, NewLife(member.incarnation), computes_[index], start);
   }
