@@ -328,7 +328,8 @@ TEST(Shrinking, AReplayIsTheRun) {
   }
 }
 
-// Each once showed a bug (docs/correctness.md); so far all of the simulation itself.
+// Each once showed a bug; so far all of the simulation itself: evaluation that looked like a standstill, a limit too short for
+// one small request at a time, and ghosts for a worker that had not heard of the shards yet.
 TEST(Simulation, SeedsThatOnceFailedHold) {
   constexpr std::pair<Scenario, std::uint64_t> kSeeds[] = {{Scenario::kPolicies, 2004318},
                                                            {Scenario::kTier, 2004318},
