@@ -26,10 +26,11 @@ RequestId& IdOf(Message& message) {
   return *std::visit([](auto& m) { return &m.request_id; }, message);
 }
 
+constexpr std::uint64_t kTick = ~0ull;    // in place of a pause's number
 constexpr std::uint32_t kUnheard = 1000;  // indices of processes that others have replaced
 
-Frames FlipOneBit(const Frames& frames, RandomStream& random) {
-  std::uint64_t at = random.Below(SizeOf(frames));
+Frames FlipOneBit(const Frames& frames, std::uint64_t bit) {
+  std::uint64_t at = bit / 8;
   Frames out;
   for (const Buffer& frame : frames) {
     if (at >= frame.size()) {
@@ -37,7 +38,7 @@ Frames FlipOneBit(const Frames& frames, RandomStream& random) {
       continue;
     }
     std::vector<std::byte> bytes(frame.data(), frame.data() + frame.size());
-    bytes[at] ^= static_cast<std::byte>(1u << random.Below(8));
+    bytes[at] ^= static_cast<std::byte>(1u << bit % 8);
     out.push_back(Buffer::Own(std::move(bytes)));
     at = ~0ull;
   }
@@ -46,9 +47,32 @@ Frames FlipOneBit(const Frames& frames, RandomStream& random) {
 
 }  // namespace
 
-SimNetwork::SimNetwork(std::uint64_t seed, NetworkFaults faults, bool trace)
-    : random_(seed, 0x6e6574), faults_(std::move(faults)), trace_(trace) {
-  if (faults_.pauses_per_second > 0) At(now_, {EventKind::kPause, {}, {}, {}, 0, false, false});
+SimNetwork::SimNetwork(std::uint64_t seed, NetworkFaults faults, FaultScript script, std::uint32_t life)
+    : random_(seed, 0x6e6574), faults_(std::move(faults)), script_(std::move(script)), life_(life) {
+  if (script_.replay == nullptr) {
+    for (const LinkFault& link : faults_.links) {
+      script_.Record({link.clogged ? FaultKind::kClogged : FaultKind::kCut, life_, link.from, link.to, 0,
+                      link.begin, link.end - link.begin});
+    }
+    if (faults_.pauses_per_second > 0) At(now_, {EventKind::kPause, {}, {}, {}, 0, false, false});
+    return;
+  }
+  faults_.links.clear();
+  for (const auto& [life_of_tick, at] : script_.replay->ticks) {
+    if (life_of_tick == life_) At(at, {EventKind::kPause, {}, {}, {}, kTick, false, false});
+  }
+  for (const Fault& fault : script_.replay->faults) {
+    if (fault.life != life_) continue;
+    if (fault.kind <= FaultKind::kGhost) {
+      replayed_[{fault.from, fault.to, fault.number}].push_back(fault);
+    } else if (fault.kind == FaultKind::kPause) {
+      At(fault.at, {EventKind::kPause, {}, {}, {}, pauses_.size(), false, false});
+      pauses_.push_back(fault);
+    } else if (fault.kind == FaultKind::kCut || fault.kind == FaultKind::kClogged) {
+      faults_.links.push_back(
+          {fault.from, fault.to, fault.at, fault.at + fault.duration, fault.kind == FaultKind::kClogged});
+    }
+  }
 }
 
 void SimNetwork::MakeUnheard(NodeId id) {
@@ -57,6 +81,7 @@ void SimNetwork::MakeUnheard(NodeId id) {
   Place& place = places_[unheard] = std::move(places_.at(id));
   place.timer = kNever;
   ScheduleTimer(unheard, place);
+  std::erase_if(heard_, [id](const auto& each) { return each.first.second == id; });  // as after Kill
   ++counts_["fault: replaced while alive"];
 }
 
@@ -89,9 +114,7 @@ void SimNetwork::Kill(NodeId id) {
   // Its next life has not heard of anybody.
   std::erase_if(heard_, [id](const auto& each) { return each.first.second == id; });
   ++counts_[std::string("fault: killed ") + RoleName(id.role)];
-  if (trace_)
-    std::fprintf(stderr, "%12.6f kill    %s\n",
-                 std::chrono::duration<double>(now_.time_since_epoch()).count(), ToString(id).c_str());
+  TraceLine("kill   ", ToString(id));
 }
 
 bool SimNetwork::Runs(NodeId id) const {
@@ -132,7 +155,14 @@ bool SimNetwork::Run(const std::function<bool()>& done, TimePoint deadline) {
 }
 
 void SimNetwork::Handle(Event event) {
-  if (event.kind == EventKind::kPause) return Pause();
+  if (event.kind == EventKind::kPause) {
+    if (script_.replay == nullptr) return Pause();
+    if (event.link_number == kTick) return;
+    const Fault& fault = pauses_[event.link_number];
+    const auto paused = places_.find(fault.to);
+    if (paused != places_.end()) PauseNode(fault.to, paused->second, fault.duration);
+    return;
+  }
   Place& place = places_.at(event.to);
   if (place.paused_until > now_) {  // it hears and does nothing; all that has come waits
     ++counts_["fault: event during a pause"];
@@ -192,25 +222,64 @@ void SimNetwork::ScheduleTimer(NodeId id, Place& place) {
 }
 
 void SimNetwork::Pause() {
+  if (script_.record != nullptr) script_.record->ticks.emplace_back(life_, now_);
   if (now_ >= faults_.end) return;
   const auto whole = static_cast<std::uint64_t>(1e9 / faults_.pauses_per_second * 2);
   At(now_ + Duration(1 + random_.Below(whole)), {EventKind::kPause, {}, {}, {}, 0, false, false});
   if (places_.empty()) return;
   auto place = std::next(places_.begin(), static_cast<std::ptrdiff_t>(random_.Below(places_.size())));
   if (!place->second.running || place->second.paused_until > now_) return;
+  PauseNode(place->first, place->second,
+            Duration(random_.Below(static_cast<std::uint64_t>(faults_.max_pause.count()) + 1)));
+}
+
+void SimNetwork::PauseNode(NodeId id, Place& place, Duration length) {
+  if (!place.running || place.paused_until > now_) return;
   ++counts_["fault: pause"];
-  place->second.paused_until =
-      now_ + Duration(random_.Below(static_cast<std::uint64_t>(faults_.max_pause.count()) + 1));
+  TraceLine("pause  ", ToString(id));
+  script_.Record({FaultKind::kPause, life_, {}, id, 0, now_, length});
+  place.paused_until = now_ + length;
 }
 
 Duration SimNetwork::Delay() {
   const auto spread = static_cast<std::uint64_t>((faults_.max_delay - faults_.min_delay).count());
-  Duration delay = faults_.min_delay + Duration(random_.Below(spread + 1));
-  if (Chance(faults_.late)) {
-    ++counts_["fault: very late"];
-    delay += Duration(random_.Below(static_cast<std::uint64_t>(faults_.max_late.count()) + 1));
+  return faults_.min_delay + Duration(random_.Below(spread + 1));
+}
+
+Duration SimNetwork::Late() {
+  if (!Chance(faults_.late)) return {};
+  return Duration(random_.Below(static_cast<std::uint64_t>(faults_.max_late.count()) + 1));
+}
+
+SimNetwork::Fate SimNetwork::FateOf(NodeId from, NodeId to, std::uint64_t number, std::uint64_t bytes) {
+  Fate fate;
+  if (script_.replay == nullptr) {
+    if ((fate.lost = Chance(faults_.lose))) return fate;
+    if (Chance(faults_.repeat)) {
+      fate.repeat = Delay();
+      fate.repeat += Late();
+    }
+    if ((fate.flipped = Chance(faults_.flip))) {
+      fate.flipped_bit = 8 * random_.Below(bytes);
+      fate.flipped_bit += random_.Below(8);
+    }
+    fate.delay = Delay();
+    fate.late = Late();
+    return fate;
   }
-  return delay;
+  const auto delay = script_.replay->delays.find({life_, from, to, number});
+  fate.delay = delay == script_.replay->delays.end() ? faults_.min_delay : delay->second;
+  const auto faults = replayed_.find({from, to, number});
+  if (faults == replayed_.end()) return fate;
+  for (const Fault& fault : faults->second) {
+    if (fault.kind == FaultKind::kLost) fate.lost = true;
+    if (fault.kind == FaultKind::kRepeated) fate.repeat = fault.duration;
+    if (fault.kind == FaultKind::kLate) fate.late = fault.duration;
+    if (fault.kind != FaultKind::kFlipped) continue;
+    fate.flipped = true;
+    fate.flipped_bit = fault.detail % (8 * bytes);
+  }
+  return fate;
 }
 
 const LinkFault* SimNetwork::FaultOf(NodeId from, NodeId to) const {
@@ -241,31 +310,48 @@ void SimNetwork::SendOne(NodeId from, const Stamp& stamp, Outgoing outgoing) {
   };
   count_type(std::get_if<PullReply>(&outgoing.message));
   count_type(std::get_if<PushRequest>(&outgoing.message));
-  MaybeGhost(stamp, outgoing.to, outgoing.message);
   Event event{
       EventKind::kDeliver, from, outgoing.to, Encode(stamp, outgoing.to, outgoing.message), 0, false, false};
   event.link_number = ++links_[{from, outgoing.to}].first;
-  const LinkFault* const fault = FaultOf(stamp.sender, event.to);
-  if (fault != nullptr && !fault->clogged) {
+  MaybeGhost(from, stamp, outgoing.to, event.link_number, outgoing.message);
+  const LinkFault* const link = FaultOf(stamp.sender, event.to);
+  if (link != nullptr && !link->clogged) {
     ++counts_["fault: link cut"];
-    Trace("cut    ", event);
-    return;
+    return Trace("cut    ", event);
   }
-  if (Chance(faults_.lose)) {
+  const auto record = [&](FaultKind kind, Duration duration = {}, std::uint64_t detail = 0) {
+    script_.Record({kind, life_, from, event.to, event.link_number, now_, duration, detail});
+  };
+  const Fate fate = FateOf(from, event.to, event.link_number, SizeOf(event.frames));
+  if (fate.lost) {
     ++counts_["fault: lost"];
-    Trace("lose   ", event);
-    return;
+    record(FaultKind::kLost);
+    return Trace("lose   ", event);
   }
-  if (Chance(faults_.repeat)) {
+  if (fate.repeat != Duration::max()) {
     ++counts_["fault: repeated"];
-    At(now_ + Delay(), event);
+    record(FaultKind::kRepeated, fate.repeat);
+    Trace("repeat ", event);
+    At(now_ + fate.repeat, event);
   }
-  if (Chance(faults_.flip)) {
-    event.frames = FlipOneBit(event.frames, random_);
+  if (fate.flipped) {
+    record(FaultKind::kFlipped, {}, fate.flipped_bit);
+    Trace("damage ", event);
+    event.frames = FlipOneBit(event.frames, fate.flipped_bit);
     event.damaged = true;
   }
-  if (fault != nullptr) ++counts_["fault: link clogged"];
-  const TimePoint at = (fault != nullptr ? fault->end : now_) + Delay();
+  if (fate.late > Duration()) {
+    ++counts_["fault: very late"];
+    record(FaultKind::kLate, fate.late);
+    if (!event.damaged) Trace("delay  ", event);
+  }
+  if (link != nullptr) {
+    ++counts_["fault: link clogged"];
+    Trace("clog   ", event);
+  }
+  if (script_.record != nullptr)
+    script_.record->delays[{life_, from, event.to, event.link_number}] = fate.delay;
+  const TimePoint at = (link != nullptr ? link->end : now_) + fate.delay + fate.late;
   At(at, std::move(event));
 }
 
@@ -274,8 +360,19 @@ bool SimNetwork::HasHeard(NodeId listener, const Stamp& speaker) const {
   return heard != heard_.end() && heard->second >= speaker.incarnation;
 }
 
-void SimNetwork::MaybeGhost(const Stamp& stamp, NodeId to, const Message& message) {
-  if (!Chance(faults_.ghost)) return;
+void SimNetwork::MaybeGhost(NodeId from, const Stamp& stamp, NodeId to, std::uint64_t number,
+                            const Message& message) {
+  const Fault* replayed = nullptr;
+  if (script_.replay == nullptr) {
+    if (!Chance(faults_.ghost)) return;
+  } else {
+    const auto faults = replayed_.find({from, to, number});
+    if (faults == replayed_.end()) return;
+    for (const Fault& fault : faults->second) {
+      if (fault.kind == FaultKind::kGhost) replayed = &fault;
+    }
+    if (replayed == nullptr) return;
+  }
   Stamp ghost = stamp;
   Message copy = message;
   const auto change_phase = [&](std::int32_t by) {
@@ -292,7 +389,9 @@ void SimNetwork::MaybeGhost(const Stamp& stamp, NodeId to, const Message& messag
   // Another process has other ids.
   const auto other_id = [&] { IdOf(copy) ^= 1ull << 61; };
   const char* name = nullptr;
-  switch (random_.Below(request ? 6 : 2)) {
+  const std::uint64_t kind =
+      replayed != nullptr ? replayed->detail % (request ? 6 : 2) : random_.Below(request ? 6 : 2);
+  switch (kind) {
     case 0:
       // Who has not heard of the newer process yet cannot know better.
       if (stamp.sender == kSchedulerNode
@@ -337,7 +436,15 @@ void SimNetwork::MaybeGhost(const Stamp& stamp, NodeId to, const Message& messag
       break;
   }
   ++counts_[name];
-  Inject(ghost, to, copy, now_ + Delay());
+  Duration delay;
+  if (replayed != nullptr) {
+    delay = replayed->duration;
+  } else {
+    delay = Delay();
+    delay += Late();
+  }
+  script_.Record({FaultKind::kGhost, life_, from, to, number, now_, delay, kind});
+  Inject(ghost, to, copy, now_ + delay);
 }
 
 void SimNetwork::Fingerprint(const Event& event) {
@@ -350,7 +457,7 @@ void SimNetwork::Fingerprint(const Event& event) {
 }
 
 void SimNetwork::Trace(const char* what, const Event& event) {
-  if (!trace_) return;
+  if (!script_.trace) return;
   auto decoded = Decode(event.frames);
   std::string more;
   if (const auto* pull = std::get_if<PullRequest>(&decoded->message)) {
@@ -378,10 +485,19 @@ void SimNetwork::Trace(const char* what, const Event& event) {
            std::to_string(static_cast<int>(order->kind)) + " first clock " +
            std::to_string(order->first_clock) + " resume " + std::to_string(order->resume_clock);
   }
-  std::fprintf(stderr, "%12.6f %s %-11s -> %-11s %s %llx%s\n",
-               std::chrono::duration<double>(now_.time_since_epoch()).count(), what,
-               ToString(event.from).c_str(), ToString(event.to).c_str(), MessageName(decoded->message),
-               static_cast<unsigned long long>(RequestIdOf(decoded->message)), more.c_str());
+  char text[160];
+  std::snprintf(text, sizeof(text), "%-11s -> %-11s %s %llx%s", ToString(event.from).c_str(),
+                ToString(event.to).c_str(), MessageName(decoded->message),
+                static_cast<unsigned long long>(RequestIdOf(decoded->message)), more.c_str());
+  TraceLine(what, text);
+}
+
+void SimNetwork::TraceLine(const char* what, const std::string& of) {
+  if (!script_.trace) return;
+  char time[32];
+  std::snprintf(time, sizeof(time), "%12.6f ",
+                std::chrono::duration<double>(now_.time_since_epoch()).count());
+  script_.trace(time + std::string(what) + " " + of);
 }
 
 }  // namespace cohort

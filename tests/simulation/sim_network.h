@@ -22,32 +22,18 @@
 #include "common/random.h"
 #include "common/transport.h"
 #include "common/types.h"
+#include "tests/simulation/sim_faults.h"
 
 namespace cohort {
 
 // How often each kind of fault was delivered and each path taken.
 using Counts = std::map<std::string, std::uint64_t>;
 
-// A directed link does not carry what is sent from `begin` to `end`: it is lost, or, clogged, arrives after `end`.
-struct LinkFault {
-  NodeId from, to;
-  TimePoint begin{}, end{};
-  bool clogged = false;
-};
-
-struct NetworkFaults {
-  double lose = 0, repeat = 0, late = 0, flip = 0, ghost = 0;  // chances per message
-  Duration min_delay{}, max_delay{};
-  Duration max_late{};  // on top, when late
-  double pauses_per_second = 0;
-  Duration max_pause{};
-  std::vector<LinkFault> links;
-  TimePoint end = kNever;  // of all of them
-};
-
 class SimNetwork {
  public:
-  SimNetwork(std::uint64_t seed, NetworkFaults faults, bool trace);
+  // `life`: of a run that dies as a whole. What `script` points to must outlive the network; with a list to replay, `faults`
+  // says only how long messages take at least.
+  SimNetwork(std::uint64_t seed, NetworkFaults faults, FaultScript script = {}, std::uint32_t life = 0);
 
   // `start` runs at `at`; before that, the node hears nothing.
   void SetNode(NodeId id, Node* node, TimePoint at, std::function<void(TimePoint, Outbox&)> start);
@@ -68,6 +54,13 @@ class SimNetwork {
   std::uint64_t fingerprint() const { return fingerprint_; }
 
  private:
+  // What happens to a message, beside faults of its link.
+  struct Fate {
+    Duration delay{}, late{};
+    bool lost = false, flipped = false;
+    std::uint64_t flipped_bit = 0;
+    Duration repeat = Duration::max();  // no repetition
+  };
   enum class EventKind : std::uint8_t { kStart, kDeliver, kTimer, kPause };
   struct Event {
     EventKind kind = EventKind::kTimer;
@@ -96,20 +89,27 @@ class SimNetwork {
   void Deliver(Place& place, Event& event);
   void SendAll(NodeId from, Node& node, Outbox& out);
   void SendOne(NodeId from, const Stamp& stamp, Outgoing outgoing);
+  Fate FateOf(NodeId from, NodeId to, std::uint64_t number, std::uint64_t bytes);
   bool HasHeard(NodeId listener, const Stamp& speaker) const;
-  void MaybeGhost(const Stamp& stamp, NodeId to, const Message& message);
+  void MaybeGhost(NodeId from, const Stamp& stamp, NodeId to, std::uint64_t number, const Message& message);
   void ScheduleTimer(NodeId id, Place& place);
   void Pause();
+  void PauseNode(NodeId id, Place& place, Duration length);
   Duration Delay();
+  Duration Late();
   // The fault of a link now; null: none.
   const LinkFault* FaultOf(NodeId from, NodeId to) const;
   bool Chance(double p) { return p > 0 && now_ < faults_.end && random_.Uniform() < p; }
   void Trace(const char* what, const Event& event);
+  void TraceLine(const char* what, const std::string& of);
   void Fingerprint(const Event& event);
 
   RandomStream random_;
-  const NetworkFaults faults_;
-  const bool trace_;
+  NetworkFaults faults_;
+  const FaultScript script_;
+  const std::uint32_t life_;
+  std::map<std::tuple<NodeId, NodeId, std::uint64_t>, std::vector<Fault>> replayed_;  // of messages
+  std::vector<Fault> pauses_;                                                         // likewise
   TimePoint now_{};
   std::uint64_t next_event_ = 0, events_handled_ = 0, fingerprint_ = 0;
   std::map<std::pair<TimePoint, std::uint64_t>, Event> events_;

@@ -1,5 +1,5 @@
+#include <algorithm>
 #include <string>
-#include <vector>
 
 #include "common/checkpoint_files.h"
 #include "tests/simulation/sim_checkpoint_files.h"
@@ -14,17 +14,17 @@ namespace cohort {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-SimOutcome SimulateRestarts(std::uint64_t seed, PlantedBug bug, bool trace) {
-  Shape shape = DrawShape(seed, Scenario::kPlain);
+SimOutcome SimulateRestarts(std::uint64_t seed, const SimOptions& how) {
+  Shape shape = DrawShape(seed, Scenario::kPlain, how.limits);
   RandomStream random(seed, 0x72657374617274);
   SimPlan& plan = shape.plan;
   const bool bsp = plan.consistency == Consistency::kBsp;
   shape.max_compute = Pick<Duration>(random, {milliseconds(10), milliseconds(50), milliseconds(200)});
   if (!bsp) {  // long enough for checkpoints, which follow heartbeats
     shape.max_compute *= 2;
-    plan.train_rows = 2000 + random.Below(6000);
+    plan.train_rows = std::min(how.limits.train_rows, 2000 + random.Below(6000));
   }
-  plan.test_rows = 1 + random.Below(100);
+  plan.test_rows = std::min(how.limits.test_rows, 1 + random.Below(100));
   SimOutcome outcome;
   outcome.shape = shape.Describe();
   const SimOracle oracle(plan, shape.epochs);
@@ -33,22 +33,25 @@ SimOutcome SimulateRestarts(std::uint64_t seed, PlantedBug bug, bool trace) {
   disk.SetFullChance(Pick(random, {0.0, 0.0, 0.1}));
   SimCheckpointFiles files(
       &disk, CheckpointingShard::kPath, 1 + static_cast<std::uint32_t>(random.Below(3)),
-      [&] { return Duration(random.Below(static_cast<std::uint64_t>(slowest_step.count()))); }, bug);
+      [&] { return Duration(random.Below(static_cast<std::uint64_t>(slowest_step.count()))); }, how.bug);
   const std::uint64_t every = 1 + random.Below(4);
   const std::uint64_t deaths = random.Below(5);
 
-  for (std::uint64_t life = 0; outcome.violation.empty(); ++life) {
-    const bool last = life == deaths;
-    shape.shards = 1 + static_cast<std::uint32_t>(random.Below(4));
-    if (bsp) plan.workers = 1 + static_cast<std::uint32_t>(random.Below(5));
+  for (std::uint32_t life = 0; outcome.violation.empty(); ++life) {
+    const auto happens = [&](FaultKind kind, std::uint64_t detail = 0) {
+      return how.script.Happens({kind, life, {}, {}, 0, {}, {}, detail});
+    };
+    shape.shards = std::min(how.limits.shards, 1 + static_cast<std::uint32_t>(random.Below(4)));
+    if (bsp) plan.workers = std::min(how.limits.workers, 1 + static_cast<std::uint32_t>(random.Below(5)));
     RunPlan run = PlanOf(shape, 100 + life);
     run.checkpoint_path = CheckpointingShard::kPath;
     run.checkpoint_every = every;
     if (life > 0) {
-      const bool power = random.Below(2) == 0;
+      const bool power = random.Below(2) == 0 && happens(FaultKind::kPowerLost);
       disk.Restart(power);
       if (power) ++outcome.counts["fault: power lost"];
       for (std::uint64_t left = random.Below(4) == 0 ? 1 + random.Below(3) : 0; left > 0; --left) {
+        if (!happens(FaultKind::kRot, left)) continue;
         files.Rot();
         ++outcome.counts["fault: file damaged"];
       }
@@ -63,13 +66,14 @@ SimOutcome SimulateRestarts(std::uint64_t seed, PlantedBug bug, bool trace) {
       ++outcome.counts["restart from the start"];
     }
     // It ends at some moment, or in the middle of what is done to the disk.
-    const TimePoint death = last ? kNever : TimePoint(Duration(random.Below(4'000'000'000)));
-    if (!last && random.Below(2) == 0) disk.DieAfter(random.Below(100));
-    SimNetwork network(RandomBits(seed, life), shape.faults, trace);
+    const bool dies = life < deaths && happens(FaultKind::kDeath);
+    const TimePoint death = dies ? TimePoint(Duration(random.Below(4'000'000'000))) : kNever;
+    if (dies && random.Below(2) == 0) disk.DieAfter(random.Below(100));
+    SimNetwork network(RandomBits(seed, life), shape.faults, how.script, life);
     Markers markers(plan, /*none=*/true);
     SimCluster::Options options;
     options.run = run;
-    options.bug = bug;
+    options.bug = how.bug;
     SimCluster cluster(seed, shape, std::move(options), &network, &files, &markers, nullptr, &files);
     cluster.AddScheduler(TimePoint{});
     for (std::uint32_t index = 0; index < shape.shards; ++index) {

@@ -35,18 +35,19 @@ std::string JudgePolicy(const SimOracle& oracle, const SimCluster& cluster) {
 
 }  // namespace
 
-SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool trace) {
-  const Shape shape = DrawShape(seed, scenario);
+SimOutcome Simulate(std::uint64_t seed, Scenario scenario, const SimOptions& how) {
+  if (scenario == Scenario::kRestarts) return SimulateRestarts(seed, how);
+  const Shape shape = DrawShape(seed, scenario, how.limits);
   const SimPlan& plan = shape.plan;
   SimOutcome outcome;
   outcome.shape = shape.Describe();
-  SimNetwork network(seed, shape.faults, trace);
+  SimNetwork network(seed, shape.faults, how.script);
   RandomStream random(seed, 0x72756e);
   SimCluster::Options options;
   options.run = PlanOf(shape, 1 + random.Below(1000));
   options.incarnation = 1 + static_cast<std::uint32_t>(random.Below(3));
   options.dead_after = seconds(10);
-  options.bug = bug;
+  options.bug = how.bug;
 
   Markers markers(plan);
   const SimOracle oracle(plan, shape.epochs);
@@ -80,7 +81,7 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, PlantedBug bug, bool 
                      CloseRequest{1ull << 62, 1, 5}, start + microseconds(1));
     }
   }
-  SimSupervisor supervisor(seed, shape, &network, &cluster);
+  SimSupervisor supervisor(seed, shape, &network, &cluster, how.script);
   supervisor.StartBackups(incarnation);
   for (std::uint32_t index = 0; index < plan.workers; ++index) {
     // Some are slower than others.

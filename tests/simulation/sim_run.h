@@ -18,6 +18,7 @@
 
 #include "common/types.h"
 #include "tests/simulation/planted_bugs.h"
+#include "tests/simulation/sim_faults.h"
 #include "tests/simulation/sim_network.h"
 #include "tests/simulation/sim_shape.h"
 
@@ -32,13 +33,19 @@ struct SimOutcome {
   std::uint64_t fingerprint = 0;  // of all that happened
 };
 
-SimOutcome Simulate(std::uint64_t seed, Scenario scenario = Scenario::kPlain,
-                    PlantedBug bug = PlantedBug::kNone, bool trace = false);
+struct SimOptions {
+  PlantedBug bug = PlantedBug::kNone;
+  Limits limits;
+  FaultScript script;
+};
+
+SimOutcome Simulate(std::uint64_t seed, Scenario scenario, const SimOptions& options = {});
 
 // A run that dies as a whole at some moments, also in the middle of a write and with the power, and goes on each time from the
 // newest checkpoint that is whole (sim_checkpoint_files.h), with other numbers of shards and, in bsp, of workers. In the end its
 // model must be that of a run that was never interrupted; and no checkpoint is lost but by damage.
-SimOutcome SimulateRestarts(std::uint64_t seed, PlantedBug bug = PlantedBug::kNone, bool trace = false);
+// What Simulate does for Scenario::kRestarts.
+SimOutcome SimulateRestarts(std::uint64_t seed, const SimOptions& options);
 
 }  // namespace cohort
 

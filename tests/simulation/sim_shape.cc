@@ -180,10 +180,13 @@ std::string Shape::Describe() const {
 }
 
 TimePoint Shape::Deadline() const {
-  return faults.end == kNever ? TimePoint(seconds(300)) : faults.end + kEndsWithin;
+  if (faults.end == kNever) return TimePoint(seconds(300));
+  return faults.end + (credit_bytes < 1000 ? kEndsWithinOneByOne : kEndsWithin);
 }
 
-Shape DrawShape(std::uint64_t seed, Scenario scenario) {
+namespace {
+
+Shape DrawWithoutLimits(std::uint64_t seed, Scenario scenario) {
   RandomStream random(seed, 0x7368);
   Shape shape;
   SimPlan& plan = shape.plan;
@@ -263,6 +266,18 @@ Shape DrawShape(std::uint64_t seed, Scenario scenario) {
   faults.ghost = Pick(random, {0.0, 0.02, 0.05});
   faults.pauses_per_second = Pick(random, {0.0, 2.0, 10.0});
   faults.max_pause = Pick<Duration>(random, {milliseconds(50), milliseconds(600)});
+  return shape;
+}
+
+}  // namespace
+
+Shape DrawShape(std::uint64_t seed, Scenario scenario, const Limits& limits) {
+  Shape shape = DrawWithoutLimits(seed, scenario);
+  shape.shards = std::min(shape.shards, limits.shards);
+  shape.epochs = std::min(shape.epochs, limits.epochs);
+  shape.plan.workers = std::min(shape.plan.workers, limits.workers);
+  shape.plan.train_rows = std::min(shape.plan.train_rows, limits.train_rows);
+  shape.plan.test_rows = std::min(shape.plan.test_rows, limits.test_rows);
   return shape;
 }
 

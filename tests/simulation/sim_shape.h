@@ -30,6 +30,7 @@ enum class Scenario : std::uint8_t {
   kAll,         // half values, positions and a cache at once
   kPartitions,  // links are cut and clogged; in the end all faults are over, and the run ends soon
   kPartitionsAndDeaths,
+  kRestarts,  // the run dies as a whole, and goes on from its checkpoints
 };
 
 struct Shape {
@@ -55,10 +56,18 @@ struct Shape {
 };
 
 // A run ends at most so long after the last fault. A worker that died before it confirmed its first order is noticed after
-// 4 x dead_after = 20 s of silence (it might have been opening files); 10 s are enough for the whole run, redone.
+// 4 x dead_after = 20 s of silence (it might have been opening files); 10 s are enough for the whole run, redone. But where
+// a credit lets one small request at a time go, the work alone may take over a minute.
 inline constexpr Duration kEndsWithin = std::chrono::seconds(30);
+inline constexpr Duration kEndsWithinOneByOne = std::chrono::seconds(120);  // credit_bytes < 1000
 
-Shape DrawShape(std::uint64_t seed, Scenario scenario);
+// The most of what makes a run long.
+struct Limits {
+  std::uint32_t workers = ~0u, shards = ~0u, epochs = ~0u;
+  std::uint64_t train_rows = ~0ull, test_rows = ~0ull;
+};
+
+Shape DrawShape(std::uint64_t seed, Scenario scenario, const Limits& limits = {});
 
 // What the scheduler is told: each epoch is trained, then scored or evaluated, then written away.
 RunPlan PlanOf(const Shape& shape, std::uint64_t run_id);

@@ -4,15 +4,23 @@ namespace cohort {
 
 using std::chrono::seconds;
 
-SimSupervisor::SimSupervisor(std::uint64_t seed, const Shape& shape, SimNetwork* network, SimCluster* cluster)
+SimSupervisor::SimSupervisor(std::uint64_t seed, const Shape& shape, SimNetwork* network, SimCluster* cluster,
+                             const FaultScript& script)
     : seed_(seed),
       shape_(shape),
       network_(network),
       cluster_(cluster),
+      script_(script),
       fate_(seed, 0x66617465),
       deaths_left_(shape.deaths),
       next_death_(shape.max_start +
-                  Duration(fate_.Below(static_cast<std::uint64_t>(shape.between_deaths.count())))) {}
+                  Duration(fate_.Below(static_cast<std::uint64_t>(shape.between_deaths.count())))) {
+  if (script_.replay == nullptr) return;
+  deaths_left_ = 0;
+  for (auto fault = script_.replay->faults.rbegin(); fault != script_.replay->faults.rend(); ++fault) {
+    if (fault->kind == FaultKind::kKilled) kills_.push_back(*fault);
+  }
+}
 
 SimCluster::Life SimSupervisor::NewLife(std::uint32_t incarnation) {
   ++births_;
@@ -49,6 +57,11 @@ bool SimSupervisor::MayDie(NodeId victim) const {
 
 void SimSupervisor::KillSomebody() {
   const TimePoint now = network_->now();
+  for (; !kills_.empty() && now >= kills_.back().at; kills_.pop_back()) {
+    const Fault& kill = kills_.back();
+    if (kill.to.index < (kill.to.role == Role::kWorker ? shape_.plan.workers : shape_.shards) && MayDie(kill.to))
+      Kill(kill.to, kill.duration);
+  }
   if (deaths_left_ == 0 || now < next_death_ || now >= shape_.faults.end) return;
   next_death_ = now + Duration(fate_.Below(static_cast<std::uint64_t>(2 * shape_.between_deaths.count())));
   NodeId victim = WorkerNode(0);
@@ -59,14 +72,17 @@ void SimSupervisor::KillSomebody() {
     victim.index = static_cast<std::uint32_t>(fate_.Below(shape_.plan.workers));
   if (!MayDie(victim)) return;
   --deaths_left_;
-  network_->Kill(victim);
   // A shard that is to write a file may be silent for longer than others have patience for a fence: such a death is seen in the
   // end.
-  if (fate_.Below(2) == 0) {
-    notices_[now + Duration(fate_.Below(300'000'000))] = victim;
-  } else if (victim.role == Role::kShard) {
-    notices_[now + seconds(8)] = victim;
-  }
+  Kill(victim, fate_.Below(2) == 0               ? Duration(fate_.Below(300'000'000))
+               : victim.role == Role::kShard ? Duration(seconds(8))
+                                             : Duration(-1));
+}
+
+void SimSupervisor::Kill(NodeId victim, Duration told_after) {
+  network_->Kill(victim);
+  script_.Record({FaultKind::kKilled, 0, {}, victim, 0, network_->now(), told_after});
+  if (told_after >= Duration()) notices_[network_->now() + told_after] = victim;
 }
 
 void SimSupervisor::TellOfDeaths() {
@@ -83,7 +99,7 @@ void SimSupervisor::TellOfDeaths() {
 void SimSupervisor::StartBackups(std::uint32_t incarnation) {
   for (std::uint32_t index = 0; shape_.backups && index < shape_.shards; ++index) {
     backups_.push_back(incarnation);
-    const Duration start(fate_.Below(static_cast<std::uint64_t>(shape_.max_start.count()) + 1));
+    const Duration start(RandomBits(seed_, 0x626b73, index) % (static_cast<std::uint64_t>(shape_.max_start.count()) + 1));
     cluster_->AddBackup(index, incarnation, 1000 + index, TimePoint(start));
   }
 }
@@ -97,11 +113,21 @@ void SimSupervisor::StartMissingBackups() {
     if (member.registered() || (backups_[index] == member.incarnation && !gone)) continue;
     if (starting_nodes_.contains(node) && starting_nodes_[node] > now) continue;
     backups_[index] = member.incarnation;
-    const TimePoint start =
-        now + Duration(1 + fate_.Below(static_cast<std::uint64_t>(shape_.max_start.count())));
+    const TimePoint start = now + StartDelay();
     starting_nodes_[node] = start;
     cluster_->AddBackup(index, member.incarnation, 2000 + ++births_, start);
   }
+}
+
+Duration SimSupervisor::StartDelay() {
+  const std::pair<std::uint32_t, std::uint64_t> name(0, births_);
+  if (script_.replay != nullptr) {
+    const auto found = script_.replay->starts.find(name);
+    return found == script_.replay->starts.end() ? Duration(1) : found->second;
+  }
+  const Duration delay(1 + fate_.Below(static_cast<std::uint64_t>(shape_.max_start.count())));
+  if (script_.record != nullptr) script_.record->starts[name] = delay;
+  return delay;
 }
 
 void SimSupervisor::StartReplacements() {
@@ -119,8 +145,7 @@ void SimSupervisor::StartReplacements() {
     if (member.registered() || (incarnations_[index] == member.incarnation && !gone)) continue;
     if (starting_.contains(index) && starting_[index] > now) continue;
     incarnations_[index] = member.incarnation;
-    const TimePoint start =
-        now + Duration(1 + fate_.Below(static_cast<std::uint64_t>(shape_.max_start.count())));
+    const TimePoint start = now + StartDelay();
     starting_[index] = start;
     cluster_->AddWorker(index, NewLife(member.incarnation), computes_[index], start);
   }

@@ -10,6 +10,7 @@
 #include "common/random.h"
 #include "common/types.h"
 #include "tests/simulation/sim_cluster.h"
+#include "tests/simulation/sim_faults.h"
 #include "tests/simulation/sim_network.h"
 #include "tests/simulation/sim_shape.h"
 
@@ -18,7 +19,8 @@ namespace cohort {
 class SimSupervisor {
  public:
   // All must outlive the supervisor.
-  SimSupervisor(std::uint64_t seed, const Shape& shape, SimNetwork* network, SimCluster* cluster);
+  SimSupervisor(std::uint64_t seed, const Shape& shape, SimNetwork* network, SimCluster* cluster,
+                const FaultScript& script);
 
   // Workers' first lives, in the order of their indices. `compute`: as in SimCluster::AddWorker.
   void StartWorker(std::uint32_t incarnation, Duration compute, TimePoint start);
@@ -29,16 +31,21 @@ class SimSupervisor {
 
  private:
   void KillSomebody();
+  // `told_after`: below 0: the scheduler is not told.
+  void Kill(NodeId victim, Duration told_after);
   void TellOfDeaths();
   void StartReplacements();
   void StartMissingBackups();
   bool MayDie(NodeId victim) const;
+  Duration StartDelay();
   SimCluster::Life NewLife(std::uint32_t incarnation);
 
   const std::uint64_t seed_;
   const Shape& shape_;
   SimNetwork* const network_;
   SimCluster* const cluster_;
+  const FaultScript& script_;
+  std::vector<Fault> kills_;  // to be replayed, the next one last
   RandomStream fate_;
   std::uint32_t deaths_left_;
   TimePoint next_death_;

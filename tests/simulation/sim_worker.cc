@@ -86,6 +86,7 @@ SimWorker::SimWorker(std::uint32_t index, const SimPlan& plan, Markers* markers,
     Heartbeat heartbeat;
     heartbeat.phase = phase_.phase;
     heartbeat.counters.clock = next_clock_;
+    heartbeat.counters.samples = rows_done_;  // progress, where clocks stand still
     return heartbeat;
   });
 }
@@ -251,6 +252,7 @@ bool SimWorker::ContinueTraining(TimePoint now, Outbox& out) {
       return true;
     }
     if (now < batch.computed) return false;
+    rows_done_ += batch.end - batch.begin;
     if (batch.has_data) PushGradients(batch, now, out);
     client_.Close(batch.clock, now, out);
     batches_.pop_front();
@@ -280,6 +282,7 @@ bool SimWorker::ContinueScoring(TimePoint now, Outbox& out) {
     Batch& batch = *batches_.front();
     if (!(client_.Done(batch.tickets[0]) && client_.Done(batch.tickets[1]))) return false;
     TakePredictions(batch, now, out);
+    rows_done_ += batch.end - batch.begin;
     batches_.pop_front();
     return true;
   }

@@ -151,7 +151,7 @@ class SimWorker : public Node {
   std::uint64_t lease_ = 0;
   bool asked_ = false, exhausted_ = false, closing_ = false;
   std::deque<std::unique_ptr<Batch>> batches_;
-  std::uint64_t clocks_without_data_ = 0;
+  std::uint64_t clocks_without_data_ = 0, rows_done_ = 0;
   std::vector<EvaluatedRow> evaluated_;
   PushJournal* journal_ = nullptr;
   std::string violation_;
