@@ -1,6 +1,7 @@
 #include "server/table_copy.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "common/check.h"
@@ -13,6 +14,8 @@ namespace {
 constexpr std::uint32_t kPiecesAhead = 2;
 constexpr std::size_t kEntriesAtATime = 512;
 constexpr std::size_t kAhead = 16;  // rows fetched before they are copied
+constexpr int kMarkedBits = 17;     // 1 MB of positions, which a core's own cache holds
+std::size_t MarkedPlace(std::uint64_t position) { return position & ((std::size_t{1} << kMarkedBits) - 1); }
 
 std::uint64_t FirstOfSlot(int slot) { return static_cast<std::uint64_t>(slot) << 50; }
 static_assert(kSlotCount == 1 << (64 - 50));
@@ -26,6 +29,9 @@ TableCopy::TableCopy(EmbeddingTable& table, std::size_t block_bytes)
       statistics_(table.spec().policy.NeedsStatistics()) {
   COHORT_CHECK(table.copy_ == nullptr && block_bytes > 0);
   table_.index_.BeginMarking();
+  // Nobody's own place, each: a position with these bits has another.
+  marked_.assign(std::size_t{1} << kMarkedBits, 0);
+  marked_[MarkedPlace(0)] = 1;
   table_.copy_ = this;
   if (table_.cold_ != nullptr) pieces_ = table_.cold_->pieces();
   FinishIfDone();
@@ -165,11 +171,18 @@ void TableCopy::BeforeChange(std::span<const std::uint64_t> positions) {
   const std::uint64_t next = from_ != 0 ? from_ : slot_ < kSlotCount ? FirstOfSlot(slot_) : ~std::uint64_t{0};
   if (positions.empty() || positions.back() < next) return;
   const auto first = std::lower_bound(positions.begin(), positions.end(), next);
-  positions = positions.subspan(static_cast<std::size_t>(first - positions.begin()));
+  positions_.clear();
+  std::copy_if(first, positions.end(), std::back_inserter(positions_),
+               [this](std::uint64_t position) { return MayLackMark(position); });
+  if (positions_.empty()) return;
   found_.clear();
-  table_.index_.Mark(positions, &found_);
+  table_.index_.Mark(positions_, &found_);
   saved_ += found_.size();
   CopyFound();
+}
+
+bool TableCopy::MayLackMark(std::uint64_t position) {
+  return std::exchange(marked_[MarkedPlace(position)], position) != position;
 }
 
 bool TableCopy::BeforeErase(const RowIndex::Entry& entry) {

@@ -74,6 +74,8 @@ class TableCopy {
  private:
   void Copy(const RowIndex::Entry& entry, const float* row);
   void CopyFound();
+  // Whether a position is not known to have its mark. From now on it is known.
+  bool MayLackMark(std::uint64_t position);
   void Arrived(std::uint64_t position, std::uint32_t place, const float* row);
   void StepDisk(TimePoint now);
   void StepMemory(std::size_t bytes);
@@ -92,8 +94,10 @@ class TableCopy {
   std::unordered_map<std::uint64_t, RowStatistics> aged_;      // by position: what they were
   std::unordered_map<std::uint32_t, RowIndex::Entry> erased_;  // by place: erased, their piece still to come
   std::vector<RowIndex::Entry> found_;                         // reused
-  std::vector<std::uint64_t> positions_;                       // reused
-  std::vector<std::uint32_t> numbers_;                         // reused
+  // Positions that have their mark, as far as they are remembered: those that change often need no look into the index. What
+  // has a mark keeps it, and what is made anew is born with one. Each has one place, by some bits of its own.
+  std::vector<std::uint64_t> marked_;
+  std::vector<std::uint64_t> positions_;  // reused
   std::uint64_t copied_ = 0, saved_ = 0;
 };
 

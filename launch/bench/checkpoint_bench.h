@@ -8,9 +8,10 @@
 
 namespace cohort::bench {
 
-// One shard in this process, without network: pushes as fast as it can, without a checkpoint and while one is written to
-// options.folder; a checkpoint while it idles; and a file of as many bytes written and synced. In turns. Errors:
-// kInvalidInput, no folder; kIo, the disk is full.
+// One shard in this process, without network: pushes as fast as it can, before, while and after a checkpoint is written to
+// options.folder at options.core_share; then a checkpoint while it idles, as fast as its writer can, with `dd` before and after
+// it: as many bytes written to the same folder and synced. options.measure chooses one of the two. Errors: kInvalidInput, no folder; kUnavailable, no dd; kIo, the
+// disk is full.
 Result<Report> RunCheckpoint(const Options& options, const Progress& progress);
 
 }  // namespace cohort::bench

@@ -53,6 +53,7 @@ struct Options {
   FloatType compute = FloatType::kFloat32;
   std::uint32_t epochs = 2;         // that are measured, after a first one
   double core_share = CheckpointConfig().core_share;  // `checkpoint`
+  std::string measure = "all";                        // `checkpoint`: or "pushes", "idle", one half of it
   std::string folder;  // for data and runs, or checkpoints; empty: the system's for temporary files
 
   // The measurement.

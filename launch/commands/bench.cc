@@ -237,6 +237,11 @@ void AddBench(CLI::App& app, Commands& commands) {
         command.add_option("--core-share", options.core_share, "checkpoint.core_share of a run")
             ->check(CLI::Range(0.01, 1.0))
             ->capture_default_str();
+        command
+            .add_option("--measure", options.measure,
+                        "pushes: the checkpoint beside pushes only; idle: the one beside dd only")
+            ->check(CLI::IsMember({"all", "pushes", "idle"}))
+            ->capture_default_str();
         AddRequestRows(command, options);
       });
   add("step", "a training step of a mid-size model in one thread, beside its matrix products alone",

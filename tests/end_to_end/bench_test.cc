@@ -94,6 +94,15 @@ TEST(Bench, Memory) {
   EXPECT_GT(json.value("first_touch_us", 0.0), 0);
 }
 
+TEST(Bench, Checkpoint) {
+  const nlohmann::json json =
+      RunBench("checkpoint", {"--rows", "30000", "--batch", "500", "--optimizer", "adagrad"},
+               {"part_bytes", "dd_bytes_per_second", "idle_bytes_per_second", "idle_share_of_dd",
+                "push_rows_per_second", "push_rows_per_second_beside", "push_share_beside", "steps_beside",
+                "step_p50_us_beside", "step_p999_us_beside", "step_p999_over_p50_beside"});
+  EXPECT_GT(json.value("part_bytes", 0.0), 30000 * (8 + 128));
+}
+
 TEST(Bench, Step) {
   const nlohmann::json json = RunBench("step", {"--batch", "64", "--dim", "4"},
                                        {"samples_per_second", "floor_samples_per_second", "share_of_floor",
