@@ -181,7 +181,8 @@ std::vector<Option> BuildOptions() {
       "of the rows of a table on all servers; beyond it the least frequently used are evicted; 0: no limit",
       COHORT_FIELD(embedding.policy.max_bytes)));
   o.push_back(Text("embedding.log", "a path", false,
-                   "lists rows refused and evicted, in PATH.<shard>, and by backups in PATH.<shard>.backup-N; not given: no list",
+                   "lists rows refused and evicted, in PATH.<shard>, and by backups in "
+                   "PATH.<shard>.backup-N; not given: no list",
                    COHORT_FIELD(embedding.log)));
 
   o.push_back(
@@ -216,10 +217,11 @@ std::vector<Option> BuildOptions() {
                     "shards, a thread each, of a server", COHORT_FIELD(cluster.shards_per_server)));
   o.push_back(
       Whole("cluster.workers", 1, 1024, "processes", "worker processes", COHORT_FIELD(cluster.workers)));
-  o.push_back(Whole("cluster.replicas", 0, 1, "",
-                    "copies of each row beside the first, in another server process: with 1, the death of a server costs "
-                    "no steps; twice the memory, and twice the servers' work",
-                    COHORT_FIELD(cluster.replicas)));
+  o.push_back(Whole(
+      "cluster.replicas", 0, 1, "",
+      "copies of each row beside the first, in another server process: with 1, the death of a server costs "
+      "no steps; twice the memory, and twice the servers' work",
+      COHORT_FIELD(cluster.replicas)));
   o.push_back(Whole("cluster.recoveries", 0, 1000000, "",
                     "dead processes that are made up for, by a replacement or from a checkpoint, before the "
                     "run is given up",

@@ -229,8 +229,7 @@ RequestId SchedulerClient::SendReliably(Message message, TimePoint now, Outbox& 
         constexpr bool kReliable = std::is_same_v<T, LeaseRequest> || std::is_same_v<T, PhaseDone> ||
                                    std::is_same_v<T, ScoreBlock> || std::is_same_v<T, SnapshotDone> ||
                                    std::is_same_v<T, CheckpointDone> || std::is_same_v<T, BackupReady> ||
-                                   std::is_same_v<T, Failure> ||
-                                   std::is_same_v<T, Warning>;
+                                   std::is_same_v<T, Failure> || std::is_same_v<T, Warning>;
         COHORT_CHECK(kReliable, "message kind without a reply");
         body.request_id = id;
       },

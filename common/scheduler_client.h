@@ -117,7 +117,7 @@ class SchedulerClient {
   std::string missing_;           // from RegisterPending
   std::uint32_t term_ = 0;
   std::optional<Welcome> welcome_;
-  bool registered_ = false;  // as self_
+  bool registered_ = false;         // as self_
   std::uint32_t newest_phase_ = 0;  // of the orders seen
   std::uint32_t confirmed_phase_ = 0;
   std::optional<PhaseOrder> phase_order_;

@@ -19,7 +19,8 @@ const char* RoleName(Role role) {
     case Role::kScheduler: return "scheduler";
     case Role::kShard: return "shard";
     case Role::kWorker: return "worker";
-    case Role::kBackup: return "backup";
+    case Role::kBackup:
+      return "backup";
   }
   return "unknown role";
 }

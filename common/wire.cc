@@ -429,7 +429,8 @@ bool Get(const Source& in, PullParked* m) {
 }
 
 PushRequestBody BodyOf(const PushRequest& m) {
-  return {m.request_id, m.clock, m.phase, m.dim, m.table, m.node, static_cast<std::uint8_t>(m.type), {}, m.pull};
+  return {m.request_id, m.clock, m.phase, m.dim, m.table, m.node, static_cast<std::uint8_t>(m.type),
+          {},           m.pull};
 }
 void PutArrays(const PushRequest& m, Parts parts) {
   parts.bulk[0] = m.runs;

@@ -53,8 +53,9 @@ std::vector<std::string> ReplacementCommand(const ClusterJob& job, const Cluster
     if (geteuid() == 0) command.push_back("--allow-run-as-root");
   }
   for (const std::string& word :
-       {ProgramFolder() + (member.node.role == Role::kWorker ? "/cohort-worker" : "/cohort-server"), std::string("--config"), job.folder + "/" + kRunFile,
-        std::string("--join"), job.folder, std::string("--index"), std::to_string(member.node.index)}) {
+       {ProgramFolder() + (member.node.role == Role::kWorker ? "/cohort-worker" : "/cohort-server"),
+        std::string("--config"), job.folder + "/" + kRunFile, std::string("--join"), job.folder,
+        std::string("--index"), std::to_string(member.node.index)}) {
     command.push_back(word);
   }
   return command;

@@ -24,7 +24,8 @@ std::optional<RoleArguments> ParseRoleArguments(const std::string& program, int 
   app.add_option("--set", arguments.overrides, "section.key=value: overrides an option of the run file")
       ->allow_extra_args(false);
   if (program != "cohort-scheduler") {
-    app.add_option("--join", arguments.join, "RUN_DIR of a run that goes on: take the place of a dead worker, or backup")
+    app.add_option("--join", arguments.join,
+                   "RUN_DIR of a run that goes on: take the place of a dead worker, or backup")
         ->group("");
     app.add_option("--index", arguments.index, "with --join: whose place")->group("");
   }

@@ -21,7 +21,8 @@ namespace cohort {
 struct RoleArguments {
   std::string config;
   std::vector<std::string> overrides;
-  std::string join;  // RUN_DIR of a run that goes on: takes the place of a dead worker, or backup, without MPI
+  std::string
+      join;  // RUN_DIR of a run that goes on: takes the place of a dead worker, or backup, without MPI
   std::uint32_t index = 0;  // with join: whose place
   std::string out;  // RUN_DIR, or the job's folder
   bool overwrite = false;

@@ -63,7 +63,8 @@ Status Run(const RoleArguments& arguments) {
   }
   std::vector<Status> ends(runners.size());
   std::vector<std::thread> threads;
-  for (std::size_t i = 1; i < runners.size(); ++i) threads.emplace_back([&, i] { ends[i] = runners[i]->Run(); });
+  for (std::size_t i = 1; i < runners.size(); ++i)
+    threads.emplace_back([&, i] { ends[i] = runners[i]->Run(); });
   ends[0] = runners[0]->Run();
   for (std::thread& thread : threads) thread.join();
   for (Status& end : ends) {

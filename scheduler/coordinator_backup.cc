@@ -42,12 +42,14 @@ void Coordinator::AdmitBackup(Member& member, TimePoint now, Outbox& out) {
   if (membership_.Find(ShardNode(member.node.index))->registered()) OrderBackup(member.node.index, now, out);
 }
 
-void Coordinator::OnBackupReady(const Member& member, const BackupReady& message, TimePoint now, Outbox& out) {
+void Coordinator::OnBackupReady(const Member& member, const BackupReady& message, TimePoint now,
+                                Outbox& out) {
   out.Send(member.node, Ack{message.request_id});
   if (member.node.role != Role::kBackup || !ready_backups_.insert(member.node.index).second) return;
   ++backups_built_;
   // Its shard has opened what it had to open, too.
-  if (Member& shard = *membership_.Find(ShardNode(member.node.index)); shard.registered() && state_ != State::kSnapshot)
+  if (Member& shard = *membership_.Find(ShardNode(member.node.index));
+      shard.registered() && state_ != State::kSnapshot)
     membership_.Allow(shard, std::nullopt, now);
   Event(Describe(member) + " has everything");
 }
@@ -94,8 +96,8 @@ void Coordinator::AdmitPromoted(Member& member, TimePoint now, Outbox& out) {
   for (std::uint32_t worker = 0; worker < plan_.workers; ++worker) {
     // One that registers later is told in its Welcome.
     if (!membership_.Find(WorkerNode(worker))->registered()) continue;
-    Notify(WorkerNode(worker),
-           ShardMoved{0, shard, member.registration.endpoint, member.incarnation}, now, out);
+    Notify(WorkerNode(worker), ShardMoved{0, shard, member.registration.endpoint, member.incarnation}, now,
+           out);
   }
   for (auto& [worker, fence] : fences_) {
     if (!fence.shards.contains(shard)) continue;
@@ -116,7 +118,8 @@ void Coordinator::FollowBackups(TimePoint now, Outbox& out) {
   for (const auto& [shard, until] : promoted_until_) {
     if (now < until) continue;
     recoverable_ = true;
-    Stop({ErrorCode::kTimeout, "the backup of " + ToString(ShardNode(shard)) + " has not taken its place in time"},
+    Stop({ErrorCode::kTimeout,
+          "the backup of " + ToString(ShardNode(shard)) + " has not taken its place in time"},
          now, out);
     return;
   }

@@ -80,7 +80,8 @@ void Coordinator::FollowRecovery(TimePoint now) {
   if (trains && LowestWorkerClock() <= recovery_->clock + 1) return;
   if (trains) {
     char seconds[32];
-    std::snprintf(seconds, sizeof(seconds), "%.3f s", std::chrono::duration<double>(now - recovery_->since).count());
+    std::snprintf(seconds, sizeof(seconds), "%.3f s",
+                  std::chrono::duration<double>(now - recovery_->since).count());
     Event(std::string("steps go on, ") + seconds + " after the death was noticed");
   }
   recovery_.reset();
@@ -100,10 +101,10 @@ void Coordinator::ReportHang(const std::string& why, TimePoint now) {
   for (const Member& member : membership_.all()) {
     const Clock clock = member.counters.clock;
     page += "| " + ToString(member.node) + " | ";
-    page += member.registered() ? "pid " + std::to_string(member.registration.pid) + " on " +
-                                      member.registration.host + " | " + seconds(now - member.last_heard) +
-                                      " ago"
-                                : "missing |";
+    page += member.registered()
+                ? "pid " + std::to_string(member.registration.pid) + " on " + member.registration.host +
+                      " | " + seconds(now - member.last_heard) + " ago"
+                : "missing |";
     page += " | " + std::to_string(member.phase) + " | " +
             (clock == kClockInfinity ? "the end" : std::to_string(clock)) + " | " +
             (member.waiting.empty() ? "" : "at its last heartbeat: " + member.waiting) + " |\n";
@@ -120,7 +121,8 @@ void Coordinator::ReportHang(const std::string& why, TimePoint now) {
     open = Join(open, "the replacement of " + ToString(WorkerNode(worker)) + " has not registered");
   for (const auto& [shard, until] : promoted_until_)
     open = Join(open, "the backup of " + ToString(ShardNode(shard)) + " has not taken its place");
-  for (const auto& [id, notice] : notices_) open = Join(open, ToString(notice.to) + " has not acknowledged an order");
+  for (const auto& [id, notice] : notices_)
+    open = Join(open, ToString(notice.to) + " has not acknowledged an order");
   if (!open.empty()) page += "\n" + open + ".\n";
   observer_->OnHang(page + "\n");
 }

@@ -31,7 +31,8 @@ struct LeaseRecord {
 // What was granted in a phase, and how far it took each worker.
 struct LeaseJournal {
   std::vector<LeaseRecord> records;
-  std::map<std::uint32_t, Clock> ends;  // training: by worker, its first clock without a lease; of those that were refused one
+  std::map<std::uint32_t, Clock>
+      ends;  // training: by worker, its first clock without a lease; of those that were refused one
 };
 
 class Leases {

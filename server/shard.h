@@ -96,7 +96,7 @@ enum class ShardEvent : std::uint8_t {
   kStaleIncarnation,
   kStalePhase,
   kFuturePhase,
-  kFence,  // orders, repeated ones too
+  kFence,        // orders, repeated ones too
   kBackupBegun,  // states sent to new backups
   kBackupWhole,  // a backup: it has everything
   kPromoted,     // a backup: it is the shard now
@@ -283,16 +283,17 @@ class Shard : public Node {
   std::vector<Message> about_checkpoints_;       // for the scheduler, to be sent
   bool warned_of_checkpoint_ = false;
   std::vector<ShardState> former_;  // shards whose clocks are to be taken over when the first phase begins
-  std::shared_ptr<ReplicaStream> stream_;    // to the backup; null: there is none
-  std::optional<BackupOrder> next_backup_;   // ordered, its state not begun
-  ReplicaWriter* transfer_ = nullptr;        // checkpoint_'s writer, if that is for a new backup
-  std::optional<RequestId> confirm_at_;      // of the stream: the phase is to be confirmed when it is acknowledged
-  bool following_;                           // a backup
-  std::uint32_t followed_ = 0;               // the shard's incarnation
-  RequestId received_;                       // of the shard's stream, without a gap
-  std::map<RequestId, Message> early_;       // beyond a gap
-  bool whole_ = false;                       // the state has come
-  std::vector<Message> since_;               // what is to be done when it has
+  std::shared_ptr<ReplicaStream> stream_;   // to the backup; null: there is none
+  std::optional<BackupOrder> next_backup_;  // ordered, its state not begun
+  ReplicaWriter* transfer_ = nullptr;       // checkpoint_'s writer, if that is for a new backup
+  std::optional<RequestId>
+      confirm_at_;                      // of the stream: the phase is to be confirmed when it is acknowledged
+  bool following_;                      // a backup
+  std::uint32_t followed_ = 0;          // the shard's incarnation
+  RequestId received_;                  // of the shard's stream, without a gap
+  std::map<RequestId, Message> early_;  // beyond a gap
+  bool whole_ = false;                  // the state has come
+  std::vector<Message> since_;          // what is to be done when it has
   bool stopped_ = false;
   std::vector<std::uint32_t> incarnations_;  // by worker: the newest seen
   Clocks clocks_;

@@ -152,9 +152,9 @@ void Shard::BeginCheckpoint(std::uint64_t number) {
     CheckpointDone done;
     done.number = number;
     done.error = ToString(self_) + ": checkpoint " + std::to_string(number) + " left out: " +
-                 (transfer_ != nullptr ? "a new backup is being built"
-                                       : "checkpoint " + std::to_string(checkpoint_->number()) +
-                                             " is still being written");
+                 (transfer_ != nullptr
+                      ? "a new backup is being built"
+                      : "checkpoint " + std::to_string(checkpoint_->number()) + " is still being written");
     if (transfer_ == nullptr && !std::exchange(warned_of_checkpoint_, true)) {
       about_checkpoints_.push_back(Warning{
           0, done.error + "; raise checkpoint.every_steps or checkpoint.core_share, or use a faster disk"});
@@ -250,7 +250,8 @@ void Shard::TakeOverClocks() {
       consistency_ == Consistency::kBsp && every != 0 && !client_.welcome()->checkpoint_path.empty();
   next_checkpoint_ = due_by_clock ? (static_cast<std::uint64_t>(first) / every + 1) * every : 0;
   const std::vector<ShardState> former = std::exchange(former_, {});
-  if (former.empty() || phase_.kind != PhaseKind::kTrain || (consistency_ == Consistency::kBsp && !following_))
+  if (former.empty() || phase_.kind != PhaseKind::kTrain ||
+      (consistency_ == Consistency::kBsp && !following_))
     return;
 
   TakenClocks taken = cohort::TakeOverClocks(former, owned_, worker_count_, phase_.first_clock, first);

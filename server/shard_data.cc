@@ -418,7 +418,8 @@ void Shard::ApplyHeld(HeldPushes::OneClock& held) {
     PushedRows pushed;
     for (auto part = begin; part != end; ++part) {
       const PushRequest& push = held.messages[part->message].push;
-      pushed = finder_.Find(push, held.messages[part->message].pull.get(), table.spec(), part->first_row, part->rows);
+      pushed = finder_.Find(push, held.messages[part->message].pull.get(), table.spec(), part->first_row,
+                            part->rows);
       const std::size_t first = std::size_t{part->first_row} * dim, count = std::size_t{part->rows} * dim;
       const float* values = nullptr;
       if (type == FloatType::kFloat32) {

@@ -54,9 +54,8 @@ void Shard::StartStreamIfReady(Outbox& out) {
   checkpoint_ = std::make_unique<ShardCheckpoint>(0, std::move(state), std::move(tables),
                                                   options_.checkpoint_block_bytes, std::move(writer));
   for (std::uint32_t worker = 0; worker < worker_count_; ++worker) ReplicateFence(worker, out);
-  held_.ForEach([&](const HeldPushes::Message& each) {
-    ReplicatePush(each.worker, each.push, each.pull.get(), out);
-  });
+  held_.ForEach(
+      [&](const HeldPushes::Message& each) { ReplicatePush(each.worker, each.push, each.pull.get(), out); });
   for (std::uint32_t worker = 0; consistency_ == Consistency::kBsp && worker < worker_count_; ++worker)
     if (clocks_.closed(worker) > clocks_.lowest()) ReplicateClose(worker, clocks_.closed(worker), out);
 }
@@ -133,10 +132,9 @@ void Shard::SendTransfer(Outbox& out) {
 // ---------------------------------------------------------------- a backup
 
 bool Shard::OnReplica(const Stamp& from, Message& message, Outbox& out) {
-  const bool of_stream = std::holds_alternative<ReplicaPush>(message) ||
-                         std::holds_alternative<ReplicaEvent>(message) ||
-                         std::holds_alternative<ReplicaRows>(message) ||
-                         std::holds_alternative<ReplicaState>(message);
+  const bool of_stream =
+      std::holds_alternative<ReplicaPush>(message) || std::holds_alternative<ReplicaEvent>(message) ||
+      std::holds_alternative<ReplicaRows>(message) || std::holds_alternative<ReplicaState>(message);
   if (!of_stream) return false;
   // One that is a shard itself by now has nothing to take from its predecessor.
   if (!following_ || from.sender != self_ || from.run_id != stamp().run_id || !joined_ || stopped_ ||

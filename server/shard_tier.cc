@@ -75,8 +75,8 @@ bool Shard::ClosingWaitsForDisk() {
     const PushRequest& push = closing_.messages[part.message].push;
     const KeptPull* const pull = closing_.messages[part.message].pull.get();
     finder_.Start(part.rows);
-    rows += table.Fetch(
-        finder_.Find(push, pull, table.spec(), part.first_row, part.rows).position_span(), use, now_);
+    rows += table.Fetch(finder_.Find(push, pull, table.spec(), part.first_row, part.rows).position_span(),
+                        use, now_);
   }
   if (rows == 0) return false;
   applying_ = true;

@@ -178,7 +178,9 @@ class Faults : public ::testing::Test {
   std::map<std::string, int> hit_;
 };
 
-TEST_F(Faults, KillAnythingAndTheModelIsTheSame) { DisturbRuns("bsp", Wanted(), /*least_replicas=*/0, /*same_hash=*/true); }
+TEST_F(Faults, KillAnythingAndTheModelIsTheSame) {
+  DisturbRuns("bsp", Wanted(), /*least_replicas=*/0, /*same_hash=*/true);
+}
 
 // A server that dies costs no steps when the other one has its rows too.
 TEST_F(Faults, ABackupTakesADeadServersPlace) {
@@ -202,7 +204,9 @@ TEST_F(Faults, ABackupTakesADeadServersPlace) {
 }
 
 // In asp the order of arrival decides; every row is trained on once all the same.
-TEST_F(Faults, KillAnythingInAsp) { DisturbRuns("asp", std::max(4, Wanted() / 2), /*least_replicas=*/1, /*same_hash=*/false); }
+TEST_F(Faults, KillAnythingInAsp) {
+  DisturbRuns("asp", std::max(4, Wanted() / 2), /*least_replicas=*/1, /*same_hash=*/false);
+}
 
 // Nobody but the supervisor can tell, and it must not wait for what others may be silent.
 TEST_F(Faults, AStoppedSchedulerIsAsGoodAsDead) {

@@ -279,16 +279,19 @@ TEST(Coordinator, NamesADeadWorkerAndWhatWasWaitedFor) {
   cluster.Done(0, 10);
   cluster.Run(milliseconds(2750), {ShardNode(0), ShardNode(1), WorkerNode(0)});
   EXPECT_FALSE(cluster.coordinator.decided());
-  cluster.Send(ShardNode(1), Heartbeat{cluster.NextId(), cluster.phase, {}, "worker 1, which has closed clock 9"});
+  cluster.Send(ShardNode(1),
+               Heartbeat{cluster.NextId(), cluster.phase, {}, "worker 1, which has closed clock 9"});
   cluster.Run(milliseconds(1000), {ShardNode(0), WorkerNode(0)});
   ASSERT_TRUE(cluster.coordinator.decided());
   // Who waits for whom.
   ASSERT_EQ(cluster.recorder.pages.size(), 2u);  // the silence, and the end of the run
   EXPECT_THAT(cluster.recorder.pages[0], HasSubstr(": worker 1 (pid 1101 on host x) is silent for 3."));
-  EXPECT_THAT(cluster.recorder.pages[0], HasSubstr("In phase 1 (train, epoch 0), waiting for worker 1; the last progress"));
   EXPECT_THAT(cluster.recorder.pages[0],
-              HasSubstr("| shard 1 | pid 1001 on x | 0.2 s ago | 1 | 0 | at its last heartbeat: worker 1, which has "
-                        "closed clock 9 |"));
+              HasSubstr("In phase 1 (train, epoch 0), waiting for worker 1; the last progress"));
+  EXPECT_THAT(
+      cluster.recorder.pages[0],
+      HasSubstr("| shard 1 | pid 1001 on x | 0.2 s ago | 1 | 0 | at its last heartbeat: worker 1, which has "
+                "closed clock 9 |"));
   EXPECT_THAT(cluster.coordinator.verdict().text(),
               HasSubstr("worker 1 (pid 1101 on host x) died: no heartbeat for 3."));
   EXPECT_THAT(cluster.coordinator.verdict().text(),

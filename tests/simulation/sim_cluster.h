@@ -80,7 +80,7 @@ class SimCluster {
   std::unique_ptr<Node> unfenced_;  // the scheduler with the bug
   std::vector<std::unique_ptr<Shard>> shards_;
   std::map<std::uint32_t, std::unique_ptr<Shard>> backups_;  // by shard: the newest lives
-  std::vector<std::unique_ptr<Shard>> dead_shards_;           // earlier lives, of backups too
+  std::vector<std::unique_ptr<Shard>> dead_shards_;          // earlier lives, of backups too
   std::vector<std::unique_ptr<CheckpointingShard>> checkpointing_;
   std::vector<std::unique_ptr<SimWorker>> workers_;
   std::vector<std::unique_ptr<SimWorker>> dead_;  // earlier lives

@@ -100,7 +100,8 @@ void SimNetwork::AfterTurn(NodeId id, Outbox& out) {
     place.timer = kNever;
     places_[name] = std::move(place);
     // Of this life of that node nobody has heard yet.
-    std::erase_if(heard_, [name](const auto& each) { return each.first.first == name || each.first.second == name; });
+    std::erase_if(heard_,
+                  [name](const auto& each) { return each.first.first == name || each.first.second == name; });
     ++counts_["path: a node with another name"];
     id = name;
   }
@@ -394,9 +395,8 @@ void SimNetwork::MaybeGhost(NodeId from, const Stamp& stamp, NodeId to, std::uin
   switch (kind) {
     case 0:
       // Who has not heard of the newer process yet cannot know better.
-      if (stamp.sender == kSchedulerNode
-              ? !places_.at(to).welcomed
-              : to != kSchedulerNode && !request && !HasHeard(to, stamp)) {
+      if (stamp.sender == kSchedulerNode ? !places_.at(to).welcomed
+                                         : to != kSchedulerNode && !request && !HasHeard(to, stamp)) {
         return;
       }
       if (std::holds_alternative<Register>(message)) return;  // the first to register is the member
@@ -472,7 +472,7 @@ void SimNetwork::Trace(const char* what, const Event& event) {
     more = " clock " + std::to_string(close->clock);
   } else if (const auto* replayed = std::get_if<ReplicaEvent>(&decoded->message)) {
     more = replayed->kind == ReplicaEvent::Kind::kPhase ? " phase " + std::to_string(replayed->phase.phase)
-               : replayed->kind == ReplicaEvent::Kind::kFence
+           : replayed->kind == ReplicaEvent::Kind::kFence
                ? " fence of worker " + std::to_string(replayed->worker)
                : " worker " + std::to_string(replayed->worker) + " closes " + std::to_string(replayed->clock);
   } else if (const auto* replica = std::get_if<ReplicaPush>(&decoded->message)) {

@@ -59,7 +59,8 @@ void SimSupervisor::KillSomebody() {
   const TimePoint now = network_->now();
   for (; !kills_.empty() && now >= kills_.back().at; kills_.pop_back()) {
     const Fault& kill = kills_.back();
-    if (kill.to.index < (kill.to.role == Role::kWorker ? shape_.plan.workers : shape_.shards) && MayDie(kill.to))
+    if (kill.to.index < (kill.to.role == Role::kWorker ? shape_.plan.workers : shape_.shards) &&
+        MayDie(kill.to))
       Kill(kill.to, kill.duration);
   }
   if (deaths_left_ == 0 || now < next_death_ || now >= shape_.faults.end) return;
@@ -74,7 +75,7 @@ void SimSupervisor::KillSomebody() {
   --deaths_left_;
   // A shard that is to write a file may be silent for longer than others have patience for a fence: such a death is seen in the
   // end.
-  Kill(victim, fate_.Below(2) == 0               ? Duration(fate_.Below(300'000'000))
+  Kill(victim, fate_.Below(2) == 0           ? Duration(fate_.Below(300'000'000))
                : victim.role == Role::kShard ? Duration(seconds(8))
                                              : Duration(-1));
 }
@@ -99,7 +100,8 @@ void SimSupervisor::TellOfDeaths() {
 void SimSupervisor::StartBackups(std::uint32_t incarnation) {
   for (std::uint32_t index = 0; shape_.backups && index < shape_.shards; ++index) {
     backups_.push_back(incarnation);
-    const Duration start(RandomBits(seed_, 0x626b73, index) % (static_cast<std::uint64_t>(shape_.max_start.count()) + 1));
+    const Duration start(RandomBits(seed_, 0x626b73, index) %
+                         (static_cast<std::uint64_t>(shape_.max_start.count()) + 1));
     cluster_->AddBackup(index, incarnation, 1000 + index, TimePoint(start));
   }
 }
