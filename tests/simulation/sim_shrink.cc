@@ -1,12 +1,14 @@
 #include "tests/simulation/sim_shrink.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace cohort {
 namespace {
 
 constexpr std::size_t kMostFaults = 30, kMostEvents = 60;  // that are printed
+constexpr std::size_t kTimeWidth = 13;                     // at the front of a line of a trace
 
 class Shrinker {
  public:
@@ -104,12 +106,16 @@ std::string ShrunkRun::Describe() const {
   for (std::size_t i = 0; i < std::min(kMostFaults, schedule.faults.size()); ++i)
     text += "  fault: " + schedule.faults[i].Describe() + "\n";
   if (schedule.faults.size() > kMostFaults) text += "  and more\n";
-  // What faults did, wherever that was, and what came last.
+  // What faults did, wherever that was, the first time each; and what came last.
   std::vector<std::size_t> shown;
+  std::set<std::string> seen;
   const std::size_t last = trace.size() - std::min(trace.size(), kMostEvents * 2 / 3);
-  for (std::size_t i = last; i-- > 0 && shown.size() < kMostEvents / 3;) {
-    if (trace[i].find(" deliver ") == std::string::npos) shown.insert(shown.begin(), i);
+  for (std::size_t i = 0; i < last; ++i) {
+    const std::size_t what = std::min(kTimeWidth, trace[i].size());
+    if (trace[i].find(" deliver ") == std::string::npos && seen.insert(trace[i].substr(what)).second)
+      shown.push_back(i);
   }
+  if (shown.size() > kMostEvents / 3) shown.erase(shown.begin(), shown.end() - kMostEvents / 3);
   for (std::size_t i = last; i < trace.size(); ++i) shown.push_back(i);
   std::size_t next = 0;
   for (const std::size_t i : shown) {
