@@ -105,10 +105,10 @@ class ShardHarness {
  public:
   explicit ShardHarness(std::vector<TableSpec> tables, std::uint32_t workers, Consistency consistency,
                         std::uint32_t slices = 8, std::uint32_t staleness = 0, std::uint32_t shards = 1,
-                        std::uint32_t index = 0, ShardOptions options = {}) {
+                        std::uint32_t index = 0, ShardOptions options = {}, bool backup = false) {
     options.scheduler.run_id = kTestRun;
     options.row_log = &log;
-    shard = std::make_unique<Shard>(ShardNode(index), options, store);
+    shard = std::make_unique<Shard>(backup ? BackupNode(index) : ShardNode(index), options, store);
     welcome.worker_count = workers;
     welcome.seed = 5;
     welcome.consistency = consistency;
