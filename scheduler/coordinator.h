@@ -186,6 +186,7 @@ class Coordinator : public Node {
   std::map<std::uint64_t, std::map<std::uint32_t, CheckpointDone>>
       checkpoints_;                                  // not whole yet: by number and shard
   std::uint64_t newest_checkpoint_ = 0;              // whole, or ordered
+  std::uint64_t whole_checkpoint_ = 0;               // the newest whose parts were all there
   std::map<std::uint32_t, TimePoint> wanted_until_;  // by worker: its replacement is to register
   // Orders beside phases, snapshots and fences, until they are acknowledged.
   struct Notice {

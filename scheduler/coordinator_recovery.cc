@@ -171,6 +171,8 @@ void Coordinator::OnCheckpointDone(const Member& member, CheckpointDone message,
     Event("no checkpoint " + std::to_string(number) + ": " + ToString(member.node) + ": " + message.error);
     return;
   }
+  // Late, or once more: the recorder has removed what it took for unfinished below a whole one.
+  if (number <= whole_checkpoint_) return;
   auto& parts = checkpoints_[number];
   parts.insert_or_assign(member.node.index, std::move(message));
   if (parts.size() < plan_.shards) return;
@@ -178,6 +180,7 @@ void Coordinator::OnCheckpointDone(const Member& member, CheckpointDone message,
   for (auto& [shard, part] : parts) whole.push_back(std::move(part));
   // Those before it will not be completed any more, or are of no use.
   checkpoints_.erase(checkpoints_.begin(), checkpoints_.upper_bound(number));
+  whole_checkpoint_ = number;
   const auto position = PositionOf(whole);
   if (!position || decided()) return;
   newest_checkpoint_ = std::max(newest_checkpoint_, number);
@@ -210,7 +213,7 @@ std::optional<RunPosition> Coordinator::PositionOf(const std::vector<CheckpointD
 
 void Coordinator::ResumePhase() {
   const RunPosition& position = *plan_.resume;
-  newest_checkpoint_ = position.number;
+  newest_checkpoint_ = whole_checkpoint_ = position.number;
   if (plan_.consistency == Consistency::kBsp) {
     order_.resume_clock = static_cast<Clock>(position.number);
     return;
