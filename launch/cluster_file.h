@@ -21,7 +21,7 @@ struct ClusterFile {
     bool missing = false;      // dead; another one is to register under `incarnation`
     std::uint32_t incarnation = 0;
     std::string host;  // missing: of its former life
-    std::uint64_t pid = 0;
+    std::uint64_t pid = 0;  // missing: 0. Of one server process: all its shards and backups
   };
   std::uint64_t run_id = 0;
   std::string scheduler_endpoint, scheduler_host;

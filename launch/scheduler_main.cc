@@ -185,7 +185,8 @@ class SchedulerJob {
     cluster_.members.clear();
     for (const Member& member : members.all()) {
       cluster_.members.push_back({member.node, member.registration.server, !member.registered(),
-                                  member.incarnation, member.registration.host, member.registration.pid});
+                                  member.incarnation, member.registration.host,
+                                  member.registered() ? member.registration.pid : 0});
     }
     if (Status status = Write(kClusterFile, ToJson(cluster_)); !status.ok()) LogError(status.text());
   }

@@ -254,7 +254,10 @@ class Run {
       const auto pid = Spawn(options_.replacement(member));
       if (!pid) return Note(pid.error().text());
       replacements_.push_back({member.node, member.incarnation, *pid});
-      Note(ToString(member.node) + " died; pid " + std::to_string(*pid) + " takes its place");
+      const bool backup = member.node.role == Role::kBackup;
+      Note(backup ? "a server has died, or a backup has taken its place: pid " + std::to_string(*pid) + " becomes " +
+                        ToString(member.node)
+                  : ToString(member.node) + " died; pid " + std::to_string(*pid) + " takes its place");
     }
   }
 
@@ -304,7 +307,8 @@ class Run {
     }
     if (heard_ && now >= changed_ + options_.silence) {
       lost_scheduler_ = true;
-      return {ErrorCode::kTimeout, "the scheduler has been silent for " + Seconds(now - changed_)};
+      return {ErrorCode::kTimeout, "the scheduler has been silent for " + Seconds(now - changed_) +
+                                       "; on a machine that is busy with other work raise cluster.dead_after_seconds"};
     }
     return {};
   }

@@ -12,7 +12,7 @@ void AddVerify(CLI::App& app, Commands& commands) {
   auto path = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand(
       "verify", "check every byte of a model or checkpoint against its manifest and print its hash");
-  command->add_option("path", *path, "a run's directory, or a model's")->required();
+  command->add_option("path", *path, "a run's directory, a model's or a checkpoint's")->required();
   commands[command] = [path](Console& console) -> Status {
     COHORT_ASSIGN_OR_RETURN(
         const ModelManifest manifest, VerifyModel(*path, [&](std::uint64_t rows, std::uint64_t total) {
