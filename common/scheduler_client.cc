@@ -1,21 +1,12 @@
 #include "common/scheduler_client.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <utility>
 
 #include "common/check.h"
+#include "common/seconds.h"
 
 namespace cohort {
-namespace {
-
-std::string Seconds(Duration duration) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.1f s", std::chrono::duration<double>(duration).count());
-  return text;
-}
-
-}  // namespace
 
 SchedulerClient::SchedulerClient(NodeId self, Register registration, Options options)
     : self_(self), options_(options), registration_(std::move(registration)) {

@@ -2,21 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 
 #include "common/check.h"
+#include "common/seconds.h"
 
 namespace cohort {
 namespace {
 
 double ToSeconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
-
-std::string Seconds(Duration duration) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.1f s", ToSeconds(duration));
-  return text;
-}
 
 }  // namespace
 

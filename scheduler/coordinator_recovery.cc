@@ -141,7 +141,6 @@ void Coordinator::FollowFences(TimePoint now, Outbox& out) {
 // ---------------------------------------------------------------- checkpoints
 
 void Coordinator::OrderCheckpoint(TimePoint now, Outbox& out) {
-  (void)now;
   if (plan_.checkpoint_path.empty() || plan_.checkpoint_every == 0 ||
       plan_.consistency == Consistency::kBsp || state_ != State::kRunning ||
       order_.kind != PhaseKind::kTrain || !fences_.empty()) {
@@ -157,10 +156,8 @@ void Coordinator::OrderCheckpoint(TimePoint now, Outbox& out) {
   const auto number = static_cast<std::uint64_t>(lowest);
   if (number < newest_checkpoint_ + plan_.checkpoint_every) return;
   newest_checkpoint_ = number;
-  for (std::uint32_t shard = 0; shard < plan_.shards; ++shard) {
-    // Not repeated: if one is lost, the checkpoint does not come about, and the next one does.
-    out.Send(ShardNode(shard), CheckpointOrder{next_id_++, number});
-  }
+  for (std::uint32_t shard = 0; shard < plan_.shards; ++shard)
+    Notify(ShardNode(shard), CheckpointOrder{0, number}, now, out);
 }
 
 void Coordinator::OnCheckpointDone(const Member& member, CheckpointDone message, Outbox& out) {

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <limits>
 
+#include "common/seconds.h"
 #include "scheduler/coordinator.h"
 
 namespace cohort {
@@ -89,13 +90,8 @@ void Coordinator::FollowRecovery(TimePoint now) {
 
 void Coordinator::ReportHang(const std::string& why, TimePoint now) {
   if (observer_ == nullptr) return;
-  const auto seconds = [](Duration duration) {
-    char text[32];
-    std::snprintf(text, sizeof(text), "%.1f s", std::chrono::duration<double>(duration).count());
-    return std::string(text);
-  };
-  std::string page = "## After " + seconds(now - started_at_) + ": " + why + "\n\nIn " + WaitingFor() +
-                     "; the last progress was " + seconds(now - last_progress_) + " ago.\n\n" +
+  std::string page = "## After " + Seconds(now - started_at_) + ": " + why + "\n\nIn " + WaitingFor() +
+                     "; the last progress was " + Seconds(now - last_progress_) + " ago.\n\n" +
                      "| who | process | last heard | phase | clock | waits for |\n" +
                      "| --- | --- | ---: | ---: | ---: | --- |\n";
   for (const Member& member : membership_.all()) {
@@ -103,7 +99,7 @@ void Coordinator::ReportHang(const std::string& why, TimePoint now) {
     page += "| " + ToString(member.node) + " | ";
     page += member.registered()
                 ? "pid " + std::to_string(member.registration.pid) + " on " + member.registration.host +
-                      " | " + seconds(now - member.last_heard) + " ago"
+                      " | " + Seconds(now - member.last_heard) + " ago"
                 : "missing |";
     page += " | " + std::to_string(member.phase) + " | " +
             (clock == kClockInfinity ? "the end" : std::to_string(clock)) + " | " +

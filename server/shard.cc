@@ -255,12 +255,7 @@ void Shard::BeginPhaseIfReady(TimePoint now, Outbox& out) {
   if (!stop && training && clocks_.lowest() < next_phase_->first_clock - 1) return;
   phase_ = *std::exchange(next_phase_, std::nullopt);
   Count(ShardEvent::kPhaseBegun);
-  if (stream_ != nullptr && !stop) {
-    ReplicaEvent event;
-    event.kind = ReplicaEvent::Kind::kPhase;
-    event.phase = phase_;
-    stream_->Send(std::move(event), now, out);
-  }
+  if (!stop) ReplicatePhase(out);
   parked_pulls_.clear();  // of the phase before: nobody waits for them any more
   waiting_.clear();
   if (stop) {
@@ -315,14 +310,14 @@ Counters Shard::counters() const {
   Counters counters;
   if (joined_) counters.clock = clocks_.lowest();
   for (const auto& table : tables_) counters.rows += table->rows().size();
-  counters.pushes_acknowledged = parts_acknowledged_;
-  counters.pushes_duplicated = parts_duplicated_;
+  counters.pushes_acknowledged = counted_.parts_acknowledged;
+  counters.pushes_duplicated = counted_.parts_duplicated;
   counters.pulls_served = rows_pulled_;
   counters.pulls_parked = count(ShardEvent::kPullParked);
   counters.retries = client_.retries() + (stream_ != nullptr ? stream_->retries() : 0);
-  counters.absent_rows = absent_rows_;
+  counters.absent_rows = counted_.absent_rows;
   counters.bad_frames = count(ShardEvent::kMalformed) + count(ShardEvent::kUnknownTable);
-  counters.nan_gradients = non_finite_;
+  counters.nan_gradients = counted_.non_finite;
   for (const auto& table : tables_) counters.clipped_weights += table->clipped_weights();
   for (const auto& table : tables_) {
     if (!table->tiered()) continue;
@@ -333,7 +328,7 @@ Counters Shard::counters() const {
   counters.evicted_idle = count(ShardEvent::kEvictedIdle);
   counters.evicted_memory = count(ShardEvent::kEvictedMemory);
   counters.pulls_forgotten = kept_.forgotten();
-  counters.clipped_values = clipped_;
+  counters.clipped_values = counted_.clipped_values;
   counters.queue_depth = parked_pulls_.size() + waiting_.size() + held_.parts();
   if (options_.add_process_counters) options_.add_process_counters(&counters);
   return counters;

@@ -197,6 +197,7 @@ class Shard : public Node {
   void ReplicatePush(std::uint32_t worker, const PushRequest& push, const KeptPull* pull, Outbox& out);
   void ReplicateClose(std::uint32_t worker, Clock clock, Outbox& out);
   void ReplicateFence(std::uint32_t worker, Outbox& out);
+  void ReplicatePhase(Outbox& out);
   void OnReplicaAck(const Stamp& from, const ReplicaAck& ack, Outbox& out);
   void ConfirmPhase(Outbox& out);
   void ConfirmHeldPhase(Outbox& out);
@@ -210,7 +211,6 @@ class Shard : public Node {
 
   // ---- checkpoints (shard_checkpoint.cc)
   Status Resume(const Welcome& welcome, std::span<EmbeddingTable* const> tables);
-  void TakeOverCounts(const ShardCounts& counts);
   void TakeOverClocks();
   void BeginCheckpoint(std::uint64_t number);
   void BeginDueCheckpoints(Clock clock);
@@ -310,8 +310,8 @@ class Shard : public Node {
   TimePoint parked_since_{};             // when parked_pulls_ was last empty
 
   std::array<std::uint64_t, static_cast<std::size_t>(ShardEvent::kCount)> events_{};
-  std::uint64_t parts_acknowledged_ = 0, parts_duplicated_ = 0, rows_pulled_ = 0;
-  std::uint64_t absent_rows_ = 0, non_finite_ = 0, clipped_ = 0;
+  ShardCounts counted_;
+  std::uint64_t rows_pulled_ = 0;
 
   // Memory reused from step to step.
   BufferPool replies_;

@@ -114,7 +114,7 @@ ShardState Shard::StateBesideRows() const {
     state.closed.push_back(clocks_.closed(worker));
   state.applied = applied_.Parts();
   state.floors = applied_.Floors();
-  state.counts = {parts_acknowledged_, parts_duplicated_, absent_rows_, non_finite_, clipped_};
+  state.counts = counted_;
   return state;
 }
 
@@ -228,17 +228,9 @@ Status Shard::Resume(const Welcome& welcome, std::span<EmbeddingTable* const> ta
           tables_[i]->Restore(state.tables[i], groups, !begun[i], counts).Within(welcome.model_path));
       begun[i] = true;
     }
-    if (counts) TakeOverCounts(state.counts);
+    if (counts) counted_ += state.counts;
   }
   return {};
-}
-
-void Shard::TakeOverCounts(const ShardCounts& counts) {
-  parts_acknowledged_ += counts.parts_acknowledged;
-  parts_duplicated_ += counts.parts_duplicated;
-  absent_rows_ += counts.absent_rows;
-  non_finite_ += counts.non_finite;
-  clipped_ += counts.clipped_values;
 }
 
 // The first phase after a resume: what was closed and applied in it before the checkpoint, outside bsp, where each shard

@@ -172,13 +172,13 @@ void Shard::AnswerPull(std::uint32_t worker, const PullRequest& request, std::sp
       }
     }
     if (collected < most && i + 1 < keys.size()) return;
-    clipped_ += EncodeValues(type, floats_.data(), collected * dim, values + (i + 1 - collected) * row_bytes);
+    counted_.clipped_values += EncodeValues(type, floats_.data(), collected * dim, values + (i + 1 - collected) * row_bytes);
     collected = 0;
   });
   if (kept) kept_.Keep(worker, std::move(kept));
   Count(ShardEvent::kPullAnswered);
   rows_pulled_ += keys.size();
-  if (phase_.kind != PhaseKind::kTrain) absent_rows_ += absent;
+  if (phase_.kind != PhaseKind::kTrain) counted_.absent_rows += absent;
   out.Send(WorkerNode(worker), PullReply{request.request_id, request.table, dim, absent,
                                          std::move(reply.buffer), type, clocks_.lowest()});
 }
@@ -249,7 +249,7 @@ void Shard::OnPush(std::uint32_t worker, PushRequest request, Outbox& out) {
   }
   const std::size_t value_count = request.values.size() / SizeOf(request.type);
   if (const std::size_t bad = CountNonFinite(request.type, request.values.data(), value_count); bad != 0) {
-    non_finite_ += bad;
+    counted_.non_finite += bad;
     Refuse(sender, id, ErrorReason::kMalformed, ShardEvent::kNonFinite,
            std::to_string(bad) + " gradients of table " + table->spec().name + " at clock " +
                std::to_string(request.clock) +
@@ -281,8 +281,8 @@ void Shard::CountPush(std::uint32_t worker, PushRequest request, std::shared_ptr
       ++reply.duplicate_parts;
     }
   }
-  parts_acknowledged_ += reply.applied_parts;
-  parts_duplicated_ += reply.duplicate_parts;
+  counted_.parts_acknowledged += reply.applied_parts;
+  counted_.parts_duplicated += reply.duplicate_parts;
   if (reply.duplicate_parts != 0) Count(ShardEvent::kPushDuplicate);
   if (pull != nullptr) Count(ShardEvent::kPushByRows);
   if (reply.applied_parts != 0) {
@@ -434,7 +434,7 @@ void Shard::ApplyHeld(HeldPushes::OneClock& held) {
     }
     const float* values = views_.front().values;
     if (views_.size() > 1) {
-      clipped_ += Sum(type, dim, nodes_, views_, &sum_);
+      counted_.clipped_values += Sum(type, dim, nodes_, views_, &sum_);
       pushed = {sum_.keys.size(), sum_.keys.data(), sum_.positions.data(), nullptr};
       values = sum_.values.data();
     }

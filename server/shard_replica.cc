@@ -77,6 +77,14 @@ void Shard::ReplicateFence(std::uint32_t worker, Outbox& out) {
   stream_->Send(std::move(event), now_, out);
 }
 
+void Shard::ReplicatePhase(Outbox& out) {
+  if (stream_ == nullptr) return;
+  ReplicaEvent event;
+  event.kind = ReplicaEvent::Kind::kPhase;
+  event.phase = phase_;
+  stream_->Send(std::move(event), now_, out);
+}
+
 void Shard::ReplicatePush(std::uint32_t worker, const PushRequest& push, const KeptPull* pull, Outbox& out) {
   if (stream_ == nullptr) return;
   ReplicaPush message{0, worker, push};
@@ -203,7 +211,7 @@ Status Shard::TakeState(const ReplicaState& message, Outbox& out) {
   }
   for (std::size_t i = 0; i < tables_.size(); ++i)
     COHORT_RETURN_IF_ERROR(tables_[i]->Restore(state->tables[i], owned_, /*first=*/true, /*counts=*/true));
-  TakeOverCounts(state->counts);
+  counted_ += state->counts;
   whole_ = true;
   former_.push_back(std::move(*state));
   if (message.phase.phase != 0) {

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <cstring>
 #include <utility>
 
 #include "common/check.h"
 #include "common/float16.h"
+#include "common/seconds.h"
 
 namespace cohort {
 namespace {
@@ -22,12 +22,6 @@ constexpr std::uint64_t kSlotMask = (1u << kSlotBits) - 1;
 constexpr std::uint32_t kRequestDim = 16;
 // What a message costs besides its arrays, for credits.
 constexpr std::uint64_t kMessageBytes = 128;
-
-std::string Seconds(Duration duration) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.1f s", std::chrono::duration<double>(duration).count());
-  return text;
-}
 
 std::string ClockName(Clock clock) {
   return clock == kClockInfinity ? "the end of the phase" : "clock " + std::to_string(clock);

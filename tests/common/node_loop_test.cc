@@ -28,8 +28,6 @@ class PingNode : public Node {
     } else if (std::holds_alternative<CloseReply>(message)) {
       if (++answers < target_)
         out.Send(from.sender, CloseRequest{static_cast<RequestId>(answers), 1, answers});
-    } else if (std::holds_alternative<Welcome>(message)) {
-      out.Send(ShardNode(0), CloseRequest{0, 1, 0});
     } else if (std::holds_alternative<ErrorReply>(message)) {
       ++errors;
     }
