@@ -9,7 +9,7 @@
 namespace cohort {
 
 SchedulerClient::SchedulerClient(NodeId self, Register registration, Options options)
-    : self_(self), options_(options), registration_(std::move(registration)) {
+    : self_(self), options_(options), registration_(std::move(registration)), term_(options.term) {
   // Two processes that were started in one dead one's place have the same name, and hear each other's refusals.
   next_id_ += registration_.pid << 32;
 }
@@ -66,6 +66,7 @@ bool SchedulerClient::OnMessage(const Stamp& from, Message& message, TimePoint n
   NoticeTime(now);
   // An earlier scheduler, or one of another run, has nothing to say here.
   if (from.run_id != options_.run_id || from.term < term_ || !started_) return true;
+  term_ = from.term;
   last_heard_ = now;
 
   if (auto* pending = std::get_if<RegisterPending>(&message)) {
@@ -74,7 +75,6 @@ bool SchedulerClient::OnMessage(const Stamp& from, Message& message, TimePoint n
     // One for an earlier life of this node has another id.
     if (!registered_ && welcome->request_id == registration_.request_id) {
       registered_ = true;
-      term_ = welcome->term;
       welcome_ = std::move(*welcome);
       SendHeartbeat(now, out);
     }

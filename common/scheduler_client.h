@@ -33,6 +33,7 @@ class SchedulerClient {
     Duration startup = std::chrono::seconds(60);          // from Start until Welcome
     std::uint64_t run_id = 0;                             // of the stamp; messages of other runs are ignored
     std::uint32_t incarnation = 0;
+    std::uint32_t term = 0;  // the lowest of a scheduler that may be listened to
   };
 
   SchedulerClient(NodeId self, Register registration, Options options);
@@ -115,7 +116,7 @@ class SchedulerClient {
   TimePoint last_heard_{};        // of the scheduler
   TimePoint next_send_ = kNever;  // Register, or the next heartbeat
   std::string missing_;           // from RegisterPending
-  std::uint32_t term_ = 0;
+  std::uint32_t term_;
   std::optional<Welcome> welcome_;
   bool registered_ = false;         // as self_
   std::uint32_t newest_phase_ = 0;  // of the orders seen

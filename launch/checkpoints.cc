@@ -34,18 +34,22 @@ std::string ToJson(const RunProgress& progress) {
       .dump();
 }
 
-Result<RunProgress> ReadProgress(const std::string& folder) {
-  COHORT_ASSIGN_OR_RETURN(const ModelManifest manifest, ReadModelManifest(folder));
-  const Json json = Json::parse(manifest.checkpoint, nullptr, /*allow_exceptions=*/false);
+Result<RunProgress> RunProgressFromJson(const std::string& text, const std::string& origin) {
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object() || !json.contains("position") || !json.contains("result"))
     return Error(ErrorCode::kCorrupt,
-                 folder + ": does not say where in a run it was made; a checkpoint does");
+                 origin + ": does not say where in a run it was made; a checkpoint does");
   RunProgress progress;
   auto position = PositionFromJson(json["position"].dump());
-  if (!position) return tl::unexpected<Status>(position.error().Within(folder));
+  if (!position) return tl::unexpected<Status>(position.error().Within(origin));
   progress.position = std::move(*position);
   progress.result = json["result"].dump();
   return progress;
+}
+
+Result<RunProgress> ReadProgress(const std::string& folder) {
+  COHORT_ASSIGN_OR_RETURN(const ModelManifest manifest, ReadModelManifest(folder));
+  return RunProgressFromJson(manifest.checkpoint, folder);
 }
 
 std::optional<std::string> NewestCheckpoint(const std::string& checkpoint_path,

@@ -22,6 +22,8 @@ struct RunProgress {
   std::string result;  // scheduler/result.h, ProgressToJson
 };
 std::string ToJson(const RunProgress& progress);
+// kCorrupt: not what ToJson writes.
+Result<RunProgress> RunProgressFromJson(const std::string& text, const std::string& origin);
 // Of the checkpoint in `folder`. kCorrupt: it is none.
 Result<RunProgress> ReadProgress(const std::string& folder);
 

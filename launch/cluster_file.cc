@@ -10,10 +10,12 @@ using Json = nlohmann::ordered_json;
 }  // namespace
 
 std::string ToJson(const ClusterFile& file) {
-  Json json = {
-      {"run_id", file.run_id},
-      {"scheduler",
-       {{"endpoint", file.scheduler_endpoint}, {"host", file.scheduler_host}, {"pid", file.scheduler_pid}}}};
+  Json json = {{"run_id", file.run_id},
+               {"scheduler",
+                {{"endpoint", file.scheduler_endpoint},
+                 {"host", file.scheduler_host},
+                 {"pid", file.scheduler_pid},
+                 {"term", file.scheduler_term}}}};
   json["members"] = Json::array();
   for (const ClusterFile::Process& each : file.members) {
     Json member = {{"role", RoleName(each.node.role)}, {"index", each.node.index}};
@@ -36,6 +38,7 @@ Result<ClusterFile> ClusterFromJson(const std::string& text, const std::string& 
     file.scheduler_endpoint = scheduler.at("endpoint").get<std::string>();
     file.scheduler_host = scheduler.at("host").get<std::string>();
     file.scheduler_pid = scheduler.at("pid").get<std::uint64_t>();
+    file.scheduler_term = scheduler.at("term").get<std::uint32_t>();
     for (const Json& member : json.at("members")) {
       ClusterFile::Process process;
       const auto role = member.at("role").get<std::string>();

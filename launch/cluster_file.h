@@ -26,6 +26,7 @@ struct ClusterFile {
   std::uint64_t run_id = 0;
   std::string scheduler_endpoint, scheduler_host;
   std::uint64_t scheduler_pid = 0;
+  std::uint32_t scheduler_term = 1;  // the how-manieth scheduler it is
   std::vector<Process> members;
 };
 

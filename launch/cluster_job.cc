@@ -21,6 +21,28 @@ constexpr Duration kSchedulerMargin = std::chrono::seconds(5);
 
 }  // namespace
 
+namespace {
+
+std::vector<std::string> SchedulerCommand(const ClusterJob& job) {
+  std::vector<std::string> command = {ProgramFolder() + "/cohort-scheduler",
+                                      "--config",
+                                      job.folder + "/" + kRunFile,
+                                      "--supervised",
+                                      "--out",
+                                      job.folder,
+                                      "--job",
+                                      JobName(job.request.job)};
+  const auto add = [&command](const char* option, const std::string& value) {
+    if (!value.empty()) command.insert(command.end(), {option, value});
+  };
+  add("--model", job.request.model);
+  add("--split", job.request.split ? SplitName(*job.request.split) : "");
+  add("--scores", job.scores);
+  return command;
+}
+
+}  // namespace
+
 std::vector<std::string> MpirunCommand(const ClusterJob& job, const FormerLife& before) {
   const std::string programs = ProgramFolder();
   const std::string run_file = job.folder + "/" + kRunFile;
@@ -30,19 +52,16 @@ std::vector<std::string> MpirunCommand(const ClusterJob& job, const FormerLife& 
   };
   if (geteuid() == 0) add({"--allow-run-as-root"});
   if (!job.hostfile.empty()) add({"--hostfile", job.hostfile});
-  add({"-np", "1", programs + "/cohort-scheduler", "--config", run_file, "--out", job.folder, "--supervised",
-       "--job", JobName(job.request.job)});
-  if (!job.request.model.empty()) add({"--model", job.request.model});
-  if (job.request.split) add({"--split", SplitName(*job.request.split)});
-  if (!job.scores.empty()) add({"--scores", job.scores});
+  add({"-np", "1"});
+  for (const std::string& word : SchedulerCommand(job)) command.push_back(word);
   if (!before.checkpoint.empty()) add({"--resume", before.checkpoint});
   if (before.restarts > 0)
     add({"--acknowledged", std::to_string(before.acknowledged), "--restarts",
          std::to_string(before.restarts)});
   add({":", "-np", std::to_string(job.config.cluster.servers), programs + "/cohort-server", "--config",
-       run_file});
+       run_file, "--supervised"});
   add({":", "-np", std::to_string(job.config.cluster.workers), programs + "/cohort-worker", "--config",
-       run_file});
+       run_file, "--supervised"});
   return command;
 }
 
@@ -54,8 +73,8 @@ std::vector<std::string> ReplacementCommand(const ClusterJob& job, const Cluster
   }
   for (const std::string& word :
        {ProgramFolder() + (member.node.role == Role::kWorker ? "/cohort-worker" : "/cohort-server"),
-        std::string("--config"), job.folder + "/" + kRunFile, std::string("--join"), job.folder,
-        std::string("--index"), std::to_string(member.node.index)}) {
+        std::string("--config"), job.folder + "/" + kRunFile, std::string("--supervised"),
+        std::string("--join"), job.folder, std::string("--index"), std::to_string(member.node.index)}) {
     command.push_back(word);
   }
   return command;
@@ -110,6 +129,11 @@ Status RunClusterJob(const ClusterJob& job, SupervisorOptions output) {
     output.restarts = job.config.cluster.recoveries;
     output.restart = [&job, note = output.note](std::uint32_t number) {
       return GoOn(job, number + (job.resume ? 1 : 0), note);
+    };
+    output.take_over = [&job](std::uint32_t term) {
+      std::vector<std::string> command = SchedulerCommand(job);
+      command.insert(command.end(), {"--take-over", std::to_string(term)});
+      return command;
     };
     output.replacement = [&job](const ClusterFile::Process& member) {
       return ReplacementCommand(job, member);

@@ -24,6 +24,7 @@ Result<Place> FindPlace(Program program, const RoleArguments& arguments, const R
     if (!member.missing)
       return InvalidInput(path + ": " + ToString(member.node) + " lives; nobody may take its place");
     place.incarnation = member.incarnation;
+    place.term = cluster.scheduler_term;
     place.bootstrap.index = arguments.index;
     place.bootstrap.scheduler_endpoint = cluster.scheduler_endpoint;
     place.bootstrap.scheduler_host = cluster.scheduler_host;

@@ -15,6 +15,7 @@ namespace cohort {
 struct Place {
   Bootstrap bootstrap;
   std::uint32_t incarnation = 0;
+  std::uint32_t term = 0;  // of the scheduler, at least
 };
 // Errors: those of the exchange; cluster.json cannot be read, or knows of no such dead one.
 Result<Place> FindPlace(Program program, const RoleArguments& arguments, const RunConfig& config);

@@ -23,6 +23,8 @@ std::optional<RoleArguments> ParseRoleArguments(const std::string& program, int 
   app.add_option("--config", arguments.config, "the run file (RUN.toml)")->required();
   app.add_option("--set", arguments.overrides, "section.key=value: overrides an option of the run file")
       ->allow_extra_args(false);
+  app.add_flag("--supervised", arguments.supervised, "the folder was made by a supervisor (`cohort train`)")
+      ->group("");
   if (program != "cohort-scheduler") {
     app.add_option("--join", arguments.join,
                    "RUN_DIR of a run that goes on: take the place of a dead worker, or backup")
@@ -41,7 +43,8 @@ std::optional<RoleArguments> ParseRoleArguments(const std::string& program, int 
     app.add_option("--restarts", arguments.restarts, "how often the run was started before")->group("");
     app.add_option("--split", arguments.split, "evaluate, score: one split only");
     app.add_option("--scores", arguments.scores, "score: the file to write (.csv or .h5)");
-    app.add_flag("--supervised", arguments.supervised, "the folder was made by a supervisor (`cohort train`)")
+    app.add_option("--take-over", arguments.take_over,
+                   "go on with the run in RUN_DIR, whose scheduler has died, as the scheduler of this term")
         ->group("");
   }
   try {

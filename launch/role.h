@@ -17,16 +17,18 @@
 
 namespace cohort {
 
-// The scheduler's arguments; servers and workers take the first two only.
+// The scheduler's arguments; servers and workers take the first few only.
 struct RoleArguments {
   std::string config;
   std::vector<std::string> overrides;
   std::string
       join;  // RUN_DIR of a run that goes on: takes the place of a dead worker, or backup, without MPI
   std::uint32_t index = 0;  // with join: whose place
+  // Somebody (`cohort train`) has made and locked the folder, ends this process when it ends, and replaces who dies.
+  bool supervised = false;
   std::string out;  // RUN_DIR, or the job's folder
   bool overwrite = false;
-  bool supervised = false;  // the launcher has made and locked the folder
+  std::uint32_t take_over = 0;  // not 0: in the place of a dead scheduler, as the how-manieth one (its term)
   std::string resume;       // the folder of a checkpoint of this run, to go on from
   std::uint64_t acknowledged = 0;  // parts of pushes that the run's former life had
   std::uint32_t restarts = 0;      // how often the run has died before
@@ -49,8 +51,8 @@ Result<std::string> ListenAddress(bool local);
 // Adds what the process knows: memory, CPU time. Bytes are the caller's to add.
 void AddProcessCounters(Counters* counters);
 
-// Ends this process soon after the scheduler's has gone without a stop, if that is to be seen from here (same host):
-// prints, waits a grace period, then _exit(1).
+// Where nobody supervises: ends this process soon after the scheduler's has gone without a stop, if that is to be seen from
+// here (same host): prints, waits a grace period, then _exit(1).
 class SchedulerWatch {
  public:
   SchedulerWatch(const std::string& host, std::uint64_t pid);

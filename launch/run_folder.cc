@@ -12,6 +12,7 @@
 
 #include "launch/checkpoints.h"
 #include "launch/cluster_file.h"
+#include "launch/journal_file.h"
 
 namespace cohort {
 namespace {
@@ -19,8 +20,9 @@ namespace {
 namespace fs = std::filesystem;
 
 // All that a run of this version or `cohort report` leaves.
-constexpr const char* kOwnFiles[] = {kRunFile, kResultFile,           kMetricsFile,  kEvaluationFile,
-                                     kLogFile, "best_reachable.json", "report.html", kClusterFile};
+constexpr const char* kOwnFiles[] = {kRunFile,        kResultFile,  kMetricsFile,
+                                     kEvaluationFile, kLogFile,     "best_reachable.json",
+                                     "report.html",   kClusterFile, kJournalFile};
 
 }  // namespace
 

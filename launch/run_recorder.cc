@@ -49,9 +49,9 @@ RunRecorder::RunRecorder(const RunInputs& inputs, Job job, std::string folder)
 RunRecorder::~RunRecorder() = default;
 
 Status RunRecorder::Open() {
-  if (!resumed_ && result_.restarts == 0) std::remove((folder_ + "/" + kHangFile).c_str());
+  if (!resumed_ && !replaying_ && result_.restarts == 0) std::remove((folder_ + "/" + kHangFile).c_str());
   const std::string path = folder_ + "/" + kMetricsFile;
-  metrics_.reset(std::fopen(path.c_str(), resumed_ ? "ab" : "wb"));
+  metrics_.reset(std::fopen(path.c_str(), resumed_ || replaying_ ? "ab" : "wb"));
   return metrics_ ? Status() : WriteError(path);
 }
 
@@ -75,6 +75,19 @@ Status RunRecorder::Resume(const RunProgress& progress, std::uint32_t epoch) {
   if (auto manifest = ReadModelManifest(folder)) {
     model_folder_ = folder;
     manifest_ = std::move(*manifest);
+  }
+  return {};
+}
+
+Status RunRecorder::EndReplay() {
+  replaying_ = false;
+  if (!manifest_) return {};
+  COHORT_RETURN_IF_ERROR(WriteModelManifest(model_folder_, *manifest_));
+  for (const std::string& part : std::exchange(replaced_parts_, {})) {
+    const auto is = [&](const ModelPart& each) { return each.file == part; };
+    if (std::any_of(manifest_->parts.begin(), manifest_->parts.end(), is)) continue;
+    std::error_code gone_already;
+    std::filesystem::remove(model_folder_ + "/" + part, gone_already);
   }
   return {};
 }
@@ -140,7 +153,7 @@ Status RunRecorder::OnPhaseEnd() {
   // A model that was written before its valid split was judged learns of its thresholds.
   if (order_.split == Split::kValid && manifest_ && !stopping_) {
     manifest_->thresholds = Thresholds();
-    COHORT_RETURN_IF_ERROR(WriteModelManifest(model_folder_, *manifest_));
+    if (!replaying_) COHORT_RETURN_IF_ERROR(WriteModelManifest(model_folder_, *manifest_));
   }
   if (order_.split == Split::kValid && stopping_) {
     stopping_->Add(order_.epoch, evaluation.tasks);
@@ -206,6 +219,10 @@ ModelManifest RunRecorder::Manifest(const std::string& kernels) const {
 
 void RunRecorder::OnCheckpoint(const RunPosition& position, const std::vector<CheckpointDone>& parts,
                                const std::string& kernels) {
+  if (replaying_) {
+    ++result_.checkpoints;
+    return;
+  }
   const std::string path = folder_ + "/" + kCheckpointsFolder;
   ModelManifest manifest = Manifest(kernels);
   const SlotMap slots = SlotMap::Even(static_cast<std::uint32_t>(parts.size()));
@@ -243,12 +260,13 @@ Status RunRecorder::WriteModel(const std::string& directory, const std::vector<S
     manifest.hash += Hash128{part.hash_low, part.hash_high};
   }
   if (stopping_) manifest.thresholds = Thresholds();  // of this very epoch; else they are yet to come
-  COHORT_RETURN_IF_ERROR(WriteModelManifest(directory, manifest));
+  if (!replaying_) COHORT_RETURN_IF_ERROR(WriteModelManifest(directory, manifest));
   result_.model_hash = ToHex(manifest.hash);
   result_.model_rows = manifest.rows();
   for (const ModelPart& part : manifest_ ? manifest_->parts : std::vector<ModelPart>()) {
     std::error_code error;  // a part that stays takes room, and harms nothing
-    std::filesystem::remove(directory + "/" + part.file, error);
+    if (replaying_) replaced_parts_.push_back(part.file);
+    if (!replaying_) std::filesystem::remove(directory + "/" + part.file, error);
   }
   model_folder_ = directory;
   manifest_ = std::move(manifest);
@@ -256,6 +274,7 @@ Status RunRecorder::WriteModel(const std::string& directory, const std::vector<S
 }
 
 void RunRecorder::OnHang(const std::string& page) {
+  if (replaying_) return;
   if (++hangs_ > kMostHangReports) return;  // one more says nothing new
   const std::string path = folder_ + "/" + kHangFile;
   std::FILE* const file = std::fopen(path.c_str(), "ab");
@@ -265,10 +284,12 @@ void RunRecorder::OnHang(const std::string& page) {
   Log("who waits for whom: " + path);
 }
 
-void RunRecorder::OnEvent(const std::string& text) { Log(text); }
+void RunRecorder::OnEvent(const std::string& text) {
+  if (!replaying_) Log(text);
+}
 
 void RunRecorder::OnWarning(const std::string& text) {
-  Log("warning: " + text);
+  if (!replaying_) Log("warning: " + text);
   result_.warnings.push_back(text);
 }
 

@@ -36,6 +36,10 @@ class RunRecorder : public ScoreSink, public RunObserver {
   // The run goes on from a checkpoint (checkpoints.h): takes over what it had come to before the epoch that it
   // is in. Before Open.
   Status Resume(const RunProgress& progress, std::uint32_t epoch);
+  // What it hears from here to EndReplay is what another scheduler has heard before (Coordinator::Replay): it comes to the same
+  // numbers, but files, which are there, are left alone; EndReplay makes good what that one did not come to do. Before Open.
+  void BeginReplay() { replaying_ = true; }
+  Status EndReplay();
 
   Status OnPhase(const PhaseOrder& order) override;
   Status OnBlock(const ScoreBlock& block) override;
@@ -87,6 +91,8 @@ class RunRecorder : public ScoreSink, public RunObserver {
   std::optional<EarlyStopping> stopping_;
   RunResult result_;
   bool resumed_ = false;
+  bool replaying_ = false;
+  std::vector<std::string> replaced_parts_;  // files of former models, while replaying
   int hangs_ = 0;  // reported
   std::uint64_t samples_ = 0;
   double phase_seconds_ = 0;

@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <random>
 #include <utility>
@@ -15,6 +17,7 @@
 #include "common/zmq_transport.h"
 #include "launch/checkpoints.h"
 #include "launch/cluster_file.h"
+#include "launch/journal_file.h"
 #include "launch/mpi_bootstrap.h"
 #include "launch/role.h"
 #include "launch/run_folder.h"
@@ -57,46 +60,92 @@ class SchedulerJob {
   Status Lead() {
     ZmqContext context;
     ZmqTransport::Options listen;
-    COHORT_ASSIGN_OR_RETURN(listen.listen_host, ListenAddress(AllRanksAreLocal()));
+    std::optional<JournalReader> former;
+    if (arguments_.take_over != 0) {
+      COHORT_ASSIGN_OR_RETURN(former, JournalReader::Open(journal_path_));
+      start_ = former->header();
+      listen.listen_host = start_.endpoint;
+    } else {
+      COHORT_ASSIGN_OR_RETURN(listen.listen_host, ListenAddress(AllRanksAreLocal()));
+    }
     COHORT_ASSIGN_OR_RETURN(const auto transport, ZmqTransport::Create(context, kSchedulerNode, listen));
-    BootstrapOffer offer;
-    offer.program = Program::kScheduler;
-    offer.endpoint = transport->endpoint();
-    offer.run_id = NewRunId();
-    offer.limit = ClientOptions(config_, 0).startup;
-    COHORT_ASSIGN_OR_RETURN(const Bootstrap bootstrap, ExchangeAddresses(offer));
+    if (!former) COHORT_RETURN_IF_ERROR(Meet(transport->endpoint()));
     // mpirun's counts win over the file's.
-    config_.cluster.servers = bootstrap.servers;
-    config_.cluster.workers = bootstrap.workers;
-    COHORT_RETURN_IF_ERROR(Write(kRunFile, ToToml(config_)));
+    config_.cluster.servers = start_.servers;
+    config_.cluster.workers = start_.workers;
+    if (!former) COHORT_RETURN_IF_ERROR(Write(kRunFile, ToToml(config_)));
 
     // From here on the others wait: whatever is wrong now, they are told.
     Status problem;
     RunPlan plan;
-    if (auto prepared = Prepare(offer.run_id)) {
+    if (auto prepared = Prepare()) {
       plan = std::move(*prepared);
     } else {
       problem = prepared.error();
-      plan.run_id = offer.run_id;
+      plan.run_id = start_.run_id;
       plan.shards = config_.cluster.servers * config_.cluster.shards_per_server;
       plan.workers = config_.cluster.workers;
     }
     if (arguments_.supervised) plan.recoveries = config_.cluster.recoveries;
-    cluster_.run_id = offer.run_id;
+    if (former) plan.term = arguments_.take_over;
+    cluster_.run_id = start_.run_id;
     cluster_.scheduler_endpoint = transport->endpoint();
     cluster_.scheduler_host = host_;
     cluster_.scheduler_pid = static_cast<std::uint64_t>(getpid());
+    cluster_.scheduler_term = plan.term;
     Coordinator coordinator(std::move(plan), recorder_ ? &*recorder_ : nullptr,
                             recorder_ ? &*recorder_ : nullptr);
     NodeLoop loop(&coordinator, transport.get());
     coordinator_ = &coordinator;
-    started_ = loop.Now();
-    coordinator.Start(started_);
+    coordinator.Start(loop.Now());
+    if (problem.ok()) problem = former ? TakeOver(*former, loop) : BeginJournal();
+    if (former && !problem.ok()) recoverable_ = true;
     loop.Run([&] { return Watch(loop, problem); });
     return Conclude(loop);
   }
 
-  Result<RunPlan> Prepare(std::uint64_t run_id) {
+  // Who takes part.
+  Status Meet(const std::string& endpoint) {
+    BootstrapOffer offer;
+    offer.program = Program::kScheduler;
+    offer.endpoint = endpoint;
+    offer.run_id = NewRunId();
+    offer.limit = ClientOptions(config_, 0).startup;
+    COHORT_ASSIGN_OR_RETURN(const Bootstrap bootstrap, ExchangeAddresses(offer));
+    start_.run_id = offer.run_id;
+    start_.endpoint = endpoint;
+    start_.servers = bootstrap.servers;
+    start_.workers = bootstrap.workers;
+    start_.restarts = arguments_.restarts;
+    start_.acknowledged = arguments_.acknowledged;
+    start_.checkpoint = arguments_.resume;
+    return {};
+  }
+
+  Status BeginJournal() {
+    if (!arguments_.supervised || config_.cluster.recoveries == 0) return {};
+    COHORT_ASSIGN_OR_RETURN(journal_, JournalFile::Create(journal_path_, start_));
+    coordinator_->KeepJournal(journal_.get());
+    return {};
+  }
+
+  // Comes to where the dead scheduler was.
+  Status TakeOver(JournalReader& former, NodeLoop& loop) {
+    JournalEntry entry;
+    for (;;) {
+      COHORT_ASSIGN_OR_RETURN(const bool more, former.Next(&entry));
+      if (!more) break;
+      coordinator_->Replay(std::move(entry));
+    }
+    COHORT_RETURN_IF_ERROR(recorder_->EndReplay());
+    COHORT_ASSIGN_OR_RETURN(journal_, JournalFile::Reopen(journal_path_, former.place()));
+    coordinator_->KeepJournal(journal_.get());
+    coordinator_->TakeOver(loop.Now());
+    return {};
+  }
+
+  Result<RunPlan> Prepare() {
+    const bool anew = arguments_.take_over == 0;
     // Again, with the counts as they are: what fits together depends on them.
     COHORT_ASSIGN_OR_RETURN(config_, ParseRunConfig(ToToml(config_), arguments_.config, ""));
     COHORT_ASSIGN_OR_RETURN(inputs_, ReadRunInputs(config_, request_));
@@ -106,21 +155,23 @@ class SchedulerJob {
       std::filesystem::create_directory(request_.snapshot, error);
       if (error) return Error(ErrorCode::kIo, request_.snapshot + " cannot be made: " + error.message());
     }
-    COHORT_ASSIGN_OR_RETURN(RunPlan plan, MakePlan(inputs_, request_, run_id));
+    COHORT_ASSIGN_OR_RETURN(RunPlan plan, MakePlan(inputs_, request_, start_.run_id));
     recorder_.emplace(inputs_, request_.job, folder_);
+    if (!anew) recorder_->BeginReplay();
     if (request_.job == Job::kTrain && plan.checkpoint_every > 0) {
       plan.checkpoint_path = folder_ + "/" + kCheckpointsFolder;
       std::error_code error;
       std::filesystem::create_directory(plan.checkpoint_path, error);
       if (error) return Error(ErrorCode::kIo, plan.checkpoint_path + " cannot be made: " + error.message());
     }
-    if (!arguments_.resume.empty()) COHORT_RETURN_IF_ERROR(Resume(&plan));
-    if (!plan.checkpoint_path.empty())
+    if (!start_.checkpoint.empty()) COHORT_RETURN_IF_ERROR(Resume(&plan));
+    if (!plan.checkpoint_path.empty() && anew)
       RemoveCheckpointsAfter(plan.checkpoint_path, plan.resume ? plan.resume->number : 0);
     RunResult& result = recorder_->result();
-    result.restarts = std::max(result.restarts, arguments_.restarts);
+    result.restarts = std::max(result.restarts, start_.restarts);
     const std::uint64_t kept = plan.resume ? plan.resume->acknowledged : 0;
-    result.pushes_rolled_back += std::max(arguments_.acknowledged, kept) - kept;
+    result.pushes_rolled_back += std::max(start_.acknowledged, kept) - kept;
+    if (!anew) result.takeovers += arguments_.take_over - 1;
     for (const std::string& warning : WarningsOf(config_)) recorder_->OnWarning(warning);
     for (const std::string& warning : WarningsOf(inputs_.spec)) recorder_->OnWarning(warning);
     if (!inputs_.data.has_group && config_.evaluation.top != EvaluationConfig().top) {
@@ -132,11 +183,16 @@ class SchedulerJob {
     return plan;
   }
 
+  // The run begins, or began, from a checkpoint. That one may have been removed since.
   Status Resume(RunPlan* plan) {
-    const std::string& folder = arguments_.resume;
-    COHORT_ASSIGN_OR_RETURN(const ModelManifest manifest, ReadModelManifest(folder));
-    COHORT_ASSIGN_OR_RETURN(const RunProgress progress, ReadProgress(folder));
-    COHORT_RETURN_IF_ERROR(CheckResumable(inputs_, manifest, progress.position, *plan).Within(folder));
+    const std::string& folder = start_.checkpoint;
+    if (arguments_.take_over == 0) {
+      COHORT_ASSIGN_OR_RETURN(const ModelManifest manifest, ReadModelManifest(folder));
+      COHORT_ASSIGN_OR_RETURN(const RunProgress progress, ReadProgress(folder));
+      COHORT_RETURN_IF_ERROR(CheckResumable(inputs_, manifest, progress.position, *plan).Within(folder));
+      start_.progress = ToJson(progress);
+    }
+    COHORT_ASSIGN_OR_RETURN(const RunProgress progress, RunProgressFromJson(start_.progress, folder));
     plan->resume = progress.position;
     plan->model_path = folder;
     return recorder_->Resume(progress, plan->steps[progress.position.step].epoch);
@@ -168,6 +224,12 @@ class SchedulerJob {
     }
     loop.Flush(out);
     WriteCluster();
+    if (journal_ && !journal_->failure().ok()) {
+      coordinator_->KeepJournal(nullptr);
+      recorder_->OnWarning(journal_->failure().text() +
+                           "; should the scheduler die, the run goes back to its last checkpoint");
+      journal_.reset();
+    }
     // A failure is on the disk at once: after a SIGTERM, mpirun leaves one second.
     if (coordinator_->decided() && !coordinator_->verdict().ok() && !written_) {
       CloseResult(loop);
@@ -180,7 +242,7 @@ class SchedulerJob {
   void WriteCluster() {
     const Membership& members = coordinator_->membership();
     if (coordinator_->decided() || members.changes() == cluster_changes_) return;
-    if (cluster_.members.empty() && !members.complete()) return;
+    if (coordinator_->kernels().empty()) return;  // not everyone has been here yet
     cluster_changes_ = members.changes();
     cluster_.members.clear();
     for (const Member& member : members.all()) {
@@ -208,13 +270,15 @@ class SchedulerJob {
     result.counts["refused_frames"] += loop.counters().bad_frames;
     result.workers_replaced += coordinator_->replaced();
     result.failovers += coordinator_->failovers();
-    result.recoverable = coordinator_->recoverable();
+    result.recoverable = recoverable_ || coordinator_->recoverable();
     result.counts["ignored_messages"] = coordinator_->ignored_messages();
   }
 
   void WriteResult(const Status& verdict) {
     written_ = true;
-    const RunResult empty;
+    RunResult empty;
+    empty.recoverable =
+        arguments_.take_over != 0;  // without what it needs to take over; the run has its checkpoints
     const RunResult& result = recorder_ ? recorder_->result() : empty;
     Status status = Write(kResultFile, ToJson(verdict, result));
     if (status.ok() && !result.splits.empty())
@@ -224,6 +288,7 @@ class SchedulerJob {
 
   // The run is over: what is left to do without the others.
   Status Conclude(NodeLoop& loop) {
+    if (journal_) std::remove(journal_path_.c_str());
     Status verdict = coordinator_->verdict();
     if (verdict.ok() && recorder_) verdict = recorder_->failure();
     if (verdict.ok() && request_.job == Job::kScore) verdict = WriteScores();
@@ -269,12 +334,15 @@ class SchedulerJob {
   const std::string host_ = HostName();
   RunInputs inputs_;
   std::optional<RunRecorder> recorder_;
+  JournalHeader start_;
+  const std::string journal_path_ = folder_ + "/" + kJournalFile;
+  std::unique_ptr<JournalFile> journal_;
   Coordinator* coordinator_ = nullptr;
-  TimePoint started_{};
   TimePoint next_check_{};
   ClusterFile cluster_;
   std::uint64_t cluster_changes_ = 0;  // when it was written
   bool written_ = false;
+  bool recoverable_ = false;  // it could not take over
 };
 
 Status Run(RoleArguments arguments) {

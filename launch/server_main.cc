@@ -2,6 +2,7 @@
 // replicas, the backups of the server before it as well. Started later (--join), one backup.
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -27,7 +28,8 @@ Status Run(const RoleArguments& arguments) {
   COHORT_ASSIGN_OR_RETURN(const std::string address, ListenAddress(local));
   const std::uint32_t server = bootstrap.index + (joins ? config.cluster.servers : 0);
   SetLogName(joins ? ToString(BackupNode(bootstrap.index)) : "server " + std::to_string(server));
-  const SchedulerWatch watch(bootstrap.scheduler_host, bootstrap.scheduler_pid);
+  std::optional<SchedulerWatch> watch;
+  if (!arguments.supervised) watch.emplace(bootstrap.scheduler_host, bootstrap.scheduler_pid);
 
   ZmqContext context;
   std::vector<std::unique_ptr<ShardRunner>> runners;
@@ -41,6 +43,7 @@ Status Run(const RoleArguments& arguments) {
     options.listen_host = address;
     options.scheduler_endpoint = bootstrap.scheduler_endpoint;
     options.scheduler = ClientOptions(config, bootstrap.run_id);
+    options.scheduler.term = place.term;
     options.kept_pull_bytes = config.wire.kept_pull_bytes;
     if (config.embedding.policy.Any()) options.row_log = config.embedding.log;
     options.checkpoint_core_share = config.checkpoint.core_share;

@@ -21,6 +21,7 @@
 #include "common/atomic_file.h"
 #include "common/process.h"
 #include "launch/cluster_file.h"
+#include "launch/journal_file.h"
 #include "launch/run_folder.h"
 #include "scheduler/metrics_json.h"
 #include "scheduler/result.h"
@@ -87,7 +88,8 @@ class Run {
     output_ = ends[0];
     input_ = ends[1];
     fcntl(output_, F_SETFL, O_NONBLOCK);
-    std::remove(Path(kClusterFile).c_str());  // of a former life of the run
+    for (const char* of_a_former_life : {kClusterFile, kJournalFile})
+      std::remove(Path(of_a_former_life).c_str());
     struct stat metrics {};
     if (stat(Path(kMetricsFile).c_str(), &metrics) == 0) metrics_bytes_ = metrics.st_size;
     COHORT_ASSIGN_OR_RETURN(child_, Spawn(command_));
@@ -100,7 +102,7 @@ class Run {
     Status ended;
     TimePoint terminated = kNever, next_progress = started_;
     bool killed = false;
-    while (!Exited()) {
+    while (!Exited() || SchedulerRunsBeside()) {
       ReadOutput(kPollMilliseconds);
       const TimePoint now = Now();
       LookAtChildren(now);
@@ -115,12 +117,11 @@ class Run {
           terminated = now;
           const bool in_haste = ended.ok() ? recoverable_ : Died();
           // mpirun passes SIGTERM on, and sends SIGKILL a second later. Of a run that goes on, nothing is left to be said.
-          kill(in_haste && options_.restart ? -child_ : child_,
-               in_haste && options_.restart ? SIGKILL : SIGTERM);
+          Signal(in_haste && options_.restart ? SIGKILL : SIGTERM);
         }
       } else if (!killed && now >= terminated + options_.terminate) {
         killed = true;
-        kill(-child_, SIGKILL);  // the roles die with mpirun
+        Signal(SIGKILL);
       }
     }
     EndReplacements();
@@ -224,6 +225,50 @@ class Run {
                      "; is openmpi-bin installed? (`cohort doctor` checks)");
   }
 
+  // To mpirun, which passes SIGTERM on to its processes, and whose death they die of; and to a scheduler beside it.
+  void Signal(int signal) {
+    if (!exit_status_) kill(signal == SIGKILL ? -child_ : child_, signal);
+    for (const Replacement& each : replacements_) {
+      if (each.node == kSchedulerNode) kill(-each.pid, signal);
+    }
+  }
+
+  // Of a scheduler that has taken over: mpirun may end before it.
+  bool SchedulerRunsBeside() {
+    ReapReplacements();
+    return std::any_of(replacements_.begin(), replacements_.end(),
+                       [](const Replacement& each) { return each.node == kSchedulerNode; });
+  }
+
+  // Starts another one in the place of the scheduler, which is dead, or as good as dead. False: there is no way.
+  bool ReplaceScheduler(const std::string& why) {
+    if (!options_.take_over || cluster_.members.empty() || cluster_.scheduler_host != HostName())
+      return false;
+    // One that did not come so far as to say that it is there would not the next time.
+    if (cluster_.scheduler_term < term_ || term_ > options_.restarts) return false;
+    if (access(Path(kJournalFile).c_str(), R_OK) != 0) return false;
+    const auto former = static_cast<pid_t>(cluster_.scheduler_pid);
+    kill(former, SIGKILL);  // one that wakes up must not write any more
+    const TimePoint limit = Now() + options_.bereaved;
+    while (ProcessLives(cluster_.scheduler_pid) && Now() < limit) poll(nullptr, 0, 1);
+    ++term_;
+    const auto pid = Spawn(options_.take_over(term_));
+    if (!pid) {
+      Note(pid.error().text());
+      return false;
+    }
+    replacements_.push_back({kSchedulerNode, term_, *pid});
+    cluster_.scheduler_pid = static_cast<std::uint64_t>(*pid);
+    changed_ = Now();
+    Note(why + "; pid " + std::to_string(*pid) + " takes its place");
+    return true;
+  }
+
+  void ReapReplacements() {
+    std::erase_if(replacements_,
+                  [](const Replacement& each) { return waitpid(each.pid, nullptr, WNOHANG) != 0; });
+  }
+
   // Starts who is missing (cluster_file.h): each of them once, and again if it is gone and still missing.
   void LookAtCluster() {
     if (decided_at_ != kNever) return;
@@ -237,10 +282,11 @@ class Run {
       const auto text = ReadFile(Path(kClusterFile));
       auto cluster = text ? ClusterFromJson(*text, kClusterFile) : tl::unexpected(text.error());
       if (!cluster) return Note(cluster.error().text());
+      // What the dead scheduler has written says nothing of the living one.
+      if (cluster->scheduler_term < term_) cluster->scheduler_pid = cluster_.scheduler_pid;
       cluster_ = std::move(*cluster);
     }
-    std::erase_if(replacements_,
-                  [](const Replacement& each) { return waitpid(each.pid, nullptr, WNOHANG) != 0; });
+    ReapReplacements();
     for (const ClusterFile::Process& member : cluster_.members) {
       // A shard's place is taken by its backup.
       if (!member.missing || member.node.role == Role::kShard || !options_.replacement) continue;
@@ -265,8 +311,7 @@ class Run {
   void EndReplacements() {
     const TimePoint limit = Now() + options_.farewell;
     for (bool killed = false; !replacements_.empty();) {
-      std::erase_if(replacements_,
-                    [](const Replacement& each) { return waitpid(each.pid, nullptr, WNOHANG) != 0; });
+      ReapReplacements();
       if (!killed && Now() >= limit) {
         killed = true;
         for (const Replacement& each : replacements_) kill(-each.pid, SIGKILL);
@@ -301,16 +346,24 @@ class Run {
         !ProcessLives(cluster_.scheduler_pid)) {
       LookAtFiles(now);
       if (decided_at_ != kNever) return {};
-      lost_scheduler_ = true;
-      return {ErrorCode::kUnavailable,
-              "the scheduler (pid " + std::to_string(cluster_.scheduler_pid) + ") died: its process is gone"};
+      return LoseScheduler(
+          {ErrorCode::kUnavailable,
+           "the scheduler (pid " + std::to_string(cluster_.scheduler_pid) + ") died: its process is gone"});
     }
     if (heard_ && now >= changed_ + options_.silence) {
-      lost_scheduler_ = true;
-      return {ErrorCode::kTimeout, "the scheduler has been silent for " + Seconds(now - changed_) +
-                                       "; on a machine that is busy with other work raise cluster.dead_after_seconds"};
+      return LoseScheduler(
+          {ErrorCode::kTimeout,
+           "the scheduler has been silent for " + Seconds(now - changed_) +
+               "; on a machine that is busy with other work raise cluster.dead_after_seconds"});
     }
     return {};
+  }
+
+  // Why the run cannot go on without it, if so.
+  Status LoseScheduler(Status why) {
+    if (ReplaceScheduler(why.text())) return {};
+    lost_scheduler_ = true;
+    return why;
   }
 
   // During start-up nobody else can tell that a rank has died: MPI waits for it, and the scheduler does not know it
@@ -409,7 +462,8 @@ class Run {
   timespec cluster_time_{};   // of cluster.json, as read
   ino_t cluster_file_ = 0;
   ClusterFile cluster_;
-  std::vector<Replacement> replacements_;
+  std::vector<Replacement> replacements_;  // a scheduler, too: its incarnation is its term
+  std::uint32_t term_ = 1;                 // of the newest scheduler
   std::map<std::pair<NodeId, std::uint32_t>, TimePoint> tried_;  // by node and incarnation
   bool scheduler_seen_ = false;
   bool farewell_over_ = false;

@@ -25,6 +25,9 @@ struct SupervisorOptions {
   Duration terminate = std::chrono::seconds(3);  // from SIGTERM to SIGKILL
   // The command that takes the place of a member that is missing (cluster_file.h). Empty: nobody is replaced.
   std::function<std::vector<std::string>(const ClusterFile::Process&)> replacement;
+  // The command of the scheduler that takes the place of a dead one, which had an earlier term; at most `restarts` times. Empty,
+  // or if the dead one left no journal: the run ends with it.
+  std::function<std::vector<std::string>(std::uint32_t term)> take_over;
   // After a death that nobody can take the place of: the command that goes on with the run, from a checkpoint or from the
   // start; called at most `restarts` times. Empty: the run fails.
   std::function<std::vector<std::string>(std::uint32_t number)> restart;  // numbers from 1 on

@@ -1,6 +1,8 @@
 // cohort-worker: reads batches, computes, pulls and pushes; keeps nothing that the run could miss.
 #include <unistd.h>
 
+#include <optional>
+
 #include "common/log.h"
 #include "common/node_loop.h"
 #include "common/process.h"
@@ -23,7 +25,8 @@ Status Run(const RoleArguments& arguments) {
   const std::uint32_t index = bootstrap.index;
   const NodeId self = WorkerNode(index);
   SetLogName(ToString(self));
-  const SchedulerWatch watch(bootstrap.scheduler_host, bootstrap.scheduler_pid);
+  std::optional<SchedulerWatch> watch;
+  if (!arguments.supervised) watch.emplace(bootstrap.scheduler_host, bootstrap.scheduler_pid);
 
   ZmqContext context;
   ZmqTransport::Options silent;
@@ -38,6 +41,7 @@ Status Run(const RoleArguments& arguments) {
   registration.kernels = BestKernelPath();
   SchedulerClient::Options scheduler = ClientOptions(config, bootstrap.run_id);
   scheduler.incarnation = place.incarnation;
+  scheduler.term = place.term;
   ParameterClient::Options parameters;
   parameters.retry = scheduler.retry;
   parameters.request_deadline = scheduler.dead_after;

@@ -49,6 +49,7 @@ void Coordinator::OnMessage(const Stamp& from, Message message, TimePoint now, O
   }
   Member* member = membership_.Find(from.sender);
   if (auto* registration = std::get_if<Register>(&message)) {
+    Record(from, message, now);
     return OnRegister(from, member, std::move(*registration), now, out);
   }
   if (member == nullptr || !member->registered() || from.incarnation != member->incarnation) {
@@ -56,6 +57,7 @@ void Coordinator::OnMessage(const Stamp& from, Message message, TimePoint now, O
     return;
   }
   if (member->state == MemberState::kDead) return;
+  Record(from, message, now);
   membership_.Heard(*member, now);
 
   if (auto* heartbeat = std::get_if<Heartbeat>(&message)) {

@@ -10,8 +10,9 @@
 //
 // A worker that dies, or is silent for too long, is replaced if the plan allows it (coordinator_recovery.cc): every shard
 // refuses its messages from then on, and tells how far it came; another process registers in its place and goes on
-// from the lowest clock that is not closed at some shard. The death of a shard ends the run; whoever
-// started it may start it again from its last checkpoint.
+// from the lowest clock that is not closed at some shard. A shard's place is taken by its backup (coordinator_backup.cc);
+// without, its death ends the run, and whoever started it may start it again from its last checkpoint. Another coordinator may
+// take this one's place (coordinator_takeover.cc).
 #ifndef COHORT_SCHEDULER_COORDINATOR_H_
 #define COHORT_SCHEDULER_COORDINATOR_H_
 
@@ -30,6 +31,7 @@
 #include "scheduler/membership.h"
 #include "scheduler/plan.h"
 #include "scheduler/row_order.h"
+#include "scheduler/run_journal.h"
 #include "scheduler/run_observer.h"
 #include "scheduler/score_sink.h"
 
@@ -50,6 +52,13 @@ class Coordinator : public Node {
   void Abort(const Status& reason, TimePoint now, Outbox& out);
   // The operating system says that a member's process is gone: no need to wait for its silence.
   void OnProcessDeath(NodeId node, TimePoint now, Outbox& out);
+
+  // Writes down what happens from now on (coordinator_takeover.cc). `journal` must outlive the coordinator.
+  void KeepJournal(RunJournal* journal) { journal_ = journal; }
+  // In the place of a dead scheduler, after Start and before anything else: what that one wrote down, in order; then
+  // TakeOver, once. `sink` and `observer` hear all of it again. REQUIRES: the plan of the dead one, but for a higher term.
+  void Replay(JournalEntry entry);
+  void TakeOver(TimePoint now);
 
   // The verdict is known; members may still be ending.
   bool decided() const { return state_ >= State::kStopping; }
@@ -147,6 +156,10 @@ class Coordinator : public Node {
   void FollowBackups(TimePoint now, Outbox& out);
   void OrderSnapshot(Member& member, TimePoint now, Outbox& out);
 
+  // ---- the journal (coordinator_takeover.cc)
+  void Record(const Stamp& from, const Message& message, TimePoint now);
+  void RecordDeath(const Member& member, const std::string& how, TimePoint now);
+
   void SendFence(std::uint32_t worker, TimePoint now, Outbox& out);
   void AdmitReplacement(Member& member, TimePoint now, Outbox& out);
   void FollowFences(TimePoint now, Outbox& out);
@@ -169,6 +182,8 @@ class Coordinator : public Node {
   const RunPlan plan_;
   ScoreSink* const sink_;
   RunObserver* const observer_;
+  RunJournal* journal_ = nullptr;
+  TimePoint replayed_to_{};
   Membership membership_;
   SlotMap slot_map_;
   State state_ = State::kRegistering;

@@ -221,7 +221,36 @@ TEST_F(Faults, AStoppedSchedulerIsAsGoodAsDead) {
   const Outcome outcome = train.Wait(seconds(45));  // 8 of silence, and a run
   EXPECT_EQ(outcome.exit_code, 0) << outcome.all();
   ExpectSameModel(undisturbed, run, /*same_hash=*/true);
-  EXPECT_EQ(ShopRun::Get().Result(run)["recoveries"]["restarts"], 1);
+  const json result = ShopRun::Get().Result(run);
+  EXPECT_EQ(result["recoveries"]["takeovers"], 1);
+  EXPECT_EQ(result["recoveries"]["restarts"], 0);
+}
+
+// Servers and workers go on meanwhile: nothing is rolled back.
+TEST_F(Faults, AnotherSchedulerTakesADeadOnesPlace) {
+  const json undisturbed = Undisturbed("bsp");
+  const std::string run = "killed-scheduler";
+  Subprocess train(ShopRun::Get().TrainCommand(run, 2, 2, Options("bsp")));
+  pid_t before = -1;
+  for (int deaths = 0; deaths < 2; ++deaths) {
+    std::optional<Victim> scheduler;
+    ASSERT_TRUE(Within(seconds(60), [&] {
+      const json metrics = LastLineOf(Folder(run) + "/metrics.jsonl");
+      if (metrics.is_object() && metrics.value("kind", "") == "train") scheduler = Pick(run, "scheduler");
+      return !train.Running() || (scheduler && scheduler->pid != before);
+    }));
+    ASSERT_TRUE(train.Running() && kill(scheduler->pid, SIGKILL) == 0);
+    before = scheduler->pid;
+  }
+  const Outcome outcome = train.Wait(seconds(60));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.all();
+  ExpectSameModel(undisturbed, run, /*same_hash=*/true);
+  const json result = ShopRun::Get().Result(run);
+  EXPECT_EQ(result["recoveries"]["takeovers"], 2);
+  EXPECT_EQ(result["recoveries"]["restarts"], 0);
+  EXPECT_EQ(result["pushes"]["rolled_back"], 0);
+  EXPECT_EQ(result["tasks"], undisturbed["tasks"]);
+  EXPECT_FALSE(std::filesystem::exists(Folder(run) + "/journal"));
 }
 
 // `cohort train` itself, and mpirun: no orphan is left, and what --resume gives is the same.

@@ -12,7 +12,8 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-SchedulerClient::Options FollowerOptions(const RunPlan& run, std::uint32_t incarnation, Duration dead_after) {
+SchedulerClient::Options FollowerOptions(const RunPlan& run, std::uint32_t incarnation, Duration dead_after,
+                                         std::uint32_t term) {
   SchedulerClient::Options options;
   options.heartbeat = milliseconds(200);
   options.retry = milliseconds(60);
@@ -20,32 +21,61 @@ SchedulerClient::Options FollowerOptions(const RunPlan& run, std::uint32_t incar
   options.startup = seconds(20);
   options.run_id = run.run_id;
   options.incarnation = incarnation;
+  options.term = term;
   return options;
 }
 
 }  // namespace
 
 SimCluster::SimCluster(std::uint64_t seed, const Shape& shape, Options options, SimNetwork* network,
-                       SnapshotStore* store, Markers* markers, ScoreSink* sink, RunObserver* observer)
+                       SnapshotStore* store, Markers* markers,
+                       std::function<std::unique_ptr<ScoreSink>()> sinks, RunObserver* observer)
     : seed_(seed),
       shape_(shape),
       options_(std::move(options)),
       network_(network),
       store_(store),
       markers_(markers),
-      scheduler_(options_.run, sink, observer) {}
+      observer_(observer),
+      sinks_(std::move(sinks)) {
+  MakeScheduler();
+}
+
+void SimCluster::MakeScheduler() {
+  Scheduler made;
+  made.sink = sinks_ ? sinks_() : nullptr;
+  RunPlan plan = options_.run;
+  plan.term += static_cast<std::uint32_t>(schedulers_.size());
+  made.coordinator = std::make_unique<Coordinator>(std::move(plan), made.sink.get(), observer_);
+  made.unfenced = WithoutFence(options_.bug, made.coordinator.get());
+  schedulers_.push_back(std::move(made));
+}
 
 void SimCluster::AddScheduler(TimePoint start) {
-  unfenced_ = WithoutFence(options_.bug, &scheduler_);
-  Node* node = unfenced_ != nullptr ? unfenced_.get() : &scheduler_;
-  network_->SetNode(kSchedulerNode, node, start, [this](TimePoint now, Outbox&) { scheduler_.Start(now); });
+  Coordinator* coordinator = schedulers_.back().coordinator.get();
+  coordinator->KeepJournal(&scheduler_journal_);
+  network_->SetNode(kSchedulerNode, schedulers_.back().node(), start,
+                    [coordinator](TimePoint now, Outbox&) { coordinator->Start(now); });
+}
+
+void SimCluster::ReplaceScheduler(TimePoint start) {
+  scheduler().KeepJournal(nullptr);
+  MakeScheduler();
+  Coordinator* coordinator = schedulers_.back().coordinator.get();
+  coordinator->Start(TimePoint{});
+  auto& entries = scheduler_journal_.entries;
+  if (options_.bug == PlantedBug::kAnswerBeforeJournal && !entries.empty()) entries.pop_back();
+  for (const JournalEntry& entry : entries) coordinator->Replay(entry);
+  coordinator->KeepJournal(&scheduler_journal_);
+  network_->SetNode(kSchedulerNode, schedulers_.back().node(), start,
+                    [coordinator](TimePoint now, Outbox&) { coordinator->TakeOver(now); });
 }
 
 void SimCluster::AddShard(std::size_t turn_bytes, std::size_t block_bytes, TimePoint start) {
   const auto index = static_cast<std::uint32_t>(shards_.size());
   const NodeId self = ShardNode(index);
   ShardOptions options{Register{0, index, "sim:" + std::to_string(index), "sim", index, "avx2"},
-                       FollowerOptions(options_.run, options_.incarnation, options_.dead_after)};
+                       FollowerOptions(options_.run, options_.incarnation, options_.dead_after, Term())};
   options.kept_pull_bytes = shape_.kept_pull_bytes;
   options.checkpoint_turn_bytes = turn_bytes;
   options.checkpoint_block_bytes = block_bytes;
@@ -70,7 +100,7 @@ void SimCluster::AddBackup(std::uint32_t index, std::uint32_t incarnation, std::
                            TimePoint start) {
   const NodeId self = BackupNode(index);
   ShardOptions options{Register{0, index, "sim:b" + std::to_string(pid), "sim", pid, "avx2"},
-                       FollowerOptions(options_.run, incarnation, options_.dead_after)};
+                       FollowerOptions(options_.run, incarnation, options_.dead_after, Term())};
   options.kept_pull_bytes = shape_.kept_pull_bytes;
   options.checkpoint_turn_bytes = 500;
   options.checkpoint_block_bytes = 300;
@@ -99,8 +129,9 @@ void SimCluster::AddWorker(std::uint32_t index, const Life& life, Duration compu
   parameters.cache_max_age = shape_.cache_max_age;
   parameters.incarnation = life.incarnation;
   auto made = std::make_unique<SimWorker>(
-      index, shape_.plan, markers_, FollowerOptions(options_.run, life.incarnation, options_.dead_after),
-      parameters, ClientFaults(options_.bug), compute, life.seed, life.replaces, life.pid);
+      index, shape_.plan, markers_,
+      FollowerOptions(options_.run, life.incarnation, options_.dead_after, Term()), parameters,
+      ClientFaults(options_.bug), compute, life.seed, life.replaces, life.pid);
   SimWorker* worker = made.get();
   worker->KeepJournal(options_.journal);
   if (index == workers_.size()) {
@@ -126,14 +157,14 @@ std::string SimCluster::Violation(bool ended) const {
       if (!worker->violation().empty()) return worker->violation();
     }
   }
-  if (!scheduler_.verdict().ok()) return "the run failed: " + scheduler_.verdict().text();
+  if (!scheduler().verdict().ok()) return "the run failed: " + scheduler().verdict().text();
   for (const auto& worker : workers_) {
     if (network_->Runs(worker->stamp().sender) && !worker->failure().ok())
       return "a worker failed: " + worker->failure().text() +
-             (scheduler_.verdict().ok() ? "" : "; the run: " + scheduler_.verdict().text());
+             (scheduler().verdict().ok() ? "" : "; the run: " + scheduler().verdict().text());
   }
   if (ended) return {};
-  std::string waiting = scheduler_.WaitingFor();
+  std::string waiting = scheduler().WaitingFor();
   for (const auto& worker : workers_) waiting += "; " + worker->Waiting(network_->now());
   return "not ended after " + std::to_string(network_->now().time_since_epoch().count() / 1000000) +
          " ms of virtual time: " + waiting;
@@ -181,11 +212,12 @@ void SimCluster::AddCounts(Counts* all) const {
     counts["worker: push part acknowledged as duplicate"] += c.parts_duplicated;
     counts["worker: clock without data"] += worker->clocks_without_data();
   }
-  counts["scheduler: shard taken over by its backup"] += scheduler_.failovers();
-  counts["scheduler: backup built"] += scheduler_.backups_built();
-  counts["scheduler: worker replaced"] += scheduler_.replaced();
-  counts["scheduler: message ignored"] += scheduler_.ignored_messages();
-  counts["scheduler: lease granted"] += scheduler_.leases().journal().records.size();
+  counts["scheduler: shard taken over by its backup"] += scheduler().failovers();
+  counts["scheduler: backup built"] += scheduler().backups_built();
+  counts["scheduler: another one from the journal"] += schedulers_.size() - 1;
+  counts["scheduler: worker replaced"] += scheduler().replaced();
+  counts["scheduler: message ignored"] += scheduler().ignored_messages();
+  counts["scheduler: lease granted"] += scheduler().leases().journal().records.size();
 }
 
 }  // namespace cohort

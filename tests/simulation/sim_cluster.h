@@ -4,6 +4,7 @@
 #define COHORT_TESTS_SIMULATION_SIM_CLUSTER_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -40,11 +41,15 @@ class SimCluster {
     std::uint64_t pid = 0;
   };
 
-  // All must outlive the cluster; `sink` and `observer` may be null. `seed`: of what shards draw.
+  // All must outlive the cluster; `observer` may be null. `seed`: of what shards draw. `sinks`: makes one for each life of the
+  // scheduler; may be empty.
   SimCluster(std::uint64_t seed, const Shape& shape, Options options, SimNetwork* network,
-             SnapshotStore* store, Markers* markers, ScoreSink* sink, RunObserver* observer);
+             SnapshotStore* store, Markers* markers, std::function<std::unique_ptr<ScoreSink>()> sinks,
+             RunObserver* observer);
 
   void AddScheduler(TimePoint start);
+  // Another one, from the journal of those before. They are dead, or live on and are not listened to.
+  void ReplaceScheduler(TimePoint start);
   // In the order of their indices. `turn_bytes`, `block_bytes`: of checkpoints (ShardOptions).
   void AddShard(std::size_t turn_bytes, std::size_t block_bytes, TimePoint start);
   // Of the shard with this index; once more: another life.
@@ -54,8 +59,8 @@ class SimCluster {
   // The next one, or another life of one that is there. `compute`: how long a batch takes at most.
   void AddWorker(std::uint32_t index, const Life& life, Duration compute, TimePoint start);
 
-  Coordinator& scheduler() { return scheduler_; }
-  const Coordinator& scheduler() const { return scheduler_; }
+  Coordinator& scheduler() { return *schedulers_.back().coordinator; }
+  const Coordinator& scheduler() const { return *schedulers_.back().coordinator; }
   const std::vector<std::unique_ptr<Shard>>& shards() const { return shards_; }
   const std::vector<std::unique_ptr<SimWorker>>& workers() const { return workers_; }
   const std::map<std::uint32_t, std::unique_ptr<Shard>>& backups() const { return backups_; }
@@ -70,14 +75,29 @@ class SimCluster {
   void AddCounts(Counts* counts) const;
 
  private:
+  struct MemoryJournal : RunJournal {
+    void Append(const JournalEntry& entry) override { entries.push_back(entry); }
+    std::vector<JournalEntry> entries;
+  };
+  struct Scheduler {
+    std::unique_ptr<ScoreSink> sink;
+    std::unique_ptr<Coordinator> coordinator;
+    std::unique_ptr<Node> unfenced;  // it, with the bug
+    Node* node() const { return unfenced != nullptr ? unfenced.get() : coordinator.get(); }
+  };
+  void MakeScheduler();
+  std::uint32_t Term() const { return scheduler().stamp().term; }
+
   const std::uint64_t seed_;
   const Shape& shape_;
   const Options options_;
   SimNetwork* const network_;
   SnapshotStore* const store_;
   Markers* const markers_;
-  Coordinator scheduler_;
-  std::unique_ptr<Node> unfenced_;  // the scheduler with the bug
+  RunObserver* const observer_;
+  const std::function<std::unique_ptr<ScoreSink>()> sinks_;
+  MemoryJournal scheduler_journal_;
+  std::vector<Scheduler> schedulers_;  // the newest is the last
   std::vector<std::unique_ptr<Shard>> shards_;
   std::map<std::uint32_t, std::unique_ptr<Shard>> backups_;  // by shard: the newest lives
   std::vector<std::unique_ptr<Shard>> dead_shards_;          // earlier lives, of backups too

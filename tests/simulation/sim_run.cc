@@ -51,7 +51,6 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, const SimOptions& how
 
   Markers markers(plan);
   const SimOracle oracle(plan, shape.epochs);
-  CheckingSink sink(plan, oracle);
   RandomStream checkpoint_random(seed, 0x636865636b);
   const Duration slowest_block =
       Pick<Duration>(checkpoint_random, {microseconds(1), milliseconds(3), milliseconds(50)});
@@ -64,7 +63,9 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, const SimOptions& how
   options.journal = &journal;
   const std::uint64_t run_id = options.run.run_id;
   const std::uint32_t incarnation = options.incarnation;
-  SimCluster cluster(seed, shape, std::move(options), &network, &store, &markers, &sink, nullptr);
+  SimCluster cluster(
+      seed, shape, std::move(options), &network, &store, &markers,
+      [&] { return std::make_unique<CheckingSink>(plan, oracle); }, nullptr);
   const auto start_at = [&] {
     return TimePoint(Duration(random.Below(static_cast<std::uint64_t>(shape.max_start.count()) + 1)));
   };

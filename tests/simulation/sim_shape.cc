@@ -94,6 +94,15 @@ void DrawBackups(std::uint64_t seed, Shape* shape) {
   if (random.Below(4) == 0) DrawPolicies(seed, shape);
 }
 
+// The scheduler dies, often alone.
+void DrawSchedulers(std::uint64_t seed, Shape* shape) {
+  RandomStream random(seed, 0x736368);
+  shape->scheduler_dies = true;
+  if (random.Below(2) == 0) DrawBackups(seed, shape);
+  shape->deaths = 1 + static_cast<std::uint32_t>(random.Below(8));
+  shape->between_deaths = Pick<Duration>(random, {milliseconds(20), milliseconds(100), milliseconds(500)});
+}
+
 // Faults of links between groups of nodes, drawn before the run. REQUIRES: the cluster's size and deaths are known.
 void DrawPartitions(std::uint64_t seed, Shape* shape) {
   RandomStream random(seed, 0x6c696e6b73);
@@ -175,7 +184,7 @@ std::string Shape::Describe() const {
          (cache_rows > 0 ? ", cache of " + std::to_string(cache_rows) + " rows" : "") +
          (plan.positions ? ", positions in " + std::to_string(kept_pull_bytes) + " bytes" : "") +
          (faults.links.empty() ? "" : ", " + std::to_string(faults.links.size()) + " faults of links") +
-         (backups ? ", backups" : "") +
+         (backups ? ", backups" : "") + (scheduler_dies ? ", schedulers" : "") +
          (tier_bytes ? ", tier above " + std::to_string(*tier_bytes) + " bytes" : "");
 }
 
@@ -239,6 +248,7 @@ Shape DrawWithoutLimits(std::uint64_t seed, Scenario scenario) {
   if (scenario == Scenario::kTier) DrawTier(seed, &shape);
   if (scenario == Scenario::kDeaths || scenario == Scenario::kPartitionsAndDeaths) DrawDeaths(seed, &shape);
   if (scenario == Scenario::kBackups) DrawBackups(seed, &shape);
+  if (scenario == Scenario::kSchedulers) DrawSchedulers(seed, &shape);
   DrawPositions(seed, scenario, &shape);
   if (scenario == Scenario::kHalfValues || scenario == Scenario::kAll) DrawHalfValues(seed, &shape);
   if (scenario == Scenario::kCache || scenario == Scenario::kAll) DrawCache(seed, &shape);

@@ -38,6 +38,7 @@ void SimSupervisor::Follow() {
   const Coordinator& scheduler = cluster_->scheduler();
   if (shape_.deaths == 0 || scheduler.decided() || scheduler.kernels().empty()) return;
   KillSomebody();
+  if (!network_->Runs(kSchedulerNode)) return;
   TellOfDeaths();
   StartReplacements();
   StartMissingBackups();
@@ -46,6 +47,7 @@ void SimSupervisor::Follow() {
 // One of two copies must stay.
 bool SimSupervisor::MayDie(NodeId victim) const {
   if (!network_->Runs(victim)) return false;
+  if (victim == kSchedulerNode) return shape_.scheduler_dies;
   if (victim.role == Role::kWorker) return !cluster_->workers()[victim.index]->stopped();
   const auto backup = cluster_->backups().find(victim.index);
   const Shard& shard = *cluster_->shards()[victim.index];
@@ -71,8 +73,10 @@ void SimSupervisor::KillSomebody() {
               static_cast<std::uint32_t>(fate_.Below(shape_.shards))};
   if (victim.role == Role::kWorker)
     victim.index = static_cast<std::uint32_t>(fate_.Below(shape_.plan.workers));
+  if (shape_.scheduler_dies && fate_.Below(2) == 0) victim = kSchedulerNode;
   if (!MayDie(victim)) return;
   --deaths_left_;
+  if (victim == kSchedulerNode) return Kill(victim, Duration(fate_.Below(3) == 0 ? -1 : 0));
   // A shard that is to write a file may be silent for longer than others have patience for a fence: such a death is seen in the
   // end.
   Kill(victim, fate_.Below(2) == 0           ? Duration(fate_.Below(300'000'000))
@@ -81,8 +85,14 @@ void SimSupervisor::KillSomebody() {
 }
 
 void SimSupervisor::Kill(NodeId victim, Duration told_after) {
-  network_->Kill(victim);
+  const bool unheard = victim == kSchedulerNode && told_after < Duration();
+  if (!unheard) network_->Kill(victim);
   script_.Record({FaultKind::kKilled, 0, {}, victim, 0, network_->now(), told_after});
+  if (victim == kSchedulerNode) {
+    const TimePoint start = network_->now() + StartDelay();
+    ++births_;  // names the delay
+    return cluster_->ReplaceScheduler(start);
+  }
   if (told_after >= Duration()) notices_[network_->now() + told_after] = victim;
 }
 

@@ -31,7 +31,7 @@ class SimSupervisor {
 
  private:
   void KillSomebody();
-  // `told_after`: below 0: the scheduler is not told.
+  // `told_after`: below 0: the scheduler is not told. The scheduler itself: another one starts; below 0 it lives on, unheard.
   void Kill(NodeId victim, Duration told_after);
   void TellOfDeaths();
   void StartReplacements();

@@ -229,6 +229,20 @@ TEST(Simulation, BackupsTakeTheirShardsPlacesUnderEveryFault) {
   ExpectInvariants(Scenario::kBackups, FromEnvironment("COHORT_SIM_SEEDS", 500), 150, kMet);
 }
 
+TEST(Simulation, AnotherSchedulerGoesOnFromTheJournal) {
+  constexpr const char* kMet[] = {"fault: lost",
+                                  "fault: killed scheduler",
+                                  "fault: killed worker",
+                                  "fault: killed shard",
+                                  "fault: replaced while alive",
+                                  "scheduler: another one from the journal",
+                                  "scheduler: shard taken over by its backup",
+                                  "scheduler: worker replaced",
+                                  "scheduler: lease granted",
+                                  "shard: push_duplicate"};
+  ExpectInvariants(Scenario::kSchedulers, FromEnvironment("COHORT_SIM_SEEDS", 500), 150, kMet);
+}
+
 TEST(Simulation, PartitionsAreOutlivedAndTheRunEndsSoonAfter) {
   constexpr const char* kMet[] = {
       "fault: link cut",       "fault: link clogged",          "fault: lost",
@@ -292,6 +306,9 @@ TEST(PlantedBugs, StaleReadAfterFailoverIsFound) {
 TEST(PlantedBugs, AckBeforeTheBackupHasItIsFound) {
   ExpectFound(PlantedBug::kAckBeforeBackup, "ack before the backup has it", Scenario::kBackups);
 }
+TEST(PlantedBugs, AnswerBeforeTheJournalIsFound) {
+  ExpectFound(PlantedBug::kAnswerBeforeJournal, "answer before the journal has it", Scenario::kSchedulers);
+}
 TEST(PlantedBugs, MissingFenceIsFound) {
   ExpectFound(PlantedBug::kMissingFence, "missing fence", Scenario::kPartitionsAndDeaths);
 }
@@ -331,8 +348,8 @@ TEST(Shrinking, LeavesTheFaultsThatMatter) {
 
 // A recorded run and its replay are the same run.
 TEST(Shrinking, AReplayIsTheRun) {
-  for (const Scenario scenario :
-       {Scenario::kPlain, Scenario::kDeaths, Scenario::kPartitionsAndDeaths, Scenario::kRestarts}) {
+  for (const Scenario scenario : {Scenario::kPlain, Scenario::kDeaths, Scenario::kSchedulers,
+                                  Scenario::kPartitionsAndDeaths, Scenario::kRestarts}) {
     for (std::uint64_t seed = 1; seed <= 20; ++seed) {
       FaultSchedule schedule;
       SimOptions record, replay;
