@@ -115,6 +115,8 @@ ShardState Shard::StateBesideRows() const {
   state.applied = applied_.Parts();
   state.floors = applied_.Floors();
   state.counts = counted_;
+  // What is held is not in the rows either: it comes again.
+  state.counts.parts_acknowledged -= held_.parts();
   return state;
 }
 

@@ -38,11 +38,14 @@ class WorkerLoop {
   // The next batch of the reader. Null only when `until` holds and no batch is there.
   template <typename Predicate>
   Result<std::unique_ptr<Batch>> NextBatch(BatchReader& reader, Predicate until) {
-    for (;;) {
-      if (Status status = Breathe(); !status.ok()) return tl::unexpected<Status>(status);
+    for (Duration at_most{};;) {
+      if (Status status = Step(at_most); !status.ok()) return tl::unexpected<Status>(status);
       const bool over = until();
-      auto batch = reader.Next(over ? Duration::zero() : Duration(std::chrono::milliseconds(20)));
+      // With all that was asked for read, only a message (a lease) can bring more.
+      const bool reads = !reader.ReadAll();
+      auto batch = reader.Next(reads ? kLongestRead : Duration::zero());
       if (!batch.has_value() || *batch || over) return batch;
+      at_most = reads ? Duration::zero() : kLongestStep;
     }
   }
   // The next phase order, which may be the stop.
@@ -51,6 +54,8 @@ class WorkerLoop {
   std::optional<PhaseOrder> WaitForStop(Duration limit);
 
  private:
+  // Others may wait for what this worker has to say meanwhile.
+  static constexpr Duration kLongestRead = std::chrono::milliseconds(5);
   static constexpr Duration kLongestStep = std::chrono::milliseconds(100);
   Status Step(Duration at_most);
 

@@ -60,8 +60,9 @@ struct Victim {
 class Faults : public ::testing::Test {
  protected:
   // A run of some ten seconds.
+  static std::string Epochs(const std::string& consistency) { return consistency == "asp" ? "1500" : "500"; }
   std::vector<std::string> Options(const std::string& consistency, int replicas = 0) const {
-    return {"--set", "train.epochs=500",
+    return {"--set", "train.epochs=" + Epochs(consistency),
             "--set", "cluster.replicas=" + std::to_string(replicas),
             "--set", "train.evaluate_each_epoch=false",
             "--set", "train.consistency=" + consistency,
@@ -83,16 +84,28 @@ class Faults : public ::testing::Test {
     return victims[random_() % victims.size()];
   }
 
+  // The newest checkpoint has no manifest yet.
+  bool WritesCheckpoint(const std::string& run) const {
+    std::filesystem::path newest;
+    std::error_code ignored;
+    for (std::filesystem::directory_iterator entry(Folder(run) + "/checkpoints", ignored), end; entry != end;
+         entry.increment(ignored))
+      newest = std::max(newest, entry->path());
+    return !newest.empty() && !std::filesystem::exists(newest / "manifest.json", ignored);
+  }
+
   // Runs until the end, with up to `most` faults.
   int Disturb(const std::string& run, const std::string& consistency, int replicas, int most) {
     Subprocess train(ShopRun::Get().TrainCommand(run, 2, 2, Options(consistency, replicas)));
     std::map<pid_t, std::chrono::steady_clock::time_point> stopped;
     int faults = 0;
+    // Of the next fault: while the run still recovers from the one before; while a checkpoint is written, if there is one.
+    bool soon = false, in_checkpoint = random_() % 3 == 0;
     auto next = std::chrono::steady_clock::now() + milliseconds(500 + random_() % 2000);
     const auto limit = std::chrono::steady_clock::now() + seconds(60 + 20 * most) * kSlowdown;
     while (train.Running() && std::chrono::steady_clock::now() < limit) {
       std::this_thread::sleep_for(
-          milliseconds(5));  // polls: for the end, and for the moment of the next fault
+          milliseconds(in_checkpoint ? 1 : 5));  // polls: for the end, and for the moment of the next fault
       const auto now = std::chrono::steady_clock::now();
       // Some of those that were stopped wake up again, when others have long taken their place.
       std::erase_if(stopped, [&](const auto& each) {
@@ -101,6 +114,7 @@ class Faults : public ::testing::Test {
         return true;
       });
       if (faults == most || now < next) continue;
+      if (in_checkpoint && !WritesCheckpoint(run) && now < next + seconds(3)) continue;
       const json metrics = LastLineOf(Folder(run) + "/metrics.jsonl");
       const auto victim = Pick(run, kRoles[random_() % kRoles.size()]);
       if (!victim || !metrics.is_object() || metrics.value("kind", "") != "train" || !IsAlive(victim->pid))
@@ -109,13 +123,18 @@ class Faults : public ::testing::Test {
       if (kill(victim->pid, stop ? SIGSTOP : SIGKILL) != 0) continue;
       if (stop && random_() % 2 == 0) stopped[victim->pid] = now + milliseconds(4000 + random_() % 4000);
       ++faults;
+      const bool writes = WritesCheckpoint(run);
+      checkpoints_hit_ += writes ? 1 : 0;
       ++hit_[victim->name.substr(0, victim->name.find(' '))];
-      std::printf("  fault %d: %s %s (pid %d, alive) in epoch %s of 500, clock %s\n", faults,
+      std::printf("  fault %d: %s %s (pid %d, alive) in epoch %s of %s, clock %s%s%s\n", faults,
                   stop ? "SIGSTOP" : "SIGKILL", victim->name.c_str(), victim->pid,
-                  metrics["epoch"].dump().c_str(), metrics["highest_clock"].dump().c_str());
-      // One in four comes while the run still recovers from the one before.
+                  metrics["epoch"].dump().c_str(), Epochs(consistency).c_str(),
+                  metrics["highest_clock"].dump().c_str(), writes ? ", during a checkpoint" : "",
+                  soon ? ", soon after the one before" : "");
+      soon = random_() % 4 == 0;
+      in_checkpoint = !soon && random_() % 3 == 0;
       next = std::chrono::steady_clock::now() +
-             (random_() % 4 == 0 ? milliseconds(random_() % 500) : milliseconds(1000 + random_() % 4000));
+             (soon ? milliseconds(random_() % 500) : milliseconds(1000 + random_() % 4000));
     }
     const Outcome outcome = train.Wait(seconds(60));
     EXPECT_EQ(outcome.exit_code, 0) << outcome.all() << ReadFile(Folder(run) + "/log.txt");
@@ -135,8 +154,10 @@ class Faults : public ::testing::Test {
     EXPECT_EQ(result.value("steps", 0), undisturbed.value("steps", 1));
     for (const json& epoch : result["epochs"])
       EXPECT_EQ(epoch["samples"], undisturbed["epochs"][0]["samples"]);
-    std::printf("  %s: %s s, %s, %s pushes rolled back\n", run.c_str(), result["seconds"].dump().c_str(),
-                result["recoveries"].dump().c_str(), result["pushes"]["rolled_back"].dump().c_str());
+    // Which parts there are follows from the data, whoever pushes them: as many as ever means that each has counted once.
+    EXPECT_EQ(result["pushes"]["acknowledged"], undisturbed["pushes"]["acknowledged"]);
+    std::printf("  %s: %s s, %s, pushes %s\n", run.c_str(), result["seconds"].dump().c_str(),
+                result["recoveries"].dump().c_str(), result["pushes"].dump().c_str());
   }
 
   static int Wanted() { return static_cast<int>(FromEnvironment("COHORT_FAULTS", 10)); }
@@ -154,6 +175,7 @@ class Faults : public ::testing::Test {
       ExpectSameModel(undisturbed, run, same_hash);
       std::filesystem::remove_all(Folder(run));
     }
+    std::printf("%d of %d faults came during a checkpoint\n", checkpoints_hit_, faults);
     for (const char* role : kRoles) {
       std::printf("%d of %d faults hit a %s\n", hit_[role], faults, role);
       if (faults >= 50) {
@@ -176,6 +198,7 @@ class Faults : public ::testing::Test {
 
   std::mt19937_64 random_{FromEnvironment("COHORT_FAULT_SEED", 1)};
   std::map<std::string, int> hit_;
+  int checkpoints_hit_ = 0;
 };
 
 TEST_F(Faults, KillAnythingAndTheModelIsTheSame) {
