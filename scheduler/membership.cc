@@ -123,6 +123,7 @@ void AddPast(const Counters& past, bool same_phase, Counters* counters) {
   };
   if (same_phase) add(past.loss_sum, &c.loss_sum), add(past.loss_weight, &c.loss_weight);
   add(past.step_seconds, &c.step_seconds);
+  add(past.step_times, &c.step_times);
   c.samples += past.samples;
   c.bytes_received += past.bytes_received;
   c.bytes_sent += past.bytes_sent;

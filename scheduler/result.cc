@@ -4,6 +4,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "common/duration_histogram.h"
+
 namespace cohort {
 namespace {
 
@@ -39,6 +41,15 @@ std::string ToJson(const Status& status, const RunResult& result) {
   json["samples_per_second"] = Number(result.samples_per_second);
   json["seconds"] = Number(result.seconds);
   json["steps"] = result.steps;
+  if (!result.step_times.empty()) {
+    const auto milliseconds = [&](double q) {
+      return Number(1000 * DurationHistogram::Quantile(result.step_times, q));
+    };
+    json["step_ms"] = {{"median", milliseconds(0.5)},
+                       {"p99", milliseconds(0.99)},
+                       {"p99_9", milliseconds(0.999)},
+                       {"longest", milliseconds(1)}};
+  }
   json["model_hash"] = result.model_hash;
   json["model_rows"] = result.model_rows;
   json["pushes"] = {{"acknowledged", result.pushes_acknowledged},
@@ -152,6 +163,7 @@ Status KilledStatus() {
 void AddCounters(const MetricsSample& last, RunResult* result) {
   result->traffic_bytes = last.bytes_sent;
   result->pushes_acknowledged = result->pushes_duplicated = 0;
+  result->step_times.clear();
   std::uint64_t defaulted = 0, refused = 0, nan = 0, clipped_weights = 0, clipped_values = 0, cached = 0,
                 clipped_gradients = 0,
                 not_admitted = 0, evicted = 0, retries = 0, parked = 0, unapplied = 0, forgotten = 0;
@@ -173,6 +185,9 @@ void AddCounters(const MetricsSample& last, RunResult* result) {
       defaulted += counters.absent_rows;
       retries += counters.retries;
       cached += counters.cached_rows;
+      std::vector<std::uint64_t>& times = result->step_times;
+      times.resize(std::max(times.size(), counters.step_times.size()));
+      for (std::size_t i = 0; i < counters.step_times.size(); ++i) times[i] += counters.step_times[i];
     }
     refused += counters.bad_frames;
     clipped_values += counters.clipped_values;

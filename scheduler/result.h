@@ -43,6 +43,7 @@ struct RunResult {
   double seconds = 0;             // from the start of the scheduler to its verdict
   double samples_per_second = 0;  // of the training phases (evaluate, score: of theirs)
   std::uint64_t steps = 0;
+  std::vector<std::uint64_t> step_times;  // of all workers' training steps (duration_histogram.h)
   std::string model_hash;  // 32 hexadecimal digits; empty without a model
   std::uint64_t model_rows = 0;
   std::uint64_t pushes_acknowledged = 0;
