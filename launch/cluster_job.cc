@@ -40,7 +40,7 @@ std::vector<std::string> MpirunCommand(const ClusterJob& job, const FormerLife& 
     add({"--acknowledged", std::to_string(before.acknowledged), "--restarts",
          std::to_string(before.restarts)});
   add({":", "-np", std::to_string(job.config.cluster.servers), programs + "/cohort-server", "--config",
-       run_file});
+       run_file, "--run", job.folder});
   add({":", "-np", std::to_string(job.config.cluster.workers), programs + "/cohort-worker", "--config",
        run_file});
   return command;
@@ -55,7 +55,8 @@ std::vector<std::string> ReplacementCommand(const ClusterJob& job, const Cluster
   for (const std::string& word :
        {ProgramFolder() + (member.node.role == Role::kWorker ? "/cohort-worker" : "/cohort-server"),
         std::string("--config"), job.folder + "/" + kRunFile, std::string("--join"), job.folder,
-        std::string("--index"), std::to_string(member.node.index)}) {
+        std::string("--index"),
+        std::to_string(member.node.role == Role::kWorker ? member.node.index : member.server)}) {
     command.push_back(word);
   }
   return command;
@@ -111,10 +112,8 @@ Status RunClusterJob(const ClusterJob& job, SupervisorOptions output) {
     output.restart = [&job, note = output.note](std::uint32_t number) {
       return GoOn(job, number + (job.resume ? 1 : 0), note);
     };
-    output.replacement = [&job](const ClusterFile::Process& member) {
-      return ReplacementCommand(job, member);
-    };
   }
+  output.replacement = [&job](const ClusterFile::Process& member) { return ReplacementCommand(job, member); };
   // With a list of hosts, or inside an allocation, some start elsewhere.
   if (job.hostfile.empty() && std::getenv("SLURM_JOB_ID") == nullptr) {
     output.children = std::size_t{1} + job.config.cluster.servers + job.config.cluster.workers;

@@ -16,6 +16,7 @@
 #include "launch/checkpoints.h"
 #include "launch/cluster_file.h"
 #include "launch/mpi_bootstrap.h"
+#include "launch/request_desk.h"
 #include "launch/role.h"
 #include "launch/run_folder.h"
 #include "launch/run_plan.h"
@@ -90,6 +91,7 @@ class SchedulerJob {
                             recorder_ ? &*recorder_ : nullptr);
     NodeLoop loop(&coordinator, transport.get());
     coordinator_ = &coordinator;
+    desk_.emplace(folder_, arguments_.supervised, &coordinator);
     started_ = loop.Now();
     coordinator.Start(started_);
     loop.Run([&] { return Watch(loop, problem); });
@@ -166,6 +168,7 @@ class SchedulerJob {
         }
       }
     }
+    desk_->Follow(now, out);
     loop.Flush(out);
     WriteCluster();
     // A failure is on the disk at once: after a SIGTERM, mpirun leaves one second.
@@ -208,6 +211,7 @@ class SchedulerJob {
     result.counts["refused_frames"] += loop.counters().bad_frames;
     result.workers_replaced += coordinator_->replaced();
     result.failovers += coordinator_->failovers();
+    result.moved += coordinator_->moved();
     result.recoverable = coordinator_->recoverable();
     result.counts["ignored_messages"] = coordinator_->ignored_messages();
   }
@@ -274,6 +278,7 @@ class SchedulerJob {
   TimePoint next_check_{};
   ClusterFile cluster_;
   std::uint64_t cluster_changes_ = 0;  // when it was written
+  std::optional<RequestDesk> desk_;
   bool written_ = false;
 };
 

@@ -26,6 +26,7 @@ void Coordinator::OnDeath(Member& member, const std::string& how, TimePoint now,
   orders_.erase(member.node);
   DropNotices(member.node);
   if (decided()) return;
+  if (Leaves(member.node)) return HasLeft(member, now, out);
   if (member.node.role == Role::kBackup && state_ != State::kRegistering)
     return LoseBackup(member, how, now, out);
   if (CanFailOver(member)) {

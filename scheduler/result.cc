@@ -48,6 +48,7 @@ std::string ToJson(const Status& status, const RunResult& result) {
   if (result.recoverable && !status.ok()) json["recoverable"] = true;
   json["recoveries"] = {{"workers_replaced", result.workers_replaced},
                         {"failovers", result.failovers},
+                        {"moved", result.moved},
                         {"restarts", result.restarts},
                         {"checkpoints", result.checkpoints}};
   json["warnings"] = result.warnings;
@@ -90,6 +91,7 @@ std::string ProgressToJson(const RunResult& result) {
                {"rolled_back", result.pushes_rolled_back},
                {"workers_replaced", result.workers_replaced},
                {"failovers", result.failovers},
+               {"moved", result.moved},
                {"restarts", result.restarts},
                {"checkpoints", result.checkpoints},
                {"warnings", result.warnings}};
@@ -118,6 +120,7 @@ Status ProgressFromJson(const std::string& text, RunResult* result) {
     json.at("rolled_back").get_to(result->pushes_rolled_back);
     json.at("workers_replaced").get_to(result->workers_replaced);
     result->failovers = json.value("failovers", 0u);
+    result->moved = json.value("moved", 0u);
     json.at("restarts").get_to(result->restarts);
     json.at("checkpoints").get_to(result->checkpoints);
     json.at("warnings").get_to(result->warnings);

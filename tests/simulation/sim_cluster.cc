@@ -44,7 +44,8 @@ void SimCluster::AddScheduler(TimePoint start) {
 void SimCluster::AddShard(std::size_t turn_bytes, std::size_t block_bytes, TimePoint start) {
   const auto index = static_cast<std::uint32_t>(shards_.size());
   const NodeId self = ShardNode(index);
-  ShardOptions options{Register{0, index, "sim:" + std::to_string(index), "sim", index, "avx2"},
+  const std::uint32_t server = index / shape_.shards_per_server;
+  ShardOptions options{Register{0, server, "sim:" + std::to_string(index), "sim", index, "avx2"},
                        FollowerOptions(options_.run, options_.incarnation, options_.dead_after)};
   options.kept_pull_bytes = shape_.kept_pull_bytes;
   options.checkpoint_turn_bytes = turn_bytes;
@@ -66,10 +67,10 @@ void SimCluster::AddShard(std::size_t turn_bytes, std::size_t block_bytes, TimeP
   network_->SetNode(self, node, start, [shard](TimePoint now, Outbox& out) { shard->Start(now, out); });
 }
 
-void SimCluster::AddBackup(std::uint32_t index, std::uint32_t incarnation, std::uint64_t pid,
-                           TimePoint start) {
+void SimCluster::AddBackup(std::uint32_t index, std::uint32_t server, std::uint32_t incarnation,
+                           std::uint64_t pid, TimePoint start) {
   const NodeId self = BackupNode(index);
-  ShardOptions options{Register{0, index, "sim:b" + std::to_string(pid), "sim", pid, "avx2"},
+  ShardOptions options{Register{0, server, "sim:b" + std::to_string(pid), "sim", pid, "avx2"},
                        FollowerOptions(options_.run, incarnation, options_.dead_after)};
   options.kept_pull_bytes = shape_.kept_pull_bytes;
   options.checkpoint_turn_bytes = 500;
@@ -182,6 +183,7 @@ void SimCluster::AddCounts(Counts* all) const {
     counts["worker: clock without data"] += worker->clocks_without_data();
   }
   counts["scheduler: shard taken over by its backup"] += scheduler_.failovers();
+  counts["scheduler: shard moved on purpose"] += scheduler_.moved();
   counts["scheduler: backup built"] += scheduler_.backups_built();
   counts["scheduler: worker replaced"] += scheduler_.replaced();
   counts["scheduler: message ignored"] += scheduler_.ignored_messages();
