@@ -1,12 +1,13 @@
 #include "launch/cluster_requests.h"
 
-#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <thread>
 
 #include "common/atomic_file.h"
 #include "common/log.h"
@@ -18,7 +19,8 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kStateNames[] = {"under way", "done", "refused", "failed"};
-constexpr int kMostAttempts = 100;  // to get a number that nobody else takes
+constexpr int kMostAttempts = 200;  // to get a number that nobody else takes
+constexpr auto kNextAttempt = std::chrono::milliseconds(20);
 
 std::string PathOf(const std::string& folder, std::uint32_t number, const char* extension) {
   char name[40];
@@ -91,7 +93,10 @@ Result<std::string> SendRequest(const std::string& run, const ClusterChange& cha
     const std::uint32_t number = numbers.empty() ? 1 : *numbers.rbegin() + 1;
     const std::string path = PathOf(folder, number, ".json");
     auto file = AtomicFile::Create(path);  // locked: nobody else writes this number now
-    if (!file || fs::exists(path, error)) continue;
+    if (!file || fs::exists(path, error)) {
+      std::this_thread::sleep_for(kNextAttempt);
+      continue;
+    }
     std::FILE* out = std::fopen(file->temporary_path().c_str(), "wb");
     if (out == nullptr) return Error(ErrorCode::kIo, path + ": cannot be written");
     const std::string text = ToJson(change);

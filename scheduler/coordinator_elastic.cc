@@ -12,14 +12,11 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/seconds.h"
+#include "common/scheduler_client.h"
 #include "scheduler/coordinator.h"
 
 namespace cohort {
 namespace {
-
-// Beyond all phases: who leaves hears nothing of the others' any more.
-constexpr std::uint32_t kPhaseOfLeaving = ~0u;
 
 std::string ToString(const ClusterChange& change) {
   std::string text = KindName(change.kind);

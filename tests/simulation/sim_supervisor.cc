@@ -141,7 +141,7 @@ void SimSupervisor::JudgeChange(const ClusterChange& change) {
     if (change.kind == ClusterChange::Kind::kDrainServer && member.registration.server == change.server)
       violation_ = ToString(member.node) + " is on server " + std::to_string(change.server) + ", which is drained";
   }
-  for (std::uint32_t shard = 0; shard < shape_.shards; ++shard) {
+  for (std::uint32_t shard = 0; shard < shape_.shards && shape_.shards > shape_.shards_per_server; ++shard) {
     const Membership& members = cluster_->scheduler().membership();
     if (members.Find(ShardNode(shard))->registration.server ==
         members.Find(BackupNode(shard))->registration.server)
@@ -154,8 +154,8 @@ void SimSupervisor::StartBackups(std::uint32_t incarnation) {
     backups_.push_back(incarnation);
     const Duration start(RandomBits(seed_, 0x626b73, index) %
                          (static_cast<std::uint64_t>(shape_.max_start.count()) + 1));
-    const std::uint32_t servers = shape_.shards / shape_.shards_per_server;
-    const std::uint32_t server = (index / shape_.shards_per_server + 1) % std::max(1u, servers);
+    const std::uint32_t servers = (shape_.shards - 1) / shape_.shards_per_server + 1;
+    const std::uint32_t server = (index / shape_.shards_per_server + 1) % servers;
     cluster_->AddBackup(index, server, incarnation, 1000 + index, TimePoint(start));
   }
 }
