@@ -46,7 +46,7 @@ class RequestInbox {
 
  private:
   const std::string folder_;
-  std::uint32_t seen_ = 0;                       // the highest number
+  std::uint32_t seen_ = 0;                        // the highest number
   std::map<std::uint32_t, std::string> answers_;  // as written
 };
 

@@ -17,7 +17,7 @@ namespace cohort {
 // the server with its index.
 struct Place {
   Bootstrap bootstrap;
-  std::uint32_t incarnation = 0;  // of a worker
+  std::uint32_t incarnation = 0;            // of a worker
   std::vector<ClusterFile::Process> seats;  // of a server that joins: the backups to begin
 };
 // Errors: those of the exchange; cluster.json cannot be read, or knows of no such dead one.

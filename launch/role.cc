@@ -29,7 +29,8 @@ std::optional<RoleArguments> ParseRoleArguments(const std::string& program, int 
         ->group("");
     app.add_option("--index", arguments.index, "with --join: the worker's, or the server's")->group("");
     if (program == "cohort-server")
-      app.add_option("--run", arguments.run, "RUN_DIR: take over more backups while the run goes on")->group("");
+      app.add_option("--run", arguments.run, "RUN_DIR: take over more backups while the run goes on")
+          ->group("");
   }
   if (program == "cohort-scheduler") {
     app.add_option("--out", arguments.out, "RUN_DIR: the folder for results")->required();

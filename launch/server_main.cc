@@ -132,7 +132,7 @@ class Server {
   const std::uint32_t number_;
   const std::string address_;
   ZmqContext context_;
-  std::string cluster_text_;  // as read last
+  std::string cluster_text_;                 // as read last
   std::vector<ClusterFile::Process> seats_;  // by it
   std::mutex mutex_;
   std::condition_variable ended_;

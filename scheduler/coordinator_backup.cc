@@ -45,7 +45,9 @@ void Coordinator::AdmitBackup(Member& member, TimePoint now, Outbox& out) {
 void Coordinator::OnBackupReady(const Member& member, const BackupReady& message, TimePoint now,
                                 Outbox& out) {
   out.Send(member.node, Ack{message.request_id});
-  if (member.node.role != Role::kBackup || Leaves(member.node) || !ready_backups_.insert(member.node.index).second) return;
+  if (member.node.role != Role::kBackup || Leaves(member.node) ||
+      !ready_backups_.insert(member.node.index).second)
+    return;
   ++backups_built_;
   // Its shard has opened what it had to open, too.
   if (Member& shard = *membership_.Find(ShardNode(member.node.index));

@@ -41,7 +41,8 @@ Status Coordinator::BeginChange(const ClusterChange& change, TimePoint now, Outb
     return {ErrorCode::kInvalidInput, "the run has not begun yet: it waits for " + membership_.Missing()};
   if (change_) {
     return {ErrorCode::kInvalidInput, ToString(change_->what) + " is under way, and waits for " +
-                                          ChangeWaitsFor().value_or("nothing") + "; ask again when it is done"};
+                                          ChangeWaitsFor().value_or("nothing") +
+                                          "; ask again when it is done"};
   }
   if (!plan_.backups) {
     return {ErrorCode::kInvalidInput,
@@ -56,13 +57,12 @@ Status Coordinator::BeginChange(const ClusterChange& change, TimePoint now, Outb
     COHORT_ASSIGN_OR_RETURN(Placement after, WithoutServer(placement_, change.server));
     change_ = Change{change, std::exchange(placement_, std::move(after)), now};
   }
-  Event(ToString(change_->what) + " begins: " + std::to_string(plan_.shards) + " shards on servers " +
-        [&] {
-          std::string list;
-          for (const std::uint32_t server : ServersOf(placement_))
-            list += (list.empty() ? "" : ", ") + std::to_string(server);
-          return list;
-        }());
+  Event(ToString(change_->what) + " begins: " + std::to_string(plan_.shards) + " shards on servers " + [&] {
+    std::string list;
+    for (const std::uint32_t server : ServersOf(placement_))
+      list += (list.empty() ? "" : ", ") + std::to_string(server);
+    return list;
+  }());
   FollowChange(now, out);
   return {};
 }

@@ -38,7 +38,8 @@ Result<Placement> WithoutServer(const Placement& placement, std::uint32_t server
                         " (`cohort cluster status`)");
   }
   if (servers.size() <= 2) {
-    return InvalidInput("servers " + List(servers) + " are the last two, and a backup must live in another server than its shard; "
+    return InvalidInput("servers " + List(servers) +
+                        " are the last two, and a backup must live in another server than its shard; "
                         "add one first (`cohort cluster add-server`)");
   }
   Placement after = placement;

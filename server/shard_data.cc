@@ -51,9 +51,11 @@ bool Shard::Admit(const Stamp& from, RequestId id, std::uint32_t phase, Outbox& 
     return refuse(ErrorReason::kWrongRun, ShardEvent::kWrongRun,
                   "serves run " + std::to_string(stamp().run_id) + ", not " + std::to_string(from.run_id));
   }
-  // One that was told to stop while others go on has handed its rows over; the worker will hear to whom.
-  if (!joined_ || following_ || stopped_ || !failure_.ok())
-    return refuse(ErrorReason::kNotReady, ShardEvent::kNotReady, stopped_ ? "has ended" : "has not joined yet");
+  if (!joined_ || following_ || !failure_.ok())
+    return refuse(ErrorReason::kNotReady, ShardEvent::kNotReady, "has not joined yet");
+  // The worker will hear who has its rows now.
+  if (stopped_ && phase_.phase == kPhaseOfLeaving)
+    return refuse(ErrorReason::kNotReady, ShardEvent::kNotReady, "has left");
   const std::uint32_t worker = from.sender.index;
   if (from.sender.role != Role::kWorker || worker >= worker_count_) {
     return refuse(ErrorReason::kMalformed, ShardEvent::kMalformed,
@@ -77,7 +79,7 @@ bool Shard::Admit(const Stamp& from, RequestId id, std::uint32_t phase, Outbox& 
     return refuse(ErrorReason::kFuturePhase, ShardEvent::kFuturePhase,
                   "is in phase " + std::to_string(phase_.phase) + ", not yet in " + std::to_string(phase));
   }
-  if (phase < phase_.phase) {
+  if (phase < phase_.phase || stopped_) {
     return refuse(ErrorReason::kStalePhase, ShardEvent::kStalePhase,
                   "is in phase " + std::to_string(phase_.phase) + ", no longer in " + std::to_string(phase));
   }

@@ -73,8 +73,9 @@ Status Ask(const std::string& run, const ClusterChange& change, Console& console
     if (!alive.ok() && last) return alive;
     last = !alive.ok();
     if (!answered && std::chrono::steady_clock::now() > asked + kFirstAnswer) {
-      return {ErrorCode::kTimeout, "the scheduler (pid " + std::to_string(cluster.scheduler_pid) + " on host " +
-                                       cluster.scheduler_host + ") has not answered; is it stopped?"};
+      return {ErrorCode::kTimeout, "the scheduler (pid " + std::to_string(cluster.scheduler_pid) +
+                                       " on host " + cluster.scheduler_host +
+                                       ") has not answered; is it stopped?"};
     }
   }
 }
@@ -103,16 +104,21 @@ Status Show(const std::string& run, Console& console) {
   for (const ClusterFile::Process& each : cluster.members) {
     const bool worker = each.node.role == Role::kWorker;
     const std::string server = worker ? "" : std::to_string(each.server);
-    table += "\n" + row(server, ToString(each.node), each.host, each.missing ? "missing" : std::to_string(each.pid),
-                        std::to_string(each.incarnation));
-    nlohmann::json member = {{"role", RoleName(each.node.role)}, {"index", each.node.index},
-                             {"host", each.host},                {"pid", each.pid},
-                             {"missing", each.missing},          {"incarnation", each.incarnation}};
+    table +=
+        "\n" + row(server, ToString(each.node), each.host,
+                   each.missing ? "missing" : std::to_string(each.pid), std::to_string(each.incarnation));
+    nlohmann::json member = {{"role", RoleName(each.node.role)},
+                             {"index", each.node.index},
+                             {"host", each.host},
+                             {"pid", each.pid},
+                             {"missing", each.missing},
+                             {"incarnation", each.incarnation}};
     if (!worker) member["server"] = each.server;
     members.push_back(std::move(member));
   }
   console.Print((over ? "the run is over; at its end:\n" : "") + table);
-  console.SetJson(nlohmann::json{{"status", "done"}, {"running", !over}, {"members", std::move(members)}}.dump());
+  console.SetJson(
+      nlohmann::json{{"status", "done"}, {"running", !over}, {"members", std::move(members)}}.dump());
   return {};
 }
 
@@ -125,7 +131,8 @@ struct ClusterArguments {
 
 void AddCluster(CLI::App& app, Commands& commands) {
   auto arguments = std::make_shared<ClusterArguments>();
-  CLI::App* cluster = app.add_subcommand("cluster", "add servers and workers to a run that goes on, or take them away");
+  CLI::App* cluster =
+      app.add_subcommand("cluster", "add servers and workers to a run that goes on, or take them away");
   cluster->require_subcommand(1);
   cluster->fallthrough();
   auto actions = std::make_shared<std::map<const CLI::App*, std::function<Status(Console&)>>>();
@@ -140,8 +147,8 @@ void AddCluster(CLI::App& app, Commands& commands) {
       return Ask(arguments->run, {kind, arguments->server, arguments->host}, console);
     };
   };
-  CLI::App* add_server = add("add-server",
-                             "start another server and move its share of the shards to it, while training goes on");
+  CLI::App* add_server = add(
+      "add-server", "start another server and move its share of the shards to it, while training goes on");
   add_server->add_option("--host", arguments->host, "where; default: the scheduler's host");
   asks(add_server, ClusterChange::Kind::kAddServer);
   CLI::App* drain = add("drain-server", "move all that a server holds to the others, then end its process");

@@ -20,17 +20,19 @@ using std::chrono::seconds;
 class Elasticity : public ::testing::Test {
  protected:
   std::vector<std::string> Options(const std::string& consistency, int replicas = 1) const {
-    return {"--set", "train.epochs=400",
+    return {"--set", "train.epochs=200",
             "--set", "cluster.shards_per_server=2",
             "--set", "cluster.replicas=" + std::to_string(replicas),
             "--set", "train.evaluate_each_epoch=false",
             "--set", "train.consistency=" + consistency,
-            "--set", "checkpoint.every_steps=200"};
+            "--set", "checkpoint.every_steps=200",
+            "--set", "cluster.dead_after_seconds=20"};  // who is slow has not died
   }
   std::string Folder(const std::string& run) const { return ShopRun::Get().folder() / run; }
 
   // Starts a run, and waits until it trains.
-  std::unique_ptr<Subprocess> Start(const std::string& run, int servers, const std::vector<std::string>& options) {
+  std::unique_ptr<Subprocess> Start(const std::string& run, int servers,
+                                    const std::vector<std::string>& options) {
     auto train = std::make_unique<Subprocess>(ShopRun::Get().TrainCommand(run, servers, 2, options));
     EXPECT_TRUE(Within(seconds(60), [&] {
       return ReadFile(Folder(run) + "/metrics.jsonl").find("\"kind\":\"train\"") != std::string::npos ||
@@ -39,7 +41,8 @@ class Elasticity : public ::testing::Test {
     EXPECT_TRUE(train->Running());
     return train;
   }
-  Outcome Cluster(const std::string& command, const std::string& run, const std::vector<std::string>& more = {}) {
+  Outcome Cluster(const std::string& command, const std::string& run,
+                  const std::vector<std::string>& more = {}) {
     std::vector<std::string> words = {Program(), "cluster", command, Folder(run)};
     words.insert(words.end(), more.begin(), more.end());
     return RunProgram(words, seconds(60));
@@ -64,6 +67,10 @@ class Elasticity : public ::testing::Test {
     EXPECT_EQ(outcome.exit_code, 0) << outcome.all() << ReadFile(Folder(run) + "/log.txt");
     EXPECT_TRUE(Within(seconds(5), [&] { return ProcessesWith(Folder(run)).empty(); }));
     const json undisturbed = Undisturbed(consistency), result = ShopRun::Get().Result(run);
+    if (!result.is_object() || !undisturbed.is_object()) {
+      ADD_FAILURE() << "no result";
+      return {{"recoveries", {{"moved", -1}}}};
+    }
     EXPECT_EQ(result.value("status", ""), "done");
     if (consistency == "bsp") {
       EXPECT_EQ(result.value("model_hash", ""), undisturbed.value("model_hash", "?"));
@@ -99,6 +106,7 @@ TEST_F(Elasticity, ServersGoAndComeWhileTrainingGoesOn) {
   const std::set<pid_t> before = Servers(run)[1];
   ASSERT_EQ(before.size(), 1u);
   Subprocess drain({Program(), "cluster", "drain-server", Folder(run), "1"});
+  ASSERT_TRUE(Within(seconds(20), [&] { return !ReadFile(Folder(run) + "/requests/0002.json").empty(); }));
   ExpectRefused(Cluster("drain-server", run, {"2"}), "is under way");
   const Outcome drained = drain.Wait(seconds(60));
   EXPECT_EQ(drained.exit_code, 0) << drained.all();

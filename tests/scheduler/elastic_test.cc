@@ -131,7 +131,8 @@ class ElasticCluster {
   std::vector<NodeId> On(std::uint32_t server) const {
     std::vector<NodeId> nodes;
     for (const Member& member : coordinator_.membership().all()) {
-      if (member.node.role != Role::kWorker && member.registration.server == server) nodes.push_back(member.node);
+      if (member.node.role != Role::kWorker && member.registration.server == server)
+        nodes.push_back(member.node);
     }
     return nodes;
   }
@@ -139,10 +140,10 @@ class ElasticCluster {
   TimePoint now_{};
   Coordinator coordinator_;
   std::map<NodeId, std::uint32_t> incarnations_, servers_;
-  std::set<NodeId> silent_, deaf_;  // say nothing; do not follow orders for a phase
-  std::vector<NodeId> stopped_;            // in this order
+  std::set<NodeId> silent_, deaf_;                  // say nothing; do not follow orders for a phase
+  std::vector<NodeId> stopped_;                     // in this order
   std::map<std::uint32_t, std::string> endpoints_;  // by shard: of the backup that it was told of last
-  std::vector<std::uint32_t> moves_;       // that workers were told of
+  std::vector<std::uint32_t> moves_;                // that workers were told of
 
  private:
   RequestId id_ = 0;
@@ -256,7 +257,8 @@ TEST(Elastic, AServerThatDoesNotComeUpIsGivenUp) {
   ASSERT_TRUE(cluster.Add().ok());
   cluster.Run(seconds(62), /*start_missing=*/false);
   EXPECT_FALSE(cluster.coordinator_.ChangeWaitsFor());
-  EXPECT_THAT(cluster.coordinator_.change_verdict().text(), HasSubstr("server 2 on host there did not come up"));
+  EXPECT_THAT(cluster.coordinator_.change_verdict().text(),
+              HasSubstr("server 2 on host there did not come up"));
   EXPECT_TRUE(cluster.On(2).empty());
   cluster.Run(seconds(5));
   ASSERT_TRUE(cluster.Add().ok()) << "may be asked again";

@@ -58,7 +58,9 @@ bool SimSupervisor::MayDie(NodeId victim) const {
   const Shard& shard = *cluster_->shards()[victim.index];
   // One that leaves is as good as dead.
   if (shard.stopped() || cluster_->scheduler().Leaves(ShardNode(victim.index)) ||
-      cluster_->scheduler().Leaves(BackupNode(victim.index)) || backup == cluster_->backups().end() || backup->second == nullptr) return false;
+      cluster_->scheduler().Leaves(BackupNode(victim.index)) || backup == cluster_->backups().end() ||
+      backup->second == nullptr)
+    return false;
   return network_->Runs(ShardNode(victim.index)) && network_->Runs(BackupNode(victim.index)) &&
          backup->second->failure().ok() &&
          (victim.role == Role::kBackup || cluster_->scheduler().BackupIsReady(victim.index));
@@ -139,7 +141,8 @@ void SimSupervisor::JudgeChange(const ClusterChange& change) {
     if (member.node.role == Role::kWorker) continue;
     if (!member.registered()) violation_ = ToString(member.node) + " is missing after a change that is done";
     if (change.kind == ClusterChange::Kind::kDrainServer && member.registration.server == change.server)
-      violation_ = ToString(member.node) + " is on server " + std::to_string(change.server) + ", which is drained";
+      violation_ =
+          ToString(member.node) + " is on server " + std::to_string(change.server) + ", which is drained";
   }
   for (std::uint32_t shard = 0; shard < shape_.shards && shape_.shards > shape_.shards_per_server; ++shard) {
     const Membership& members = cluster_->scheduler().membership();
