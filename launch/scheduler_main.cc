@@ -19,6 +19,7 @@
 #include "launch/cluster_file.h"
 #include "launch/journal_file.h"
 #include "launch/mpi_bootstrap.h"
+#include "launch/request_desk.h"
 #include "launch/role.h"
 #include "launch/run_folder.h"
 #include "launch/run_plan.h"
@@ -100,6 +101,7 @@ class SchedulerJob {
     coordinator.Start(loop.Now());
     if (problem.ok()) problem = former ? TakeOver(*former, loop) : BeginJournal();
     if (former && !problem.ok()) recoverable_ = true;
+    desk_.emplace(folder_, arguments_.supervised, &coordinator);
     loop.Run([&] { return Watch(loop, problem); });
     return Conclude(loop);
   }
@@ -222,6 +224,7 @@ class SchedulerJob {
         }
       }
     }
+    desk_->Follow(now, out);
     loop.Flush(out);
     WriteCluster();
     if (journal_ && !journal_->failure().ok()) {
@@ -270,6 +273,7 @@ class SchedulerJob {
     result.counts["refused_frames"] += loop.counters().bad_frames;
     result.workers_replaced += coordinator_->replaced();
     result.failovers += coordinator_->failovers();
+    result.moved += coordinator_->moved();
     result.recoverable = recoverable_ || coordinator_->recoverable();
     result.counts["ignored_messages"] = coordinator_->ignored_messages();
   }
@@ -341,6 +345,7 @@ class SchedulerJob {
   TimePoint next_check_{};
   ClusterFile cluster_;
   std::uint64_t cluster_changes_ = 0;  // when it was written
+  std::optional<RequestDesk> desk_;
   bool written_ = false;
   bool recoverable_ = false;  // it could not take over
 };

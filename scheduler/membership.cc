@@ -60,6 +60,13 @@ void Membership::Retire(Member& member) {
   ++changes_;
 }
 
+void Membership::Seat(Member& member, std::uint32_t server, const std::string& host) {
+  if (member.registration.server == server && member.registration.host == host) return;
+  member.registration.server = server;
+  member.registration.host = host;
+  ++changes_;
+}
+
 std::string Membership::Missing() const {
   std::string text;
   for (const Member& member : members_) {

@@ -59,6 +59,7 @@ std::string ToJson(const Status& status, const RunResult& result) {
   if (result.recoverable && !status.ok()) json["recoverable"] = true;
   json["recoveries"] = {{"workers_replaced", result.workers_replaced},
                         {"failovers", result.failovers},
+                        {"moved", result.moved},
                         {"takeovers", result.takeovers},
                         {"restarts", result.restarts},
                         {"checkpoints", result.checkpoints}};
@@ -102,6 +103,7 @@ std::string ProgressToJson(const RunResult& result) {
                {"rolled_back", result.pushes_rolled_back},
                {"workers_replaced", result.workers_replaced},
                {"failovers", result.failovers},
+               {"moved", result.moved},
                {"takeovers", result.takeovers},
                {"restarts", result.restarts},
                {"checkpoints", result.checkpoints},
@@ -131,6 +133,7 @@ Status ProgressFromJson(const std::string& text, RunResult* result) {
     json.at("rolled_back").get_to(result->pushes_rolled_back);
     json.at("workers_replaced").get_to(result->workers_replaced);
     result->failovers = json.value("failovers", 0u);
+    result->moved = json.value("moved", 0u);
     result->takeovers = json.value("takeovers", 0u);
     json.at("restarts").get_to(result->restarts);
     json.at("checkpoints").get_to(result->checkpoints);

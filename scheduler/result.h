@@ -52,6 +52,7 @@ struct RunResult {
   std::uint64_t pushes_rolled_back = 0;
   std::uint32_t workers_replaced = 0;           // after their death
   std::uint32_t failovers = 0;                  // shards whose backups took their places
+  std::uint32_t moved = 0;                      // shards, on purpose (`cohort cluster`)
   std::uint32_t takeovers = 0;                  // schedulers that took the places of dead ones
   std::uint32_t restarts = 0;                   // from a checkpoint, or from the start, after other deaths
   std::uint32_t checkpoints = 0;                // written

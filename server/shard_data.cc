@@ -53,6 +53,9 @@ bool Shard::Admit(const Stamp& from, RequestId id, std::uint32_t phase, Outbox& 
   }
   if (!joined_ || following_ || !failure_.ok())
     return refuse(ErrorReason::kNotReady, ShardEvent::kNotReady, "has not joined yet");
+  // The worker will hear who has its rows now.
+  if (stopped_ && phase_.phase == kPhaseOfLeaving)
+    return refuse(ErrorReason::kNotReady, ShardEvent::kNotReady, "has left");
   const std::uint32_t worker = from.sender.index;
   if (from.sender.role != Role::kWorker || worker >= worker_count_) {
     return refuse(ErrorReason::kMalformed, ShardEvent::kMalformed,

@@ -558,6 +558,21 @@ TEST(Shard, StopsWhenOrderedEvenInTheMiddle) {
   EXPECT_EQ(Only<ErrorReply>(harness.Worker(1, MakeClose(0, 1))).reason, ErrorReason::kStalePhase);
 }
 
+// While others go on: its backup will be that shard, and what it refuses is sent there.
+TEST(Shard, OneThatLeavesTellsWorkersToComeAgain) {
+  const TableSpec table = Embeddings();
+  ShardHarness harness({table}, 2, Consistency::kBsp);
+  harness.Begin();
+  PhaseOrder stop;
+  stop.request_id = 9;
+  stop.phase = kPhaseOfLeaving;
+  stop.kind = PhaseKind::kStop;
+  harness.Scheduler(stop);
+  EXPECT_TRUE(harness.shard->stopped());
+  EXPECT_EQ(harness.shard->stop_reason(), "");
+  EXPECT_EQ(Only<ErrorReply>(harness.Worker(1, MakeClose(0, 1))).reason, ErrorReason::kNotReady);
+}
+
 TEST(Shard, HeartbeatsSayWhoIsWaitedFor) {
   const TableSpec table = Embeddings();
   ShardHarness harness({table}, 2, Consistency::kBsp);
