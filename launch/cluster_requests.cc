@@ -72,7 +72,7 @@ Result<ClusterChange> ChangeFromJson(const std::string& text, const std::string&
   try {
     const Json json = Json::parse(text);
     const auto kind = json.at("kind").get<std::string>();
-    for (int i = 0; i <= static_cast<int>(ClusterChange::Kind::kRemoveWorker); ++i) {
+    for (int i = 0; i <= static_cast<int>(ClusterChange::Kind::kDrainServer); ++i) {
       if (kind != KindName(static_cast<ClusterChange::Kind>(i))) continue;
       return ClusterChange{static_cast<ClusterChange::Kind>(i), json.at("server").get<std::uint32_t>(),
                            json.at("host").get<std::string>()};
@@ -108,12 +108,18 @@ Result<std::string> SendRequest(const std::string& run, const ClusterChange& cha
   return Error(ErrorCode::kIo, folder + ": no request could be written; is the folder writable?");
 }
 
-RequestInbox::RequestInbox(const std::string& folder) : folder_(folder + "/" + kRequestsFolder) {
+RequestInbox::RequestInbox(const std::string& folder, bool took_over)
+    : folder_(folder + "/" + kRequestsFolder) {
   for (const std::uint32_t number : NumbersIn(folder_)) {
-    seen_ = number;
     const auto text = ReadFile(PathOf(folder_, number, ".answer.json"));
     const auto answer = text ? AnswerFromJson(*text, folder_) : tl::unexpected(text.error());
+    if (took_over && !answer) return;  // not seen yet
+    seen_ = number;
     if (answer && answer->state != RequestAnswer::State::kUnderWay) continue;
+    if (took_over) {
+      under_way_ = number;
+      continue;
+    }
     Answer(number, {RequestAnswer::State::kFailed,
                     "the run was started again meanwhile; see `cohort cluster status`, and ask again"});
   }

@@ -32,8 +32,11 @@ Result<std::string> SendRequest(const std::string& folder, const ClusterChange& 
 // The scheduler's side. One thread.
 class RequestInbox {
  public:
-  // Requests of a former life of the run are answered: what has become of them is not known.
-  explicit RequestInbox(const std::string& folder);
+  // Requests of a former life of the run are answered: what has become of them is not known. `took_over`: it is the same life,
+  // and another scheduler (docs/recovery.md); they go on.
+  RequestInbox(const std::string& folder, bool took_over);
+  // What the former scheduler had begun.
+  std::optional<std::uint32_t> under_way() const { return under_way_; }
 
   struct Request {
     std::uint32_t number = 0;
@@ -47,6 +50,7 @@ class RequestInbox {
  private:
   const std::string folder_;
   std::uint32_t seen_ = 0;                        // the highest number
+  std::optional<std::uint32_t> under_way_;
   std::map<std::uint32_t, std::string> answers_;  // as written
 };
 

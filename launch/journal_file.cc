@@ -199,7 +199,7 @@ Result<bool> JournalReader::Next(JournalEntry* entry) {
   entry->change.server = taker.Take<std::uint32_t>();
   entry->change.host = std::string(taker.TakeText());
   if (kind > static_cast<std::uint8_t>(JournalEntry::Kind::kChangeGivenUp) ||
-      change > static_cast<std::uint8_t>(ClusterChange::Kind::kRemoveWorker))
+      change > static_cast<std::uint8_t>(ClusterChange::Kind::kDrainServer))
     return Error(ErrorCode::kCorrupt,
                  path_ + ": the entry at byte " + std::to_string(begin) + ": of no known kind");
   Frames frames;

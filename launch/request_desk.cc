@@ -11,8 +11,11 @@ constexpr Duration kLook = std::chrono::milliseconds(200);
 
 }  // namespace
 
-RequestDesk::RequestDesk(const std::string& folder, bool supervised, Coordinator* coordinator)
-    : supervised_(supervised), coordinator_(coordinator), inbox_(folder) {}
+RequestDesk::RequestDesk(const std::string& folder, bool supervised, bool took_over, Coordinator* coordinator)
+    : supervised_(supervised),
+      coordinator_(coordinator),
+      inbox_(folder, took_over),
+      request_(inbox_.under_way()) {}
 
 void RequestDesk::Follow(TimePoint now, Outbox& out) {
   if (now < next_look_ && !coordinator_->decided()) return;

@@ -16,8 +16,9 @@ namespace cohort {
 // The scheduler's thread.
 class RequestDesk {
  public:
-  // `folder`: RUN_DIR. `supervised`: somebody starts processes for the run. The coordinator must outlive the desk.
-  RequestDesk(const std::string& folder, bool supervised, Coordinator* coordinator);
+  // `folder`: RUN_DIR. `supervised`: somebody starts processes for the run; `took_over`: the coordinator has taken the place of
+  // another. It must outlive the desk.
+  RequestDesk(const std::string& folder, bool supervised, bool took_over, Coordinator* coordinator);
 
   // Between messages; looks for new requests now and then.
   void Follow(TimePoint now, Outbox& out);

@@ -101,7 +101,7 @@ class SchedulerJob {
     coordinator.Start(loop.Now());
     if (problem.ok()) problem = former ? TakeOver(*former, loop) : BeginJournal();
     if (former && !problem.ok()) recoverable_ = true;
-    desk_.emplace(folder_, arguments_.supervised, &coordinator);
+    desk_.emplace(folder_, arguments_.supervised, former.has_value(), &coordinator);
     loop.Run([&] { return Watch(loop, problem); });
     return Conclude(loop);
   }

@@ -8,15 +8,15 @@
 namespace cohort {
 
 struct ClusterChange {
-  enum class Kind : std::uint8_t { kAddServer = 0, kDrainServer, kAddWorker, kRemoveWorker };
+  enum class Kind : std::uint8_t { kAddServer = 0, kDrainServer };
   Kind kind = Kind::kAddServer;
   std::uint32_t server = 0;  // kDrainServer: which
-  std::string host;          // kAddServer, kAddWorker: where
+  std::string host;          // kAddServer: where
 };
 
 // "add-server", as the command is called.
 inline const char* KindName(ClusterChange::Kind kind) {
-  constexpr const char* kNames[] = {"add-server", "drain-server", "add-worker", "remove-worker"};
+  constexpr const char* kNames[] = {"add-server", "drain-server"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 

@@ -20,6 +20,7 @@ namespace cohort {
 namespace {
 
 constexpr auto kLook = std::chrono::milliseconds(100);
+constexpr auto kGone = std::chrono::seconds(5);          // another scheduler takes a dead one's place sooner
 constexpr auto kFirstAnswer = std::chrono::seconds(20);  // the scheduler looks five times a second
 
 Result<ClusterFile> ReadCluster(const std::string& run) {
@@ -49,8 +50,9 @@ Status Ask(const std::string& run, const ClusterChange& change, Console& console
   COHORT_RETURN_IF_ERROR(CheckAlive(run, cluster));
   COHORT_ASSIGN_OR_RETURN(const std::string path, SendRequest(run, change));
   const auto asked = std::chrono::steady_clock::now();
+  auto lived = asked;
   std::string shown;
-  for (bool answered = false, last = false;; std::this_thread::sleep_for(kLook)) {
+  for (bool answered = false;; std::this_thread::sleep_for(kLook)) {
     if (const auto text = ReadFile(path)) {
       answered = true;
       COHORT_ASSIGN_OR_RETURN(const RequestAnswer answer, AnswerFromJson(*text, path));
@@ -69,9 +71,10 @@ Status Ask(const std::string& run, const ClusterChange& change, Console& console
       }
     }
     // What it has written before it ended is read first.
-    const Status alive = CheckAlive(run, cluster);
-    if (!alive.ok() && last) return alive;
-    last = !alive.ok();
+    const auto now = ReadCluster(run);
+    const Status alive = now ? CheckAlive(run, *now) : now.error();
+    if (alive.ok()) lived = std::chrono::steady_clock::now();
+    if (std::chrono::steady_clock::now() > lived + (RunFolder::IsHeld(run) ? kGone : 2 * kLook)) return alive;
     if (!answered && std::chrono::steady_clock::now() > asked + kFirstAnswer) {
       return {ErrorCode::kTimeout, "the scheduler (pid " + std::to_string(cluster.scheduler_pid) +
                                        " on host " + cluster.scheduler_host +
@@ -131,8 +134,8 @@ struct ClusterArguments {
 
 void AddCluster(CLI::App& app, Commands& commands) {
   auto arguments = std::make_shared<ClusterArguments>();
-  CLI::App* cluster =
-      app.add_subcommand("cluster", "add servers and workers to a run that goes on, or take them away");
+  CLI::App* cluster = app.add_subcommand(
+      "cluster", "add servers to a run that goes on, take them away, or show who takes part");
   cluster->require_subcommand(1);
   cluster->fallthrough();
   auto actions = std::make_shared<std::map<const CLI::App*, std::function<Status(Console&)>>>();

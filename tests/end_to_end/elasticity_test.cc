@@ -127,6 +127,24 @@ TEST_F(Elasticity, ServersGoAndComeWhileTrainingGoesOn) {
   EXPECT_NE(after.all().find("the run is over"), std::string::npos) << after.all();
 }
 
+// Another scheduler goes on with what the dead one had begun, and the command hears of its end.
+TEST_F(Elasticity, AChangeOutlivesTheScheduler) {
+  const std::string run = "elastic-scheduler";
+  const auto train = Start(run, 3, Options("bsp"));
+  Subprocess drain({Program(), "cluster", "drain-server", Folder(run), "1"});
+  ASSERT_TRUE(
+      Within(seconds(20), [&] { return !ReadFile(Folder(run) + "/requests/0001.answer.json").empty(); }));
+  const json cluster = json::parse(ReadFile(Folder(run) + "/cluster.json"), nullptr, false);
+  ASSERT_TRUE(cluster.is_object());
+  ASSERT_EQ(kill(cluster["scheduler"]["pid"].get<pid_t>(), SIGKILL), 0);
+  const Outcome drained = drain.Wait(seconds(60));
+  EXPECT_EQ(drained.exit_code, 0) << drained.all();
+  const json result = ExpectSameModel(*train, run, "bsp");
+  EXPECT_EQ(result["recoveries"]["takeovers"], 1);
+  EXPECT_EQ(result["recoveries"]["restarts"], 0);
+  EXPECT_GE(result["recoveries"]["moved"], 2);
+}
+
 // What is acknowledged on arrival is in both copies.
 TEST_F(Elasticity, ServersGoAndComeInAsp) {
   const std::string run = "elastic-asp";
