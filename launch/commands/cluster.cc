@@ -141,7 +141,7 @@ void AddCluster(CLI::App& app, Commands& commands) {
   auto actions = std::make_shared<std::map<const CLI::App*, std::function<Status(Console&)>>>();
   const auto add = [&](const std::string& name, const std::string& description) {
     CLI::App* command = cluster->add_subcommand(name, description);
-    command->add_option("run", arguments->run, "RUN_DIR of the run")->required();
+    command->add_option("RUN_DIR", arguments->run, "of a run of `cohort train` that goes on")->required();
     command->fallthrough();
     return command;
   };
@@ -155,7 +155,7 @@ void AddCluster(CLI::App& app, Commands& commands) {
   add_server->add_option("--host", arguments->host, "where; default: the scheduler's host");
   asks(add_server, ClusterChange::Kind::kAddServer);
   CLI::App* drain = add("drain-server", "move all that a server holds to the others, then end its process");
-  drain->add_option("server", arguments->server, "its number (`cohort cluster status`)")->required();
+  drain->add_option("SERVER", arguments->server, "its number (`cohort cluster status`)")->required();
   asks(drain, ClusterChange::Kind::kDrainServer);
   CLI::App* status = add("status", "who takes part, and where");
   (*actions)[status] = [arguments](Console& console) { return Show(arguments->run, console); };
