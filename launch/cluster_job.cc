@@ -19,10 +19,6 @@ namespace {
 constexpr Duration kMargin = std::chrono::seconds(10);
 constexpr Duration kSchedulerMargin = std::chrono::seconds(5);
 
-}  // namespace
-
-namespace {
-
 std::vector<std::string> SchedulerCommand(const ClusterJob& job) {
   std::vector<std::string> command = {ProgramFolder() + "/cohort-scheduler",
                                       "--config",

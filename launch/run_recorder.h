@@ -5,7 +5,6 @@
 
 #include <array>
 #include <cstdio>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -94,8 +93,12 @@ class RunRecorder : public ScoreSink, public RunObserver {
   bool resumed_ = false;
   bool replaying_ = false;
   std::vector<std::string> replaced_parts_;  // files of former models, while replaying
-  std::function<void()> newest_checkpoint_;  // makes it one, while replaying
-  std::uint64_t newest_number_ = 0;          // its
+  struct HeardCheckpoint {
+    RunPosition position;
+    std::vector<CheckpointDone> parts;
+    std::string kernels;
+  };
+  std::optional<HeardCheckpoint> newest_checkpoint_;  // while replaying
   int hangs_ = 0;  // reported
   std::uint64_t samples_ = 0;
   double phase_seconds_ = 0;

@@ -99,8 +99,9 @@ class SchedulerJob {
     NodeLoop loop(&coordinator, transport.get());
     coordinator_ = &coordinator;
     coordinator.Start(loop.Now());
-    if (problem.ok()) problem = former ? TakeOver(*former, loop) : BeginJournal();
-    if (former && !problem.ok()) recoverable_ = true;
+    if (problem.ok() && former) problem = TakeOver(*former, loop);
+    if (problem.ok() && !former) BeginJournal();
+    recoverable_ = former && !problem.ok();
     desk_.emplace(folder_, arguments_.supervised, former.has_value(), &coordinator);
     loop.Run([&] { return Watch(loop, problem); });
     return Conclude(loop);
@@ -124,11 +125,19 @@ class SchedulerJob {
     return {};
   }
 
-  Status BeginJournal() {
-    if (!arguments_.supervised || config_.cluster.recoveries == 0) return {};
-    COHORT_ASSIGN_OR_RETURN(journal_, JournalFile::Create(journal_path_, start_));
+  void BeginJournal() {
+    if (!arguments_.supervised || config_.cluster.recoveries == 0) return;
+    auto journal = JournalFile::Create(journal_path_, start_);
+    if (!journal) return LoseJournal(journal.error());
+    journal_ = std::move(*journal);
     coordinator_->KeepJournal(journal_.get());
-    return {};
+  }
+
+  // The run goes on without.
+  void LoseJournal(const Status& why) {
+    coordinator_->KeepJournal(nullptr);
+    recorder_->OnWarning(why.text() + "; should the scheduler die, the run goes back to its last checkpoint");
+    journal_.reset();
   }
 
   // Comes to where the dead scheduler was.
@@ -227,12 +236,7 @@ class SchedulerJob {
     desk_->Follow(now, out);
     loop.Flush(out);
     WriteCluster();
-    if (journal_ && !journal_->failure().ok()) {
-      coordinator_->KeepJournal(nullptr);
-      recorder_->OnWarning(journal_->failure().text() +
-                           "; should the scheduler die, the run goes back to its last checkpoint");
-      journal_.reset();
-    }
+    if (journal_ && !journal_->failure().ok()) LoseJournal(Status(journal_->failure()));
     // A failure is on the disk at once: after a SIGTERM, mpirun leaves one second.
     if (coordinator_->decided() && !coordinator_->verdict().ok() && !written_) {
       CloseResult(loop);

@@ -58,12 +58,8 @@ Status Coordinator::BeginChange(const ClusterChange& change, TimePoint now, Outb
     change_ = Change{change, std::exchange(placement_, std::move(after)), now};
   }
   RecordChange(JournalEntry::Kind::kChange, kSchedulerNode, "", now);
-  Event(ToString(change_->what) + " begins: " + std::to_string(plan_.shards) + " shards on servers " + [&] {
-    std::string list;
-    for (const std::uint32_t server : ServersOf(placement_))
-      list += (list.empty() ? "" : ", ") + std::to_string(server);
-    return list;
-  }());
+  Event(ToString(change_->what) + " begins: " + std::to_string(plan_.shards) + " shards on servers " +
+        ListServers(placement_));
   FollowChange(now, out);
   return {};
 }

@@ -3,24 +3,17 @@
 #include <algorithm>
 #include <map>
 #include <set>
-#include <string>
 
 namespace cohort {
 namespace {
 
-// How many copies each server holds; those it is asked about, if none.
+// How many copies each server holds.
 using Load = std::map<std::uint32_t, std::size_t>;
 
 Load CopiesOf(const Placement& placement) {
   Load load;
   for (const ShardPlace& place : placement) ++load[place.shard], ++load[place.backup];
   return load;
-}
-
-std::string List(const std::vector<std::uint32_t>& servers) {
-  std::string text;
-  for (const std::uint32_t server : servers) text += (text.empty() ? "" : ", ") + std::to_string(server);
-  return text;
 }
 
 }  // namespace
@@ -31,14 +24,21 @@ std::vector<std::uint32_t> ServersOf(const Placement& placement) {
   return {servers.begin(), servers.end()};
 }
 
+std::string ListServers(const Placement& placement) {
+  std::string text;
+  for (const std::uint32_t server : ServersOf(placement))
+    text += (text.empty() ? "" : ", ") + std::to_string(server);
+  return text;
+}
+
 Result<Placement> WithoutServer(const Placement& placement, std::uint32_t server) {
   const std::vector<std::uint32_t> servers = ServersOf(placement);
   if (!std::binary_search(servers.begin(), servers.end(), server)) {
-    return InvalidInput("there is no server " + std::to_string(server) + "; there are " + List(servers) +
+    return InvalidInput("there is no server " + std::to_string(server) + "; there are " + ListServers(placement) +
                         " (`cohort cluster status`)");
   }
   if (servers.size() <= 2) {
-    return InvalidInput("servers " + List(servers) +
+    return InvalidInput("servers " + ListServers(placement) +
                         " are the last two, and a backup must live in another server than its shard; "
                         "add one first (`cohort cluster add-server`)");
   }

@@ -4,6 +4,7 @@
 #define COHORT_SCHEDULER_PLACEMENT_H_
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "common/status.h"
@@ -20,8 +21,9 @@ struct ShardPlace {
 // By shard.
 using Placement = std::vector<ShardPlace>;
 
-// The servers in it, ascending.
+// The servers in it, ascending; and as a text, "0, 1, 2".
 std::vector<std::uint32_t> ServersOf(const Placement& placement);
+std::string ListServers(const Placement& placement);
 
 // Everything on `server` goes elsewhere: a shard to its backup's server, a backup to the server that holds least. What is
 // elsewhere stays. kInvalidInput: there is no such server, or fewer than two would be left.

@@ -36,7 +36,7 @@ struct JournalEntry {
 class RunJournal {
  public:
   virtual ~RunJournal() = default;
-  // Has it survive this process when it returns.
+  // When it returns, the entry survives this process.
   virtual void Append(const JournalEntry& entry) = 0;
 };
 

@@ -165,13 +165,10 @@ Status PartWriter::WriteRows(const CopiedRows& rows, ModelPartWriter& writer) {
 // Sleeps until the time that has been used is the share of the time that has passed.
 void PartWriter::Rest() {
   if (core_share_ >= 1) return;
-  if (waiting_bytes_ > kMostBehindBytes) {  // what this costs is less than what fresh memory for more would
-    rested_for_ = ThreadCpuSeconds();
-    return;
-  }
   const double used = ThreadCpuSeconds();
   const double rest = (used - rested_for_) / core_share_ - (used - rested_for_);
   rested_for_ = used;
+  if (waiting_bytes_ > kMostBehindBytes) return;  // fresh memory for more would cost more than the writing
   std::unique_lock lock(mutex_);
   changed_.wait_for(lock, std::chrono::duration<double>(rest), [this] { return stop_; });
 }

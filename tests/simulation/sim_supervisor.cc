@@ -180,7 +180,7 @@ void SimSupervisor::StartMissingBackups() {
     const Member& member = *cluster_->scheduler().membership().Find(node);
     const bool gone = !network_->Runs(node);
     if (member.registered() || (backups_[index] == member.incarnation && !gone)) continue;
-    if (starting_nodes_.contains(node) && starting_nodes_[node] > now) continue;
+    if (starting_nodes_.contains(node) && starting_nodes_[node] >= now) continue;
     backups_[index] = member.incarnation;
     const TimePoint start = now + StartDelay();
     starting_nodes_[node] = start;
@@ -212,7 +212,7 @@ void SimSupervisor::StartReplacements() {
     }
     // One that has died before it registered is started again as it was.
     if (member.registered() || (incarnations_[index] == member.incarnation && !gone)) continue;
-    if (starting_.contains(index) && starting_[index] > now) continue;
+    if (starting_.contains(index) && starting_[index] >= now) continue;
     incarnations_[index] = member.incarnation;
     const TimePoint start = now + StartDelay();
     starting_[index] = start;
