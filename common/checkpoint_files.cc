@@ -42,6 +42,11 @@ std::string CheckpointPartName(std::uint32_t shard) {
   return name;
 }
 
+std::string CheckpointLayerName(std::uint32_t shard, std::uint64_t number) {
+  const std::string part = CheckpointPartName(shard);
+  return part.substr(0, part.rfind('.')) + "-" + FolderName(number) + ".h5";
+}
+
 Status MakeCheckpointFolder(const std::string& checkpoint_path, std::uint64_t number) {
   const std::string folder = CheckpointFolder(checkpoint_path, number);
   std::error_code error;

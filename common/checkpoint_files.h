@@ -19,6 +19,9 @@ std::string CheckpointFolder(const std::string& checkpoint_path, std::uint64_t n
 std::optional<std::uint64_t> CheckpointNumber(std::string_view name);
 // "part-00003.h5"
 std::string CheckpointPartName(std::uint32_t shard);
+// The same file as a layer below the part of a later, incremental checkpoint, `number` being that which it was written for:
+// "part-00003-0000001000.h5".
+std::string CheckpointLayerName(std::uint32_t shard, std::uint64_t number);
 
 // Makes the folder, durably. That it is there already is no error: what it held is no checkpoint any more, durably, before
 // any part of it is replaced.

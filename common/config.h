@@ -187,6 +187,8 @@ struct CacheConfig {
 struct CheckpointConfig {
   std::uint64_t every_steps = 1000;  // clocks; 0: none
   std::uint32_t keep = 3;            // the newest ones
+  // Every so many has all rows; those between only the rows that have changed since the one before. 1: all rows, always.
+  std::uint32_t full_every = 1;
   // Of a core: what a shard may spend on writing one while it serves; 1: as fast as it can.
   double core_share = 0.25;
 };

@@ -207,6 +207,11 @@ std::vector<Option> BuildOptions() {
             COHORT_FIELD(checkpoint.every_steps)));
   o.push_back(Whole("checkpoint.keep", 1, 1000, "", "checkpoints kept, the newest ones",
                     COHORT_FIELD(checkpoint.keep)));
+  o.push_back(
+      Whole("checkpoint.full_every", 1, 1000, "checkpoints",
+            "of which one has all rows, and the others those that have changed since the one before; 1: "
+            "all rows, always",
+            COHORT_FIELD(checkpoint.full_every)));
   o.push_back(Real("checkpoint.core_share", 0.01, 1, false, "cores",
                    "that a shard spends on writing a checkpoint while it serves; 1: as fast as it can",
                    COHORT_FIELD(checkpoint.core_share)));

@@ -13,6 +13,7 @@ namespace cohort {
 inline constexpr const char* kFaultPoints[] = {
     "checkpoint: folder made",
     "checkpoint: former manifest removed",
+    "checkpoint: layers linked",
     "file: before write",
     "file: mid-write",
     "file: before fsync",

@@ -307,6 +307,13 @@ struct CheckpointOrder {
   RequestId request_id = 0;
   std::uint64_t number = 0;
 };
+// A file below a shard's part of an incremental checkpoint: its part of a former one, written for checkpoint `number`.
+struct PartLayer {
+  std::uint64_t number = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t checksum = 0;  // XXH3-64
+  bool operator==(const PartLayer&) const = default;
+};
 // A shard's part of a checkpoint is on disk, synced: rows, clocks, applied pushes, policies' state, all of one instant.
 struct CheckpointDone {
   RequestId request_id = 0;
@@ -315,11 +322,12 @@ struct CheckpointDone {
   std::string file;          // within the checkpoint's folder (checkpoint_files.h)
   std::uint64_t bytes = 0;
   std::uint64_t checksum = 0;  // XXH3-64 of the file
-  std::uint64_t rows = 0;
-  std::uint64_t hash_low = 0;  // sum of row hashes mod 2^128
+  std::uint64_t rows = 0;      // of all layers
+  std::uint64_t hash_low = 0;  // sum of row hashes mod 2^128; of the file's, if there are layers
   std::uint64_t hash_high = 0;
   std::uint32_t phase = 0;     // that the shard was in
   std::vector<Clock> closed;   // by worker, at that instant
+  std::vector<PartLayer> layers;  // the oldest first; none: the file has all rows
 };
 
 // ---------------------------------------------------------------- a shard and its backup (docs/recovery.md)

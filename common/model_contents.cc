@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "common/model_part.h"
+#include "common/model_part_reader.h"
 
 namespace cohort {
 namespace {
@@ -10,8 +10,7 @@ namespace {
 Result<std::vector<std::uint64_t>> RowsOfPart(const std::string& directory, const ModelManifest& manifest,
                                               const ModelPart& part) {
   COHORT_RETURN_IF_ERROR(CheckModelPart(directory, part));
-  COHORT_ASSIGN_OR_RETURN(const auto reader,
-                          ModelPartReader::Open(directory + "/" + part.file, manifest.tables));
+  COHORT_ASSIGN_OR_RETURN(const auto reader, OpenModelPart(directory, manifest, part));
   std::vector<std::uint64_t> rows;
   for (const TableSpec& table : manifest.tables) rows.push_back(reader->rows(table.id));
   return rows;

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "common/check.h"
-#include "common/model_part.h"
+#include "common/model_part_reader.h"
 
 namespace cohort {
 namespace {
@@ -46,8 +46,7 @@ struct Model {
     std::vector<float> rows;
     for (const ModelPart& part : manifest.parts) {
       if (!Concerns(part, piece)) continue;
-      COHORT_ASSIGN_OR_RETURN(const auto reader,
-                              ModelPartReader::Open(directory + "/" + part.file, manifest.tables));
+      COHORT_ASSIGN_OR_RETURN(const auto reader, OpenModelPart(directory, manifest, part));
       const std::uint32_t floats = reader->row_floats(table.id);
       const std::uint64_t total = reader->rows(table.id),
                           block = std::max<std::uint64_t>(1, kBlockFloats / floats);
@@ -161,7 +160,7 @@ Status ReadHeaders(const Model& model, const TableSpec& table, std::uint64_t* ro
   *floats = table.dim + StateFloats(table.optimizer.kind, table.dim);
   for (const ModelPart& part : model.manifest.parts) {
     const std::string path = model.directory + "/" + part.file;
-    COHORT_ASSIGN_OR_RETURN(const auto reader, ModelPartReader::Open(path, model.manifest.tables));
+    COHORT_ASSIGN_OR_RETURN(const auto reader, OpenModelPart(model.directory, model.manifest, part));
     *rows += reader->rows(table.id);
     if (reader->rows(table.id) != 0 && reader->row_floats(table.id) != *floats) {
       return {ErrorCode::kCorrupt, path + ": table " + table.name + " has rows of " +
@@ -215,7 +214,7 @@ Result<TableDiff> DiffTable(const Model& a, const Model& b, const std::string& n
       options.progress("comparing", std::min(read, diff.rows_a + diff.rows_b), diff.rows_a + diff.rows_b);
   };
   // The hash has every bit of every row in it, and the table's number.
-  if (a.manifest.hash == b.manifest.hash && in_a->id == in_b->id && diff.same()) return diff;
+  if (*a.manifest.hash == *b.manifest.hash && in_a->id == in_b->id && diff.same()) return diff;
   TableComparison comparison(*in_a, &diff);
   for (std::uint64_t i = 0; i < pieces; ++i) {
     const Piece piece = PieceOf(i, pieces);

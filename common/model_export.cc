@@ -11,7 +11,7 @@
 #include "common/atomic_file.h"
 #include "common/hdf5_file.h"
 #include "common/model_files.h"
-#include "common/model_part.h"
+#include "common/model_part_reader.h"
 
 namespace cohort {
 namespace {
@@ -282,7 +282,7 @@ Result<ExportSummary> ExportModel(const std::string& path, const ExportOptions& 
   std::vector<std::unique_ptr<ModelPartReader>> parts;
   for (const ModelPart& part : manifest.parts) {
     COHORT_RETURN_IF_ERROR(CheckModelPart(directory, part));
-    COHORT_ASSIGN_OR_RETURN(auto reader, ModelPartReader::Open(directory + "/" + part.file, manifest.tables));
+    COHORT_ASSIGN_OR_RETURN(auto reader, OpenModelPart(directory, manifest, part));
     parts.push_back(std::move(reader));
   }
   COHORT_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(options.out));

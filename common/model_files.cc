@@ -11,7 +11,7 @@
 
 #include "common/atomic_file.h"
 #include "common/json_guard.h"
-#include "common/model_part.h"
+#include "common/model_part_reader.h"
 
 namespace cohort {
 namespace {
@@ -122,6 +122,13 @@ T OrThrow(Result<T> result) {
   return *std::move(result);
 }
 
+std::string FileOfDirectory(const Json& json) {
+  auto file = json.at("file").get<std::string>();
+  if (file.empty() || file.find('/') != std::string::npos)
+    throw BadJson{"part '" + file + "' is not a file of this directory"};
+  return file;
+}
+
 ModelManifest ManifestFrom(const Json& json) {
   ModelManifest manifest;
   std::set<TableId> ids;
@@ -131,18 +138,19 @@ ModelManifest ManifestFrom(const Json& json) {
   }
   for (const Json& json_part : json.at("parts")) {
     ModelPart part;
-    json_part.at("file").get_to(part.file);
-    if (part.file.empty() || part.file.find('/') != std::string::npos) {
-      throw BadJson{"part '" + part.file + "' is not a file of this directory"};
-    }
+    part.file = FileOfDirectory(json_part);
     part.bytes = WholeFrom<std::uint64_t>(json_part, "bytes");
     part.rows = WholeFrom<std::uint64_t>(json_part, "rows");
     part.checksum = OrThrow(Uint64FromHex(json_part.at("checksum").get<std::string>()));
     if (json_part.contains("hash")) part.hash = OrThrow(Hash128FromHex(json_part["hash"].get<std::string>()));
     if (json_part.contains("groups")) part.groups = GroupsFrom(json_part["groups"].get<std::string>());
+    for (const Json& layer : json_part.value("layers", Json::array())) {
+      part.layers.push_back({FileOfDirectory(layer), WholeFrom<std::uint64_t>(layer, "bytes"),
+                             OrThrow(Uint64FromHex(layer.at("checksum").get<std::string>()))});
+    }
     manifest.parts.push_back(std::move(part));
   }
-  manifest.hash = OrThrow(Hash128FromHex(json.at("hash").get<std::string>()));
+  if (!json.at("hash").is_null()) manifest.hash = OrThrow(Hash128FromHex(json["hash"].get<std::string>()));
   json.at("kernels").get_to(manifest.kernels);
   manifest.seed = WholeFrom<std::uint64_t>(json, "seed");
   json.at("run_config").get_to(manifest.run_config);
@@ -211,9 +219,11 @@ Result<std::string> FindModel(const std::string& path) {
 }
 
 Status WriteModelManifest(const std::string& directory, const ModelManifest& manifest) {
+  const bool layered = std::any_of(manifest.parts.begin(), manifest.parts.end(),
+                                   [](const ModelPart& part) { return !part.layers.empty(); });
   Json json{
-      {"format", kModelFormat},
-      {"hash", ToHex(manifest.hash)},
+      {"format", layered ? kModelFormat : 1},
+      {"hash", manifest.hash ? Json(ToHex(*manifest.hash)) : Json()},
       {"rows", manifest.rows()},
       {"kernels", manifest.kernels},
       {"seed", manifest.seed},
@@ -236,6 +246,10 @@ Status WriteModelManifest(const std::string& directory, const ModelManifest& man
         {"file", part.file}, {"bytes", part.bytes}, {"checksum", ToHex(part.checksum)}, {"rows", part.rows}};
     if (part.hash) json_part["hash"] = ToHex(*part.hash);
     if (part.groups) json_part["groups"] = ToText(*part.groups);
+    for (const ModelLayer& layer : part.layers) {
+      json_part["layers"].push_back(
+          {{"file", layer.file}, {"bytes", layer.bytes}, {"checksum", ToHex(layer.checksum)}});
+    }
     json["parts"].push_back(std::move(json_part));
   }
   json["checksum"] = ToHex(ChecksumOf(Render(json)));
@@ -254,8 +268,8 @@ Result<ModelManifest> ReadModelManifest(const std::string& directory) {
   // nlohmann::json reports by exception; none leaves this function.
   try {
     const Json json = Json::parse(text);
-    if (const auto format = WholeFrom<std::uint32_t>(json, "format"); format != kModelFormat) {
-      return Error(ErrorCode::kCorrupt, path + ": format " + std::to_string(format) + ", expected " +
+    if (const auto format = WholeFrom<std::uint32_t>(json, "format"); format < 1 || format > kModelFormat) {
+      return Error(ErrorCode::kCorrupt, path + ": format " + std::to_string(format) + ", expected 1 to " +
                                             std::to_string(kModelFormat) +
                                             "; written by another version of cohort");
     }
@@ -274,23 +288,46 @@ Result<ModelManifest> ReadModelManifest(const std::string& directory) {
   }
 }
 
-Status CheckModelPart(const std::string& directory, const ModelPart& part) {
-  const std::string path = directory + "/" + part.file;
+namespace {
+
+Status CheckModelFile(const std::string& path, std::uint64_t bytes, std::uint64_t checksum) {
   auto found = ChecksumOfFile(path);
   if (!found) {
     // The manifest names it: that it is not there is damage, not a mistake of the user's.
     return {found.error().code() == ErrorCode::kInvalidInput ? ErrorCode::kCorrupt : found.error().code(),
             found.error().text() + " (a part of the model)"};
   }
-  if (found->bytes != part.bytes) {
+  if (found->bytes != bytes) {
     return {ErrorCode::kCorrupt, path + ": damaged: " + std::to_string(found->bytes) +
-                                     " bytes, the manifest says " + std::to_string(part.bytes)};
+                                     " bytes, the manifest says " + std::to_string(bytes)};
   }
-  if (found->checksum != part.checksum) {
+  if (found->checksum != checksum) {
     return {ErrorCode::kCorrupt, path + ": damaged: checksum " + ToHex(found->checksum) +
-                                     ", the manifest says " + ToHex(part.checksum)};
+                                     ", the manifest says " + ToHex(checksum)};
   }
   return {};
+}
+
+Status WrongHash(const std::string& directory, const Hash128& found, const Hash128& expected) {
+  return {ErrorCode::kCorrupt, directory + ": the hash over all rows is " + ToHex(found) +
+                                   ", the manifest says " + ToHex(expected) +
+                                   ": parts of different snapshots"};
+}
+
+}  // namespace
+
+Status CheckModelPart(const std::string& directory, const ModelPart& part) {
+  for (const ModelLayer& layer : part.layers)
+    COHORT_RETURN_IF_ERROR(CheckModelFile(directory + "/" + layer.file, layer.bytes, layer.checksum));
+  return CheckModelFile(directory + "/" + part.file, part.bytes, part.checksum);
+}
+
+Result<std::unique_ptr<ModelPartReader>> OpenModelPart(const std::string& directory,
+                                                       const ModelManifest& manifest, const ModelPart& part) {
+  std::vector<std::string> files;
+  for (const ModelLayer& layer : part.layers) files.push_back(directory + "/" + layer.file);
+  files.push_back(directory + "/" + part.file);
+  return ModelPartReader::Open(files, manifest.tables);
 }
 
 Status VisitModelPart(const std::string& directory, const ModelManifest& manifest, const ModelPart& part,
@@ -298,7 +335,7 @@ Status VisitModelPart(const std::string& directory, const ModelManifest& manifes
                       std::unique_ptr<ModelPartReader>* reader) {
   const std::string path = directory + "/" + part.file;
   COHORT_RETURN_IF_ERROR(CheckModelPart(directory, part));
-  COHORT_ASSIGN_OR_RETURN(*reader, ModelPartReader::Open(path, manifest.tables));
+  COHORT_ASSIGN_OR_RETURN(*reader, OpenModelPart(directory, manifest, part));
   const bool ascending = (*reader)->ascending();
   RowHasher hasher;
   Hash128 sum;
@@ -354,18 +391,16 @@ Status VisitModelPart(const std::string& directory, const ModelManifest& manifes
   return {};
 }
 
-Status VisitModel(const std::string& directory, const ModelManifest& manifest, const VisitRows& visit) {
-  Hash128 hash;
+Status VisitModel(const std::string& directory, const ModelManifest& manifest, const VisitRows& visit,
+                  Hash128* hash) {
+  Hash128 sum;
   DenseRowsSeen seen;
   for (const ModelPart& part : manifest.parts) {
     std::unique_ptr<ModelPartReader> reader;
-    COHORT_RETURN_IF_ERROR(VisitModelPart(directory, manifest, part, visit, &seen, &hash, &reader));
+    COHORT_RETURN_IF_ERROR(VisitModelPart(directory, manifest, part, visit, &seen, &sum, &reader));
   }
-  if (hash != manifest.hash) {
-    return {ErrorCode::kCorrupt, directory + ": the hash over all rows is " + ToHex(hash) +
-                                     ", the manifest says " + ToHex(manifest.hash) +
-                                     ": parts of different snapshots"};
-  }
+  if (manifest.hash && sum != *manifest.hash) return WrongHash(directory, sum, *manifest.hash);
+  if (hash != nullptr) *hash = sum;
   return {};
 }
 
@@ -374,11 +409,14 @@ Result<ModelManifest> VerifyModel(const std::string& path,
   COHORT_ASSIGN_OR_RETURN(const std::string directory, FindModel(path));
   COHORT_ASSIGN_OR_RETURN(ModelManifest manifest, ReadModelManifest(directory));
   std::uint64_t rows = 0;
-  COHORT_RETURN_IF_ERROR(VisitModel(directory, manifest, [&](const ModelRows& block) -> Status {
+  const auto count = [&](const ModelRows& block) -> Status {
     rows += block.keys.size();
     if (progress) progress(rows, manifest.rows());
     return {};
-  }));
+  };
+  Hash128 hash;
+  COHORT_RETURN_IF_ERROR(VisitModel(directory, manifest, count, &hash));
+  manifest.hash = hash;
   return manifest;
 }
 

@@ -24,23 +24,34 @@
 
 namespace cohort {
 
-inline constexpr int kModelFormat = 1;
+// 2: has an incremental checkpoint's layers; what has none is written as 1.
+inline constexpr int kModelFormat = 2;
 inline constexpr const char* kManifestFile = "manifest.json";  // in a model's directory
+
+// A file below a part's own: rows of a former checkpoint, as far as nothing newer hides them (model_part_reader.h).
+struct ModelLayer {
+  std::string file;  // within the model's directory
+  std::uint64_t bytes = 0;
+  std::uint64_t checksum = 0;  // XXH3-64
+};
 
 struct ModelPart {
   std::string file;  // within the model's directory
   std::uint64_t bytes = 0;
   std::uint64_t checksum = 0;  // XXH3-64
-  std::uint64_t rows = 0;
+  std::uint64_t rows = 0;      // of all its layers, as far as they are not hidden
   // Of checkpoints, where each shard needs some parts only: over the part's rows, and the slot groups that these belong to.
   std::optional<Hash128> hash;
   std::optional<std::bitset<kSlotGroupCount>> groups;
+  // Of incremental checkpoints: the files below, the oldest first. The hash over the part's rows is not known then.
+  std::vector<ModelLayer> layers;
 };
 
 struct ModelManifest {
   std::vector<TableSpec> tables;
   std::vector<ModelPart> parts;  // by shard
-  Hash128 hash;                  // row_hash.h, over all parts
+  // row_hash.h, over all parts. Of an incremental checkpoint, whoever has read all rows knows it: VerifyModel puts it in.
+  std::optional<Hash128> hash;
   // Of binary tasks, by name: where a prediction counts as positive, chosen on the valid split (docs/metrics.md).
   std::map<std::string, double> thresholds;
   std::string kernels;           // the numerical path that the hash belongs to: "avx2" | "avx512" | "avx512_bf16"
@@ -80,8 +91,9 @@ using VisitRows = std::function<Status(const ModelRows&)>;
 // Visits all rows of a model, block by block. Everything that can be checked is: size and checksum of a part
 // before it is opened, then the order of its keys (where they ascend), that no dense row comes twice, the number of rows, and
 // the hashes. Errors name the file; the visitor has seen rows by then. That no key of a sparse table comes twice is
-// left to the visitor where keys do not ascend.
-Status VisitModel(const std::string& directory, const ModelManifest& manifest, const VisitRows& visit);
+// left to the visitor where keys do not ascend. `*hash`, if wanted, is that over all rows.
+Status VisitModel(const std::string& directory, const ModelManifest& manifest, const VisitRows& visit,
+                  Hash128* hash = nullptr);
 
 // Dense rows that have been seen, by table: none may come twice.
 using DenseRowsSeen = std::map<TableId, std::vector<bool>>;
@@ -90,10 +102,13 @@ Status VisitModelPart(const std::string& directory, const ModelManifest& manifes
                       const VisitRows& visit, DenseRowsSeen* seen, Hash128* hash,
                       std::unique_ptr<ModelPartReader>* reader);
 
-// A part's size and checksum against the manifest.
+// Sizes and checksums of a part's files against the manifest.
 Status CheckModelPart(const std::string& directory, const ModelPart& part);
+// Opens a part that has been checked.
+Result<std::unique_ptr<ModelPartReader>> OpenModelPart(const std::string& directory,
+                                                       const ModelManifest& manifest, const ModelPart& part);
 
-// `cohort verify`: reads the whole model and finds it as its manifest says. `progress` hears of the rows read so far, and
+// `cohort verify`: reads the whole model, finds it as its manifest says, and returns that with the hash. `progress` hears of the rows read so far, and
 // of how many there are.
 Result<ModelManifest> VerifyModel(const std::string& path,
                                   const std::function<void(std::uint64_t, std::uint64_t)>& progress = {});

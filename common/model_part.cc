@@ -117,8 +117,8 @@ Result<ModelPartSummary> ModelPartWriter::Finish() {
   return summary_;
 }
 
-Result<std::unique_ptr<ModelPartReader>> ModelPartReader::Open(const std::string& path,
-                                                               std::span<const TableSpec> tables) {
+Result<std::unique_ptr<PartFileReader>> PartFileReader::Open(const std::string& path,
+                                                             std::span<const TableSpec> tables) {
   COHORT_ASSIGN_OR_RETURN(auto file, Hdf5Reader::Open(path));
   COHORT_ASSIGN_OR_RETURN(const std::int64_t format, file->GetInteger("/", "format"));
   if (format < 1 || format > kModelPartFormat) {
@@ -126,7 +126,7 @@ Result<std::unique_ptr<ModelPartReader>> ModelPartReader::Open(const std::string
                                           std::to_string(kModelPartFormat) +
                                           "; written by another version of cohort");
   }
-  std::unique_ptr<ModelPartReader> part(new ModelPartReader(std::move(file)));
+  std::unique_ptr<PartFileReader> part(new PartFileReader(std::move(file)));
   if (format > 1) {
     COHORT_ASSIGN_OR_RETURN(const std::int64_t ascending, part->reader_->GetInteger("/", "ascending"));
     part->ascending_ = ascending != 0;
@@ -164,8 +164,8 @@ Result<std::unique_ptr<ModelPartReader>> ModelPartReader::Open(const std::string
   return part;
 }
 
-Status ModelPartReader::Read(TableId table, std::uint64_t first, std::uint64_t count, std::vector<Key>* keys,
-                             std::vector<float>* rows) {
+Status PartFileReader::Read(TableId table, std::uint64_t first, std::uint64_t count, std::vector<Key>* keys,
+                            std::vector<float>* rows) {
   const Shape& shape = shapes_.at(table);
   const std::string group = GroupName(table);
   keys->resize(count);
@@ -185,8 +185,14 @@ Status ModelPartReader::Read(TableId table, std::uint64_t first, std::uint64_t c
   return {};
 }
 
-Status ModelPartReader::ReadStatistics(TableId table, std::uint64_t first,
-                                       std::vector<std::uint64_t>* statistics) const {
+Status PartFileReader::ReadKeys(TableId table, std::uint64_t first, std::uint64_t count,
+                                std::vector<Key>* keys) const {
+  keys->resize(count);
+  return reader_->ReadRows<std::uint64_t>(GroupName(table) + "/keys", first, count, *keys);
+}
+
+Status PartFileReader::ReadStatistics(TableId table, std::uint64_t first,
+                                      std::vector<std::uint64_t>* statistics) const {
   return reader_->ReadRows<std::uint64_t>(GroupName(table) + "/statistics", first, statistics->size(),
                                           *statistics);
 }

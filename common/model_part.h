@@ -89,12 +89,13 @@ class ModelPartWriter {
   RowHasher hasher_;
 };
 
-// Reads a part whose checksum has been found right. What its arrays claim is checked all the same.
-class ModelPartReader {
+// Reads one such file, whose checksum has been found right. What its arrays claim is checked all the same. Parts of checkpoints
+// may lie in several files, of which model_part_reader.h makes one.
+class PartFileReader {
  public:
   // Errors (kCorrupt): a table of `tables` is missing or of another shape.
-  static Result<std::unique_ptr<ModelPartReader>> Open(const std::string& path,
-                                                       std::span<const TableSpec> tables);
+  static Result<std::unique_ptr<PartFileReader>> Open(const std::string& path,
+                                                      std::span<const TableSpec> tables);
 
   // Whether the keys of each table ascend.
   bool ascending() const { return ascending_; }
@@ -107,6 +108,8 @@ class ModelPartReader {
   // REQUIRES: the rows exist.
   Status Read(TableId table, std::uint64_t first, std::uint64_t count, std::vector<Key>* keys,
               std::vector<float>* rows);
+  // The keys alone.
+  Status ReadKeys(TableId table, std::uint64_t first, std::uint64_t count, std::vector<Key>* keys) const;
   // REQUIRES: has_statistics(table).
   Status ReadStatistics(TableId table, std::uint64_t first, std::vector<std::uint64_t>* statistics) const;
   bool Has(const std::string& name) const { return reader_->Has(name); }
@@ -122,7 +125,7 @@ class ModelPartReader {
     std::uint32_t state_floats = 0;
     bool statistics = false;
   };
-  explicit ModelPartReader(std::unique_ptr<Hdf5Reader> reader) : reader_(std::move(reader)) {}
+  explicit PartFileReader(std::unique_ptr<Hdf5Reader> reader) : reader_(std::move(reader)) {}
 
   std::unique_ptr<Hdf5Reader> reader_;
   bool ascending_ = true;

@@ -26,6 +26,7 @@ struct Hash128 {
     return *this;
   }
 };
+inline Hash128 operator+(Hash128 a, const Hash128& b) { return a += b; }
 std::string ToHex(const Hash128& hash);  // 32 digits, the high half first
 std::string ToHex(std::uint64_t value);  // 16 digits
 // Errors: kCorrupt, another number or kind of digits.

@@ -183,9 +183,13 @@ void serialize(Archive& archive, CheckpointOrder& m) {
   archive(m.request_id, m.number);
 }
 template <class Archive>
+void serialize(Archive& archive, PartLayer& layer) {
+  archive(layer.number, layer.bytes, layer.checksum);
+}
+template <class Archive>
 void serialize(Archive& archive, CheckpointDone& m) {
   archive(m.request_id, m.number, m.error, m.file, m.bytes, m.checksum, m.rows, m.hash_low, m.hash_high,
-          m.phase, m.closed);
+          m.phase, m.closed, m.layers);
 }
 
 template <class Archive>

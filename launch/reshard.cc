@@ -9,6 +9,7 @@
 #include "common/atomic_file.h"
 #include "common/checkpoint_files.h"
 #include "common/model_part.h"
+#include "common/model_part_reader.h"
 #include "common/slot_map.h"
 #include "server/part_state.h"
 #include "server/shard_state.h"
@@ -76,9 +77,10 @@ class Resharding {
       COHORT_ASSIGN_OR_RETURN(ShardState state, ReadShardState(*reader, directory_ + "/" + part.file, ids));
       states_.push_back(std::move(state));
     }
-    if (hash == manifest_.hash) return {};
+    hash_ = hash;
+    if (!manifest_.hash || hash == *manifest_.hash) return {};
     return {ErrorCode::kCorrupt, directory_ + ": the hash over all rows is " + ToHex(hash) +
-                                     ", the manifest says " + ToHex(manifest_.hash) +
+                                     ", the manifest says " + ToHex(*manifest_.hash) +
                                      ": parts of different snapshots"};
   }
 
@@ -142,11 +144,17 @@ class Resharding {
     Hash128 hash;
     for (std::size_t shard = 0; shard < writers_.size(); ++shard) {
       COHORT_ASSIGN_OR_RETURN(const ModelPartSummary summary, writers_[shard].Finish());
-      manifest.parts.push_back({CheckpointPartName(static_cast<std::uint32_t>(shard)), summary.bytes,
-                                summary.checksum, summary.rows, summary.hash, GroupsOf(shard)});
+      manifest.parts.push_back({CheckpointPartName(static_cast<std::uint32_t>(shard)),
+                                summary.bytes,
+                                summary.checksum,
+                                summary.rows,
+                                summary.hash,
+                                GroupsOf(shard),
+                                {}});
       hash += summary.hash;
     }
-    if (hash != manifest.hash)
+    manifest.hash = hash;
+    if (hash != hash_)
       return Error(ErrorCode::kInternal, out_ + ": the rows written are not those that were read");
     COHORT_RETURN_IF_ERROR(WriteModelManifest(out_, manifest));
     return manifest;
@@ -160,6 +168,7 @@ class Resharding {
   std::vector<Rows> rows_;              // by shard
   std::map<TableId, bool> statistics_;  // of the tables that have begun
   std::vector<ShardState> states_;
+  Hash128 hash_;  // over the rows that were read
 };
 
 }  // namespace

@@ -92,7 +92,7 @@ Result<RunInputs> ReadRunInputs(const RunConfig& config, const JobRequest& reque
     COHORT_ASSIGN_OR_RETURN(const RunConfig trained, ParseRunConfig(manifest.run_config, request.model, ""));
     COHORT_RETURN_IF_ERROR(CheckSameModel(trained, config));
     COHORT_ASSIGN_OR_RETURN(trained_on, DatasetInfoFromJson(manifest.dataset_info));
-    inputs.model_hash = ToHex(manifest.hash);
+    if (manifest.hash) inputs.model_hash = ToHex(*manifest.hash);
     inputs.model_rows = manifest.rows();
     inputs.thresholds = manifest.thresholds;
   }

@@ -35,7 +35,7 @@ struct RunInputs {
   RunConfig config;
   DatasetInfo data;        // of the dataset at hand
   ModelSpec spec;          // of the model: its features and tasks, with the statistics it was trained on
-  std::string model_hash;  // evaluate, score: of the model
+  std::string model_hash;  // evaluate, score: of the model; empty: an incremental checkpoint's is not known
   std::uint64_t model_rows = 0;  // likewise
   std::map<std::string, double> thresholds;  // likewise (model_files.h)
 };

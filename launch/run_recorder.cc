@@ -237,16 +237,28 @@ void RunRecorder::OnCheckpoint(const RunPosition& position, const std::vector<Ch
   const std::string path = folder_ + "/" + kCheckpointsFolder;
   ModelManifest manifest = Manifest(kernels);
   const SlotMap slots = SlotMap::Even(static_cast<std::uint32_t>(parts.size()));
+  Hash128 hash;
+  bool incremental = false;
   for (std::size_t shard = 0; shard < parts.size(); ++shard) {
     const CheckpointDone& part = parts[shard];
-    const Hash128 hash{part.hash_low, part.hash_high};
     std::bitset<kSlotGroupCount> groups;
     for (int group = 0; group < kSlotGroupCount; ++group)
       groups[static_cast<std::size_t>(group)] =
           slots.ShardOfGroup(group) == static_cast<std::uint32_t>(shard);
-    manifest.parts.push_back({part.file, part.bytes, part.checksum, part.rows, hash, groups});
-    manifest.hash += hash;
+    manifest.parts.push_back({part.file, part.bytes, part.checksum, part.rows, std::nullopt, groups, {}});
+    for (const PartLayer& layer : part.layers) {
+      manifest.parts.back().layers.push_back(
+          {CheckpointLayerName(static_cast<std::uint32_t>(shard), layer.number), layer.bytes,
+           layer.checksum});
+    }
+    if (part.layers.empty()) {
+      manifest.parts.back().hash = Hash128{part.hash_low, part.hash_high};
+      hash += *manifest.parts.back().hash;
+    } else {
+      incremental = true;  // nobody knows the hash over the rows below
+    }
   }
+  if (!incremental) manifest.hash = hash;
   ++result_.checkpoints;
   manifest.checkpoint = ToJson(RunProgress{position, ProgressToJson(result_)});
   const std::string folder = CheckpointFolder(path, position.number);
@@ -257,8 +269,12 @@ void RunRecorder::OnCheckpoint(const RunPosition& position, const std::vector<Ch
     --result_.checkpoints;
     return OnWarning("no checkpoint " + std::to_string(position.number) + ": " + status.text());
   }
+  std::uint64_t bytes = 0;
+  for (const ModelPart& part : manifest.parts) bytes += part.bytes;
   OnEvent("checkpoint " + std::to_string(position.number) +
-          " is written: " + std::to_string(manifest.rows()) + " rows");
+          " is written: " + std::to_string(manifest.rows()) + " rows, " +
+          (incremental ? "of which those that have changed, " : "") +
+          std::to_string((bytes + (1u << 19)) >> 20) + " MB");
   FaultPoint("checkpoint: after manifest", folder);
   RemoveOldCheckpoints(path, position.number, inputs_.config.checkpoint.keep);
 }
@@ -266,13 +282,15 @@ void RunRecorder::OnCheckpoint(const RunPosition& position, const std::vector<Ch
 Status RunRecorder::WriteModel(const std::string& directory, const std::vector<SnapshotDone>& parts,
                                const std::string& kernels) {
   ModelManifest manifest = Manifest(kernels);
+  Hash128 hash;
   for (const SnapshotDone& part : parts) {
-    manifest.parts.push_back({part.file, part.bytes, part.checksum, part.rows, {}, {}});
-    manifest.hash += Hash128{part.hash_low, part.hash_high};
+    manifest.parts.push_back({part.file, part.bytes, part.checksum, part.rows, {}, {}, {}});
+    hash += Hash128{part.hash_low, part.hash_high};
   }
+  manifest.hash = hash;
   if (stopping_) manifest.thresholds = Thresholds();  // of this very epoch; else they are yet to come
   if (!replaying_) COHORT_RETURN_IF_ERROR(WriteModelManifest(directory, manifest));
-  result_.model_hash = ToHex(manifest.hash);
+  result_.model_hash = ToHex(hash);
   result_.model_rows = manifest.rows();
   for (const ModelPart& part : manifest_ ? manifest_->parts : std::vector<ModelPart>()) {
     std::error_code error;  // a part that stays takes room, and harms nothing

@@ -32,6 +32,7 @@ Status ServerProcess::Add(NodeId node, std::uint32_t incarnation) {
   options.kept_pull_bytes = config_.wire.kept_pull_bytes;
   if (config_.embedding.policy.Any()) options.row_log = config_.embedding.log;
   options.checkpoint_core_share = config_.checkpoint.core_share;
+  options.checkpoint_full_every = config_.checkpoint.full_every;
   options.tier = config_.tier;
   options.tier.max_bytes /= count;
   if (config_.tier.max_disk_bytes != 0)

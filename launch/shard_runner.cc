@@ -34,6 +34,7 @@ Result<std::unique_ptr<ShardRunner>> ShardRunner::Create(ZmqContext& context, co
   shard.scheduler = options.scheduler;
   shard.scheduler.incarnation = options.incarnation;
   shard.slabs = &runner->slabs_;
+  shard.checkpoint_full_every = options.checkpoint_full_every;
   shard.kept_pull_bytes = options.kept_pull_bytes;
   shard.add_process_counters = [self = runner.get()](Counters* counters) {
     AddProcessCounters(counters);

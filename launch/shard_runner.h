@@ -34,6 +34,7 @@ class ShardRunner {
     std::uint64_t kept_pull_bytes = WireConfig().kept_pull_bytes;
     TierConfig tier;      // its limits are this shard's
     double checkpoint_core_share = CheckpointConfig().core_share;
+    std::uint32_t checkpoint_full_every = CheckpointConfig().full_every;
     std::string row_log;  // where rows refused and evicted are listed; empty: nowhere
   };
   static Result<std::unique_ptr<ShardRunner>> Create(ZmqContext& context, const Options& options);

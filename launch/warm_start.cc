@@ -6,6 +6,7 @@
 
 #include "common/model_files.h"
 #include "common/model_part.h"
+#include "common/model_part_reader.h"
 #include "server/optimizer.h"
 #include "server/snapshot.h"
 #include "worker/model/carried_weights.h"
@@ -36,7 +37,7 @@ struct DenseRows {
 Result<std::unique_ptr<ModelPartReader>> OpenPart(const std::string& directory, const ModelManifest& manifest,
                                                   std::size_t part) {
   COHORT_RETURN_IF_ERROR(CheckModelPart(directory, manifest.parts[part]));
-  return ModelPartReader::Open(directory + "/" + manifest.parts[part].file, manifest.tables);
+  return OpenModelPart(directory, manifest, manifest.parts[part]);
 }
 
 Result<DenseRows> ReadDense(const std::string& directory, const ModelManifest& manifest) {
@@ -157,9 +158,10 @@ std::vector<std::string> TasksOf(const ModelSpec& spec) {
 }  // namespace
 
 std::string Describe(const WarmStart& warm, const std::string& from) {
-  std::string text = "starts from " + from + " (model " + warm.model_hash +
-                     "): " + std::to_string(warm.carried) + " of " +
-                     std::to_string(warm.carried + warm.fresh) + " dense weights are its";
+  std::string text = "starts from " + from +
+                     (warm.model_hash.empty() ? std::string(": ") : " (model " + warm.model_hash + "): ") +
+                     std::to_string(warm.carried) + " of " + std::to_string(warm.carried + warm.fresh) +
+                     " dense weights are its";
   const std::pair<const char*, const std::vector<std::string>*> lists[] = {
       {"features added", &warm.added_features},
       {"features removed", &warm.removed_features},
@@ -193,6 +195,7 @@ Result<WarmStart> WriteWarmModel(const std::string& from, const RunInputs& input
   const DenseRows dense =
       ConvertDense(dense_before, before.tables[kDenseTable], dense_table, inputs.config.seed, sources);
 
+  Hash128 hash;
   for (std::size_t part = 0; part < before.parts.size(); ++part) {
     COHORT_ASSIGN_OR_RETURN(const auto reader, OpenPart(source, before, part));
     const std::string file = PartFileName(static_cast<std::uint32_t>(part));
@@ -217,8 +220,9 @@ Result<WarmStart> WriteWarmModel(const std::string& from, const RunInputs& input
     }
     COHORT_ASSIGN_OR_RETURN(const ModelPartSummary summary, writer.Finish());
     now.parts.push_back({file, summary.bytes, summary.checksum, summary.rows});
-    now.hash += summary.hash;
+    hash += summary.hash;
   }
+  now.hash = hash;
   now.kernels = before.kernels;
   now.seed = inputs.config.seed;
   now.run_config = ToToml(inputs.config);
@@ -226,7 +230,7 @@ Result<WarmStart> WriteWarmModel(const std::string& from, const RunInputs& input
   COHORT_RETURN_IF_ERROR(WriteModelManifest(directory, now));
 
   WarmStart warm;
-  warm.model_hash = ToHex(before.hash);
+  if (before.hash) warm.model_hash = ToHex(*before.hash);
   warm.added_features = Missing(FeaturesOf(inputs.spec), FeaturesOf(spec));
   warm.removed_features = Missing(FeaturesOf(spec), FeaturesOf(inputs.spec));
   warm.added_tasks = Missing(TasksOf(inputs.spec), TasksOf(spec));

@@ -18,7 +18,7 @@
 namespace cohort {
 
 struct WarmStart {
-  std::string model_hash;  // of the former model
+  std::string model_hash;  // of the former model; empty: an incremental checkpoint's is not known
   std::vector<std::string> added_features, removed_features;
   std::vector<std::string> added_tasks, removed_tasks;
   std::uint64_t carried = 0, fresh = 0;  // dense weights

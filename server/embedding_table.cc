@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "common/check.h"
+#include "server/changed_rows.h"
 #include "server/table_copy.h"
 
 namespace cohort {
@@ -102,13 +103,18 @@ float* EmbeddingTable::NewRow(std::uint64_t position) {
   const std::uint32_t number = TakeRow();
   if (cold_ != nullptr) hot_[number] = {position, last_use_};
   index_.Insert(position, number);
+  if (changed_ != nullptr) changed_->Add({&position, 1});
   return Row(number);
 }
 
-void EmbeddingTable::TellCopy(std::span<const std::uint64_t> positions) { copy_->BeforeChange(positions); }
+void EmbeddingTable::TellOfChange(std::span<const std::uint64_t> positions) {
+  if (copy_ != nullptr) copy_->BeforeChange(positions);
+  if (changed_ != nullptr) changed_->Add(positions);
+}
 void EmbeddingTable::TellCopyOfStatistics(int slot) { copy_->BeforeStatistics(slot); }
 
 void EmbeddingTable::Erase(std::uint64_t position) {
+  COHORT_CHECK(changed_ == nullptr);
   RowIndex::Entry entry;
   entry.position = position;
   if (copy_ != nullptr && spec_.policy.NeedsStatistics()) entry.statistics = index_.Statistics(position);

@@ -37,6 +37,7 @@ namespace cohort {
 // The slot groups that a shard holds.
 using OwnedGroups = std::bitset<kSlotGroupCount>;
 
+class ChangedRows;
 class TableCopy;
 
 // The key of a ring position: the inverse of RingPosition. REQUIRES: a key has that position.
@@ -108,8 +109,11 @@ class EmbeddingTable {
   // Before rows are changed through pointers that ForEach or Find gave. Update and the others do it themselves. Positions
   // ascend.
   void BeforeChange(std::span<const std::uint64_t> positions) {
-    if (copy_ != nullptr) TellCopy(positions);
+    if (copy_ != nullptr || changed_ != nullptr) TellOfChange(positions);
   }
+  // From now on rows that are made or changed are taken down there; null: nowhere. It must outlive the table. REQUIRES: no
+  // row is erased while they are.
+  void TakeDownChanges(ChangedRows* changed) { changed_ = changed; }
 
   // The keys of all rows, ascending.
   std::vector<Key> SortedKeys() const;
@@ -148,7 +152,7 @@ class EmbeddingTable {
 
  private:
   friend class TableCopy;
-  void TellCopy(std::span<const std::uint64_t> positions);
+  void TellOfChange(std::span<const std::uint64_t> positions);
   void TellCopyOfStatistics(int slot);
 
   // Whose a row in memory is, and its last use: what the clock hand looks at.
@@ -197,6 +201,7 @@ class EmbeddingTable {
   std::uint64_t rows_in_memory_ = 0;
   ColdRows* cold_ = nullptr;   // null: no tier
   TableCopy* copy_ = nullptr;  // under way; null: none
+  ChangedRows* changed_ = nullptr;  // null: nobody wants to know
   std::uint64_t max_rows_ = 0;
   std::vector<Hot> hot_;  // by row number; with a tier only
   std::uint32_t hand_ = 0;

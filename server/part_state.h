@@ -12,6 +12,7 @@
 #include <string>
 
 #include "common/model_part.h"
+#include "common/model_part_reader.h"
 #include "common/status.h"
 #include "server/shard_state.h"
 

@@ -1,13 +1,17 @@
 #include "server/part_writer.h"
 
-#include <ctime>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <cstring>
+#include <ctime>
 #include <utility>
 
 #include "common/check.h"
 #include "common/checkpoint_files.h"
+#include "common/fault_point.h"
 #include "server/part_state.h"
 #include "server/row_layout.h"
 
@@ -81,7 +85,9 @@ void PartWriter::Run() {
   if (summary) {
     outcome_.bytes = summary->bytes;
     outcome_.checksum = summary->checksum;
-    outcome_.rows = summary->rows;
+    outcome_.rows = 0;
+    for (const CheckpointPart::Table& table : part_.tables) outcome_.rows += table.rows;
+    outcome_.layers = part_.layers;
     outcome_.hash_low = summary->hash.low;
     outcome_.hash_high = summary->hash.high;
   } else {
@@ -94,19 +100,40 @@ void PartWriter::Run() {
 Result<ModelPartSummary> PartWriter::Write() {
   COHORT_RETURN_IF_ERROR(MakeCheckpointFolder(part_.checkpoint_path, part_.number));
   RemoveUnfinishedParts(part_.checkpoint_path, part_.shard);
+  COHORT_RETURN_IF_ERROR(LinkLayers());
   const std::string path =
       CheckpointFolder(part_.checkpoint_path, part_.number) + "/" + CheckpointPartName(part_.shard);
   COHORT_ASSIGN_OR_RETURN(ModelPartWriter writer, ModelPartWriter::Create(path, /*ascending=*/false));
   for (const CheckpointPart::Table& table : part_.tables) {
     const TableSpec& spec = table.spec;
     COHORT_RETURN_IF_ERROR(writer.BeginTable(spec, spec.dim + StateFloats(spec.optimizer.kind, spec.dim),
-                                             table.rows, spec.policy.NeedsStatistics()));
+                                             table.coming, spec.policy.NeedsStatistics()));
   }
   for (;;) {
     COHORT_ASSIGN_OR_RETURN(const bool more, WriteNext(writer));
     if (!more) break;
   }
   return writer.Finish();
+}
+
+// They are durable when the part's own file is: its folder is synced then.
+Status PartWriter::LinkLayers() const {
+  if (part_.layers.empty()) return {};
+  const std::uint64_t base = part_.layers.back().number;
+  const std::string from = CheckpointFolder(part_.checkpoint_path, base),
+                    to = CheckpointFolder(part_.checkpoint_path, part_.number);
+  for (const PartLayer& layer : part_.layers) {
+    const std::string name = CheckpointLayerName(part_.shard, layer.number);
+    const std::string file = from + "/" + (layer.number == base ? CheckpointPartName(part_.shard) : name);
+    const std::string link = to + "/" + name;
+    ::unlink(link.c_str());  // of a former life
+    if (::link(file.c_str(), link.c_str()) == 0) continue;
+    return {ErrorCode::kIo, link + ": cannot be made as a hard link to " + file + ": " +
+                                std::strerror(errno) +
+                                "; on a file system without hard links set checkpoint.full_every = 1"};
+  }
+  FaultPoint("checkpoint: layers linked", to);
+  return {};
 }
 
 Result<bool> PartWriter::WriteNext(ModelPartWriter& writer) {

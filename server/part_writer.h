@@ -1,6 +1,7 @@
 // PartWriter: writes a part of a checkpoint on a thread of its own: makes floats and keys of the rows as they lie in
 // memory, hashes them, writes them to part-<shard>.h5.tmp in the checkpoint's folder, and gives the file its name when all
-// of it is on the disk.
+// of it is on the disk. The files of a former checkpoint that the part lies over get a second name there (hard links), so that
+// either checkpoint can be removed.
 //
 // With a core_share below 1 the thread sleeps so that it takes no more than this of a core. Since it takes no more than
 // kRoomBytes ahead, this also slows down the shard's copying; but rows that are about to change cannot wait, and while more than
@@ -44,6 +45,7 @@ class PartWriter : public CheckpointWriter {
   // ---- the thread
   void Run();
   Result<ModelPartSummary> Write();
+  Status LinkLayers() const;
   Result<bool> WriteNext(ModelPartWriter& writer);  // true: something was written; false: all has been
   Status WriteRows(const CopiedRows& rows, ModelPartWriter& writer);
   void Rest();

@@ -40,6 +40,8 @@ const char* ShardEventName(ShardEvent event) {
       return "snapshot";
     case ShardEvent::kCheckpointBegun:
       return "checkpoint_begun";
+    case ShardEvent::kCheckpointIncremental:
+      return "checkpoint_incremental";
     case ShardEvent::kCheckpointWritten:
       return "checkpoint_written";
     case ShardEvent::kCheckpointFailed:
@@ -111,6 +113,7 @@ Shard::Shard(NodeId self, ShardOptions options, SnapshotStore& store)
       options_(std::move(options)),
       store_(store),
       client_(self, options_.registration, options_.scheduler),
+      chain_(options_.checkpoint_full_every),
       following_(self.role == Role::kBackup),
       received_(FirstNumber(options_.scheduler.incarnation) - 1) {
   COHORT_CHECK(self.role == Role::kShard || self.role == Role::kBackup);

@@ -45,6 +45,7 @@
 #include "common/scheduler_client.h"
 #include "common/status.h"
 #include "server/applied_pushes.h"
+#include "server/checkpoint_chain.h"
 #include "server/clocks.h"
 #include "server/held_pushes.h"
 #include "server/kept_pulls.h"
@@ -73,6 +74,7 @@ enum class ShardEvent : std::uint8_t {
   kPhaseDelayed,  // an order that came before all had closed
   kSnapshot,
   kCheckpointBegun,
+  kCheckpointIncremental,  // of those begun: rows that have changed since a former one
   kCheckpointWritten,
   kCheckpointFailed,
   kCheckpointSkipped,  // was due or ordered while another one was being written
@@ -123,6 +125,7 @@ struct ShardOptions {
   std::uint64_t tier_bytes = 0;  // of rows in memory, of all tables, with cold_rows; about
   // Of checkpoints: rows copied in one turn, and handed to the writer at a time, about.
   std::size_t checkpoint_turn_bytes = 256u << 10, checkpoint_block_bytes = 1u << 20;
+  std::uint32_t checkpoint_full_every = 1;  // CheckpointChain
   // Whether rows that a full disk does not take can stay in memory no longer. Empty: never.
   std::function<bool()> memory_is_short;
 };
@@ -280,6 +283,7 @@ class Shard : public Node {
   std::optional<SnapshotOrder> next_snapshot_;   // ordered, not written
   std::uint64_t next_checkpoint_ = 0;            // bsp: the number that is due next
   std::unique_ptr<ShardCheckpoint> checkpoint_;  // under way; null: none
+  CheckpointChain chain_;                        // of those before it
   std::vector<Message> about_checkpoints_;       // for the scheduler, to be sent
   bool warned_of_checkpoint_ = false;
   std::vector<ShardState> former_;  // shards whose clocks are to be taken over when the first phase begins

@@ -9,16 +9,18 @@
 namespace cohort {
 
 ShardCheckpoint::ShardCheckpoint(std::uint64_t number, ShardState state, std::vector<ShardTable*> tables,
-                                 std::size_t block_bytes, std::unique_ptr<CheckpointWriter> writer)
+                                 std::size_t block_bytes, std::unique_ptr<CheckpointWriter> writer,
+                                 std::vector<ChangesSince> changed)
     : number_(number),
       phase_(state.phase),
       closed_(state.closed),
       state_(std::move(state)),
       tables_(std::move(tables)),
       writer_(std::move(writer)) {
-  for (ShardTable* table : tables_) {
-    table->BeginCopy();
-    copies_.push_back(std::make_unique<TableCopy>(table->rows(), block_bytes));
+  changed.resize(tables_.size());
+  for (std::size_t i = 0; i < tables_.size(); ++i) {
+    tables_[i]->BeginCopy();
+    copies_.push_back(std::make_unique<TableCopy>(tables_[i]->rows(), block_bytes, std::move(changed[i])));
   }
 }
 
@@ -171,7 +173,7 @@ void Shard::BeginCheckpoint(std::uint64_t number) {
   part.shard = self_.index;
   std::vector<ShardTable*> tables;
   for (const auto& table : tables_) {
-    part.tables.push_back({table->spec(), table->rows().size()});
+    part.tables.push_back({table->spec(), table->rows().size(), table->rows().size()});
     tables.push_back(table.get());
   }
   ShardState state = StateBesideRows();
@@ -181,9 +183,18 @@ void Shard::BeginCheckpoint(std::uint64_t number) {
     state.applied.clear();
     state.floors.clear();
   }
-  checkpoint_ =
-      std::make_unique<ShardCheckpoint>(number, std::move(state), std::move(tables),
-                                        options_.checkpoint_block_bytes, store_.WriteCheckpoint(part));
+  CheckpointChain::Base base =
+      chain_.Begin(number, tables, owned_.count() * kSlotsPerGroup,
+                   [&](std::uint64_t former) { return store_.HasCheckpoint(part.checkpoint_path, former); });
+  part.layers = std::move(base.layers);
+  if (!part.layers.empty()) {
+    Count(ShardEvent::kCheckpointIncremental);
+    for (std::size_t i = 0; i < part.tables.size(); ++i)
+      part.tables[i].coming = std::min(part.tables[i].rows, ChangedCells(base.changed[i]));
+  }
+  checkpoint_ = std::make_unique<ShardCheckpoint>(number, std::move(state), std::move(tables),
+                                                  options_.checkpoint_block_bytes,
+                                                  store_.WriteCheckpoint(part), std::move(base.changed));
 }
 
 void Shard::FollowCheckpoint(TimePoint now, Outbox& out) {
@@ -194,6 +205,7 @@ void Shard::FollowCheckpoint(TimePoint now, Outbox& out) {
       transfer_ = nullptr;  // all is on its way, or there is nobody to receive it
     } else if (done) {
       Count(done->error.empty() ? ShardEvent::kCheckpointWritten : ShardEvent::kCheckpointFailed);
+      chain_.End(*done);
       if (!done->error.empty()) done->error = ToString(self_) + ": " + done->error;
       about_checkpoints_.push_back(*std::move(done));
     }

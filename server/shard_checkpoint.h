@@ -23,9 +23,11 @@ namespace cohort {
 
 class ShardCheckpoint {
  public:
-  // Begins: this is the instant. `state`: but for its tables. The tables must outlive the checkpoint.
+  // Begins: this is the instant. `state`: but for its tables. `changed`, by table: of which rows are to be copied
+  // (TableCopy); empty: all are. The tables must outlive the checkpoint.
   ShardCheckpoint(std::uint64_t number, ShardState state, std::vector<ShardTable*> tables,
-                  std::size_t block_bytes, std::unique_ptr<CheckpointWriter> writer);
+                  std::size_t block_bytes, std::unique_ptr<CheckpointWriter> writer,
+                  std::vector<ChangesSince> changed = {});
 
   // A turn of about `bytes`.
   void Step(std::size_t bytes, TimePoint now);

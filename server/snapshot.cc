@@ -7,8 +7,10 @@
 #include <utility>
 #include <vector>
 
+#include "common/checkpoint_files.h"
 #include "common/model_files.h"
 #include "common/model_part.h"
+#include "common/model_part_reader.h"
 #include "server/part_state.h"
 #include "server/part_writer.h"
 
@@ -170,11 +172,16 @@ Result<std::vector<ShardState>> Hdf5SnapshotStore::Resume(const std::string& mod
   }
   if ((owned & ~found).any())
     return Error(ErrorCode::kCorrupt, directory + ": some slot groups are in no part of the checkpoint");
-  if (all && hash != manifest.hash)
+  if (all && manifest.hash && hash != *manifest.hash)
     return Error(ErrorCode::kCorrupt, directory + ": the hash over all rows is " + ToHex(hash) +
-                                          ", the manifest says " + ToHex(manifest.hash));
+                                          ", the manifest says " + ToHex(*manifest.hash));
   COHORT_RETURN_IF_ERROR(loader.Finish());
   return states;
+}
+
+bool Hdf5SnapshotStore::HasCheckpoint(const std::string& checkpoint_path, std::uint64_t number) {
+  std::error_code ignored;
+  return std::filesystem::exists(CheckpointFolder(checkpoint_path, number) + "/" + kManifestFile, ignored);
 }
 
 std::unique_ptr<CheckpointWriter> Hdf5SnapshotStore::WriteCheckpoint(const CheckpointPart& part) {

@@ -35,6 +35,7 @@ class Hdf5SnapshotStore : public SnapshotStore {
   // row.
   Status Load(const std::string& model_path, const OwnedGroups& owned,
               std::span<EmbeddingTable* const> tables) override;
+  bool HasCheckpoint(const std::string& checkpoint_path, std::uint64_t number) override;
   std::unique_ptr<CheckpointWriter> WriteCheckpoint(const CheckpointPart& part) override;
   // Reads the parts that have something for the groups, as far as the manifest tells.
   Result<std::vector<ShardState>> Resume(const std::string& model_path, const OwnedGroups& owned,

@@ -30,8 +30,12 @@ struct CheckpointPart {
   struct Table {
     TableSpec spec;
     std::uint64_t rows = 0;
+    std::uint64_t coming = 0;  // of these, about
   };
   std::vector<Table> tables;
+  // Files of a former checkpoint's part, the oldest first; the last one is that checkpoint's own, and has its number. Then only
+  // rows that have changed since will come, and the part is these files and a new one. None: all rows will come.
+  std::vector<PartLayer> layers;
 };
 
 // A part being written. One thread calls.
@@ -64,6 +68,8 @@ class SnapshotStore {
   // Puts the rows of the owned groups of the model at `model_path` into the tables. Errors name the file.
   virtual Status Load(const std::string& model_path, const OwnedGroups& owned,
                       std::span<EmbeddingTable* const> tables) = 0;
+  // Whether a checkpoint is there, manifest and all, for another one to be laid over. Does not read it.
+  virtual bool HasCheckpoint(const std::string& checkpoint_path, std::uint64_t number) = 0;
   // Begins a part of a checkpoint. Does not block; failure is told by the writer.
   virtual std::unique_ptr<CheckpointWriter> WriteCheckpoint(const CheckpointPart& part) = 0;
   // As Load, from a checkpoint; also the states of all shards that had one of the groups.

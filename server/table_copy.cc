@@ -14,6 +14,7 @@ namespace {
 constexpr std::uint32_t kPiecesAhead = 2;
 constexpr std::size_t kEntriesAtATime = 512;
 constexpr std::size_t kAhead = 16;  // rows fetched before they are copied
+constexpr std::size_t kLookedAt = 16;  // rows that are looked at, and not copied, in the time of one that is
 constexpr int kMarkedBits = 17;     // 1 MB of positions, which a core's own cache holds
 std::size_t MarkedPlace(std::uint64_t position) { return position & ((std::size_t{1} << kMarkedBits) - 1); }
 
@@ -22,10 +23,10 @@ static_assert(kSlotCount == 1 << (64 - 50));
 
 }  // namespace
 
-TableCopy::TableCopy(EmbeddingTable& table, std::size_t block_bytes)
+TableCopy::TableCopy(EmbeddingTable& table, std::size_t block_bytes, ChangesSince changed)
     : table_(table),
       block_bytes_(block_bytes),
-      rows_(table.size()),
+      changed_(std::move(changed)),
       statistics_(table.spec().policy.NeedsStatistics()) {
   COHORT_CHECK(table.copy_ == nullptr && block_bytes > 0);
   table_.index_.BeginMarking();
@@ -93,15 +94,18 @@ void TableCopy::StepMemory(std::size_t bytes) {
       ++slot_;
       from_ = 0;
     }
-    left -= std::min(left, std::max<std::size_t>(found_.size(), 1));
+    const std::size_t looked_at = found_.size();
     CopyFound();
+    left -= std::min(left, std::max<std::size_t>({found_.size(), looked_at / kLookedAt, 1}));
   }
   COHORT_CHECK(slot_ < kSlotCount || table_.index_.unmarked() == 0, "a row was left out of a copy");
 }
 
-// Rows of `found_`, which are in memory.
+// Rows of `found_`, which are in memory. Those that are not wanted are taken out of it.
 void TableCopy::CopyFound() {
   if (abandoned_) return;
+  if (!changed_.empty())
+    std::erase_if(found_, [this](const RowIndex::Entry& entry) { return !IsWanted(entry.position); });
   const auto row_of = [this](std::size_t i) {
     COHORT_CHECK(!table_.IsCold(found_[i].row));
     return table_.Row(found_[i].row);
@@ -114,7 +118,7 @@ void TableCopy::CopyFound() {
 }
 
 void TableCopy::Copy(const RowIndex::Entry& entry, const float* row) {
-  if (abandoned_) return;
+  if (abandoned_ || !IsWanted(entry.position)) return;
   if (blocks_.empty() || blocks_.back().bytes() >= block_bytes_) {
     if (spare_.empty()) spare_.emplace_back();
     blocks_.push_back(std::move(spare_.back()));
@@ -177,8 +181,9 @@ void TableCopy::BeforeChange(std::span<const std::uint64_t> positions) {
   if (positions_.empty()) return;
   found_.clear();
   table_.index_.Mark(positions_, &found_);
-  saved_ += found_.size();
+  const std::uint64_t before = copied_;
   CopyFound();
+  saved_ += copied_ - before;
 }
 
 bool TableCopy::MayLackMark(std::uint64_t position) {

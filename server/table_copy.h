@@ -8,6 +8,9 @@
 // Rows made after the instant are born with a mark. So each row is copied once, as it was, in no particular order; what has
 // been copied needs no place at the side, and a row that comes into memory or changes its number is still one row.
 //
+// A copy may be of the rows alone that have changed since an earlier instant (changed_rows.h): the others get their marks, and are
+// not copied.
+//
 // A row that is erased while it lies on disk keeps its place there until its piece has been read. Statistics that age (a
 // policy halves them by slot) are kept beside until their row is copied.
 //
@@ -18,6 +21,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <span>
 #include <unordered_map>
@@ -25,6 +29,7 @@
 #include <vector>
 
 #include "common/types.h"
+#include "server/changed_rows.h"
 #include "server/copied_rows.h"
 #include "server/row_index.h"
 
@@ -34,15 +39,14 @@ class EmbeddingTable;
 
 class TableCopy {
  public:
-  // Begins the copy: this is the instant. `block_bytes`: of a block handed over, about. The table must outlive the copy.
-  // REQUIRES: no other copy of the table is under way.
-  TableCopy(EmbeddingTable& table, std::size_t block_bytes);
+  // Begins the copy: this is the instant. `block_bytes`: of a block handed over, about. `changed`: the rows to be copied are
+  // those that one of these has; empty: all are. The table must outlive the copy. REQUIRES: no other copy of the table is under
+  // way.
+  TableCopy(EmbeddingTable& table, std::size_t block_bytes, ChangesSince changed = {});
   // REQUIRES: done(), or the table will not be copied again.
   ~TableCopy();
   TableCopy(const TableCopy&) = delete;
   TableCopy& operator=(const TableCopy&) = delete;
-
-  std::uint64_t rows() const { return rows_; }  // at that instant
 
   // Copies about `bytes` of rows whose turn it is.
   void Step(std::size_t bytes, TimePoint now);
@@ -74,6 +78,7 @@ class TableCopy {
  private:
   void Copy(const RowIndex::Entry& entry, const float* row);
   void CopyFound();
+  bool IsWanted(std::uint64_t position) const { return changed_.empty() || HasChanged(changed_, position); }
   // Whether a position is not known to have its mark. From now on it is known.
   bool MayLackMark(std::uint64_t position);
   void Arrived(std::uint64_t position, std::uint32_t place, const float* row);
@@ -83,7 +88,7 @@ class TableCopy {
 
   EmbeddingTable& table_;
   const std::size_t block_bytes_;
-  const std::uint64_t rows_;
+  const ChangesSince changed_;
   const bool statistics_;
   bool abandoned_ = false, done_ = false;
   std::uint32_t next_piece_ = 0, pieces_ = 0, pieces_asked_ = 0;  // the latter: that have not come

@@ -82,8 +82,8 @@ void AddDiff(CLI::App& app, Commands& commands) {
     }
     console.Print(text + (diff.same() ? "the same rows" : "they differ"));
     console.SetJson(Json{{"status", diff.same() ? "same" : "different"},
-                         {"hash_a", ToHex(diff.a.hash)},
-                         {"hash_b", ToHex(diff.b.hash)},
+                         {"hash_a", ToHex(*diff.a.hash)},
+                         {"hash_b", ToHex(*diff.b.hash)},
                          {"tables", std::move(tables)}}
                         .dump());
     if (!diff.same()) console.SetExitCode(1);

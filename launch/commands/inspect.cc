@@ -97,14 +97,17 @@ Status PrintContents(const ModelContents& contents, Console& console) {
   Json json{{"status", status.ok() ? "done" : "damaged"},
             {"kind", manifest.checkpoint.empty() ? "model" : "checkpoint"},
             {"path", contents.directory},
-            {"hash", ToHex(manifest.hash)},
+            {"hash", manifest.hash ? Json(ToHex(*manifest.hash)) : Json()},
             {"rows", manifest.rows()},
             {"kernels", manifest.kernels},
             {"seed", manifest.seed}};
-  std::string text = contents.directory + ": a " + json["kind"].get<std::string>() + " of " +
-                     std::to_string(manifest.rows()) + " rows in " + std::to_string(manifest.parts.size()) +
-                     " parts\nhash " + ToHex(manifest.hash) + "\nseed " + std::to_string(manifest.seed) +
-                     ", kernels " + manifest.kernels;
+  std::string text =
+      contents.directory + ": a " + json["kind"].get<std::string>() + " of " +
+      std::to_string(manifest.rows()) + " rows in " + std::to_string(manifest.parts.size()) +
+      " parts\nhash " +
+      (manifest.hash ? ToHex(*manifest.hash)
+                     : "not known: it is incremental; cohort verify reads all rows and tells it") +
+      "\nseed " + std::to_string(manifest.seed) + ", kernels " + manifest.kernels;
   if (!manifest.checkpoint.empty()) {
     COHORT_ASSIGN_OR_RETURN(const RunProgress progress, ReadProgress(contents.directory));
     const RunPosition& position = progress.position;
@@ -137,14 +140,24 @@ Status PrintContents(const ModelContents& contents, Console& console) {
     Json each{
         {"file", part.file}, {"bytes", part.bytes}, {"checksum", ToHex(part.checksum)}, {"rows", part.rows}};
     if (part.groups) each["groups"] = part.groups->count();
+    std::uint64_t below = 0;
+    for (const ModelLayer& layer : part.layers) {
+      each["layers"].push_back(
+          {{"file", layer.file}, {"bytes", layer.bytes}, {"checksum", ToHex(layer.checksum)}});
+      below += layer.bytes;
+    }
     if (here.status.ok()) each["rows_by_table"] = here.rows;
     each["check"] = here.status.ok() ? "ok" : here.status.text();
     json["parts"].push_back(each);
     text += "\n" + part.file + ": " + std::to_string(part.rows) + " rows";
     for (std::size_t t = 0; t < here.rows.size(); ++t)
       text += (t == 0 ? " (" : ", ") + std::to_string(here.rows[t]) + " of " + manifest.tables[t].name;
-    text += (here.rows.empty() ? ", " : "), ") + std::to_string(part.bytes) + " bytes, " +
-            (here.status.ok() ? "as they were written" : here.status.text());
+    text +=
+        (here.rows.empty() ? ", " : "), ") + std::to_string(part.bytes) + " bytes, " +
+        (part.layers.empty() ? ""
+                             : "over " + std::to_string(below) + " in " + std::to_string(part.layers.size()) +
+                                   " files of former checkpoints, ") +
+        (here.status.ok() ? "as they were written" : here.status.text());
   }
   console.Print(text);
   console.SetJson(json.dump(-1, ' ', false, Json::error_handler_t::replace));

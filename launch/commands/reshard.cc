@@ -28,12 +28,12 @@ void AddReshard(CLI::App& app, Commands& commands) {
           console.Progress("resharding: " + std::to_string(rows) + " of " + std::to_string(total) + " rows");
         }));
     console.Print("wrote " + std::to_string(manifest.rows()) + " rows to " + options->out + " in " +
-                  std::to_string(manifest.parts.size()) + " parts\nhash " + ToHex(manifest.hash));
+                  std::to_string(manifest.parts.size()) + " parts\nhash " + ToHex(*manifest.hash));
     console.SetJson(nlohmann::json{{"status", "done"},
                                    {"out", options->out},
                                    {"rows", manifest.rows()},
                                    {"parts", manifest.parts.size()},
-                                   {"hash", ToHex(manifest.hash)}}
+                                   {"hash", ToHex(*manifest.hash)}}
                         .dump());
     return {};
   };

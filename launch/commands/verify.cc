@@ -23,11 +23,11 @@ void AddVerify(CLI::App& app, Commands& commands) {
       tables.push_back(
           {{"name", table.name}, {"dim", table.dim}, {"optimizer", OptimizerName(table.optimizer.kind)}});
     }
-    console.Print("hash " + ToHex(manifest.hash) + "\nrows " + std::to_string(manifest.rows()) + " in " +
+    console.Print("hash " + ToHex(*manifest.hash) + "\nrows " + std::to_string(manifest.rows()) + " in " +
                   std::to_string(manifest.parts.size()) + " parts\nkernels " + manifest.kernels +
                   "\nnot damaged");
     console.SetJson(nlohmann::json{{"status", "done"},
-                                   {"hash", ToHex(manifest.hash)},
+                                   {"hash", ToHex(*manifest.hash)},
                                    {"rows", manifest.rows()},
                                    {"parts", manifest.parts.size()},
                                    {"kernels", manifest.kernels},

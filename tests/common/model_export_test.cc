@@ -64,7 +64,7 @@ class ModelExportTest : public testing::Test {
       const auto summary = writer->Finish();
       ASSERT_TRUE(summary.has_value());
       manifest.parts.push_back({file, summary->bytes, summary->checksum, summary->rows});
-      manifest.hash += summary->hash;
+      manifest.hash = manifest.hash.value_or(Hash128()) + summary->hash;
     }
     ASSERT_TRUE(WriteModelManifest(directory_, manifest).ok());
   }

@@ -85,7 +85,7 @@ class ModelFilesTest : public testing::Test {
       auto summary = writer->Finish();
       EXPECT_TRUE(summary.has_value()) << summary.error().text();
       manifest.parts.push_back({file, summary->bytes, summary->checksum, summary->rows});
-      manifest.hash += summary->hash;
+      manifest.hash = manifest.hash.value_or(Hash128()) + summary->hash;
     }
     const Status status = WriteModelManifest(directory_, manifest);
     EXPECT_TRUE(status.ok()) << status.text();

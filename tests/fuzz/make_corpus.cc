@@ -119,7 +119,7 @@ void Manifests() {
   sparse.init = {{0, 0.0f, 0.05f}};
   manifest.tables = {dense, sparse};
   manifest.parts = {{"shard-0.h5", 4096, 0x0123456789abcdef, 3}, {"shard-1.h5", 8192, 1, 4}};
-  manifest.hash = {1, 2};
+  manifest.hash = Hash128{1, 2};
   manifest.thresholds = {{"buy", 0.25}};
   manifest.kernels = "avx2";
   manifest.seed = 7;

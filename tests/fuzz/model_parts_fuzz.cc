@@ -3,7 +3,7 @@
 // libhdf5 parse a file that it has not written itself.
 //
 // Input: flags u8 (below), then either the bytes of a part whose checksum is wrong, or what a model is made of (Build).
-// The model must verify if and only if everything in it fits together.
+// The model must verify if and only if everything in it fits together; of one in layers, the rows that are seen must add up.
 #include <hdf5.h>
 
 #include <algorithm>
@@ -24,7 +24,8 @@ namespace {
 // What libhdf5 1.10 takes to open any file.
 constexpr std::size_t kFixed = std::size_t{560} << 10;
 
-constexpr std::uint8_t kForeignBytes = 1, kWrongChecksum = 2, kWrongSize = 4, kWrongRows = 8, kWrongHash = 16;
+constexpr std::uint8_t kForeignBytes = 1, kWrongChecksum = 2, kWrongSize = 4, kWrongRows = 8, kWrongHash = 16,
+                       kLayered = 32;  // two parts are one, the second over the first
 
 // A dataset that claims rows for which the file has no bytes.
 bool AddClaim(const std::string& path, const std::string& name, std::uint64_t rows, std::uint64_t columns) {
@@ -43,6 +44,8 @@ bool AddClaim(const std::string& path, const std::string& name, std::uint64_t ro
 struct Model {
   ModelManifest manifest;
   bool fits = true;  // everything in it fits together
+  bool layered = false;
+  std::uint64_t keys = 0;  // different ones, if it fits
   std::uint64_t bytes = 0;
 };
 
@@ -97,7 +100,8 @@ bool AddTable(const TableSpec& table, Hdf5Writer* writer, Input* in, ModelPart* 
     if ((i > 0 && keys[i] <= keys[i - 1]) || (table.kind == TableKind::kDense && keys[i] >= table.row_count))
       return false;
     // No dense row may come twice, be it in two parts.
-    if (table.kind == TableKind::kDense && !seen->emplace(table.id, keys[i]).second) return false;
+    const bool twice = !seen->emplace(table.id, keys[i]).second;
+    if (table.kind == TableKind::kDense && twice) return false;
     std::vector<float> row(weights.begin() + static_cast<std::ptrdiff_t>(i * table.dim),
                            weights.begin() + static_cast<std::ptrdiff_t>((i + 1) * table.dim));
     row.insert(row.end(), states.begin() + static_cast<std::ptrdiff_t>(i * state),
@@ -126,6 +130,8 @@ Model Build(std::uint8_t flags, Input* in) {
   }
   const std::size_t parts = 1 + in->Take<std::uint8_t>() % 2;
   std::set<std::pair<TableId, Key>> seen;
+  std::set<std::pair<TableId, Key>> keys;
+  Hash128 hash;
   for (std::size_t p = 0; p < parts; ++p) {
     ModelPart part;
     part.file = "part-" + std::to_string(p) + ".h5";
@@ -141,8 +147,10 @@ Model Build(std::uint8_t flags, Input* in) {
       model.fits = model.fits && format <= kModelPartFormat;
       for (const TableSpec& table : manifest.tables) {
         COHORT_CHECK((*writer)->CreateGroup("table_" + std::to_string(table.id)).ok());
-        model.fits = AddTable(table, writer->get(), in, &part, &manifest.hash, &claims, &seen) && model.fits;
+        model.fits = AddTable(table, writer->get(), in, &part, &hash, &claims, &seen) && model.fits;
       }
+      keys.insert(seen.begin(), seen.end());
+      if ((flags & kLayered) != 0) seen.clear();
       COHORT_CHECK((*writer)->Close().ok());
     }
     for (const TableSpec* table : claims) {
@@ -163,7 +171,18 @@ Model Build(std::uint8_t flags, Input* in) {
     if ((flags & kWrongRows) != 0) part.rows += 1;
     manifest.parts.push_back(part);
   }
-  if ((flags & kWrongHash) != 0) manifest.hash += {1, 0};
+  if ((flags & kWrongHash) != 0) hash += {1, 0};
+  manifest.hash = hash;
+  if (parts == 2 && (flags & kLayered) != 0) {
+    const ModelPart below = manifest.parts.front();
+    manifest.parts.erase(manifest.parts.begin());
+    ModelPart& part = manifest.parts.front();
+    part.layers = {{below.file, below.bytes, below.checksum}};
+    part.rows = (flags & kWrongRows) != 0 ? keys.size() + 1 : keys.size();
+    manifest.hash.reset();
+    model.layered = true;
+    model.keys = keys.size();
+  }
   model.fits = model.fits && (flags & (kWrongChecksum | kWrongSize | kWrongRows | kWrongHash)) == 0;
   return model;
 }
@@ -203,8 +222,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const fuzz::AllocationBound bound(model.bytes, {.fixed = fuzz::kFixed});
     return VerifyModel(fuzz::Folder());
   }();
-  COHORT_CHECK(read.has_value() == model.fits, "verified: %d, fits: %d; %s", read.has_value(), model.fits,
-               read ? "" : read.error().text().c_str());
+  if (model.layered) {  // keys need not be in order then; how wide the layers' rows are must be the same
+    constexpr std::uint8_t kWrong = fuzz::kWrongChecksum | fuzz::kWrongSize | fuzz::kWrongRows;
+    COHORT_CHECK(!read || (flags & kWrong) == 0);
+    COHORT_CHECK(!read || !model.fits || read->rows() == model.keys);
+  } else {
+    COHORT_CHECK(read.has_value() == model.fits, "verified: %d, fits: %d; %s", read.has_value(), model.fits,
+                 read ? "" : read.error().text().c_str());
+  }
   if (!read) fuzz::CheckRefusal(read.error());
   return 0;
 }

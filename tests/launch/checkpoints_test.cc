@@ -70,17 +70,17 @@ struct Victim {
 // same, so that no one's part can be taken for another's.
 class Life {
  public:
-  Life(const std::string& folder, std::uint64_t life, std::uint32_t keep = 3)
+  Life(const std::string& folder, std::uint64_t life, bool incremental, std::uint32_t keep = 3)
       : inputs_(Inputs(keep)),
         recorder_(inputs_, Job::kTrain, folder),
         cluster_(2, TablesOf(inputs_.spec, inputs_.config), Consistency::kBsp, 1,
-                 folder + "/" + kCheckpointsFolder),
+                 folder + "/" + kCheckpointsFolder, incremental ? 2 : 1),
         life_(life) {
     cluster_.welcome.slices = 1;
     cluster_.Begin();
   }
   void Step(Clock clock) {
-    cluster_.Push(0, clock, 1, life_);
+    cluster_.Push(0, clock, 1, life_, std::nullopt, clock == 0 ? 400 : 20);
     cluster_.Close(0, clock);
   }
   void Checkpoint(std::uint64_t number) {
@@ -96,6 +96,7 @@ class Life {
     EXPECT_TRUE(recorder_.result().warnings.empty());
   }
   Rows rows() const { return cluster_.Rows(); }
+  std::uint64_t incremental_parts() const { return cluster_.Count(ShardEvent::kCheckpointIncremental); }
 
  private:
   const RunInputs inputs_;
@@ -105,16 +106,18 @@ class Life {
 };
 
 // Runs a life in a process of its own, with the hook during its checkpoint 2; returns how it ended.
-int RunLife(const std::string& folder, std::uint64_t life, std::uint32_t keep) {
+int RunLife(const std::string& folder, std::uint64_t life, bool incremental, std::uint32_t keep) {
   const pid_t child = ::fork();
   if (child == 0) {
-    Life process(folder, life, keep);
+    Life process(folder, life, incremental, keep);
     process.Step(0);
-    if (!fs::exists(CheckpointFolder(folder + "/" + kCheckpointsFolder, 1) + "/" + kManifestFile))
-      process.Checkpoint(1);
+    const bool first = incremental || !fs::exists(CheckpointFolder(folder + "/" + kCheckpointsFolder, 1) +
+                                                  "/" + kManifestFile);
+    if (first) process.Checkpoint(1);
     process.Step(1);
     fault_hook = &Victim::Reach;
     process.Checkpoint(2);
+    EXPECT_EQ(process.incremental_parts(), incremental ? 2u : 0u);
     ::_exit(::testing::Test::HasFailure() ? 1 : 0);
   }
   int status = -1;
@@ -124,7 +127,7 @@ int RunLife(const std::string& folder, std::uint64_t life, std::uint32_t keep) {
 
 Rows RowsAfter(std::uint64_t life, Clock clocks) {
   TemporaryFolder unused;
-  Life process(unused.path(), life);
+  Life process(unused.path(), life, false);
   for (Clock clock = 0; clock < clocks; ++clock) process.Step(clock);
   return process.rows();
 }
@@ -144,19 +147,23 @@ std::pair<std::string, Rows> Newest(const std::string& folder) {
   return {fs::path(*newest).filename().string(), shards.Rows()};
 }
 
-// A checkpoint 2 of a former life may be there as well: what a life could not remove.
-class KilledWriter : public ::testing::TestWithParam<bool> {};
+// A checkpoint 2 of a former life may be there as well: what a life could not remove. Checkpoint 2 has all rows, or those changed
+// since checkpoint 1.
+struct Circumstances {
+  bool former = false, incremental = false;
+};
+class KilledWriter : public ::testing::TestWithParam<Circumstances> {};
 
 TEST_P(KilledWriter, LeavesTheFormerCheckpointOrTheNewOne) {
-  const bool former = GetParam();
+  const auto [former, incremental] = GetParam();
   const Rows first = RowsAfter(1, 1), second = RowsAfter(1, 2), formers = RowsAfter(2, 2);
   ASSERT_NE(second, formers);
   const auto prepare = [&](const std::string& folder) {
     Victim::trace.clear(), Victim::line.clear();
     if (!former) return;
-    Life one(folder, 1);
+    Life one(folder, 1, false);
     one.Step(0), one.Checkpoint(1);
-    Life two(folder, 2);
+    Life two(folder, 2, false);
     two.Step(0), two.Step(1), two.Checkpoint(2);
   };
 
@@ -166,7 +173,7 @@ TEST_P(KilledWriter, LeavesTheFormerCheckpointOrTheNewOne) {
     TemporaryFolder folder;
     prepare(folder.path());
     Victim::trace = folder / "trace";
-    ASSERT_EQ(RunLife(folder.path(), 1, 1), 0);
+    ASSERT_EQ(RunLife(folder.path(), 1, incremental, 1), 0);
     std::map<std::string, int> times;
     std::ifstream trace(Victim::trace);
     for (std::string line; std::getline(trace, line);) reached.emplace_back(line + "\n", times[line]++);
@@ -176,6 +183,7 @@ TEST_P(KilledWriter, LeavesTheFormerCheckpointOrTheNewOne) {
   // Every point of the list is there, and none that is not in it.
   std::set<std::string> expected(std::begin(kFaultPoints), std::end(kFaultPoints)), found;
   if (!former) expected.erase("checkpoint: former manifest removed");
+  if (!incremental) expected.erase("checkpoint: layers linked");
   for (const auto& [line, times] : reached) found.insert(line.substr(0, line.find(" | ")));
   EXPECT_EQ(found, expected);
   for (const char* point : kFaultPoints) {
@@ -194,7 +202,7 @@ TEST_P(KilledWriter, LeavesTheFormerCheckpointOrTheNewOne) {
     TemporaryFolder folder;
     prepare(folder.path());
     Victim::line = point->first, Victim::left = point->second;
-    const int status = RunLife(folder.path(), 1, 1);
+    const int status = RunLife(folder.path(), 1, incremental, 1);
     ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << "not reached";
     const auto [name, rows] = Newest(folder.path());
     if (point >= named) {
@@ -208,14 +216,18 @@ TEST_P(KilledWriter, LeavesTheFormerCheckpointOrTheNewOne) {
     }
     // What is left over is in nobody's way.
     Victim::line.clear();
-    ASSERT_EQ(RunLife(folder.path(), 1, 1), 0);
+    ASSERT_EQ(RunLife(folder.path(), 1, incremental, 1), 0);
     EXPECT_EQ(Newest(folder.path()), std::make_pair(std::string("0000000002"), second));
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Checkpoints, KilledWriter, ::testing::Bool(), [](const auto& test) {
-  return test.param ? "OverAFormerLifesCheckpoint" : "OverNothing";
-});
+INSTANTIATE_TEST_SUITE_P(Checkpoints, KilledWriter,
+                         ::testing::Values(Circumstances{false, false}, Circumstances{true, false},
+                                           Circumstances{false, true}, Circumstances{true, true}),
+                         [](const auto& test) {
+                           return std::string(test.param.incremental ? "OfChangedRows" : "OfAllRows") +
+                                  (test.param.former ? "OverAFormerLifesCheckpoint" : "OverNothing");
+                         });
 
 }  // namespace
 }  // namespace cohort

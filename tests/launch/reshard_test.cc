@@ -74,6 +74,37 @@ TEST(Reshard, ABspRunGoesOnFromIt) {
   }
 }
 
+// The layers of an incremental checkpoint become parts of all rows, and its hash is known then.
+TEST(Reshard, OfAnIncrementalOne) {
+  const auto tables = CheckpointTables();
+  TemporaryFolder folder;
+  CheckpointCluster before(3, tables, Consistency::kBsp, 1, folder / "checkpoints", 4);
+  before.welcome.slices = 1;
+  before.Begin();
+  std::string checkpoint;
+  for (Clock clock = 0; clock < 3; ++clock) {
+    before.Push(0, clock, 1, 0, std::nullopt, clock == 0 ? 1000 : 10);
+    before.Close(0, clock);
+    before.Order(static_cast<std::uint64_t>(clock) + 1);
+    before.WaitForParts(3 * (static_cast<std::size_t>(clock) + 1));
+    checkpoint = before.WriteManifest(static_cast<std::uint64_t>(clock) + 1, true);
+  }
+  EXPECT_FALSE(ReadModelManifest(checkpoint)->hash.has_value());
+  EXPECT_EQ(ReadModelManifest(checkpoint)->parts[2].layers.size(), 2u);
+  const auto manifest = Reshard(checkpoint, 2, folder / "whole");
+  ASSERT_TRUE(manifest.has_value()) << manifest.error().text();
+  EXPECT_TRUE(manifest->parts[0].layers.empty());
+  EXPECT_EQ(manifest->hash, VerifyModel(checkpoint)->hash);
+  EXPECT_EQ(VerifyModel(folder / "whole")->hash, manifest->hash);
+  EXPECT_TRUE(DiffModels(checkpoint, folder / "whole")->same());
+  DiffOptions little;
+  little.memory_bytes = 1000;
+  const auto changed = DiffModels(folder / "checkpoints/0000000002", folder / "whole", little);
+  EXPECT_GT(changed->tables[0].differ, 0u);
+  EXPECT_LE(changed->tables[0].differ, 10u);
+  EXPECT_TRUE(Resumed(tables, Consistency::kBsp, folder / "whole", 3)->Rows() == before.Rows());
+}
+
 TEST(Reshard, AnAspRunGoesOnFromIt) {
   std::vector<TableSpec> tables = CheckpointTables();
   for (TableSpec& table : tables) {

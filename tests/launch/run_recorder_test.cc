@@ -129,17 +129,17 @@ TEST(RunRecorder, ALaterSnapshotTakesTheFormerOnesPlaceAtOnce) {
   EXPECT_TRUE(ReadModelManifest(model)->thresholds.empty());
   Evaluate(recorder, 0, Split::kValid, 0.75f);  // chooses the threshold, which is written at once
   EXPECT_THAT(ReadModelManifest(model)->thresholds, ElementsAre(Pair("buys", 0.75)));
-  const std::string first = ToHex(ReadModelManifest(model)->hash);
+  const std::string first = ToHex(*ReadModelManifest(model)->hash);
   EXPECT_EQ(recorder.result().model_hash, first);
   // Half of the next one is written: the model is still the first.
   const SnapshotDone half = written("part-00000-1.h5", 5);
-  EXPECT_EQ(ToHex(ReadModelManifest(model)->hash), first);
+  EXPECT_EQ(ToHex(*ReadModelManifest(model)->hash), first);
   EXPECT_TRUE(std::filesystem::exists(model + "/part-00000.h5"));
   recorder.OnSnapshot(model, {half, written("part-00001-1.h5", 6)}, "avx2");
   const auto manifest = ReadModelManifest(model);
   EXPECT_EQ(manifest->parts[1].file, "part-00001-1.h5");
-  EXPECT_NE(ToHex(manifest->hash), first);
-  EXPECT_EQ(recorder.result().model_hash, ToHex(manifest->hash));
+  EXPECT_NE(ToHex(*manifest->hash), first);
+  EXPECT_EQ(recorder.result().model_hash, ToHex(*manifest->hash));
   EXPECT_EQ(recorder.result().model_rows, 6u);
   EXPECT_FALSE(std::filesystem::exists(model + "/part-00000.h5"));
   EXPECT_TRUE(std::filesystem::exists(model + "/part-00000-1.h5"));

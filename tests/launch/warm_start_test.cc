@@ -83,7 +83,7 @@ void WriteModel(const std::string& directory, const RunInputs& inputs, const std
     }
     const ModelPartSummary summary = writer.Finish().value();
     manifest.parts.push_back({file, summary.bytes, summary.checksum, summary.rows});
-    manifest.hash += summary.hash;
+    manifest.hash = manifest.hash.value_or(Hash128()) + summary.hash;
   }
   manifest.run_config = ToToml(inputs.config);
   manifest.dataset_info = ToJson(inputs.data);
@@ -135,7 +135,7 @@ TEST_F(WarmStartTest, NothingChangedIsTheSameModel) {
   ASSERT_EQ(now.size(), 1u);
   for (std::size_t i = 0; i < inputs.spec.dense_count; ++i) EXPECT_EQ(now[0][i], dense[0][i]);
   EXPECT_EQ(RowsOf(to_, kEmbeddingTable), RowsOf(from_, kEmbeddingTable));
-  EXPECT_EQ(warm.model_hash, ToHex(ReadModelManifest(from_)->hash));
+  EXPECT_EQ(warm.model_hash, ToHex(*ReadModelManifest(from_)->hash));
 }
 
 TEST_F(WarmStartTest, FeaturesAndTasksComeAndGoByName) {

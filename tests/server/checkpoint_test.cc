@@ -40,12 +40,54 @@ class CheckpointTest : public testing::Test {
 
   using Cluster = CheckpointCluster;
   std::unique_ptr<Cluster> MakeCluster(std::uint32_t count, const std::vector<TableSpec>& tables,
-                                       Consistency consistency, std::uint32_t workers = 2) {
-    return std::make_unique<Cluster>(count, tables, consistency, workers, directory_ + "/checkpoints");
+                                       Consistency consistency, std::uint32_t workers = 2,
+                                       std::uint32_t full_every = 1) {
+    return std::make_unique<Cluster>(count, tables, consistency, workers, directory_ + "/checkpoints",
+                                     full_every);
   }
 
   static std::string WriteManifest(const Cluster& cluster, std::uint64_t number, bool with_groups) {
     return cluster.WriteManifest(number, with_groups);
+  }
+
+  // 5,000 times one bit, anywhere in any of a checkpoint's `count` files.
+  void FlipBits(const std::string& folder, const std::vector<TableSpec>& tables, std::size_t count) {
+    const auto whole = [&folder]() -> Status {
+      COHORT_ASSIGN_OR_RETURN(const ModelManifest manifest, ReadModelManifest(folder));
+      for (const ModelPart& part : manifest.parts) COHORT_RETURN_IF_ERROR(CheckModelPart(folder, part));
+      return {};
+    };
+    ASSERT_TRUE(whole().ok());
+    std::vector<std::fstream> files;
+    std::vector<std::uint64_t> bits;
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      files.emplace_back(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+      bits.push_back(8 * entry.file_size());
+    }
+    ASSERT_EQ(files.size(), count);
+    RandomStream random(1);
+    for (int i = 0; i < 5000; ++i) {
+      const std::size_t f = random.Below(files.size());
+      const std::uint64_t bit = random.Below(bits[f]);
+      const auto flip = [&] {
+        files[f].seekg(static_cast<std::streamoff>(bit / 8));
+        const char byte = static_cast<char>(files[f].get() ^ (1 << bit % 8));
+        files[f].seekp(static_cast<std::streamoff>(bit / 8));
+        files[f].put(byte);
+        files[f].flush();
+      };
+      flip();
+      ASSERT_EQ(whole().code(), ErrorCode::kCorrupt) << "file " << f << ", bit " << bit;
+      if (i % 500 == 0) {
+        auto after = MakeCluster(1, tables, Consistency::kBsp);
+        after->welcome.model_path = folder;
+        after->welcome.resume = true;
+        after->Begin(0, 3);
+        EXPECT_EQ(after->shards[0]->failure().code(), ErrorCode::kCorrupt);
+      }
+      flip();
+    }
+    EXPECT_TRUE(whole().ok());
   }
 
   std::string directory_;
@@ -98,6 +140,102 @@ TEST_F(CheckpointTest, ABspRunGoesOnOnAnyNumberOfShards) {
       }
     }
   }
+}
+
+// Checkpoints of the rows that have changed since the one before: each is the state of its instant, whatever becomes of those that it
+// was laid over, on any number of shards.
+TEST_F(CheckpointTest, AnIncrementalOneIsAsGoodAsAWholeOne) {
+  for (const Consistency consistency : {Consistency::kBsp, Consistency::kAsp}) {
+    for (const std::uint32_t from : {1u, 3u}) {
+      fs::remove_all(directory_ + "/checkpoints");
+      std::vector<TableSpec> tables = CheckpointTables();
+      tables[0].row_count = 12000;
+      auto before = MakeCluster(from, tables, consistency, 1, /*full_every=*/3);
+      before->welcome.slices = 1;
+      before->Begin();
+      std::map<std::uint64_t, std::map<std::pair<TableId, Key>, std::vector<float>>> expected;
+      std::map<std::uint64_t, std::uint64_t> bytes;
+      for (Clock clock = 0; clock < 8; ++clock) {
+        before->Push(0, clock, 1, 0, std::nullopt, clock == 0 ? 1000 : 40);
+        before->Close(0, clock);
+        const auto number = static_cast<std::uint64_t>(clock) + 1;
+        expected[number] = before->Rows();
+        before->done.clear();
+        before->Order(number);
+        // Changes while it is written; in bsp none are held for it.
+        if (consistency == Consistency::kAsp) before->Push(0, clock + 100, 1, 7, std::nullopt, 5);
+        before->WaitForParts(from);
+        for (const CheckpointDone& done : before->done) {
+          EXPECT_EQ(done.error, "");
+          bytes[number] += done.bytes;
+          // One of all rows, and two over it; the fourth could not be laid over the third, which is not whole.
+          const std::size_t layers[] = {0, 1, 2, 2, 0, 1, 2, 0};
+          EXPECT_EQ(done.layers.size(), layers[clock]) << "checkpoint " << number;
+        }
+        if (number == 3) continue;  // nobody writes its manifest
+        const std::string folder = WriteManifest(*before, number, true);
+        EXPECT_EQ(ReadModelManifest(folder)->hash.has_value(), before->done[0].layers.empty());
+        if (number > 2) fs::remove_all(CheckpointFolder(before->welcome.checkpoint_path, number - 2));
+      }
+      EXPECT_LT(bytes[2] * 3, bytes[1]);
+      for (const std::uint64_t number : {7u, 8u}) {
+        const std::string folder = CheckpointFolder(before->welcome.checkpoint_path, number);
+        const auto verified = VerifyModel(folder);
+        ASSERT_TRUE(verified.has_value()) << verified.error().text();
+        EXPECT_EQ(verified->rows(), expected[number].size());
+        for (const std::uint32_t to : {1u, 2u, 3u, 5u, 8u}) {
+          SCOPED_TRACE(std::to_string(from) + " to " + std::to_string(to) + " shards");
+          auto after = MakeCluster(to, tables, consistency, 1);
+          after->welcome.slices = 1;
+          after->welcome.model_path = folder;
+          after->welcome.resume = true;
+          after->Begin(0, static_cast<Clock>(number));
+          after->ExpectNoFailure();
+          ASSERT_EQ(after->Rows(), expected[number]);
+        }
+      }
+    }
+  }
+}
+
+// A table whose rows are watched, and go, is written whole; one that has changed all over as well; and after a failure nothing is
+// taken for granted.
+TEST_F(CheckpointTest, NotWorthwhileOrNotPossibleItIsAWholeOne) {
+  auto watched = MakeCluster(1, CheckpointTables(Admission::kCount), Consistency::kAsp, 1, 8);
+  watched->Begin();
+  for (std::uint64_t number = 1; number <= 2; ++number) {
+    watched->Order(number);
+    watched->WaitForParts(number);
+    EXPECT_TRUE(watched->done[number - 1].layers.empty());
+    WriteManifest(*watched, number, true);
+  }
+  fs::remove_all(directory_ + "/checkpoints");
+  auto cluster = MakeCluster(1, CheckpointTables(), Consistency::kAsp, 1, 8);
+  cluster->Begin();
+  const auto checkpoint = [&](std::uint64_t number, int rows) {
+    cluster->Push(0, static_cast<Clock>(number), 1, number, std::nullopt, rows);
+    cluster->Order(number);
+    cluster->WaitForParts(number);
+    if (cluster->done.back().error.empty()) WriteManifest(*cluster, number, true);
+    return cluster->done.back();
+  };
+  EXPECT_TRUE(checkpoint(1, 1000).layers.empty());
+  EXPECT_TRUE(checkpoint(2, 1000).layers.empty()) << "everything has changed";
+  EXPECT_EQ(checkpoint(3, 5).layers.size(), 1u);
+  // The file that it would go over cannot be linked, for it has gone.
+  fs::remove(CheckpointFolder(cluster->welcome.checkpoint_path, 3) + "/part-00000.h5");
+  const CheckpointDone failed = checkpoint(4, 5);
+  EXPECT_THAT(failed.error, HasSubstr("checkpoint.full_every = 1"));
+  EXPECT_THAT(failed.error, HasSubstr("part-00000-0000000003.h5: cannot be made as a hard link to"));
+  for (int i = 0; i < 1000; ++i) {  // what is left of it to be done
+    Outbox out;
+    cluster->shards[0]->OnTimer(cluster->now, out);
+    cluster->Take(out);
+  }
+  const CheckpointDone next = checkpoint(5, 5);
+  EXPECT_EQ(next.error, "");
+  EXPECT_TRUE(next.layers.empty());
+  EXPECT_TRUE(VerifyModel(CheckpointFolder(cluster->welcome.checkpoint_path, 5)).has_value());
 }
 
 // asp: each shard has its own instant. Redone from the lowest clock that is not closed everywhere, every part of every
@@ -241,52 +379,24 @@ TEST_F(CheckpointTest, OrdersThatMakeNoSenseAreAnswered) {
 
 // One bit, anywhere in any file of a checkpoint.
 TEST_F(CheckpointTest, EveryFlippedBitIsFound) {
-  auto cluster = MakeCluster(2, CheckpointTables(Admission::kCount), Consistency::kBsp);
-  cluster->Begin();
-  for (Clock clock = 0; clock < 3; ++clock) {
-    cluster->Push(0, clock, 2, 0);
-    cluster->Close(0, clock);
-    cluster->Close(1, clock);
-  }
-  cluster->Order(3);
-  cluster->WaitForParts(2);
-  const std::string folder = WriteManifest(*cluster, 3, true);
-  const auto whole = [&folder]() -> Status {
-    COHORT_ASSIGN_OR_RETURN(const ModelManifest manifest, ReadModelManifest(folder));
-    for (const ModelPart& part : manifest.parts) COHORT_RETURN_IF_ERROR(CheckModelPart(folder, part));
-    return {};
-  };
-  ASSERT_TRUE(whole().ok());
-  std::vector<std::fstream> files;
-  std::vector<std::uint64_t> bits;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    files.emplace_back(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
-    bits.push_back(8 * entry.file_size());
-  }
-  ASSERT_EQ(files.size(), 3u);  // two parts and the manifest
-  RandomStream random(1);
-  for (int i = 0; i < 10000; ++i) {
-    const std::size_t f = random.Below(files.size());
-    const std::uint64_t bit = random.Below(bits[f]);
-    const auto flip = [&] {
-      files[f].seekg(static_cast<std::streamoff>(bit / 8));
-      const char byte = static_cast<char>(files[f].get() ^ (1 << bit % 8));
-      files[f].seekp(static_cast<std::streamoff>(bit / 8));
-      files[f].put(byte);
-      files[f].flush();
-    };
-    flip();
-    ASSERT_EQ(whole().code(), ErrorCode::kCorrupt) << "file " << f << ", bit " << bit;
-    if (i % 500 == 0) {
-      auto after = MakeCluster(1, CheckpointTables(Admission::kCount), Consistency::kBsp);
-      after->welcome.model_path = folder;
-      after->welcome.resume = true;
-      after->Begin(0, 3);
-      EXPECT_EQ(after->shards[0]->failure().code(), ErrorCode::kCorrupt);
+  for (const bool incremental : {false, true}) {
+    fs::remove_all(directory_ + "/checkpoints");
+    const auto tables = CheckpointTables(incremental ? Admission::kAlways : Admission::kCount);
+    auto cluster = MakeCluster(2, tables, Consistency::kBsp, 2, 2);
+    cluster->Begin();
+    std::string folder;
+    for (Clock clock = 0; clock < 3; ++clock) {
+      cluster->Push(0, clock, 2, 0, std::nullopt, clock < 2 ? 400 : 10);
+      cluster->Close(0, clock);
+      cluster->Close(1, clock);
+      if (clock == 0) continue;
+      cluster->done.clear();
+      cluster->Order(static_cast<std::uint64_t>(clock) + 1);
+      cluster->WaitForParts(2);
+      folder = WriteManifest(*cluster, static_cast<std::uint64_t>(clock) + 1, true);
     }
-    flip();
+    FlipBits(folder, tables, incremental ? 5 : 3);  // two parts and the manifest; and what lies below them
   }
-  EXPECT_TRUE(whole().ok());
 }
 
 TEST_F(CheckpointTest, AFullDiskIsToldLeavesNothingAndTrainingGoesOn) {

@@ -36,6 +36,9 @@ class FakeStore : public SnapshotStore {
     loaded.push_back(path);
     return load_result;
   }
+  bool HasCheckpoint(const std::string& path, std::uint64_t number) override {
+    return checkpoints.Has(path, number);
+  }
   std::unique_ptr<CheckpointWriter> WriteCheckpoint(const CheckpointPart& part) override {
     return checkpoints.Write(part);
   }

@@ -114,7 +114,7 @@ class SnapshotTest : public testing::Test {
       const SnapshotDone done = store.Write(directory, s, shard.view());
       EXPECT_EQ(done.error, "");
       manifest.parts.push_back({done.file, done.bytes, done.checksum, done.rows});
-      manifest.hash += Hash128{done.hash_low, done.hash_high};
+      manifest.hash = manifest.hash.value_or(Hash128()) + Hash128{done.hash_low, done.hash_high};
       if (state != nullptr) Collect(shard, state);
     }
     const Status status = WriteModelManifest(directory, manifest);
@@ -239,7 +239,7 @@ TEST_F(SnapshotTest, ShardsStartFromAModel) {
     const SnapshotDone done = store.Write(directory_, s, views);
     ASSERT_EQ(done.error, "");
     manifest.parts.push_back({done.file, done.bytes, done.checksum, done.rows});
-    manifest.hash += Hash128{done.hash_low, done.hash_high};
+    manifest.hash = manifest.hash.value_or(Hash128()) + Hash128{done.hash_low, done.hash_high};
   }
   ASSERT_TRUE(WriteModelManifest(directory_, manifest).ok());
   State restored;

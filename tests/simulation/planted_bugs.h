@@ -30,6 +30,7 @@ enum class PlantedBug : std::uint8_t {
   kStaleAfterFailover,  // one shard goes on from the checkpoint before
   kWrongSlotAfterReshard,
   kForgottenOptimizerSlot,
+  kForgottenChange,  // a row that has changed is left out of an incremental checkpoint, now and then
 };
 
 // With the bug, if it is one of theirs.

@@ -54,9 +54,20 @@ class SimCheckpointFiles::AtomicFile {
 class SimCheckpointFiles::Writer : public CheckpointWriter {
  public:
   Writer(SimCheckpointFiles* files, const CheckpointPart& part)
-      : files_(files), part_(part), rows_(files->memory_.Write(part)) {}
+      : files_(files), part_(part), rows_(files->memory_.Write(part)) {
+    if (part.layers.empty()) return;
+    const PartLayer& base = part.layers.back();
+    files->memory_.parts[files->Folder(base.number)][part.shard] = files->contents_.at(base.checksum);
+  }
 
-  void Append(CopiedRows rows, TimePoint now) override { rows_->Append(std::move(rows), now); }
+  void Append(CopiedRows rows, TimePoint now) override {
+    if (files_->bug_ == PlantedBug::kForgottenChange && !part_.layers.empty() && rows.positions.size() > 1) {
+      rows.words.resize(rows.words.size() / rows.positions.size() * (rows.positions.size() - 1));
+      rows.positions.pop_back();
+      if (!rows.statistics.empty()) rows.statistics.pop_back();
+    }
+    rows_->Append(std::move(rows), now);
+  }
   void Finish(ShardState state, TimePoint now) override { rows_->Finish(std::move(state), now); }
   bool HasRoom(TimePoint now) const override { return rows_->HasRoom(now); }
   TimePoint NextEvent() const override { return taken_ ? kNever : file_ ? next_step_ : rows_->NextEvent(); }
@@ -80,6 +91,10 @@ class SimCheckpointFiles::Writer : public CheckpointWriter {
     if (!copied) return false;
     outcome_ = std::move(*copied);
     if (!outcome_.error.empty()) return true;
+    if (!part_.layers.empty())
+      files_->memory_.parts[files_->Folder(part_.layers.back().number)].erase(part_.shard);
+    if (!files_->memory_.bug.empty() && files_->bug_ == PlantedBug::kNone)
+      files_->violation_ = files_->memory_.bug;
     const std::string folder = files_->Folder(part_.number);
     auto part = files_->memory_.parts[folder].extract(part_.shard);
     std::string image = ImageOf(part.mapped(), ++files_->written_);
@@ -125,6 +140,10 @@ SnapshotDone SimCheckpointFiles::Write(const std::string&, std::uint32_t shard,
 
 Status SimCheckpointFiles::Load(const std::string&, const OwnedGroups&, std::span<EmbeddingTable* const>) {
   return {};
+}
+
+bool SimCheckpointFiles::HasCheckpoint(const std::string&, std::uint64_t number) {
+  return disk_->Read(Folder(number) + "/manifest.json").has_value();
 }
 
 std::unique_ptr<CheckpointWriter> SimCheckpointFiles::WriteCheckpoint(const CheckpointPart& part) {

@@ -3,7 +3,7 @@
 // launch/checkpoints.h (the newest whose manifest and parts have the right sizes and checksums), kept and removed alike.
 //
 // A file's bytes stand for a part; what the part holds is found by the bytes' checksum. So what is read is what was written with
-// these very bytes, or nothing.
+// these very bytes, or nothing. An incremental part is put together when it is written: its file has all rows.
 //
 // Seams for planted bugs are here, beside the roles: what is done on a disk, and with what was read from one.
 #ifndef COHORT_TESTS_SIMULATION_SIM_CHECKPOINT_FILES_H_
@@ -41,6 +41,7 @@ class SimCheckpointFiles : public SnapshotStore, public RunObserver {
                      std::span<const EmbeddingTable* const> tables) override;
   Status Load(const std::string& model_path, const OwnedGroups& owned,
               std::span<EmbeddingTable* const> tables) override;
+  bool HasCheckpoint(const std::string& path, std::uint64_t number) override;
   std::unique_ptr<CheckpointWriter> WriteCheckpoint(const CheckpointPart& part) override;
   Result<std::vector<ShardState>> Resume(const std::string& model_path, const OwnedGroups& owned,
                                          std::span<EmbeddingTable* const> tables) override;

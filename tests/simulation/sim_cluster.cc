@@ -80,6 +80,7 @@ void SimCluster::AddShard(std::size_t turn_bytes, std::size_t block_bytes, TimeP
   options.kept_pull_bytes = shape_.kept_pull_bytes;
   options.checkpoint_turn_bytes = turn_bytes;
   options.checkpoint_block_bytes = block_bytes;
+  options.checkpoint_full_every = FullEvery(index);
   if (shape_.tier_bytes) {
     options.tier_bytes = *shape_.tier_bytes;
     options.cold_rows = [this, index](std::uint32_t words) -> Result<std::unique_ptr<ColdRows>> {
@@ -105,6 +106,7 @@ void SimCluster::AddBackup(std::uint32_t index, std::uint32_t server, std::uint3
   options.kept_pull_bytes = shape_.kept_pull_bytes;
   options.checkpoint_turn_bytes = 500;
   options.checkpoint_block_bytes = 300;
+  options.checkpoint_full_every = FullEvery(index);
   auto& backup = backups_[index];
   if (backup != nullptr) dead_shards_.push_back(std::move(backup));
   backup = NewShard(options_.bug, self, std::move(options), *store_);

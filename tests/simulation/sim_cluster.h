@@ -89,6 +89,11 @@ class SimCluster {
   void MakeScheduler();
   std::uint32_t Term() const { return scheduler().stamp().term; }
 
+  // ShardOptions::checkpoint_full_every of a shard.
+  std::uint32_t FullEvery(std::uint32_t index) const {
+    return 1 + static_cast<std::uint32_t>(RandomBits(seed_, 0x66756c6c, index) % 4);
+  }
+
   const std::uint64_t seed_;
   const Shape& shape_;
   const Options options_;

@@ -58,6 +58,7 @@ constexpr const char* kRequired[] = {"fault: lost",
                                      "shard: phase_begun",
                                      "shard: snapshot",
                                      "shard: checkpoint_begun",
+                                     "shard: checkpoint_incremental",
                                      "shard: checkpoint_written",
                                      "shard: checkpoint_failed",
                                      "shard: checkpoint_skipped",
@@ -343,6 +344,9 @@ TEST(PlantedBugs, WrongSlotAfterReshardIsFound) {
 }
 TEST(PlantedBugs, ForgottenOptimizerSlotIsFound) {
   ExpectFound(PlantedBug::kForgottenOptimizerSlot, "forgotten optimizer slot", Scenario::kRestarts);
+}
+TEST(PlantedBugs, ForgottenChangeIsFound) {
+  ExpectFound(PlantedBug::kForgottenChange, "forgotten change", Scenario::kRestarts);
 }
 TEST(PlantedBugs, CloseBeforeTheAcknowledgementsIsFound) {
   ExpectFound(PlantedBug::kCloseBeforeAcknowledgements, "close before the acknowledgements");

@@ -64,12 +64,13 @@ struct CheckpointCluster {
   TimePoint now{};
 
   CheckpointCluster(std::uint32_t count, const std::vector<TableSpec>& tables, Consistency consistency,
-                    std::uint32_t workers, std::string checkpoint_path) {
+                    std::uint32_t workers, std::string checkpoint_path, std::uint32_t full_every = 1) {
     for (std::uint32_t s = 0; s < count; ++s) {
       ShardOptions options;
       options.scheduler.run_id = kTestRun;
       options.checkpoint_turn_bytes = 2000;
       options.checkpoint_block_bytes = 3000;
+      options.checkpoint_full_every = full_every;
       shards.push_back(std::make_unique<Shard>(ShardNode(s), options, store));
       Outbox out;
       shards.back()->Start(now, out);
@@ -126,11 +127,11 @@ struct CheckpointCluster {
   void Order(std::uint64_t number) { FromScheduler(CheckpointOrder{next_id++, number}); }
   // The gradients of one worker and clock, at the shards that have their rows; whole numbers.
   void Push(std::uint32_t worker, Clock clock, std::uint16_t node, std::uint64_t seed,
-            std::optional<std::uint32_t> only_shard = std::nullopt) {
+            std::optional<std::uint32_t> only_shard = std::nullopt, int rows = 60) {
     RandomStream random(seed, static_cast<std::uint64_t>(clock));
     for (const TableSpec& spec : welcome.tables) {
       std::vector<Gradients> mine(shards.size());
-      for (int i = 0; i < 60; ++i) {
+      for (int i = 0; i < rows; ++i) {
         const Key key =
             spec.kind == TableKind::kDense ? random.Below(spec.row_count) : SparseKey(random.Below(500));
         std::vector<float> row(spec.dim);
@@ -180,6 +181,7 @@ struct CheckpointCluster {
   std::string WriteManifest(std::uint64_t number, bool with_groups) const {
     const std::string folder = CheckpointFolder(welcome.checkpoint_path, number);
     ModelManifest manifest;
+    bool incremental = false;
     manifest.tables = welcome.tables;
     manifest.checkpoint = R"({"number":)" + std::to_string(number) + "}";
     for (std::uint32_t s = 0; s < shards.size(); ++s) {
@@ -187,17 +189,21 @@ struct CheckpointCluster {
         if (part_done.number != number || part_done.file != CheckpointPartName(s)) continue;
         EXPECT_EQ(part_done.error, "");
         ModelPart part{part_done.file, part_done.bytes, part_done.checksum, part_done.rows};
-        part.hash = Hash128{part_done.hash_low, part_done.hash_high};
+        for (const PartLayer& layer : part_done.layers)
+          part.layers.push_back({CheckpointLayerName(s, layer.number), layer.bytes, layer.checksum});
+        if (part.layers.empty()) part.hash = Hash128{part_done.hash_low, part_done.hash_high};
         if (with_groups) {
           part.groups.emplace();
           for (int g = 0; g < kSlotGroupCount; ++g)
             (*part.groups)[static_cast<std::size_t>(g)] = welcome.slot_map.ShardOfGroup(g) == s;
         }
+        if (part.hash) manifest.hash = manifest.hash.value_or(Hash128()) + *part.hash;
+        incremental = incremental || !part.layers.empty();
         manifest.parts.push_back(part);
-        manifest.hash += *part.hash;
       }
     }
     EXPECT_EQ(manifest.parts.size(), shards.size());
+    if (incremental) manifest.hash.reset();
     const Status status = WriteModelManifest(folder, manifest);
     EXPECT_TRUE(status.ok()) << status.text();
     return folder;

@@ -40,6 +40,9 @@ class MemoryCheckpoints {
   explicit MemoryCheckpoints(Disk disk) : disk_(std::move(disk)) {}
   MemoryCheckpoints() : MemoryCheckpoints(Disk()) {}
 
+  bool Has(const std::string& path, std::uint64_t number) const {
+    return parts.contains(CheckpointFolder(path, number));
+  }
   std::unique_ptr<CheckpointWriter> Write(const CheckpointPart& part) {
     return std::make_unique<Writer>(this, part);
   }
@@ -64,7 +67,7 @@ class MemoryCheckpoints {
 
   // By folder (checkpoint_files.h) and shard.
   std::map<std::string, std::map<std::uint32_t, Part>> parts;
-  std::string bug;  // a row that came twice
+  std::string bug;  // a row that came twice, or not at all
 
  private:
   class Writer : public CheckpointWriter {
@@ -106,7 +109,14 @@ class MemoryCheckpoints {
         done.error = "no space left on device";
         return done;
       }
-      for (const auto& [table, rows] : part_.rows) done.rows += rows.size();
+      if (!to_be_.layers.empty()) LayOver();
+      for (const CheckpointPart::Table& table : to_be_.tables) {
+        done.rows += table.rows;
+        if (part_.rows[table.spec.id].size() != table.rows)
+          store_->bug = "table " + table.spec.name + ": " + std::to_string(part_.rows[table.spec.id].size()) +
+                        " rows were copied of " + std::to_string(table.rows);
+      }
+      done.layers = to_be_.layers;
       store_->parts[CheckpointFolder(to_be_.checkpoint_path, to_be_.number)][to_be_.shard] = std::move(part_);
       return done;
     }
@@ -118,6 +128,17 @@ class MemoryCheckpoints {
     }
 
    private:
+    // Rows that did not come are those of the former part.
+    void LayOver() {
+      const std::string folder = CheckpointFolder(to_be_.checkpoint_path, to_be_.layers.back().number);
+      const auto& former = store_->parts[folder];
+      const auto base = former.find(to_be_.shard);
+      if (base == former.end()) {
+        store_->bug = folder + " has no part to be laid over";
+        return;
+      }
+      for (const auto& [table, rows] : base->second.rows) part_.rows[table].insert(rows.begin(), rows.end());
+    }
     void Use(TimePoint now) {
       failed_ = failed_ || store_->disk_.fails();
       ready_.push_back(std::max(now, ready_.empty() ? now : ready_.back()) + store_->disk_.delay());

@@ -56,7 +56,7 @@ inline ModelManifest WriteModel(const std::string& directory, const std::vector<
         (*part.groups)[static_cast<std::size_t>(group)] = group * parts / kSlotGroupCount == p;
     }
     manifest.parts.push_back(part);
-    manifest.hash += summary->hash;
+    manifest.hash = manifest.hash.value_or(Hash128()) + summary->hash;
   }
   const Status status = WriteModelManifest(directory, manifest);
   EXPECT_TRUE(status.ok()) << status.text();

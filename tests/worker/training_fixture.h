@@ -46,6 +46,7 @@ class NoSnapshots : public SnapshotStore {
   Status Load(const std::string&, const OwnedGroups&, std::span<EmbeddingTable* const>) override {
     return Status();
   }
+  bool HasCheckpoint(const std::string&, std::uint64_t) override { return false; }
   std::unique_ptr<CheckpointWriter> WriteCheckpoint(const CheckpointPart&) override { return nullptr; }
   Result<std::vector<ShardState>> Resume(const std::string&, const OwnedGroups&,
                                          std::span<EmbeddingTable* const>) override {
