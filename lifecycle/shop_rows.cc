@@ -59,10 +59,12 @@ void ShopRows::CleanUser(UserRecords* user) {
   auto kept = events.begin();
   for (auto event = events.begin(); event != events.end(); ++event) {
     if (kept != events.begin() && *event == *(kept - 1)) {
-      log_->AddPlace(FindingKind::kDuplicateEvent, "",
-                     "user \"" + user->user + "\", " + TimeText(event->time) + ": a " +
-                         EventKindName(event->kind) +
-                         " is there twice, with the same item, price and quantity");
+      std::string place;
+      if (log_->WantsPlace(FindingKind::kDuplicateEvent, "")) {
+        place = "user \"" + user->user + "\", " + TimeText(event->time) + ": a " +
+                EventKindName(event->kind) + " is there twice, with the same item, price and quantity";
+      }
+      log_->AddPlace(FindingKind::kDuplicateEvent, "", std::move(place));
       continue;
     }
     *kept++ = *event;

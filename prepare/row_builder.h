@@ -39,7 +39,7 @@ class FindingLog {
   explicit FindingLog(bool strict) : strict_(strict) {}
   void Add(FindingKind kind, const std::string& name, const CsvReader& csv, std::ptrdiff_t cell,
            const std::string& what);
-  // The same of something that stands at no cell: `place` says where, and what.
+  // The same of something that stands at no cell: `place` says where, and what; not looked at unless WantsPlace.
   void AddPlace(FindingKind kind, const std::string& name, std::string place);
   // Whether one more place of this finding would be kept: else there is no need to find the words.
   bool WantsPlace(FindingKind kind, const std::string& name) const;

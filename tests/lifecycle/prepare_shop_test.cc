@@ -226,6 +226,14 @@ TEST_F(PrepareShopTest, RefusesADescriptionThatMakesNoSense) {
   EXPECT_THAT(SchemaError("until = \"2020-12-01\"", "until = \"2020-10-01\""), HasSubstr("it has no future"));
 }
 
+TEST(ShopSchema, ReadsEveryKey) {
+  for (const char* name : {"every-key", "online-retail", "train-list"}) {
+    const auto schema =
+        LoadShopSchema(std::string(COHORT_SOURCE_DIR) + "/tests/fuzz/corpus/shop/seed-" + name);
+    EXPECT_TRUE(schema) << schema.error().text();
+  }
+}
+
 TEST(EventTime, ReadsWhatItSays) {
   const auto read = [](const char* format, const char* cell) {
     return TimeFormat::Parse(format)->Read(cell);

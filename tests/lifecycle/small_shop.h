@@ -112,6 +112,7 @@ inline SmallEvent RandomEvent(Time from, Time to, RandomStream* random) {
   if (random->Below(3) == 0) event.kind = EventKind::kPurchase;
   event.time = from + static_cast<Time>(random->Below(static_cast<std::uint64_t>(to - from)));
   if (random->Below(2) == 0) event.time = std::max(from, event.time / kDay * kDay);
+  if (random->Below(4) == 0) event.time = std::max(from, event.time / (20 * kDay) * (20 * kDay));
   if (random->Below(5) > 0) event.item = "i" + std::to_string(random->Below(5));
   if (event.kind == EventKind::kContact) return event;
   event.quantity = random->Below(4) == 0 ? static_cast<Quantity>(1 + random->Below(3000))
@@ -165,7 +166,12 @@ inline SmallRows RowsOf(const ShopSchema& schema, const SmallShop& shop, RandomS
   const FeatureKeys channels("user_channel");
   std::vector<std::size_t> order(shop.events.size());
   for (std::size_t i = 0; i < order.size(); ++i) std::swap(order[i] = i, order[random->Below(i + 1)]);
-  for (const auto& [id, described] : shop.items) {
+  std::vector<std::string> item_order;
+  for (const auto& [id, described] : shop.items)
+    item_order.insert(item_order.begin() + static_cast<std::ptrdiff_t>(random->Below(item_order.size() + 1)),
+                      id);
+  for (const std::string& id : item_order) {
+    const SmallItem& described = shop.items.at(id);
     Item& item = rows.items().item(rows.ItemNumber(id));
     if (!described.category.empty()) item.category = rows.features().CategoryKey(described.category);
     if (!described.brand.empty()) item.brand = rows.features().BrandKey(described.brand);
