@@ -199,6 +199,7 @@ struct Counters {
   std::uint64_t peak_memory_bytes = 0;
   double busy_seconds = 0;           // CPU time
   std::vector<double> step_seconds;  // worker: by StepPart
+  std::vector<std::uint64_t> step_times;  // worker: training steps by their duration (duration_histogram.h)
 
   template <class Archive>
   void serialize(Archive& archive) {
@@ -206,7 +207,7 @@ struct Counters {
             pushes_duplicated, pulls_served, pulls_parked, retries, absent_rows, bad_frames, cached_rows,
             nan_gradients, clipped_weights, not_admitted, evicted_idle, evicted_memory, pulls_forgotten,
             clipped_values, clipped_gradients, cold_rows, rows_read, queue_depth, memory_bytes, peak_memory_bytes, busy_seconds,
-            step_seconds);
+            step_seconds, step_times);
   }
 };
 struct Heartbeat {

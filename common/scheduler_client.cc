@@ -80,7 +80,8 @@ bool SchedulerClient::OnMessage(const Stamp& from, Message& message, TimePoint n
     }
   } else if (auto* order = std::get_if<PhaseOrder>(&message)) {
     // One that has overtaken Welcome is left to its repetition; only the end needs no model.
-    if (!registered_ && order->kind != PhaseKind::kStop) return true;
+    // One to leave alone is for a node that has registered, or for its earlier life.
+    if (!registered_ && (order->kind != PhaseKind::kStop || order->phase == kPhaseOfLeaving)) return true;
     if (ForAnEarlierLife(order->request_id)) return true;
     if (order->phase <= confirmed_phase_) {
       out.Send(kSchedulerNode, PhaseReply{order->request_id});

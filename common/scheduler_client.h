@@ -24,6 +24,10 @@
 
 namespace cohort {
 
+// Of the stop of one node while the run goes on without it: beyond all phases, so that whoever leaves hears nothing of the
+// others' any more.
+inline constexpr std::uint32_t kPhaseOfLeaving = ~0u;
+
 class SchedulerClient {
  public:
   struct Options {

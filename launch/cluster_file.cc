@@ -7,7 +7,25 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+std::vector<ClusterFile::Process> OnServer(const ClusterFile& file, std::uint32_t server, bool missing) {
+  std::vector<ClusterFile::Process> found;
+  for (const ClusterFile::Process& each : file.members) {
+    // A shard's place is taken by its backup.
+    if (each.node.role == Role::kWorker || (missing && each.node.role == Role::kShard)) continue;
+    if (each.server == server && each.missing == missing) found.push_back(each);
+  }
+  return found;
+}
+
 }  // namespace
+
+std::vector<ClusterFile::Process> SeatsOf(const ClusterFile& file, std::uint32_t server) {
+  return OnServer(file, server, /*missing=*/true);
+}
+
+std::vector<ClusterFile::Process> MembersOf(const ClusterFile& file, std::uint32_t server) {
+  return OnServer(file, server, /*missing=*/false);
+}
 
 std::string ToJson(const ClusterFile& file) {
   Json json = {{"run_id", file.run_id},

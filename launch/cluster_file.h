@@ -17,10 +17,10 @@ inline constexpr const char* kClusterFile = "cluster.json";  // in RUN_DIR
 struct ClusterFile {
   struct Process {
     NodeId node;
-    std::uint32_t server = 0;  // a shard's, or a backup's
-    bool missing = false;      // dead; another one is to register under `incarnation`
+    std::uint32_t server = 0;  // a shard's, or a backup's; missing: where it is to be
+    bool missing = false;      // another one is to register under `incarnation`
     std::uint32_t incarnation = 0;
-    std::string host;  // missing: of its former life
+    std::string host;       // missing: where it is to be
     std::uint64_t pid = 0;  // missing: 0. Of one server process: all its shards and backups
   };
   std::uint64_t run_id = 0;
@@ -29,6 +29,11 @@ struct ClusterFile {
   std::uint32_t scheduler_term = 1;  // the how-manieth scheduler it is
   std::vector<Process> members;
 };
+
+// The missing backups that a server is to begin.
+std::vector<ClusterFile::Process> SeatsOf(const ClusterFile& file, std::uint32_t server);
+// The living shards and backups of a server.
+std::vector<ClusterFile::Process> MembersOf(const ClusterFile& file, std::uint32_t server);
 
 std::string ToJson(const ClusterFile& file);
 // kCorrupt: `origin` says what it is not.

@@ -19,10 +19,6 @@ namespace {
 constexpr Duration kMargin = std::chrono::seconds(10);
 constexpr Duration kSchedulerMargin = std::chrono::seconds(5);
 
-}  // namespace
-
-namespace {
-
 std::vector<std::string> SchedulerCommand(const ClusterJob& job) {
   std::vector<std::string> command = {ProgramFolder() + "/cohort-scheduler",
                                       "--config",
@@ -59,7 +55,7 @@ std::vector<std::string> MpirunCommand(const ClusterJob& job, const FormerLife& 
     add({"--acknowledged", std::to_string(before.acknowledged), "--restarts",
          std::to_string(before.restarts)});
   add({":", "-np", std::to_string(job.config.cluster.servers), programs + "/cohort-server", "--config",
-       run_file, "--supervised"});
+       run_file, "--supervised", "--run", job.folder});
   add({":", "-np", std::to_string(job.config.cluster.workers), programs + "/cohort-worker", "--config",
        run_file, "--supervised"});
   return command;
@@ -74,7 +70,8 @@ std::vector<std::string> ReplacementCommand(const ClusterJob& job, const Cluster
   for (const std::string& word :
        {ProgramFolder() + (member.node.role == Role::kWorker ? "/cohort-worker" : "/cohort-server"),
         std::string("--config"), job.folder + "/" + kRunFile, std::string("--supervised"),
-        std::string("--join"), job.folder, std::string("--index"), std::to_string(member.node.index)}) {
+        std::string("--join"), job.folder, std::string("--index"),
+        std::to_string(member.node.role == Role::kWorker ? member.node.index : member.server)}) {
     command.push_back(word);
   }
   return command;
@@ -135,10 +132,8 @@ Status RunClusterJob(const ClusterJob& job, SupervisorOptions output) {
       command.insert(command.end(), {"--take-over", std::to_string(term)});
       return command;
     };
-    output.replacement = [&job](const ClusterFile::Process& member) {
-      return ReplacementCommand(job, member);
-    };
   }
+  output.replacement = [&job](const ClusterFile::Process& member) { return ReplacementCommand(job, member); };
   // With a list of hosts, or inside an allocation, some start elsewhere.
   if (job.hostfile.empty() && std::getenv("SLURM_JOB_ID") == nullptr) {
     output.children = std::size_t{1} + job.config.cluster.servers + job.config.cluster.workers;

@@ -31,7 +31,8 @@ struct FormerLife {
 // The mpirun line that starts the roles of `job` from the folder of this program.
 std::vector<std::string> MpirunCommand(const ClusterJob& job, const FormerLife& before = {});
 
-// The process that takes the place of a dead member: on this host directly, on another one through an mpirun of its own.
+// The process that takes the place of a dead worker, or begins what a server misses: on this host directly, on another one
+// through an mpirun of its own.
 std::vector<std::string> ReplacementCommand(const ClusterJob& job, const ClusterFile::Process& member);
 
 // Checks what can be checked before anything is started, as the scheduler will see it. Errors are the user's.

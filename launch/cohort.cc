@@ -39,6 +39,7 @@ int Main(int argc, char** argv) {
   AddDiff(app, commands);
   AddReshard(app, commands);
   AddReport(app, commands);
+  AddCluster(app, commands);
   AddBench(app, commands);
   AddDoctor(app, commands);
   bool json = WantsJson(argc, argv);

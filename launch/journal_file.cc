@@ -124,10 +124,13 @@ JournalFile::~JournalFile() { close(descriptor_); }
 void JournalFile::Append(const JournalEntry& entry) {
   if (!failure_.ok()) return;
   std::string content;
+  Put(static_cast<std::uint8_t>(entry.kind), &content);
   Put(static_cast<std::int64_t>(entry.at.count()), &content);
   Put(entry.next_id, &content);
-  Put(static_cast<std::uint8_t>(entry.death.has_value()), &content);
-  Put(std::string_view(entry.death.value_or("")), &content);
+  Put(std::string_view(entry.text), &content);
+  Put(static_cast<std::uint8_t>(entry.change.kind), &content);
+  Put(entry.change.server, &content);
+  Put(std::string_view(entry.change.host), &content);
   for (const Buffer& frame : Encode(entry.from, kSchedulerNode, entry.message))
     Put(std::string_view(reinterpret_cast<const char*>(frame.data()), frame.size()), &content);
   Write(RecordOf(content));
@@ -186,11 +189,19 @@ Result<bool> JournalReader::Next(JournalEntry* entry) {
   const auto content = NextRecord();
   if (!content) return false;
   Taker taker(*content);
+  const auto kind = taker.Take<std::uint8_t>();
+  entry->kind = static_cast<JournalEntry::Kind>(kind);
   entry->at = Duration(taker.Take<std::int64_t>());
   entry->next_id = taker.Take<RequestId>();
-  const bool death = taker.Take<std::uint8_t>() != 0;
-  const std::string how(taker.TakeText());
-  entry->death = death ? std::optional(how) : std::nullopt;
+  entry->text = std::string(taker.TakeText());
+  const auto change = taker.Take<std::uint8_t>();
+  entry->change.kind = static_cast<ClusterChange::Kind>(change);
+  entry->change.server = taker.Take<std::uint32_t>();
+  entry->change.host = std::string(taker.TakeText());
+  if (kind > static_cast<std::uint8_t>(JournalEntry::Kind::kChangeGivenUp) ||
+      change > static_cast<std::uint8_t>(ClusterChange::Kind::kDrainServer))
+    return Error(ErrorCode::kCorrupt,
+                 path_ + ": the entry at byte " + std::to_string(begin) + ": of no known kind");
   Frames frames;
   while (taker.ok() && !taker.empty()) {
     const std::string_view frame = taker.TakeText();

@@ -2,8 +2,8 @@
 // Append returns: it outlives the process, not the host, whose death a run outlives by its checkpoints.
 //
 // The bytes: "CHRTJRN1", the header (what a restarted scheduler must know before it can read on), then entries; header and
-// entries each as their length (uint32), their XXH3-64, and so many bytes. An entry: `at` in ns, `next_id`, a byte that says
-// whether it is a death, the text of a death, then the frames of the message as it would be sent (docs/protocol.md).
+// entries each as their length (uint32), their XXH3-64, and so many bytes. An entry: kind, `at` in ns, `next_id`, the text, the
+// change (kind, server, host), then the frames of the message as it would be sent (docs/protocol.md).
 #ifndef COHORT_LAUNCH_JOURNAL_FILE_H_
 #define COHORT_LAUNCH_JOURNAL_FILE_H_
 

@@ -27,9 +27,12 @@ std::optional<RoleArguments> ParseRoleArguments(const std::string& program, int 
       ->group("");
   if (program != "cohort-scheduler") {
     app.add_option("--join", arguments.join,
-                   "RUN_DIR of a run that goes on: take the place of a dead worker, or backup")
+                   "RUN_DIR of a run that goes on: take the place of a dead worker, or of a server's backups")
         ->group("");
-    app.add_option("--index", arguments.index, "with --join: whose place")->group("");
+    app.add_option("--index", arguments.index, "with --join: the worker's, or the server's")->group("");
+    if (program == "cohort-server")
+      app.add_option("--run", arguments.run, "RUN_DIR: take over more backups while the run goes on")
+          ->group("");
   }
   if (program == "cohort-scheduler") {
     app.add_option("--out", arguments.out, "RUN_DIR: the folder for results")->required();

@@ -22,8 +22,9 @@ struct RoleArguments {
   std::string config;
   std::vector<std::string> overrides;
   std::string
-      join;  // RUN_DIR of a run that goes on: takes the place of a dead worker, or backup, without MPI
-  std::uint32_t index = 0;  // with join: whose place
+      join;  // RUN_DIR of a run that goes on: takes the place of a dead worker, or of backups that a server misses, without MPI
+  std::uint32_t index = 0;  // with join: the worker's, or the server's
+  std::string run;          // a server's: RUN_DIR, whose cluster.json gives it more to do while it runs
   // Somebody (`cohort train`) has made and locked the folder, ends this process when it ends, and replaces who dies.
   bool supervised = false;
   std::string out;  // RUN_DIR, or the job's folder

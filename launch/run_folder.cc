@@ -12,6 +12,7 @@
 
 #include "launch/checkpoints.h"
 #include "launch/cluster_file.h"
+#include "launch/cluster_requests.h"
 #include "launch/journal_file.h"
 
 namespace cohort {
@@ -64,6 +65,7 @@ Result<RunFolder> RunFolder::Create(const std::string& given, bool overwrite) {
   for (const char* name : kOwnFiles) fs::remove(folder / name, error);
   fs::remove_all(folder / kWarmFolder, error);
   fs::remove_all(folder / kCheckpointsFolder, error);
+  fs::remove_all(folder / kRequestsFolder, error);
   fs::remove_all(folder / kModelFolder, error);
   if (error) return Error(ErrorCode::kIo, folder / kModelFolder + " cannot be removed: " + error.message());
   return folder;
@@ -85,6 +87,14 @@ Result<RunFolder> RunFolder::Reopen(const std::string& given) {
                         " is missing); expected the RUN_DIR of one that has not ended");
   }
   return Hold(path, given, "wait for its end");
+}
+
+bool RunFolder::IsHeld(const std::string& path) {
+  const int lock = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (lock < 0) return false;
+  const bool held = flock(lock, LOCK_SH | LOCK_NB) != 0;
+  close(lock);
+  return held;
 }
 
 RunFolder& RunFolder::operator=(RunFolder&& other) noexcept {

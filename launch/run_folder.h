@@ -31,6 +31,8 @@ class RunFolder {
   static Result<RunFolder> Create(const std::string& path, bool overwrite);
   // Holds the folder of a run that has ended, to go on with it. kInvalidInput: it holds none, or another process has it.
   static Result<RunFolder> Reopen(const std::string& path);
+  // Whether a run holds it now, or goes on in it.
+  static bool IsHeld(const std::string& path);
   RunFolder(RunFolder&& other) noexcept
       : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
   RunFolder& operator=(RunFolder&& other) noexcept;

@@ -81,6 +81,16 @@ Status RunRecorder::Resume(const RunProgress& progress, std::uint32_t epoch) {
 
 Status RunRecorder::EndReplay() {
   replaying_ = false;
+  // The one before may have died with all parts there, and no manifest. Older ones are of no use.
+  if (const auto newest = std::exchange(newest_checkpoint_, std::nullopt)) {
+    const std::string folder =
+        CheckpointFolder(folder_ + "/" + kCheckpointsFolder, newest->position.number);
+    std::error_code unknown;
+    if (!std::filesystem::exists(folder + "/" + kManifestFile, unknown)) {
+      --result_.checkpoints;
+      OnCheckpoint(newest->position, newest->parts, newest->kernels);
+    }
+  }
   if (!manifest_) return {};
   COHORT_RETURN_IF_ERROR(WriteModelManifest(model_folder_, *manifest_));
   for (const std::string& part : std::exchange(replaced_parts_, {})) {
@@ -221,6 +231,7 @@ void RunRecorder::OnCheckpoint(const RunPosition& position, const std::vector<Ch
                                const std::string& kernels) {
   if (replaying_) {
     ++result_.checkpoints;
+    newest_checkpoint_ = {position, parts, kernels};
     return;
   }
   const std::string path = folder_ + "/" + kCheckpointsFolder;

@@ -93,6 +93,12 @@ class RunRecorder : public ScoreSink, public RunObserver {
   bool resumed_ = false;
   bool replaying_ = false;
   std::vector<std::string> replaced_parts_;  // files of former models, while replaying
+  struct HeardCheckpoint {
+    RunPosition position;
+    std::vector<CheckpointDone> parts;
+    std::string kernels;
+  };
+  std::optional<HeardCheckpoint> newest_checkpoint_;  // while replaying
   int hangs_ = 0;  // reported
   std::uint64_t samples_ = 0;
   double phase_seconds_ = 0;

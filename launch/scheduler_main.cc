@@ -19,6 +19,7 @@
 #include "launch/cluster_file.h"
 #include "launch/journal_file.h"
 #include "launch/mpi_bootstrap.h"
+#include "launch/request_desk.h"
 #include "launch/role.h"
 #include "launch/run_folder.h"
 #include "launch/run_plan.h"
@@ -98,8 +99,10 @@ class SchedulerJob {
     NodeLoop loop(&coordinator, transport.get());
     coordinator_ = &coordinator;
     coordinator.Start(loop.Now());
-    if (problem.ok()) problem = former ? TakeOver(*former, loop) : BeginJournal();
-    if (former && !problem.ok()) recoverable_ = true;
+    if (problem.ok() && former) problem = TakeOver(*former, loop);
+    if (problem.ok() && !former) BeginJournal();
+    recoverable_ = former && !problem.ok();
+    desk_.emplace(folder_, arguments_.supervised, former.has_value(), &coordinator);
     loop.Run([&] { return Watch(loop, problem); });
     return Conclude(loop);
   }
@@ -122,11 +125,19 @@ class SchedulerJob {
     return {};
   }
 
-  Status BeginJournal() {
-    if (!arguments_.supervised || config_.cluster.recoveries == 0) return {};
-    COHORT_ASSIGN_OR_RETURN(journal_, JournalFile::Create(journal_path_, start_));
+  void BeginJournal() {
+    if (!arguments_.supervised || config_.cluster.recoveries == 0) return;
+    auto journal = JournalFile::Create(journal_path_, start_);
+    if (!journal) return LoseJournal(journal.error());
+    journal_ = std::move(*journal);
     coordinator_->KeepJournal(journal_.get());
-    return {};
+  }
+
+  // The run goes on without.
+  void LoseJournal(const Status& why) {
+    coordinator_->KeepJournal(nullptr);
+    recorder_->OnWarning(why.text() + "; should the scheduler die, the run goes back to its last checkpoint");
+    journal_.reset();
   }
 
   // Comes to where the dead scheduler was.
@@ -222,14 +233,10 @@ class SchedulerJob {
         }
       }
     }
+    desk_->Follow(now, out);
     loop.Flush(out);
     WriteCluster();
-    if (journal_ && !journal_->failure().ok()) {
-      coordinator_->KeepJournal(nullptr);
-      recorder_->OnWarning(journal_->failure().text() +
-                           "; should the scheduler die, the run goes back to its last checkpoint");
-      journal_.reset();
-    }
+    if (journal_ && !journal_->failure().ok()) LoseJournal(Status(journal_->failure()));
     // A failure is on the disk at once: after a SIGTERM, mpirun leaves one second.
     if (coordinator_->decided() && !coordinator_->verdict().ok() && !written_) {
       CloseResult(loop);
@@ -270,6 +277,7 @@ class SchedulerJob {
     result.counts["refused_frames"] += loop.counters().bad_frames;
     result.workers_replaced += coordinator_->replaced();
     result.failovers += coordinator_->failovers();
+    result.moved += coordinator_->moved();
     result.recoverable = recoverable_ || coordinator_->recoverable();
     result.counts["ignored_messages"] = coordinator_->ignored_messages();
   }
@@ -341,6 +349,7 @@ class SchedulerJob {
   TimePoint next_check_{};
   ClusterFile cluster_;
   std::uint64_t cluster_changes_ = 0;  // when it was written
+  std::optional<RequestDesk> desk_;
   bool written_ = false;
   bool recoverable_ = false;  // it could not take over
 };

@@ -65,7 +65,7 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
 
 // A process that takes the place of a dead one.
 struct Replacement {
-  NodeId node;
+  NodeId node;  // a server's: the first that it was to begin
   std::uint32_t incarnation = 0;
   pid_t pid = -1;
 };
@@ -290,6 +290,7 @@ class Run {
     for (const ClusterFile::Process& member : cluster_.members) {
       // A shard's place is taken by its backup.
       if (!member.missing || member.node.role == Role::kShard || !options_.replacement) continue;
+      if (member.node.role == Role::kBackup && HasServer(member.server)) continue;
       const auto same = [&](const Replacement& each) {
         return each.node == member.node && each.incarnation == member.incarnation;
       };
@@ -301,10 +302,21 @@ class Run {
       if (!pid) return Note(pid.error().text());
       replacements_.push_back({member.node, member.incarnation, *pid});
       const bool backup = member.node.role == Role::kBackup;
-      Note(backup ? "a server has died, or a backup has taken its place: pid " + std::to_string(*pid) + " becomes " +
-                        ToString(member.node)
+      Note(backup ? "pid " + std::to_string(*pid) + " becomes server " + std::to_string(member.server) +
+                        ": its backups are missing"
                   : ToString(member.node) + " died; pid " + std::to_string(*pid) + " takes its place");
     }
+  }
+
+  // It lives, and begins what it misses by itself; or it is about to.
+  bool HasServer(std::uint32_t server) const {
+    if (!MembersOf(cluster_, server).empty()) return true;
+    const auto seats = SeatsOf(cluster_, server);
+    return std::any_of(replacements_.begin(), replacements_.end(), [&](const Replacement& each) {
+      return std::any_of(seats.begin(), seats.end(), [&](const ClusterFile::Process& seat) {
+        return each.node == seat.node && each.incarnation == seat.incarnation;
+      });
+    });
   }
 
   // The run is over, and so are they; or they are ended.

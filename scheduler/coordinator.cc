@@ -157,6 +157,7 @@ void Coordinator::OnRegister(const Stamp& from, Member* member, Register message
   }
 
   kernels_ = membership_.CommonKernels();
+  NotePlaces();
   Event("everyone has registered: " + std::to_string(plan_.shards) + " shards, " +
         std::to_string(plan_.workers) + " workers, kernels " + kernels_);
   for (const Member& each : membership_.all()) SendWelcome(each.node, each.registration.request_id, out);
@@ -207,11 +208,16 @@ void Coordinator::UpdateCounters(Member& member, std::uint32_t phase, Counters c
 void Coordinator::OnHeartbeat(Member& member, Heartbeat message, TimePoint now, Outbox& out) {
   out.Send(member.node, HeartbeatReply{message.request_id});
   member.waiting = std::move(message.waiting);
-  UpdateCounters(member, message.phase, std::move(message.counters), now);
+  // One that leaves is in a phase beyond all others.
+  UpdateCounters(member, std::min(message.phase, phase_), std::move(message.counters), now);
   FollowRecovery(now);
 }
 
 void Coordinator::OnPhaseReply(Member& member, const PhaseReply& message, TimePoint now, Outbox& out) {
+  if (const auto leaving = leaving_.find(member.node); leaving != leaving_.end() && !decided()) {
+    if (leaving->second.id == message.request_id) HasLeft(member, now, out);
+    return;  // what it has not begun, whoever comes after it will
+  }
   const auto order = orders_.find(member.node);
   if (order == orders_.end() || order->second.id != message.request_id) return;
   orders_.erase(order);
@@ -554,6 +560,7 @@ void Coordinator::OnTimer(TimePoint now, Outbox& out) {
   }
   if (!decided()) FollowFences(now, out);
   if (!decided()) FollowBackups(now, out);
+  if (!decided()) FollowChange(now, out);
   if (state_ == State::kRunning && now >= last_progress_ + plan_.wait + plan_.request) {
     return Stop(
         {ErrorCode::kTimeout, "no progress for " + Seconds(now - last_progress_) + " in " + WaitingFor()},

@@ -27,8 +27,10 @@
 #include "common/message.h"
 #include "common/node.h"
 #include "common/status.h"
+#include "scheduler/cluster_change.h"
 #include "scheduler/leases.h"
 #include "scheduler/membership.h"
+#include "scheduler/placement.h"
 #include "scheduler/plan.h"
 #include "scheduler/row_order.h"
 #include "scheduler/run_journal.h"
@@ -52,6 +54,14 @@ class Coordinator : public Node {
   void Abort(const Status& reason, TimePoint now, Outbox& out);
   // The operating system says that a member's process is gone: no need to wait for its silence.
   void OnProcessDeath(NodeId node, TimePoint now, Outbox& out);
+  // Begins a change of who takes part; one at a time. kInvalidInput: why not, and what to do.
+  Status BeginChange(const ClusterChange& change, TimePoint now, Outbox& out);
+  // What the change under way still waits for; nothing: none is under way.
+  std::optional<std::string> ChangeWaitsFor() const;
+  // How the newest change that is over has ended.
+  const Status& change_verdict() const { return change_verdict_; }
+  // It has been told to stop, on purpose.
+  bool Leaves(NodeId node) const { return leaving_.contains(node); }
 
   // Writes down what happens from now on (coordinator_takeover.cc). `journal` must outlive the coordinator.
   void KeepJournal(RunJournal* journal) { journal_ = journal; }
@@ -68,6 +78,7 @@ class Coordinator : public Node {
   std::uint32_t replaced() const { return replaced_; }  // workers
   std::uint32_t failovers() const { return failovers_; }  // shards whose backups took their places
   bool BackupIsReady(std::uint32_t shard) const { return ready_backups_.contains(shard); }
+  std::uint32_t moved() const { return moved_; }                  // shards, on purpose
   std::uint32_t backups_built() const { return backups_built_; }  // the first ones included
   // Everyone has confirmed the end, or had the time to.
   bool finished() const { return state_ == State::kFinished; }
@@ -151,6 +162,7 @@ class Coordinator : public Node {
   void OnBackupReady(const Member& member, const BackupReady& message, TimePoint now, Outbox& out);
   bool CanFailOver(const Member& shard) const;
   void FailOver(Member& shard, TimePoint now, Outbox& out);
+  void PromoteBackup(Member& shard, TimePoint now, Outbox& out);
   void LoseBackup(Member& backup, const std::string& how, TimePoint now, Outbox& out);
   void AdmitPromoted(Member& member, TimePoint now, Outbox& out);
   void FollowBackups(TimePoint now, Outbox& out);
@@ -159,6 +171,19 @@ class Coordinator : public Node {
   // ---- the journal (coordinator_takeover.cc)
   void Record(const Stamp& from, const Message& message, TimePoint now);
   void RecordDeath(const Member& member, const std::string& how, TimePoint now);
+  void RecordChange(JournalEntry::Kind kind, NodeId node, const std::string& text, TimePoint now);
+  // ---- changes of who takes part (coordinator_elastic.cc)
+  void NotePlaces();
+  std::uint32_t SeatOf(std::uint32_t shard) const;
+  void SeatBackup(std::uint32_t shard);
+  void NotePromotion(std::uint32_t shard);
+  bool InPlace(std::uint32_t shard) const;
+  void FollowChange(TimePoint now, Outbox& out);
+  void MoveOn(std::uint32_t shard, TimePoint now, Outbox& out);
+  void TellToLeave(const Member& member, TimePoint now, Outbox& out);
+  void HasLeft(Member& member, TimePoint now, Outbox& out);
+  void GiveUpChange(const std::string& why, TimePoint now);
+  void EndChange(Status verdict);
 
   void SendFence(std::uint32_t worker, TimePoint now, Outbox& out);
   void AdmitReplacement(Member& member, TimePoint now, Outbox& out);
@@ -184,6 +209,7 @@ class Coordinator : public Node {
   RunObserver* const observer_;
   RunJournal* journal_ = nullptr;
   TimePoint replayed_to_{};
+  bool replaying_ = false;
   Membership membership_;
   SlotMap slot_map_;
   State state_ = State::kRegistering;
@@ -218,6 +244,21 @@ class Coordinator : public Node {
     Clock clock = 0;  // the lowest of the workers'
   };
   std::optional<Recovery> recovery_;
+  Placement placement_;            // where shards and backups belong; empty without backups
+  std::uint32_t next_server_ = 0;  // the number of the next one
+  struct Change {
+    ClusterChange what;
+    Placement before;
+    TimePoint since{};  // it has last gone on
+  };
+  std::optional<Change> change_;
+  Status change_verdict_;
+  std::uint32_t moved_ = 0;
+  struct Leaving {
+    RequestId id = 0;  // of the order
+    TimePoint deadline{};
+  };
+  std::map<NodeId, Leaving> leaving_;
 
   // The current step.
   std::size_t step_ = 0;     // index in plan_.steps

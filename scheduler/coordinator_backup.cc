@@ -45,13 +45,16 @@ void Coordinator::AdmitBackup(Member& member, TimePoint now, Outbox& out) {
 void Coordinator::OnBackupReady(const Member& member, const BackupReady& message, TimePoint now,
                                 Outbox& out) {
   out.Send(member.node, Ack{message.request_id});
-  if (member.node.role != Role::kBackup || !ready_backups_.insert(member.node.index).second) return;
+  if (member.node.role != Role::kBackup || Leaves(member.node) ||
+      !ready_backups_.insert(member.node.index).second)
+    return;
   ++backups_built_;
   // Its shard has opened what it had to open, too.
   if (Member& shard = *membership_.Find(ShardNode(member.node.index));
       shard.registered() && state_ != State::kSnapshot)
     membership_.Allow(shard, std::nullopt, now);
   Event(Describe(member) + " has everything");
+  FollowChange(now, out);
 }
 
 bool Coordinator::CanFailOver(const Member& shard) const {
@@ -60,10 +63,14 @@ bool Coordinator::CanFailOver(const Member& shard) const {
 }
 
 void Coordinator::FailOver(Member& shard, TimePoint now, Outbox& out) {
-  const std::uint32_t index = shard.node.index;
   ++failovers_;
-  last_progress_ = now;
   BeginRecovery(now);
+  PromoteBackup(shard, now, out);
+}
+
+void Coordinator::PromoteBackup(Member& shard, TimePoint now, Outbox& out) {
+  const std::uint32_t index = shard.node.index;
+  last_progress_ = now;
   membership_.Retire(shard);
   shard.past.pushes_acknowledged = 0;  // its backup has counted them too
   promoted_until_[index] = now + plan_.request;
@@ -72,10 +79,11 @@ void Coordinator::FailOver(Member& shard, TimePoint now, Outbox& out) {
 
 void Coordinator::LoseBackup(Member& backup, const std::string& how, TimePoint now, Outbox& out) {
   const std::uint32_t shard = backup.node.index;
-  if (promoted_until_.contains(shard)) return FailMember(backup, how, now, out);
+  if (promoted_until_.contains(shard) || Leaves(ShardNode(shard))) return FailMember(backup, how, now, out);
   Event(Describe(backup) + " died: " + how + "; its shard goes on without");
   ready_backups_.erase(shard);
   membership_.Retire(backup);
+  SeatBackup(shard);
   last_progress_ = now;
   OrderBackup(shard, now, out);
 }
@@ -90,9 +98,10 @@ void Coordinator::AdmitPromoted(Member& member, TimePoint now, Outbox& out) {
   SendWelcome(member.node, member.registration.request_id, out);
   Member& backup = *membership_.Find(BackupNode(shard));
   if (backup.registered()) membership_.Retire(backup);
+  NotePromotion(shard);
   orders_.erase(backup.node);
   DropNotices(backup.node);
-  Event(Describe(member) + " has taken the place of the dead one");
+  Event(Describe(member) + " has taken the place of the one before");
   for (std::uint32_t worker = 0; worker < plan_.workers; ++worker) {
     // One that registers later is told in its Welcome.
     if (!membership_.Find(WorkerNode(worker))->registered()) continue;
@@ -107,6 +116,7 @@ void Coordinator::AdmitPromoted(Member& member, TimePoint now, Outbox& out) {
   newest_written_.erase(shard);
   if (state_ == State::kOrderingShards) SendOrder(member, order_, now, out);
   if (state_ == State::kSnapshot && !shards_written_.contains(shard)) OrderSnapshot(member, now, out);
+  FollowChange(now, out);
 }
 
 void Coordinator::FollowBackups(TimePoint now, Outbox& out) {

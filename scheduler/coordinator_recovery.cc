@@ -27,6 +27,7 @@ void Coordinator::OnDeath(Member& member, const std::string& how, TimePoint now,
   DropNotices(member.node);
   if (decided()) return;
   RecordDeath(member, how, now);
+  if (Leaves(member.node)) return HasLeft(member, now, out);
   if (member.node.role == Role::kBackup && state_ != State::kRegistering)
     return LoseBackup(member, how, now, out);
   if (CanFailOver(member)) {

@@ -30,33 +30,61 @@ RequestId FirstIdOf(std::uint32_t term) { return RequestId{term} << 40; }
 
 void Coordinator::Record(const Stamp& from, const Message& message, TimePoint now) {
   if (journal_ == nullptr || decided() || !Decides(message)) return;
-  journal_->Append({now - started_at_, next_id_, from, message, std::nullopt});
+  journal_->Append({JournalEntry::Kind::kMessage, now - started_at_, next_id_, from, message, {}, {}});
 }
 
 void Coordinator::RecordDeath(const Member& member, const std::string& how, TimePoint now) {
   if (journal_ == nullptr) return;
-  JournalEntry entry{
-      now - started_at_, next_id_, {}, Heartbeat{0, member.phase, member.counters, member.waiting}, how};
+  JournalEntry entry{JournalEntry::Kind::kDeath, now - started_at_, next_id_, {}, {}, how, {}};
   entry.from.sender = member.node;
+  entry.message = Heartbeat{0, member.phase, member.counters, member.waiting};
+  journal_->Append(entry);
+}
+
+void Coordinator::RecordChange(JournalEntry::Kind kind, NodeId node, const std::string& text, TimePoint now) {
+  if (journal_ == nullptr) return;
+  JournalEntry entry{kind, now - started_at_, next_id_, {}, Heartbeat{}, text, {}};
+  entry.from.sender = node;
+  if (kind == JournalEntry::Kind::kChange) entry.change = change_->what;
   journal_->Append(entry);
 }
 
 void Coordinator::Replay(JournalEntry entry) {
+  using Kind = JournalEntry::Kind;
+  replaying_ = true;
   Outbox unsaid;
   const TimePoint now = replayed_to_ = started_at_ + entry.at;
   next_id_ = entry.next_id;
-  if (!entry.death) return OnMessage(entry.from, std::move(entry.message), now, unsaid);
   Member* member = membership_.Find(entry.from.sender);
-  auto* last = std::get_if<Heartbeat>(&entry.message);
-  if (member == nullptr || last == nullptr) return;
-  member->phase = last->phase;
-  member->counters = std::move(last->counters);
-  member->waiting = std::move(last->waiting);
-  member->state = MemberState::kDead;
-  OnDeath(*member, *entry.death, now, unsaid);
+  switch (entry.kind) {
+    case Kind::kMessage:
+      return OnMessage(entry.from, std::move(entry.message), now, unsaid);
+    case Kind::kDeath: {
+      auto* last = std::get_if<Heartbeat>(&entry.message);
+      if (member == nullptr || last == nullptr) return;
+      member->phase = last->phase;
+      member->counters = std::move(last->counters);
+      member->waiting = std::move(last->waiting);
+      member->state = MemberState::kDead;
+      return OnDeath(*member, entry.text, now, unsaid);
+    }
+    case Kind::kChange:
+      (void)BeginChange(entry.change, now, unsaid);  // as it began before
+      return;
+    case Kind::kLeave:
+      if (change_ && member != nullptr) TellToLeave(*member, now, unsaid);
+      return;
+    case Kind::kChangeDone:
+      if (change_) EndChange({});
+      return;
+    case Kind::kChangeGivenUp:
+      if (change_) GiveUpChange(entry.text, now);
+      return;
+  }
 }
 
 void Coordinator::TakeOver(TimePoint now) {
+  replaying_ = false;
   // The time in between did not pass for the run: nobody is late.
   const Duration gap = now - replayed_to_;
   started_at_ += gap;
@@ -75,6 +103,8 @@ void Coordinator::TakeOver(TimePoint now) {
   for (auto& [worker, until] : wanted_until_) until = now + plan_.startup;
   for (auto& [shard, until] : promoted_until_) until = now + plan_.request;
   for (auto& [id, notice] : notices_) notice.next_retry = now;
+  for (auto& [node, leaving] : leaving_) leaving.deadline = now + plan_.wait;
+  if (change_) change_->since = now;
   BeginRecovery(now);
   Event("another scheduler (term " + std::to_string(plan_.term) + ") goes on, in " + WaitingFor());
 }

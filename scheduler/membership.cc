@@ -60,6 +60,13 @@ void Membership::Retire(Member& member) {
   ++changes_;
 }
 
+void Membership::Seat(Member& member, std::uint32_t server, const std::string& host) {
+  if (member.registration.server == server && member.registration.host == host) return;
+  member.registration.server = server;
+  member.registration.host = host;
+  ++changes_;
+}
+
 std::string Membership::Missing() const {
   std::string text;
   for (const Member& member : members_) {
@@ -123,6 +130,7 @@ void AddPast(const Counters& past, bool same_phase, Counters* counters) {
   };
   if (same_phase) add(past.loss_sum, &c.loss_sum), add(past.loss_weight, &c.loss_weight);
   add(past.step_seconds, &c.step_seconds);
+  add(past.step_times, &c.step_times);
   c.samples += past.samples;
   c.bytes_received += past.bytes_received;
   c.bytes_sent += past.bytes_sent;

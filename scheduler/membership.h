@@ -51,7 +51,9 @@ class Membership {
   bool Add(Member& member, const Register& registration, std::uint32_t incarnation, TimePoint now);
   // A registered member is dead, and another process will take its place: under the next incarnation.
   void Retire(Member& member);
-  // How often members have come or gone.
+  // Where the next life of a missing member is to be: in this server process, on this host.
+  void Seat(Member& member, std::uint32_t server, const std::string& host);
+  // How often members have come or gone, or were to come elsewhere.
   std::uint64_t changes() const { return changes_; }
   bool complete() const { return missing_ == 0; }
   std::string Missing() const;  // "shard 1, worker 0"

@@ -6,12 +6,21 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "common/duration_histogram.h"
+
 namespace cohort {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
 Json Number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+// Three digits: a bucket is wider.
+double Milliseconds(std::size_t bucket) {
+  const double value = 1000 * DurationHistogram::Seconds(bucket);
+  const double unit = std::pow(10, std::floor(std::log10(value)) - 2);
+  return std::round(value / unit) * unit;
+}
 
 }  // namespace
 
@@ -87,6 +96,11 @@ std::string ToJsonLine(const MetricsSample& sample, const std::vector<std::strin
       each["step_seconds"] = Json::object();
       for (std::size_t part = 0; part < c.step_seconds.size() && part < std::size(kStepPartNames); ++part)
         each["step_seconds"][kStepPartNames[part]] = Number(c.step_seconds[part]);
+      each["step_times"] = Json::array();
+      for (std::size_t bucket = 0; bucket < c.step_times.size(); ++bucket) {
+        if (c.step_times[bucket] > 0)
+          each["step_times"].push_back({Milliseconds(bucket), c.step_times[bucket]});
+      }
     }
     if (!member.waiting.empty()) each["waiting"] = member.waiting;
     json["members"].push_back(std::move(each));

@@ -12,7 +12,8 @@
 //   rows                  held by the shards
 //   members               [{node: "worker 0" | "shard 1", host, pid, server (of a shard), waiting, and each of Counters
 //                         (message.h) by its name: clock, samples, rows, bytes_sent, busy_seconds, ...;
-//                         step_seconds: {"read": ...}, by StepPart (workers)}]
+//                         step_seconds: {"read": ...}, by StepPart (workers),
+//                         step_times: [[milliseconds, training steps that took about as long]], since the start (workers)}]
 #ifndef COHORT_SCHEDULER_METRICS_JSON_H_
 #define COHORT_SCHEDULER_METRICS_JSON_H_
 

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "common/duration_histogram.h"
+
 namespace cohort {
 namespace {
 
@@ -39,6 +41,15 @@ std::string ToJson(const Status& status, const RunResult& result) {
   json["samples_per_second"] = Number(result.samples_per_second);
   json["seconds"] = Number(result.seconds);
   json["steps"] = result.steps;
+  if (!result.step_times.empty()) {
+    const auto milliseconds = [&](double q) {
+      return Number(1000 * DurationHistogram::Quantile(result.step_times, q));
+    };
+    json["step_ms"] = {{"median", milliseconds(0.5)},
+                       {"p99", milliseconds(0.99)},
+                       {"p99_9", milliseconds(0.999)},
+                       {"longest", milliseconds(1)}};
+  }
   json["model_hash"] = result.model_hash;
   json["model_rows"] = result.model_rows;
   json["pushes"] = {{"acknowledged", result.pushes_acknowledged},
@@ -48,6 +59,7 @@ std::string ToJson(const Status& status, const RunResult& result) {
   if (result.recoverable && !status.ok()) json["recoverable"] = true;
   json["recoveries"] = {{"workers_replaced", result.workers_replaced},
                         {"failovers", result.failovers},
+                        {"moved", result.moved},
                         {"takeovers", result.takeovers},
                         {"restarts", result.restarts},
                         {"checkpoints", result.checkpoints}};
@@ -91,6 +103,7 @@ std::string ProgressToJson(const RunResult& result) {
                {"rolled_back", result.pushes_rolled_back},
                {"workers_replaced", result.workers_replaced},
                {"failovers", result.failovers},
+               {"moved", result.moved},
                {"takeovers", result.takeovers},
                {"restarts", result.restarts},
                {"checkpoints", result.checkpoints},
@@ -120,6 +133,7 @@ Status ProgressFromJson(const std::string& text, RunResult* result) {
     json.at("rolled_back").get_to(result->pushes_rolled_back);
     json.at("workers_replaced").get_to(result->workers_replaced);
     result->failovers = json.value("failovers", 0u);
+    result->moved = json.value("moved", 0u);
     result->takeovers = json.value("takeovers", 0u);
     json.at("restarts").get_to(result->restarts);
     json.at("checkpoints").get_to(result->checkpoints);
@@ -152,6 +166,7 @@ Status KilledStatus() {
 void AddCounters(const MetricsSample& last, RunResult* result) {
   result->traffic_bytes = last.bytes_sent;
   result->pushes_acknowledged = result->pushes_duplicated = 0;
+  result->step_times.clear();
   std::uint64_t defaulted = 0, refused = 0, nan = 0, clipped_weights = 0, clipped_values = 0, cached = 0,
                 clipped_gradients = 0,
                 not_admitted = 0, evicted = 0, retries = 0, parked = 0, unapplied = 0, forgotten = 0;
@@ -173,6 +188,9 @@ void AddCounters(const MetricsSample& last, RunResult* result) {
       defaulted += counters.absent_rows;
       retries += counters.retries;
       cached += counters.cached_rows;
+      std::vector<std::uint64_t>& times = result->step_times;
+      times.resize(std::max(times.size(), counters.step_times.size()));
+      for (std::size_t i = 0; i < counters.step_times.size(); ++i) times[i] += counters.step_times[i];
     }
     refused += counters.bad_frames;
     clipped_values += counters.clipped_values;

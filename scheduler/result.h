@@ -43,6 +43,7 @@ struct RunResult {
   double seconds = 0;             // from the start of the scheduler to its verdict
   double samples_per_second = 0;  // of the training phases (evaluate, score: of theirs)
   std::uint64_t steps = 0;
+  std::vector<std::uint64_t> step_times;  // of all workers' training steps (duration_histogram.h)
   std::string model_hash;  // 32 hexadecimal digits; empty without a model
   std::uint64_t model_rows = 0;
   std::uint64_t pushes_acknowledged = 0;
@@ -51,6 +52,7 @@ struct RunResult {
   std::uint64_t pushes_rolled_back = 0;
   std::uint32_t workers_replaced = 0;           // after their death
   std::uint32_t failovers = 0;                  // shards whose backups took their places
+  std::uint32_t moved = 0;                      // shards, on purpose (`cohort cluster`)
   std::uint32_t takeovers = 0;                  // schedulers that took the places of dead ones
   std::uint32_t restarts = 0;                   // from a checkpoint, or from the start, after other deaths
   std::uint32_t checkpoints = 0;                // written

@@ -168,6 +168,7 @@ void PartWriter::Rest() {
   const double used = ThreadCpuSeconds();
   const double rest = (used - rested_for_) / core_share_ - (used - rested_for_);
   rested_for_ = used;
+  if (waiting_bytes_ > kMostBehindBytes) return;  // fresh memory for more would cost more than the writing
   std::unique_lock lock(mutex_);
   changed_.wait_for(lock, std::chrono::duration<double>(rest), [this] { return stop_; });
 }

@@ -3,7 +3,8 @@
 // of it is on the disk.
 //
 // With a core_share below 1 the thread sleeps so that it takes no more than this of a core. Since it takes no more than
-// kRoomBytes ahead, this also slows down the shard's copying.
+// kRoomBytes ahead, this also slows down the shard's copying; but rows that are about to change cannot wait, and while more than
+// kMostBehindBytes of them do, it does not sleep.
 #ifndef COHORT_SERVER_PART_WRITER_H_
 #define COHORT_SERVER_PART_WRITER_H_
 
@@ -26,6 +27,7 @@ namespace cohort {
 class PartWriter : public CheckpointWriter {
  public:
   static constexpr std::size_t kRoomBytes = 8u << 20;  // that wait to be written
+  static constexpr std::size_t kMostBehindBytes = 128u << 20;
 
   // `wake` may be null and must outlive the writer.
   PartWriter(CheckpointPart part, WakeSignal* wake, double core_share);

@@ -53,6 +53,8 @@ bool Shard::Admit(const Stamp& from, RequestId id, std::uint32_t phase, Outbox& 
   }
   if (!joined_ || following_ || !failure_.ok())
     return refuse(ErrorReason::kNotReady, ShardEvent::kNotReady, "has not joined yet");
+  // The worker will hear who has the rows now, or that the run ends.
+  if (stopped_) return refuse(ErrorReason::kNotReady, ShardEvent::kNotReady, "has ended");
   const std::uint32_t worker = from.sender.index;
   if (from.sender.role != Role::kWorker || worker >= worker_count_) {
     return refuse(ErrorReason::kMalformed, ShardEvent::kMalformed,
@@ -76,7 +78,7 @@ bool Shard::Admit(const Stamp& from, RequestId id, std::uint32_t phase, Outbox& 
     return refuse(ErrorReason::kFuturePhase, ShardEvent::kFuturePhase,
                   "is in phase " + std::to_string(phase_.phase) + ", not yet in " + std::to_string(phase));
   }
-  if (phase < phase_.phase || stopped_) {
+  if (phase < phase_.phase) {
     return refuse(ErrorReason::kStalePhase, ShardEvent::kStalePhase,
                   "is in phase " + std::to_string(phase_.phase) + ", no longer in " + std::to_string(phase));
   }

@@ -141,6 +141,12 @@ class ParameterClient {
   const ParameterClientCounters& counters() const { return counters_; }
 
  private:
+  // An id: 12 bits of incarnation, 32 of sequence, and its place in the slab, so that a reply finds its request
+  // without a search.
+  static constexpr int kSequenceBits = 32;
+  static constexpr int kSlotBits = 20;
+  static constexpr std::uint64_t kSlotMask = (1u << kSlotBits) - 1;
+
   enum class Kind : std::uint8_t { kPull, kPush, kClose };
   struct Request {
     RequestId id = 0;  // incarnation, sequence, index in requests_; 0: free

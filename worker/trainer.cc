@@ -23,6 +23,11 @@ void StepTimer::LapOfBatch(const Batch* batch, Time now) {
   Lap(StepPart::kRead, now);
 }
 
+void StepTimer::EndStep() {
+  steps_.Add(std::chrono::duration<double>(last_ - step_began_).count());
+  step_began_ = last_;
+}
+
 std::uint32_t SliceRows(const RunConfig& config, std::uint32_t workers) {
   const std::uint32_t parts = config.train.consistency == Consistency::kBsp ? config.train.slices : workers;
   if (config.train.consistency == Consistency::kBsp) return (config.train.batch_size + parts - 1) / parts;
@@ -75,6 +80,7 @@ Result<Clock> Trainer::TrainBsp(const PhaseOrder& order, WorkerLoop& loop, Batch
     COHORT_RETURN_IF_ERROR(pulled.Wait(loop));
     progress_.timer.Lap(StepPart::kPullWait);
     COHORT_RETURN_IF_ERROR(Step(pulled, train.slices, loop));
+    progress_.timer.EndStep();
     reader.Recycle(std::move(pulled.batch));
   }
   if (order.resume_clock < end) {
@@ -139,6 +145,7 @@ Result<Clock> Trainer::TrainLeased(const PhaseOrder& order, WorkerLoop& loop, Ba
     progress_.timer.Lap(StepPart::kPullWait);
     progress_.clock = current->batch->clock;
     COHORT_RETURN_IF_ERROR(Step(*current, 1, loop));
+    progress_.timer.EndStep();
     reader.Recycle(std::move(current->batch));
     std::swap(current, next);
   }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/config.h"
+#include "common/duration_histogram.h"
 #include "common/message.h"
 #include "common/status.h"
 #include "worker/batch_reader.h"
@@ -34,16 +35,20 @@ namespace cohort {
 class StepTimer {
  public:
   using Time = std::chrono::steady_clock::time_point;
-  void Start(Time now = std::chrono::steady_clock::now()) { last_ = now; }
+  void Start(Time now = std::chrono::steady_clock::now()) { last_ = step_began_ = now; }
   // The time since the last lap went into `part`.
   void Lap(StepPart part, Time now = std::chrono::steady_clock::now());
   // Read and distinct; null: no batch came.
   void LapOfBatch(const Batch* batch, Time now = std::chrono::steady_clock::now());
+  // A step ends with the last lap; the next one begins.
+  void EndStep();
   const auto& seconds() const { return seconds_; }
+  const DurationHistogram& steps() const { return steps_; }  // from the end of one to the end of the next
   double Sum(StepPart part) const { return seconds_[static_cast<std::size_t>(part)]; }
 
  private:
-  Time last_{};
+  Time last_{}, step_began_{};
+  DurationHistogram steps_;
   std::array<double, static_cast<std::size_t>(StepPart::kCount)> seconds_{};
 };
 

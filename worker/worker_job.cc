@@ -99,6 +99,7 @@ class Job {
       counters.clipped_gradients = trainer_->clipped_gradients();
       const auto& seconds = progress.timer.seconds();
       counters.step_seconds.assign(seconds.begin(), seconds.end());
+      counters.step_times = progress.timer.steps().counts();
     }
     if (scorer_) counters.samples += scorer_->samples();
     const ParameterClientCounters& client = loop_.parameters().counters();

@@ -67,6 +67,7 @@ void AddReshard(CLI::App& app, Commands& commands);
 void AddReport(CLI::App& app, Commands& commands);
 void AddBench(CLI::App& app, Commands& commands);
 void AddDoctor(CLI::App& app, Commands& commands);
+void AddCluster(CLI::App& app, Commands& commands);
 
 }  // namespace cohort
 

@@ -23,21 +23,32 @@ JournalHeader Header() {
   return {7, "tcp://127.0.0.1:5000", 2, 3, "{\"position\":{}}", "/run/checkpoints/5", 4, 99};
 }
 
-// One entry of every message, and a death.
+// One entry of every message; a death, and a change.
 std::vector<JournalEntry> Entries() {
+  using Kind = JournalEntry::Kind;
   std::vector<JournalEntry> entries;
-  for (Message& message : SampleMessages())
-    entries.push_back(
-        {Duration(1000 * entries.size()), entries.size(), SampleStamp(), std::move(message), {}});
+  for (Message& message : SampleMessages()) {
+    entries.push_back({Kind::kMessage,
+                       Duration(1000 * entries.size()),
+                       entries.size(),
+                       SampleStamp(),
+                       std::move(message),
+                       {},
+                       {}});
+  }
   Stamp dead;
   dead.sender = ShardNode(1);
-  entries.push_back({Duration(5), 6, dead, Heartbeat{0, 3, Counters{.samples = 8}, "a clock"}, "it is gone"});
+  const Heartbeat last{0, 3, Counters{.samples = 8}, "a clock"};
+  entries.push_back({Kind::kDeath, Duration(5), 6, dead, last, "it is gone", {}});
+  const ClusterChange change{ClusterChange::Kind::kDrainServer, 3, "there"};
+  entries.push_back({Kind::kChange, Duration(6), 7, dead, Heartbeat{}, "", change});
   return entries;
 }
 
 std::string Bytes(const JournalEntry& entry) {
-  std::string bytes = std::to_string(entry.at.count()) + " " + std::to_string(entry.next_id) + " " +
-                      entry.death.value_or("lives") + " ";
+  std::string bytes = std::to_string(static_cast<int>(entry.kind)) + " " + std::to_string(entry.at.count()) +
+                      " " + std::to_string(entry.next_id) + " " + entry.text + " " +
+                      KindName(entry.change.kind) + std::to_string(entry.change.server) + entry.change.host;
   for (const Buffer& frame : Encode(entry.from, kSchedulerNode, entry.message))
     bytes.append(reinterpret_cast<const char*>(frame.data()), frame.size());
   return bytes;

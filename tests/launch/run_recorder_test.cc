@@ -148,5 +148,61 @@ TEST(RunRecorder, ALaterSnapshotTakesTheFormerOnesPlaceAtOnce) {
   EXPECT_FALSE(recorder.failure().ok());
 }
 
+// What a dead scheduler had heard makes another recorder of it: the numbers, and the files that it had not come to write.
+TEST(RunRecorder, AReplayMakesGoodWhatWasNotWritten) {
+  TemporaryFolder folder;
+  const RunInputs inputs = Inputs();
+  const std::string model = folder / "model";
+  std::filesystem::create_directory(model);
+  const auto part = [&](const std::string& file) {
+    folder.Write("model/" + file, "rows");
+    SnapshotDone done;
+    done.file = file, done.rows = 3, done.hash_low = 1;
+    return done;
+  };
+  CheckpointDone in_checkpoint;
+  in_checkpoint.file = "part-00000.h5";
+  RunPosition first, second;
+  first.number = 8, second.number = 16;
+  const SnapshotDone old_part = part("part-00000.h5"), new_part = part("part-00000-1.h5");
+  const auto tell = [&](RunRecorder& recorder, bool all) {
+    TrainEpoch(recorder, 0);
+    recorder.OnCheckpoint(first, {in_checkpoint}, "avx2");
+    recorder.OnSnapshot(model, {old_part}, "avx2");
+    Evaluate(recorder, 0, Split::kValid, 0.75f);
+    if (!all) return;
+    recorder.OnCheckpoint(second, {in_checkpoint}, "avx2");
+    recorder.OnSnapshot(model, {new_part}, "avx2");
+  };
+  for (const std::uint64_t number : {8, 16}) {
+    std::filesystem::create_directories(CheckpointFolder(folder / "checkpoints", number));
+    folder.Write("checkpoints/" + std::string(number == 8 ? "0000000008" : "0000000016") + "/part-00000.h5",
+                 "rows");
+  }
+  {
+    RunRecorder dead(inputs, Job::kTrain, folder.path());
+    ASSERT_TRUE(dead.Open().ok());
+    tell(dead, false);
+  }
+  const auto is_checkpoint = [&](std::uint64_t number) {
+    return ReadModelManifest(CheckpointFolder(folder / "checkpoints", number)).has_value();
+  };
+  EXPECT_TRUE(is_checkpoint(8));
+  EXPECT_FALSE(is_checkpoint(16));
+  RunRecorder recorder(inputs, Job::kTrain, folder.path());
+  recorder.BeginReplay();
+  ASSERT_TRUE(recorder.Open().ok());
+  tell(recorder, true);
+  EXPECT_EQ(ReadModelManifest(model)->parts[0].file, "part-00000.h5") << "nothing is written meanwhile";
+  ASSERT_TRUE(recorder.EndReplay().ok());
+  EXPECT_TRUE(is_checkpoint(8));
+  EXPECT_TRUE(is_checkpoint(16));
+  EXPECT_EQ(recorder.result().checkpoints, 2u);
+  EXPECT_EQ(recorder.result().epochs.size(), 1u);
+  EXPECT_EQ(ReadModelManifest(model)->parts[0].file, "part-00000-1.h5");
+  EXPECT_FALSE(std::filesystem::exists(model + "/part-00000.h5"));
+  EXPECT_TRUE(std::filesystem::exists(model + "/part-00000-1.h5"));
+}
+
 }  // namespace
 }  // namespace cohort

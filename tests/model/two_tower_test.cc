@@ -23,9 +23,8 @@ const TowerShape kTowers{.user_layers = {6, 4}, .item_layers = {7, 4}, .dim = 5}
 // The pooled embedding of field f, counted over all fields of a row.
 Vector Pooled(const ModelSpec& spec, const TestSlice<double>& slice, std::size_t row, std::size_t f) {
   const std::size_t fields = spec.fields.size() + slice.negatives * spec.item_fields;
-  const std::size_t own = f < spec.fields.size()
-                              ? f
-                              : spec.UserFields() + (f - spec.fields.size()) % spec.item_fields;
+  const std::size_t own =
+      f < spec.fields.size() ? f : spec.UserFields() + (f - spec.fields.size()) % spec.item_fields;
   const FeatureInfo& feature = spec.data.features[spec.fields[own].feature];
   const std::size_t dim = spec.config.embedding_dim;
   const std::uint32_t begin = slice.ids[0].offsets[row * fields + f],
@@ -134,9 +133,11 @@ TEST(TwoTower, ScoresAndLossesAreWhatTheEquationsSay) {
 }
 
 TEST(TwoTower, FloatAgreesWithDoubleAndEveryInstructionSetWithEveryOther) {
-  for (TowerShape shape : {TowerShape{.dim = 21}, TowerShape{.user_layers = {67, 35}, .item_layers = {33, 35}, .dim = 21},
-                           TowerShape{.user_layers = {21}, .dim = 21}}) {
-    const ModelSpec spec = TowerSpec(shape, [](RunConfig* config) { config->model.embedding_dropout = 0.2f; });
+  for (TowerShape shape :
+       {TowerShape{.dim = 21}, TowerShape{.user_layers = {67, 35}, .item_layers = {33, 35}, .dim = 21},
+        TowerShape{.user_layers = {21}, .dim = 21}}) {
+    const ModelSpec spec =
+        TowerSpec(shape, [](RunConfig* config) { config->model.embedding_dropout = 0.2f; });
     Model<double> exact(spec, 64);
     const StepOutput<double> y =
         RunStep(exact, spec, RandomSlice<double>(spec, 50, 64, 8), RandomDense<double>(spec, 9, 0.15), true);
@@ -199,15 +200,15 @@ TEST(TwoTower, SoftmaxLeavesTheBiasAloneAndLogisticStartsAtTheShareOfPositives) 
   const ModelSpec softmax = TowerSpec(shape);
   EXPECT_EQ(softmax.dense_init[0].mean, 0.0f);
   Model<double> model(softmax, 24);
-  const StepOutput<double> out =
-      RunStep(model, softmax, RandomSlice<double>(softmax, 19, 24, 4), RandomDense<double>(softmax, 3), false);
+  const StepOutput<double> out = RunStep(model, softmax, RandomSlice<double>(softmax, 19, 24, 4),
+                                         RandomDense<double>(softmax, 3), false);
   EXPECT_EQ(out.dense[at], 0.0);
 }
 
 TEST(TwoTower, LayoutCountsByHand) {
   const ModelSpec now = TowerSpec(kTowers);
   const ModelLayout layout = LayoutOf(now);
-  EXPECT_EQ(now.UserFields(), 2u);  // the bin of age, visits
+  EXPECT_EQ(now.UserFields(), 2u);                     // the bin of age, visits
   EXPECT_EQ(layout.user_tower[0].inputs, 2 * 5 + 3u);  // age, whether it is missing, height
   EXPECT_EQ(layout.item_tower[0].inputs, 2 * 5u);
   EXPECT_TRUE(layout.user_tower[0].relu && !layout.user_tower[1].relu);

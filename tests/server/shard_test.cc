@@ -555,7 +555,23 @@ TEST(Shard, StopsWhenOrderedEvenInTheMiddle) {
   harness.Scheduler(stop);
   EXPECT_TRUE(harness.shard->stopped());
   EXPECT_EQ(harness.shard->stop_reason(), "worker 1 is gone");
-  EXPECT_EQ(Only<ErrorReply>(harness.Worker(1, MakeClose(0, 1))).reason, ErrorReason::kStalePhase);
+  EXPECT_EQ(Only<ErrorReply>(harness.Worker(1, MakeClose(0, 1))).reason, ErrorReason::kNotReady)
+      << "the worker is not at fault, and hears of the end itself";
+}
+
+// While others go on: its backup will be that shard, and what it refuses is sent there.
+TEST(Shard, OneThatLeavesTellsWorkersToComeAgain) {
+  const TableSpec table = Embeddings();
+  ShardHarness harness({table}, 2, Consistency::kBsp);
+  harness.Begin();
+  PhaseOrder stop;
+  stop.request_id = 9;
+  stop.phase = kPhaseOfLeaving;
+  stop.kind = PhaseKind::kStop;
+  harness.Scheduler(stop);
+  EXPECT_TRUE(harness.shard->stopped());
+  EXPECT_EQ(harness.shard->stop_reason(), "");
+  EXPECT_EQ(Only<ErrorReply>(harness.Worker(1, MakeClose(0, 1))).reason, ErrorReason::kNotReady);
 }
 
 TEST(Shard, HeartbeatsSayWhoIsWaitedFor) {

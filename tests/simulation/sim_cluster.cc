@@ -74,7 +74,8 @@ void SimCluster::ReplaceScheduler(TimePoint start) {
 void SimCluster::AddShard(std::size_t turn_bytes, std::size_t block_bytes, TimePoint start) {
   const auto index = static_cast<std::uint32_t>(shards_.size());
   const NodeId self = ShardNode(index);
-  ShardOptions options{Register{0, index, "sim:" + std::to_string(index), "sim", index, "avx2"},
+  const std::uint32_t server = index / shape_.shards_per_server;
+  ShardOptions options{Register{0, server, "sim:" + std::to_string(index), "sim", index, "avx2"},
                        FollowerOptions(options_.run, options_.incarnation, options_.dead_after, Term())};
   options.kept_pull_bytes = shape_.kept_pull_bytes;
   options.checkpoint_turn_bytes = turn_bytes;
@@ -96,10 +97,10 @@ void SimCluster::AddShard(std::size_t turn_bytes, std::size_t block_bytes, TimeP
   network_->SetNode(self, node, start, [shard](TimePoint now, Outbox& out) { shard->Start(now, out); });
 }
 
-void SimCluster::AddBackup(std::uint32_t index, std::uint32_t incarnation, std::uint64_t pid,
-                           TimePoint start) {
+void SimCluster::AddBackup(std::uint32_t index, std::uint32_t server, std::uint32_t incarnation,
+                           std::uint64_t pid, TimePoint start) {
   const NodeId self = BackupNode(index);
-  ShardOptions options{Register{0, index, "sim:b" + std::to_string(pid), "sim", pid, "avx2"},
+  ShardOptions options{Register{0, server, "sim:b" + std::to_string(pid), "sim", pid, "avx2"},
                        FollowerOptions(options_.run, incarnation, options_.dead_after, Term())};
   options.kept_pull_bytes = shape_.kept_pull_bytes;
   options.checkpoint_turn_bytes = 500;
@@ -213,6 +214,7 @@ void SimCluster::AddCounts(Counts* all) const {
     counts["worker: clock without data"] += worker->clocks_without_data();
   }
   counts["scheduler: shard taken over by its backup"] += scheduler().failovers();
+  counts["scheduler: shard moved on purpose"] += scheduler().moved();
   counts["scheduler: backup built"] += scheduler().backups_built();
   counts["scheduler: another one from the journal"] += schedulers_.size() - 1;
   counts["scheduler: worker replaced"] += scheduler().replaced();

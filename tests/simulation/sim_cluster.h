@@ -52,8 +52,9 @@ class SimCluster {
   void ReplaceScheduler(TimePoint start);
   // In the order of their indices. `turn_bytes`, `block_bytes`: of checkpoints (ShardOptions).
   void AddShard(std::size_t turn_bytes, std::size_t block_bytes, TimePoint start);
-  // Of the shard with this index; once more: another life.
-  void AddBackup(std::uint32_t index, std::uint32_t incarnation, std::uint64_t pid, TimePoint start);
+  // Of the shard with this index, in this server process; once more: another life.
+  void AddBackup(std::uint32_t index, std::uint32_t server, std::uint32_t incarnation, std::uint64_t pid,
+                 TimePoint start);
   // Between any two events: whoever has taken a shard's place is that shard.
   void Follow();
   // The next one, or another life of one that is there. `compute`: how long a batch takes at most.

@@ -94,7 +94,7 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, const SimOptions& how
       [&] {
         cluster.Follow();
         supervisor.Follow();
-        return cluster.scheduler().finished() || cluster.Broken();
+        return cluster.scheduler().finished() || cluster.Broken() || !supervisor.violation().empty();
       },
       shape.Deadline());
   outcome.virtual_time = network.now().time_since_epoch();
@@ -102,13 +102,18 @@ SimOutcome Simulate(std::uint64_t seed, Scenario scenario, const SimOptions& how
   outcome.fingerprint = network.fingerprint();
   outcome.counts = network.counts();
   cluster.AddCounts(&outcome.counts);
+  for (const auto& [name, count] : supervisor.counts()) outcome.counts[name] += count;
 
-  if (shape.backups && ended && cluster.scheduler().finished() && cluster.scheduler().recoverable()) {
+  outcome.violation = supervisor.violation();
+  if (outcome.violation.empty()) outcome.violation = cluster.Violation(ended);
+  const Coordinator& scheduler = cluster.scheduler();
+  if (shape.backups && ended && scheduler.decided() && scheduler.recoverable() &&
+      outcome.violation == "the run failed: " + scheduler.verdict().text()) {
     // A shard was taken for dead when its backup was not ready, or was taken for dead as well.
     ++outcome.counts["both copies lost: to be begun again from a checkpoint"];
+    outcome.violation.clear();
     return outcome;
   }
-  outcome.violation = cluster.Violation(ended);
   PlainTables found;
   const auto judge = [&](const auto& what) {
     if (outcome.violation.empty()) outcome.violation = what();

@@ -94,6 +94,19 @@ void DrawBackups(std::uint64_t seed, Shape* shape) {
   if (random.Below(4) == 0) DrawPolicies(seed, shape);
 }
 
+// Two to four servers, of which some go and others come, often before the last change is done.
+void DrawElastic(std::uint64_t seed, Shape* shape) {
+  DrawBackups(seed, shape);
+  RandomStream random(seed, 0x656c61);
+  shape->shards_per_server = 1 + static_cast<std::uint32_t>(random.Below(3));
+  shape->shards = shape->shards_per_server * (2 + static_cast<std::uint32_t>(random.Below(3)));
+  shape->deaths = random.Below(2) == 0 ? 0 : 1 + static_cast<std::uint32_t>(random.Below(4));
+  shape->changes = 1 + static_cast<std::uint32_t>(random.Below(8));
+  shape->between_changes = Pick<Duration>(random, {milliseconds(5), milliseconds(100), milliseconds(500)});
+  if (random.Below(2) == 0) shape->epochs += 2;
+  shape->scheduler_dies = shape->deaths > 0 && random.Below(3) == 0;
+}
+
 // The scheduler dies, often alone.
 void DrawSchedulers(std::uint64_t seed, Shape* shape) {
   RandomStream random(seed, 0x736368);
@@ -184,7 +197,9 @@ std::string Shape::Describe() const {
          (cache_rows > 0 ? ", cache of " + std::to_string(cache_rows) + " rows" : "") +
          (plan.positions ? ", positions in " + std::to_string(kept_pull_bytes) + " bytes" : "") +
          (faults.links.empty() ? "" : ", " + std::to_string(faults.links.size()) + " faults of links") +
-         (backups ? ", backups" : "") + (scheduler_dies ? ", schedulers" : "") +
+         (backups ? ", backups" : "") + (deaths > 0 ? ", deaths" : "") +
+         (scheduler_dies ? ", schedulers" : "") +
+         (changes > 0 ? ", " + std::to_string(shards_per_server) + " shards a server" : "") +
          (tier_bytes ? ", tier above " + std::to_string(*tier_bytes) + " bytes" : "");
 }
 
@@ -249,6 +264,7 @@ Shape DrawWithoutLimits(std::uint64_t seed, Scenario scenario) {
   if (scenario == Scenario::kDeaths || scenario == Scenario::kPartitionsAndDeaths) DrawDeaths(seed, &shape);
   if (scenario == Scenario::kBackups) DrawBackups(seed, &shape);
   if (scenario == Scenario::kSchedulers) DrawSchedulers(seed, &shape);
+  if (scenario == Scenario::kElastic) DrawElastic(seed, &shape);
   DrawPositions(seed, scenario, &shape);
   if (scenario == Scenario::kHalfValues || scenario == Scenario::kAll) DrawHalfValues(seed, &shape);
   if (scenario == Scenario::kCache || scenario == Scenario::kAll) DrawCache(seed, &shape);
@@ -320,7 +336,7 @@ RunPlan PlanOf(const Shape& shape, std::uint64_t run_id) {
   plan.request = seconds(20);
   plan.wait = seconds(40);
   plan.stop = seconds(5);
-  plan.recoveries = shape.deaths > 0 ? 1000 : 0;
+  plan.recoveries = shape.deaths > 0 || shape.changes > 0 ? 1000 : 0;
   plan.backups = shape.backups;
   return plan;
 }

@@ -28,6 +28,7 @@ enum class Scenario : std::uint8_t {
   kDeaths,      // workers die and are replaced
   kBackups,     // shards, backups and workers die; backups take their shards' places
   kSchedulers,  // the scheduler dies, beside the others, and another goes on from its journal
+  kElastic,     // shards are moved to other servers on purpose while shards, backups and workers die
   kAll,         // half values, positions and a cache at once
   kPartitions,  // links are cut and clogged; in the end all faults are over, and the run ends soon
   kPartitionsAndDeaths,
@@ -50,6 +51,9 @@ struct Shape {
   std::uint32_t deaths = 0;  // of workers, and with backups of shards and backups, at most
   bool backups = false;
   bool scheduler_dies = false;  // as well
+  std::uint32_t shards_per_server = 1;
+  std::uint32_t changes = 0;  // servers come and go, at most so often
+  Duration between_changes{};
   Duration between_deaths{};
 
   // Liveness: when the run must have ended. All faults are over then, some time before.

@@ -1,5 +1,7 @@
 #include "tests/simulation/sim_supervisor.h"
 
+#include <algorithm>
+
 namespace cohort {
 
 using std::chrono::seconds;
@@ -14,7 +16,10 @@ SimSupervisor::SimSupervisor(std::uint64_t seed, const Shape& shape, SimNetwork*
       fate_(seed, 0x66617465),
       deaths_left_(shape.deaths),
       next_death_(shape.max_start +
-                  Duration(fate_.Below(static_cast<std::uint64_t>(shape.between_deaths.count())))) {
+                  Duration(fate_.Below(static_cast<std::uint64_t>(shape.between_deaths.count())))),
+      changes_(seed, 0x6368616e6765),
+      changes_left_(shape.changes),
+      next_change_(shape.max_start) {
   if (script_.replay == nullptr) return;
   deaths_left_ = 0;
   for (auto fault = script_.replay->faults.rbegin(); fault != script_.replay->faults.rend(); ++fault) {
@@ -36,7 +41,9 @@ void SimSupervisor::StartWorker(std::uint32_t incarnation, Duration compute, Tim
 
 void SimSupervisor::Follow() {
   const Coordinator& scheduler = cluster_->scheduler();
-  if (shape_.deaths == 0 || scheduler.decided() || scheduler.kernels().empty()) return;
+  if ((shape_.deaths == 0 && shape_.changes == 0) || scheduler.decided() || scheduler.kernels().empty())
+    return;
+  ChangeServers();
   KillSomebody();
   if (!network_->Runs(kSchedulerNode)) return;
   TellOfDeaths();
@@ -51,7 +58,11 @@ bool SimSupervisor::MayDie(NodeId victim) const {
   if (victim.role == Role::kWorker) return !cluster_->workers()[victim.index]->stopped();
   const auto backup = cluster_->backups().find(victim.index);
   const Shard& shard = *cluster_->shards()[victim.index];
-  if (shard.stopped() || backup == cluster_->backups().end() || backup->second == nullptr) return false;
+  // One that leaves is as good as dead.
+  if (shard.stopped() || cluster_->scheduler().Leaves(ShardNode(victim.index)) ||
+      cluster_->scheduler().Leaves(BackupNode(victim.index)) || backup == cluster_->backups().end() ||
+      backup->second == nullptr)
+    return false;
   return network_->Runs(ShardNode(victim.index)) && network_->Runs(BackupNode(victim.index)) &&
          backup->second->failure().ok() &&
          (victim.role == Role::kBackup || cluster_->scheduler().BackupIsReady(victim.index));
@@ -107,12 +118,58 @@ void SimSupervisor::TellOfDeaths() {
   }
 }
 
+// Now and then while one is under way, too, which must be refused.
+void SimSupervisor::ChangeServers() {
+  const Coordinator& scheduler = cluster_->scheduler();
+  const bool under_way = scheduler.ChangeWaitsFor().has_value();
+  if (change_ && !under_way) {
+    ++counts_[std::string("change: ") + KindName(change_->kind) +
+              (scheduler.change_verdict().ok() ? " done" : " given up")];
+    if (scheduler.change_verdict().ok()) JudgeChange(*change_);
+    change_.reset();
+  }
+  if (changes_left_ == 0 || network_->now() < next_change_ || !network_->Runs(kSchedulerNode)) return;
+  next_change_ = network_->now() +
+                 Duration(changes_.Below(static_cast<std::uint64_t>(2 * shape_.between_changes.count())));
+  if (under_way && changes_.Below(10) > 0) return;
+  --changes_left_;
+  ClusterChange change;
+  change.kind = changes_.Below(2) == 0 ? ClusterChange::Kind::kAddServer : ClusterChange::Kind::kDrainServer;
+  change.server = static_cast<std::uint32_t>(changes_.Below(shape_.shards / shape_.shards_per_server + 2));
+  change.host = "sim";
+  network_->Poke(kSchedulerNode, [&](TimePoint at, Outbox& out) {
+    const Status begun = cluster_->scheduler().BeginChange(change, at, out);
+    ++counts_[std::string("change: ") + KindName(change.kind) + (begun.ok() ? " begun" : " refused")];
+    if (under_way && begun.ok()) violation_ = "a change has begun while another one was under way";
+    if (begun.ok()) change_ = change;
+  });
+}
+
+// Done means done.
+void SimSupervisor::JudgeChange(const ClusterChange& change) {
+  for (const Member& member : cluster_->scheduler().membership().all()) {
+    if (member.node.role == Role::kWorker) continue;
+    if (!member.registered()) violation_ = ToString(member.node) + " is missing after a change that is done";
+    if (change.kind == ClusterChange::Kind::kDrainServer && member.registration.server == change.server)
+      violation_ =
+          ToString(member.node) + " is on server " + std::to_string(change.server) + ", which is drained";
+  }
+  for (std::uint32_t shard = 0; shard < shape_.shards && shape_.shards > shape_.shards_per_server; ++shard) {
+    const Membership& members = cluster_->scheduler().membership();
+    if (members.Find(ShardNode(shard))->registration.server ==
+        members.Find(BackupNode(shard))->registration.server)
+      violation_ = "both copies of shard " + std::to_string(shard) + " are in one server";
+  }
+}
+
 void SimSupervisor::StartBackups(std::uint32_t incarnation) {
   for (std::uint32_t index = 0; shape_.backups && index < shape_.shards; ++index) {
     backups_.push_back(incarnation);
     const Duration start(RandomBits(seed_, 0x626b73, index) %
                          (static_cast<std::uint64_t>(shape_.max_start.count()) + 1));
-    cluster_->AddBackup(index, incarnation, 1000 + index, TimePoint(start));
+    const std::uint32_t servers = (shape_.shards - 1) / shape_.shards_per_server + 1;
+    const std::uint32_t server = (index / shape_.shards_per_server + 1) % servers;
+    cluster_->AddBackup(index, server, incarnation, 1000 + index, TimePoint(start));
   }
 }
 
@@ -123,11 +180,11 @@ void SimSupervisor::StartMissingBackups() {
     const Member& member = *cluster_->scheduler().membership().Find(node);
     const bool gone = !network_->Runs(node);
     if (member.registered() || (backups_[index] == member.incarnation && !gone)) continue;
-    if (starting_nodes_.contains(node) && starting_nodes_[node] > now) continue;
+    if (starting_nodes_.contains(node) && starting_nodes_[node] >= now) continue;
     backups_[index] = member.incarnation;
     const TimePoint start = now + StartDelay();
     starting_nodes_[node] = start;
-    cluster_->AddBackup(index, member.incarnation, 2000 + ++births_, start);
+    cluster_->AddBackup(index, member.registration.server, member.incarnation, 2000 + ++births_, start);
   }
 }
 
@@ -155,7 +212,7 @@ void SimSupervisor::StartReplacements() {
     }
     // One that has died before it registered is started again as it was.
     if (member.registered() || (incarnations_[index] == member.incarnation && !gone)) continue;
-    if (starting_.contains(index) && starting_[index] > now) continue;
+    if (starting_.contains(index) && starting_[index] >= now) continue;
     incarnations_[index] = member.incarnation;
     const TimePoint start = now + StartDelay();
     starting_[index] = start;

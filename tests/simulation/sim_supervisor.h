@@ -1,10 +1,12 @@
-// The supervisor of a simulated run, and its opposite: kills workers, shards and backups at moments that the seed decides, tells the scheduler of a
+// The supervisor of a simulated run, who asks for changes of it as well, and its opposite: kills workers, shards and backups at moments that the seed decides, tells the scheduler of a
 // death at once or leaves it to the silence, and starts who is missing.
 #ifndef COHORT_TESTS_SIMULATION_SIM_SUPERVISOR_H_
 #define COHORT_TESTS_SIMULATION_SIM_SUPERVISOR_H_
 
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "common/random.h"
@@ -28,12 +30,16 @@ class SimSupervisor {
   void StartBackups(std::uint32_t incarnation);
   // Between any two events.
   void Follow();
+  const std::string& violation() const { return violation_; }
+  const Counts& counts() const { return counts_; }
 
  private:
   void KillSomebody();
   // `told_after`: below 0: the scheduler is not told. The scheduler itself: another one starts; below 0 it lives on, unheard.
   void Kill(NodeId victim, Duration told_after);
   void TellOfDeaths();
+  void ChangeServers();
+  void JudgeChange(const ClusterChange& change);
   void StartReplacements();
   void StartMissingBackups();
   bool MayDie(NodeId victim) const;
@@ -50,6 +56,12 @@ class SimSupervisor {
   std::uint32_t deaths_left_;
   TimePoint next_death_;
   std::uint64_t births_ = 0;
+  RandomStream changes_;
+  std::uint32_t changes_left_;
+  TimePoint next_change_;
+  std::optional<ClusterChange> change_;  // under way
+  std::string violation_;
+  Counts counts_;
   std::vector<std::uint32_t> incarnations_;      // by worker: of the newest life
   std::vector<Duration> computes_;               // by worker
   std::map<TimePoint, NodeId> notices_;          // of deaths, to the scheduler

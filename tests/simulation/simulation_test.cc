@@ -243,6 +243,26 @@ TEST(Simulation, AnotherSchedulerGoesOnFromTheJournal) {
   ExpectInvariants(Scenario::kSchedulers, FromEnvironment("COHORT_SIM_SEEDS", 500), 150, kMet);
 }
 
+TEST(Simulation, ShardsMoveToOtherServersUnderEveryFault) {
+  constexpr const char* kMet[] = {"fault: lost",
+                                  "fault: repeated",
+                                  "fault: killed worker",
+                                  "fault: killed shard",
+                                  "fault: killed backup",
+                                  "change: add-server done",
+                                  "change: add-server refused",
+                                  "change: drain-server done",
+                                  "change: drain-server refused",
+                                  "scheduler: shard moved on purpose",
+                                  "scheduler: shard taken over by its backup",
+                                  "scheduler: worker replaced",
+                                  "shard: not_ready",
+                                  "shard: push_duplicate",
+                                  "shard: push_applied",
+                                  "shard: push_held"};
+  ExpectInvariants(Scenario::kElastic, FromEnvironment("COHORT_SIM_SEEDS", 500), 150, kMet);
+}
+
 TEST(Simulation, PartitionsAreOutlivedAndTheRunEndsSoonAfter) {
   constexpr const char* kMet[] = {
       "fault: link cut",       "fault: link clogged",          "fault: lost",

@@ -24,6 +24,7 @@ inline std::vector<Message> SampleMessages() {
   counters.rows = 9;
   counters.busy_seconds = 0.25;
   counters.step_seconds = {1, 2, 3};
+  counters.step_times = {0, 4, 1ull << 40};
   TableSpec dense;
   dense.id = 0;
   dense.name = "dense";

@@ -101,9 +101,9 @@ TEST(Encoder, ANumberTakesFromTheTwoBinsItLiesBetween) {
     std::vector<int> bins;
   };
   // Middles: up to 10, 15, 30, from 40 on.
-  const std::vector<Case> cases = {{3, 0, {0}},       {10, 0, {0, 1}},      {12.5f, 0.5f, {0, 1}}, {15, 0, {1, 2}},
-                                   {18, 0.2f, {1, 2}}, {27, 0.8f, {1, 2}},  {35, 0.5f, {2, 3}},    {40, 0, {3}},
-                                   {99, 0, {3}},       {kNaN, 0, {-1}}};
+  const std::vector<Case> cases = {
+      {3, 0, {0}},        {10, 0, {0, 1}},    {12.5f, 0.5f, {0, 1}}, {15, 0, {1, 2}}, {18, 0.2f, {1, 2}},
+      {27, 0.8f, {1, 2}}, {35, 0.5f, {2, 3}}, {40, 0, {3}},          {99, 0, {3}},    {kNaN, 0, {-1}}};
   RowBlock block;
   block.rows = static_cast<std::uint32_t>(cases.size());
   for (const Case& each : cases) {
