@@ -44,12 +44,12 @@ enum class FindingKind {
   kUnknownKind,
   kBadEventTime,  // unreadable, before 1970, or from the shop's end on
   kBadPrice,      // not a number, not finite, below 0, or too large
-  kBadQuantity,   // not a number, not finite, 0 or too small to count, below 0 where that means no return, or too large
+  kBadQuantity,  // not a number, not finite, 0 or too small to count, below 0 where that means no return, or too large
   kDuplicateEvent,
   kDuplicateUser,
   kDuplicateItem,
   kMissingItem,  // an item without id
-  kNoLabel,    // a training row without any label
+  kNoLabel,      // a training row without any label
   // the cell of a feature became "missing"
   kNotANumber,
   kNotFinite,

@@ -344,8 +344,7 @@ std::vector<std::string> ReadFiles(const TomlTable& table, const char* key, cons
   for (std::string& file : files) {
     if (file.empty()) table.Fail(key, "an empty file name");
     if (!file.starts_with("/")) file = directory + "/" + file;
-    if (!named->insert(file).second)
-      table.Fail(key, file + " is named twice; its rows would count twice");
+    if (!named->insert(file).second) table.Fail(key, file + " is named twice; its rows would count twice");
   }
   return files;
 }

@@ -41,9 +41,13 @@ void AddPrepare(CLI::App& app, Commands& commands) {
   auto options = std::make_shared<PrepareOptions>();
   CLI::App* command =
       app.add_subcommand("prepare", "turn CSV files (plain or .gz) into a dataset, and say what was found");
-  command->add_option("schema", options->schema, "SCHEMA.toml: columns, features, tasks, split (docs/schema.md); or SHOP.toml, with a section "
-                                        "[shop]: the event logs of a shop, of which features and labels at snapshots "
-                                        "are made (docs/lifecycle.md)")->required();
+  command
+      ->add_option(
+          "schema", options->schema,
+          "SCHEMA.toml: columns, features, tasks, split (docs/schema.md); or SHOP.toml, with a section "
+          "[shop]: the event logs of a shop, of which features and labels at snapshots "
+          "are made (docs/lifecycle.md)")
+      ->required();
   command->add_option("--out", options->output, "the dataset to write, DATASET.h5")->required();
   command->add_option("--data-dir", options->data_directory,
                       "what the file names in it are relative to (default: its own directory)");

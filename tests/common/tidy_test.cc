@@ -25,7 +25,8 @@ std::vector<Source> Sources() {
   std::vector<Source> sources;
   const fs::path root = COHORT_SOURCE_DIR;
   const std::regex include("^\\s*#\\s*include\\s*[<\"]([^>\"]+)[>\"]");
-  for (const char* folder : {"common", "server", "worker", "prepare", "lifecycle", "scheduler", "launch", "tests"}) {
+  for (const char* folder :
+       {"common", "server", "worker", "prepare", "lifecycle", "scheduler", "launch", "tests"}) {
     for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
       const std::string extension = entry.path().extension().string();
       if (extension != ".h" && extension != ".cc" && extension != ".inc") continue;

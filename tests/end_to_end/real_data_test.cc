@@ -90,8 +90,8 @@ TEST(RealData, OnlineRetailKnowsWhoComesBack) {
   EXPECT_GT(tasks["churn"]["test"]["auc"].get<double>(), 0.72);
   EXPECT_GT(tasks["purchase"]["test"]["auc"].get<double>(), 0.70);
   EXPECT_GT(tasks["value"]["test"]["spearman"].get<double>(), 0.48);
-  const Outcome evaluated = RunProgram({Program(), "evaluate", folder / "run", "--data", folder / "data.h5", "--json",
-                                        "--set", Patience()});
+  const Outcome evaluated = RunProgram(
+      {Program(), "evaluate", folder / "run", "--data", folder / "data.h5", "--json", "--set", Patience()});
   ASSERT_EQ(evaluated.exit_code, 0) << evaluated.all();
   EXPECT_EQ(json::parse(evaluated.out)["tasks"]["churn"]["test"]["auc"], tasks["churn"]["test"]["auc"]);
 }
