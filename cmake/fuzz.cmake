@@ -1,12 +1,13 @@
 # Fuzz targets, tests/fuzz/NAME_fuzz.cc. With COHORT_FUZZ (preset fuzz: clang) they are linked to libFuzzer as bin/NAME_fuzz,
 # with as much of the libraries as they need; else to a driver that replays tests/fuzz/corpus/NAME/ as a test.
-set(fuzz_targets data_frames control_messages evaluation_sums model_manifest model_parts schema run_file csv)
+set(fuzz_targets data_frames control_messages evaluation_sums model_manifest model_parts schema shop run_file csv)
 
 set(fuzz_folder ${CMAKE_SOURCE_DIR}/tests/fuzz)
 add_library(cohort_fuzz STATIC ${fuzz_folder}/fuzz.cc ${fuzz_folder}/frames.cc)
 if(COHORT_FUZZ)
   # Whole folders, so that a new file cannot be forgotten here; of the scheduler only what decodes input.
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/common/*.cc ${CMAKE_SOURCE_DIR}/prepare/*.cc)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/common/*.cc ${CMAKE_SOURCE_DIR}/prepare/*.cc
+       ${CMAKE_SOURCE_DIR}/lifecycle/*.cc)
   foreach(source evaluation hazard_metrics rank_metrics)
     list(APPEND sources ${CMAKE_SOURCE_DIR}/scheduler/${source}.cc)
   endforeach()
@@ -14,7 +15,7 @@ if(COHORT_FUZZ)
   target_link_libraries(cohort_fuzzed PUBLIC HDF5::HDF5 nlohmann_json::nlohmann_json xxhash ZLIB::ZLIB)
   target_link_libraries(cohort_fuzz PUBLIC cohort_fuzzed)
 else()
-  target_link_libraries(cohort_fuzz PUBLIC cohort_scheduler cohort_prepare cohort_common HDF5::HDF5)
+  target_link_libraries(cohort_fuzz PUBLIC cohort_scheduler cohort_lifecycle cohort_prepare cohort_common HDF5::HDF5)
 endif()
 
 foreach(name ${fuzz_targets})

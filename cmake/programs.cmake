@@ -19,7 +19,7 @@ endforeach()
 
 file(GLOB command_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/launch/commands/*.cc)
 add_executable(cohort ${CMAKE_SOURCE_DIR}/launch/cohort.cc ${command_sources})
-target_link_libraries(cohort PRIVATE cohort_bench cohort_launch cohort_prepare)
+target_link_libraries(cohort PRIVATE cohort_bench cohort_launch cohort_lifecycle cohort_prepare)
 # Command lines are parsed once; the time goes into compiling their parser.
 target_compile_options(cohort PRIVATE $<$<CONFIG:Release>:-O1>)
 # `cohort train` starts the roles from its own folder.

@@ -14,10 +14,10 @@
 
 #include "common/atomic_file.h"
 #include "prepare/csv_reader.h"
+#include "prepare/dataset_sink.h"
 #include "prepare/number.h"
 #include "prepare/row_builder.h"
 #include "prepare/schema.h"
-#include "prepare/statistics.h"
 
 namespace cohort {
 namespace {
@@ -41,7 +41,11 @@ class Preparation {
     const auto start = std::chrono::steady_clock::now();
     const std::clock_t cpu_start = std::clock();
     COHORT_ASSIGN_OR_RETURN(schema_, LoadSchema(options_.schema, options_.data_directory));
-    COHORT_RETURN_IF_ERROR(CheckOutput());
+    std::vector<std::string> inputs = schema_.files;
+    inputs.insert(inputs.end(), schema_.split.valid_files.begin(), schema_.split.valid_files.end());
+    inputs.insert(inputs.end(), schema_.split.test_files.begin(), schema_.split.test_files.end());
+    inputs.push_back(options_.schema);
+    COHORT_RETURN_IF_ERROR(CheckOutput(options_, inputs));
     builder_.emplace(schema_, &log_);
     ListFiles();
     Describe();
@@ -57,26 +61,6 @@ class Preparation {
   }
 
  private:
-  Status CheckOutput() const {
-    std::error_code ignored;
-    std::vector<std::string> inputs = schema_.files;
-    inputs.insert(inputs.end(), schema_.split.valid_files.begin(), schema_.split.valid_files.end());
-    inputs.insert(inputs.end(), schema_.split.test_files.begin(), schema_.split.test_files.end());
-    inputs.push_back(options_.schema);
-    for (const std::string& input : inputs) {
-      if (std::filesystem::equivalent(input, options_.output, ignored)) {
-        return {ErrorCode::kInvalidInput,
-                options_.output + ": the output is one of the inputs; choose another name"};
-      }
-    }
-    struct stat found {};
-    if (::stat(options_.output.c_str(), &found) == 0 && !options_.overwrite) {
-      return {ErrorCode::kInvalidInput,
-              options_.output + ": exists already; choose another name, or give --overwrite"};
-    }
-    return {};
-  }
-
   void ListFiles() {
     for (const std::string& path : schema_.files) files_.push_back({path, FileGroup::kSource});
     for (const std::string& path : schema_.split.valid_files) files_.push_back({path, FileGroup::kValid});
@@ -228,64 +212,25 @@ class Preparation {
   // ---- the pass that writes
 
   Status Convert() {
-    DatasetInfo& info = report_.info;
-    COHORT_ASSIGN_OR_RETURN(writer_, DatasetWriter::Create(options_.output, info));
-    for (std::size_t i = 0; i < info.features.size(); ++i) {
-      features_.emplace_back(info.features[i], info.ColumnOf(i), info.CountOf(info.features[i].type),
-                             schema_.features[i].bins > 0);
-    }
-    for (auto& tasks : tasks_) {
-      for (const TaskInfo& task : info.tasks) tasks.emplace_back(task);
-    }
-    for (RowBlock& block : blocks_) builder_->Clear(&block);
+    std::vector<std::uint32_t> bins;
+    for (const FeatureSchema& feature : schema_.features) bins.push_back(feature.bins);
+    COHORT_ASSIGN_OR_RETURN(sink_, DatasetSink::Create(options_.output, report_.info, std::move(bins)));
     Status converted = ForEachRecord([this](const Record& record) -> Status {
       const std::optional<Split> split = builder_->SplitOf(record);
       if (!split) return {};
-      RowBlock& block = blocks_[static_cast<std::size_t>(*split)];
-      if (!builder_->Append(record, *split, &block)) return {};
+      if (!builder_->Append(record, *split, &sink_->block(*split))) return {};
       if (!log_.status().ok()) return log_.status();
       COHORT_RETURN_IF_ERROR(duplicates_.Add(record.hash, *split));
-      return block.rows < kBlockRows ? Status() : Flush(*split);
+      return sink_->RowAdded(*split);
     });
     COHORT_RETURN_IF_ERROR(std::move(converted));
-    for (int split = 0; split < kSplitCount; ++split)
-      COHORT_RETURN_IF_ERROR(Flush(static_cast<Split>(split)));
+    COHORT_RETURN_IF_ERROR(sink_->Measure(&report_));
     report_.findings = log_.Take();
     COHORT_RETURN_IF_ERROR(CheckTraining());
-    for (std::size_t i = 0; i < features_.size(); ++i)
-      features_[i].Fill(schema_.features[i].bins, &info.features[i]);
-    for (std::size_t split = 0; split < tasks_.size(); ++split) {
-      report_.tasks[split] = info.tasks;
-      for (std::size_t i = 0; i < info.tasks.size(); ++i) tasks_[split][i].Fill(&report_.tasks[split][i]);
-    }
-    info.tasks = report_.tasks[static_cast<std::size_t>(Split::kTrain)];
     COHORT_RETURN_IF_ERROR(CheckLabels());
     COHORT_ASSIGN_OR_RETURN(report_.duplicates, duplicates_.Count());
+    COHORT_RETURN_IF_ERROR(sink_->Finish(&report_));
     AddWarnings();
-    COHORT_RETURN_IF_ERROR(writer_->Finish(info));
-    report_.output = options_.output;
-    std::error_code ignored;
-    report_.output_bytes = std::filesystem::file_size(options_.output, ignored);
-    return {};
-  }
-
-  Status Flush(Split split) {
-    const auto index = static_cast<std::size_t>(split);
-    RowBlock& block = blocks_[index];
-    if (block.rows == 0) return {};
-    COHORT_RETURN_IF_ERROR(writer_->Append(split, block));
-    if (split == Split::kTrain) {
-      for (FeatureStatistics& feature : features_) feature.Add(block);
-    }
-    const std::size_t tasks = report_.info.tasks.size();
-    for (std::size_t row = 0; row < block.rows; ++row) {
-      const double weight = block.weights.empty() ? 1 : block.weights[row];
-      for (std::size_t i = 0; i < tasks; ++i) {
-        tasks_[index][i].Add(report_.info.tasks[i], block.labels[row * tasks + i], weight);
-      }
-    }
-    report_.info.rows[index] += block.rows;
-    builder_->Clear(&block);
     return {};
   }
 
@@ -328,33 +273,6 @@ class Preparation {
 
   void AddWarnings() {
     const DatasetInfo& info = report_.info;
-    const std::uint64_t rows = info.rows[static_cast<std::size_t>(Split::kTrain)];
-    for (const FeatureInfo& feature : info.features) {
-      if (feature.missing == rows) {
-        report_.warnings.push_back("feature \"" + feature.name + "\" is missing in every training row");
-      } else if (feature.type == FeatureType::kNumeric ? feature.minimum == feature.maximum
-                                                       : feature.distinct < 1.5) {
-        if (feature.missing == 0) {
-          report_.warnings.push_back("feature \"" + feature.name +
-                                     "\" has the same value in every training row");
-        }
-      }
-    }
-    for (const TaskInfo& task : info.tasks) {
-      if (task.type == TaskType::kBinary && (task.mean == 0 || task.mean == 1)) {
-        report_.warnings.push_back("task \"" + task.name + "\" has the same label in every training row");
-      }
-      if (task.type != TaskType::kHazard) continue;
-      if (task.mean == 0)
-        report_.warnings.push_back("task \"" + task.name + "\": the event happens in no training row");
-      for (std::uint32_t k = 0; k < task.periods; ++k) {
-        if (task.at_risk[k] > 0) continue;
-        report_.warnings.push_back("task \"" + task.name + "\": no training row is seen in period " +
-                                   std::to_string(k + 1) + (k + 1 < task.periods ? " or a later one" : "") +
-                                   ", so nothing can be learnt of it; give fewer periods");
-        break;
-      }
-    }
     const SplitSchema& split = schema_.split;
     const bool test = split.test > 0 || split.kind == SplitSchema::Kind::kTime || !split.test_files.empty();
     const bool valid =
@@ -371,14 +289,27 @@ class Preparation {
   std::uint64_t total_bytes_ = 0;
   int pass_ = 1;
   PrepareReport report_;
-  std::unique_ptr<DatasetWriter> writer_;
-  std::array<RowBlock, kSplitCount> blocks_;
-  std::vector<FeatureStatistics> features_;
-  std::array<std::vector<TaskStatistics>, kSplitCount> tasks_;
+  std::unique_ptr<DatasetSink> sink_;
   DuplicateCounter duplicates_;
 };
 
 }  // namespace
+
+Status CheckOutput(const PrepareOptions& options, const std::vector<std::string>& inputs) {
+  std::error_code ignored;
+  for (const std::string& input : inputs) {
+    if (std::filesystem::equivalent(input, options.output, ignored)) {
+      return {ErrorCode::kInvalidInput,
+              options.output + ": the output is one of the inputs; choose another name"};
+    }
+  }
+  struct stat found {};
+  if (::stat(options.output.c_str(), &found) == 0 && !options.overwrite) {
+    return {ErrorCode::kInvalidInput,
+            options.output + ": exists already; choose another name, or give --overwrite"};
+  }
+  return {};
+}
 
 Result<PrepareReport> Prepare(const PrepareOptions& options) { return Preparation(options).Run(); }
 

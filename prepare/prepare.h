@@ -39,7 +39,17 @@ enum class FindingKind {
   kWrongCellCount = 0,
   kBadWeight,  // missing, not a number, not finite, or not above 0
   kBadTime,    // missing, or not of test_from's form
-  kNoLabel,    // a training row without any label
+  // of a shop's files (lifecycle/): the event, user, item or contact was dropped
+  kMissingUser,
+  kUnknownKind,
+  kBadEventTime,  // unreadable, before 1970, or from the shop's end on
+  kBadPrice,      // not a number, not finite, below 0, or too large
+  kBadQuantity,  // not a number, not finite, 0 or too small to count, below 0 where that means no return, or too large
+  kDuplicateEvent,
+  kDuplicateUser,
+  kDuplicateItem,
+  kMissingItem,  // an item without id
+  kNoLabel,      // a training row without any label
   // the cell of a feature became "missing"
   kNotANumber,
   kNotFinite,
@@ -68,6 +78,13 @@ struct Finding {
   std::vector<std::string> places;  // "file:line:column: what", the first few
 };
 
+// Something counted that is neither wrong nor lost.
+struct ReportCount {
+  std::string name;  // "returns_matched", for programs
+  std::string text;  // for people, after the number
+  std::uint64_t count = 0;
+};
+
 struct PrepareReport {
   std::string output;
   DatasetInfo info;                                      // statistics of the train split
@@ -75,6 +92,7 @@ struct PrepareReport {
   // By kind and by feature or task (empty for rows).
   std::map<std::pair<FindingKind, std::string>, Finding> findings;
   DuplicateCounter::Counts duplicates;
+  std::vector<ReportCount> counts;  // of a shop
   std::vector<std::string> warnings;
   std::uint64_t records = 0;      // read, with those dropped
   std::uint64_t input_bytes = 0;  // of the files as they lie on disk, once
@@ -90,6 +108,9 @@ struct PrepareReport {
 // The output appears under its name only when all went well. Wrong schema or data, an output that exists (without
 // overwrite), or a finding under strict: kInvalidInput.
 Result<PrepareReport> Prepare(const PrepareOptions& options);
+
+// Refuses an output that is one of the inputs, or exists (without overwrite).
+Status CheckOutput(const PrepareOptions& options, const std::vector<std::string>& inputs);
 
 }  // namespace cohort
 

@@ -20,6 +20,15 @@ constexpr FindingWords kWords[kFindingKinds] = {
     {"wrong_cell_count", "a wrong number of cells"},
     {"bad_weight", "a weight that is no number above 0"},
     {"bad_time", "no usable time"},
+    {"missing_user", "no user"},
+    {"unknown_kind", "a kind of event that [events.kinds] does not name"},
+    {"bad_event_time", "no usable time"},
+    {"bad_price", "no usable price"},
+    {"bad_quantity", "no usable quantity"},
+    {"duplicate_event", "equal to another event of the user"},
+    {"duplicate_user", "a user who is there already"},
+    {"duplicate_item", "an item that is there already"},
+    {"missing_item", "an item without an id"},
     {"no_label", "a training row without any label"},
     {"not_a_number", "not a number"},
     {"not_finite", "not finite"},
@@ -192,6 +201,7 @@ std::string PrepareReport::ToText() const {
             FindingText(kind) + "\n";
     for (const std::string& place : finding.places) text += "    " + place + "\n";
   }
+  for (const ReportCount& count : counts) text += std::to_string(count.count) + " " + count.text + "\n";
   if (findings.empty()) text += "nothing was dropped, defaulted or masked\n";
   for (const std::string& warning : warnings) text += "warning: " + warning + "\n";
   const double megabytes = static_cast<double>(input_bytes) / 1e6;
@@ -230,6 +240,7 @@ std::string PrepareReport::ToJson() const {
       json["tasks"][task_name][name] = task;
     }
   }
+  for (const ReportCount& count : counts) json["counts"][count.name] = count.count;
   json["duplicates"]["across_splits"] = duplicates.across;
   for (const char* section : {"dropped", "defaulted", "masked", "clipped"}) json[section] = Json::object();
   json["places"] = Json::array();

@@ -55,10 +55,21 @@ std::string_view CellOf(const Record& record, std::ptrdiff_t column) {
 
 void FindingLog::Add(FindingKind kind, const std::string& name, const CsvReader& csv, std::ptrdiff_t cell,
                      const std::string& what) {
+  if (!WantsPlace(kind, name)) {
+    ++findings_[{kind, name}].count;
+    return;
+  }
+  AddPlace(kind, name, (cell < 0 ? csv.Where() : csv.Where(static_cast<std::size_t>(cell))) + ": " + what);
+}
+
+bool FindingLog::WantsPlace(FindingKind kind, const std::string& name) const {
+  const auto found = findings_.find({kind, name});
+  return strict_ || found == findings_.end() || found->second.places.size() < kPlaces;
+}
+
+void FindingLog::AddPlace(FindingKind kind, const std::string& name, std::string place) {
   Finding& finding = findings_[{kind, name}];
   ++finding.count;
-  if (finding.places.size() >= kPlaces && !strict_) return;
-  std::string place = (cell < 0 ? csv.Where() : csv.Where(static_cast<std::size_t>(cell))) + ": " + what;
   if (strict_ && status_.ok()) {
     status_ = Status(ErrorCode::kInvalidInput,
                      place + "; mend the data, or run without --strict to have it counted");
@@ -356,30 +367,6 @@ bool RowBuilder::Append(const Record& record, Split split, RowBlock* block) {
   }
   ++block->rows;
   return true;
-}
-
-void RowBuilder::Clear(RowBlock* block) const {
-  const auto count_of = [&](FeatureType type) {
-    return static_cast<std::size_t>(
-        std::count_if(schema_.features.begin(), schema_.features.end(),
-                      [type](const FeatureSchema& feature) { return feature.type == type; }));
-  };
-  const std::size_t bags = count_of(FeatureType::kBag);
-  block->vectors.resize(count_of(FeatureType::kVector));
-  for (auto& values : block->vectors) values.clear();
-  block->first_row += block->rows;
-  block->rows = 0;
-  block->numeric.clear();
-  block->categorical.clear();
-  block->labels.clear();
-  block->weights.clear();
-  block->ids.clear();
-  block->groups.clear();
-  block->input_rows.clear();
-  block->bag_keys.resize(bags);
-  block->bag_offsets.resize(bags);
-  for (auto& keys : block->bag_keys) keys.clear();
-  for (auto& offsets : block->bag_offsets) offsets.assign(1, 0);
 }
 
 }  // namespace cohort

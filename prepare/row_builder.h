@@ -39,6 +39,10 @@ class FindingLog {
   explicit FindingLog(bool strict) : strict_(strict) {}
   void Add(FindingKind kind, const std::string& name, const CsvReader& csv, std::ptrdiff_t cell,
            const std::string& what);
+  // The same of something that stands at no cell: `place` says where, and what; not looked at unless WantsPlace.
+  void AddPlace(FindingKind kind, const std::string& name, std::string place);
+  // Whether one more place of this finding would be kept: else there is no need to find the words.
+  bool WantsPlace(FindingKind kind, const std::string& name) const;
   // A cell that was limited or shortened is no error, even when strict: the schema asks for it.
   void AddIntended(FindingKind kind, const std::string& feature) { ++findings_[{kind, feature}].count; }
   // What the data cannot be used with, strict or not: `what` is wrong with a cell.
@@ -47,7 +51,7 @@ class FindingLog {
   std::map<std::pair<FindingKind, std::string>, Finding> Take() { return std::move(findings_); }
 
  private:
-  bool strict_;
+  const bool strict_;
   std::map<std::pair<FindingKind, std::string>, Finding> findings_;
   Status status_;
 };
@@ -67,7 +71,6 @@ class RowBuilder {
   bool IsMissing(std::string_view cell) const;
   // Adds the record to `block`; false: the row was dropped, which was logged. REQUIRES: `split` is SplitOf's.
   bool Append(const Record& record, Split split, RowBlock* block);
-  void Clear(RowBlock* block) const;  // an empty block of the right shape
 
  private:
   struct Limits {

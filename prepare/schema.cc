@@ -14,15 +14,9 @@
 namespace cohort {
 namespace {
 
-constexpr std::size_t kMaxSchemaBytes = std::size_t{1} << 21;  // its tree takes up to 100 times that
 constexpr double kMostShare = 0.999;
 
-// Names stand in output files, JSON and command lines; a task's name is a part of names there.
-bool IsFeatureName(const std::string& name) {
-  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-    return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f;
-  });
-}
+// A task's name is a part of names in score files.
 bool IsTaskName(const std::string& name) {
   return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-';
@@ -65,25 +59,7 @@ class SchemaParser {
 
  private:
   std::vector<std::string> Files(const TomlTable& table, const char* key) {
-    std::vector<std::string> files = table.Texts(key);
-    if (table.Has(key) && files.empty()) table.Fail(key, std::string("\"") + key + "\" names no file");
-    for (std::string& file : files) {
-      if (file.empty()) table.Fail(key, "an empty file name");
-      if (!file.starts_with("/")) file = data_directory_ + "/" + file;
-      if (!all_files_.insert(file).second)
-        table.Fail(key, file + " is named twice; its rows would count twice");
-    }
-    return files;
-  }
-
-  char OneByte(const TomlTable& table, const char* key, char otherwise, bool may_be_empty) {
-    std::string text = table.Text(key, std::string(1, otherwise));
-    if (text.empty() && may_be_empty) return '\0';
-    if (text.size() != 1 || text == "\n" || text == "\r" || text == std::string(1, '\0')) {
-      table.Fail(key, std::string("\"") + key + "\" must be one byte (\"\\t\" for a tab), no line end");
-      return otherwise;
-    }
-    return text[0];
+    return ReadFiles(table, key, data_directory_, &all_files_);
   }
 
   void ReadSource(const TomlTable& table) {
@@ -92,12 +68,7 @@ class SchemaParser {
     if (!table.Has("files")) table.Fail(nullptr, "[source] needs files = [\"...\"]");
     schema_.files = Files(table, "files");
     schema_.header = table.Flag("header", true);
-    schema_.csv.delimiter = OneByte(table, "delimiter", ',', false);
-    schema_.csv.quote = OneByte(table, "quote", '"', true);
-    schema_.csv.trim = table.Flag("trim", true);
-    if (schema_.csv.delimiter == schema_.csv.quote)
-      table.Fail("quote", "delimiter and quote are the same byte");
-    if (table.Has("missing")) schema_.missing = table.Texts("missing");
+    ReadCsvOptions(table, &schema_.csv, &schema_.missing);
   }
 
   TimeBound Bound(const TomlTable& table, const char* key) {
@@ -162,22 +133,7 @@ class SchemaParser {
   }
 
   ColumnReference Column(const TomlTable& table, const char* key) {
-    ColumnReference column;
-    column.where = table.Where(key);
-    std::optional<TomlScalar> scalar = table.Scalar(key);
-    if (!scalar) return column;
-    if (scalar->is_number) {
-      column.number = scalar->is_integer ? scalar->integer : -1;
-      if (column.number < 0) table.Fail(key, "a column is a name, or a whole number from 0");
-      return column;
-    }
-    column.name = scalar->text;
-    if (column.name.empty()) table.Fail(key, "an empty column name");
-    if (!schema_.header) {
-      table.Fail(key, "the files have no header (header = false), so columns are numbers from 0, not \"" +
-                          column.name + "\"");
-    }
-    return column;
+    return ReadColumn(table, key, schema_.header);
   }
 
   std::optional<ColumnReference> OnlyColumn(const TomlTable& table) {
@@ -354,7 +310,62 @@ class SchemaParser {
   std::vector<std::pair<TomlTable, std::string>> vocabularies_;  // named, and where
 };
 
-// The index of a column; kInvalidInput with the schema's place when it is not there.
+}  // namespace
+
+bool IsFeatureName(const std::string& name) {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f;
+  });
+}
+
+ColumnReference ReadColumn(const TomlTable& table, const char* key, bool header) {
+  ColumnReference column;
+  column.where = table.Where(key);
+  std::optional<TomlScalar> scalar = table.Scalar(key);
+  if (!scalar) return column;
+  if (scalar->is_number) {
+    column.number = scalar->is_integer ? scalar->integer : -1;
+    if (column.number < 0) table.Fail(key, "a column is a name, or a whole number from 0");
+    return column;
+  }
+  column.name = scalar->text;
+  if (column.name.empty()) table.Fail(key, "an empty column name");
+  if (!header) {
+    table.Fail(key, "the files have no header (header = false), so columns are numbers from 0, not \"" +
+                        column.name + "\"");
+  }
+  return column;
+}
+
+std::vector<std::string> ReadFiles(const TomlTable& table, const char* key, const std::string& directory,
+                                   std::set<std::string>* named) {
+  std::vector<std::string> files = table.Texts(key);
+  if (table.Has(key) && files.empty()) table.Fail(key, std::string("\"") + key + "\" names no file");
+  for (std::string& file : files) {
+    if (file.empty()) table.Fail(key, "an empty file name");
+    if (!file.starts_with("/")) file = directory + "/" + file;
+    if (!named->insert(file).second) table.Fail(key, file + " is named twice; its rows would count twice");
+  }
+  return files;
+}
+
+void ReadCsvOptions(const TomlTable& table, CsvOptions* csv, std::vector<std::string>* missing) {
+  const auto one_byte = [&](const char* key, char otherwise, bool may_be_empty) {
+    std::string text = table.Text(key, std::string(1, otherwise));
+    if (text.empty() && may_be_empty) return '\0';
+    if (text.size() != 1 || text == "\n" || text == "\r" || text == std::string(1, '\0')) {
+      table.Fail(key, std::string("\"") + key + "\" must be one byte (\"\\t\" for a tab), no line end");
+      return otherwise;
+    }
+    return text[0];
+  };
+  csv->delimiter = one_byte("delimiter", ',', false);
+  csv->quote = one_byte("quote", '"', true);
+  csv->trim = table.Flag("trim", true);
+  if (csv->delimiter == csv->quote) table.Fail("quote", "delimiter and quote are the same byte");
+  if (table.Has("missing")) *missing = table.Texts("missing");
+}
+
 Result<std::ptrdiff_t> FindColumn(const ColumnReference& column, const std::string& file, std::size_t width,
                                   const std::vector<std::string>& header) {
   if (column.name.empty()) {
@@ -374,8 +385,6 @@ Result<std::ptrdiff_t> FindColumn(const ColumnReference& column, const std::stri
   }
   return found - header.begin();
 }
-
-}  // namespace
 
 Result<Schema> ParseSchema(const std::string& text, const std::string& path,
                            const std::string& data_directory) {

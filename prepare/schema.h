@@ -47,6 +47,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,26 @@ struct ColumnReference {
   std::string where;
   std::string Text() const { return name.empty() ? std::to_string(number) : "\"" + name + "\""; }
 };
+
+class TomlTable;
+
+// What descriptions of CSV files have in common; errors go to the table's document.
+//
+// The column that `key` names; without a header columns are numbers.
+ColumnReference ReadColumn(const TomlTable& table, const char* key, bool header);
+// The files that `key` names, complete; relative ones lie in `directory`. A file that is in `named` already is an error.
+std::vector<std::string> ReadFiles(const TomlTable& table, const char* key, const std::string& directory,
+                                   std::set<std::string>* named);
+// The keys delimiter, quote, trim and missing.
+void ReadCsvOptions(const TomlTable& table, CsvOptions* csv, std::vector<std::string>* missing);
+// The index of a column in a file of `width` columns with these names (none: no header); kInvalidInput with the
+// description's place when it is not there, or there twice.
+Result<std::ptrdiff_t> FindColumn(const ColumnReference& column, const std::string& file, std::size_t width,
+                                  const std::vector<std::string>& header);
+
+// Whether a name can stand in output files, JSON and command lines.
+bool IsFeatureName(const std::string& name);
+inline constexpr std::size_t kMaxSchemaBytes = std::size_t{1} << 21;  // its tree takes up to 100 times that
 
 struct FeatureSchema {
   std::string name;

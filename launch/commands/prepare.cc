@@ -1,10 +1,13 @@
-// cohort prepare: CSV files to a dataset (prepare/prepare.h).
+// cohort prepare: CSV files to a dataset, by a schema of their columns (prepare/prepare.h) or by a description of a shop
+// (lifecycle/prepare_shop.h).
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
 #include <memory>
 
 #include "launch/commands/commands.h"
+#include "lifecycle/prepare_shop.h"
+#include "lifecycle/shop_schema.h"
 #include "prepare/prepare.h"
 
 namespace cohort {
@@ -38,10 +41,16 @@ void AddPrepare(CLI::App& app, Commands& commands) {
   auto options = std::make_shared<PrepareOptions>();
   CLI::App* command =
       app.add_subcommand("prepare", "turn CSV files (plain or .gz) into a dataset, and say what was found");
-  command->add_option("schema", options->schema, "SCHEMA.toml: columns, features, tasks, split")->required();
+  command
+      ->add_option(
+          "schema", options->schema,
+          "SCHEMA.toml: columns, features, tasks, split (docs/schema.md); or SHOP.toml, with a section "
+          "[shop]: the event logs of a shop, of which features and labels at snapshots "
+          "are made (docs/lifecycle.md)")
+      ->required();
   command->add_option("--out", options->output, "the dataset to write, DATASET.h5")->required();
   command->add_option("--data-dir", options->data_directory,
-                      "what the schema's file names are relative to (default: the schema's own directory)");
+                      "what the file names in it are relative to (default: its own directory)");
   command->add_flag("--overwrite", options->overwrite, "replace a dataset that is there");
   command->add_flag(
       "--strict", options->strict,
@@ -49,7 +58,8 @@ void AddPrepare(CLI::App& app, Commands& commands) {
   commands[command] = [options](Console& console) -> Status {
     PrepareProgressLine line;
     options->progress = [&](const PrepareProgress& progress) { line.Show(console, progress); };
-    COHORT_ASSIGN_OR_RETURN(const PrepareReport report, Prepare(*options));
+    COHORT_ASSIGN_OR_RETURN(const bool shop, IsShopFile(options->schema));
+    COHORT_ASSIGN_OR_RETURN(const PrepareReport report, shop ? PrepareShop(*options) : Prepare(*options));
     console.Print(report.ToText());
     console.SetJson(report.ToJson());
     return {};

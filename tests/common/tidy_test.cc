@@ -1,5 +1,5 @@
 // The repository's own rules, checked by reading its sources: who may include whom, and which file alone sees
-// which library (DESIGN: launch -> server | worker | scheduler | prepare -> common -> third party).
+// which library (DESIGN: launch -> server | worker | scheduler | prepare, lifecycle -> prepare -> common -> third party).
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -25,7 +25,8 @@ std::vector<Source> Sources() {
   std::vector<Source> sources;
   const fs::path root = COHORT_SOURCE_DIR;
   const std::regex include("^\\s*#\\s*include\\s*[<\"]([^>\"]+)[>\"]");
-  for (const char* folder : {"common", "server", "worker", "prepare", "scheduler", "launch", "tests"}) {
+  for (const char* folder :
+       {"common", "server", "worker", "prepare", "lifecycle", "scheduler", "launch", "tests"}) {
     for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
       const std::string extension = entry.path().extension().string();
       if (extension != ".h" && extension != ".cc" && extension != ".inc") continue;
@@ -53,8 +54,9 @@ TEST(Tidy, FoldersIncludeOnlyWhatTheyMay) {
       {"server", {"server", "common"}},
       {"worker", {"worker", "common"}},
       {"prepare", {"prepare", "common"}},
+      {"lifecycle", {"lifecycle", "prepare", "common"}},
       {"scheduler", {"scheduler", "common"}},
-      {"launch", {"launch", "server", "worker", "scheduler", "prepare", "common"}},
+      {"launch", {"launch", "server", "worker", "scheduler", "lifecycle", "prepare", "common"}},
   };
   std::size_t checked = 0;
   for (const Source& source : Sources()) {

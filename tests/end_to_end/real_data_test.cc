@@ -26,10 +26,10 @@ std::string Example(const std::string& name) {
 
 // Prepares an example's data and trains its run file with `settings`; the result.
 json RunExample(const TemporaryFolder& folder, const std::string& example, const std::string& data,
-                std::vector<std::string> settings) {
+                std::vector<std::string> settings, const std::string& schema = "schema.toml") {
   const std::string source = Example(example);
   const Outcome prepared = RunProgram(
-      {Program(), "prepare", source + "/schema.toml", "--data-dir", data, "--out", folder / "data.h5"},
+      {Program(), "prepare", source + "/" + schema, "--data-dir", data, "--out", folder / "data.h5"},
       std::chrono::seconds(120));
   EXPECT_EQ(prepared.exit_code, 0) << prepared.all();
   std::vector<std::string> command = {Program(),      "train", source + "/run.toml",           "--out",
@@ -76,6 +76,24 @@ TEST(RealData, HillstromLearns) {
   const json result = RunExample(folder, "hillstrom", data, {});
   ASSERT_TRUE(result.is_object());
   EXPECT_GT(result["tasks"]["visit"]["test"]["auc"].get<double>(), 0.58);
+}
+
+// From invoice lines to predictions of what comes after 2011-09-10.
+TEST(RealData, OnlineRetailKnowsWhoComesBack) {
+  const std::string data = DataDir("online-retail");
+  if (!std::filesystem::exists(data)) GTEST_SKIP() << "COHORT_DATA_DIR does not lead to online-retail";
+  TemporaryFolder folder;
+  const json result = RunExample(folder, "online-retail", data, {}, "shop.toml");
+  ASSERT_TRUE(result.is_object());
+  const json& tasks = result["tasks"];
+  EXPECT_EQ(tasks["churn"]["test"]["rows"], 3370);
+  EXPECT_GT(tasks["churn"]["test"]["auc"].get<double>(), 0.72);
+  EXPECT_GT(tasks["purchase"]["test"]["auc"].get<double>(), 0.70);
+  EXPECT_GT(tasks["value"]["test"]["spearman"].get<double>(), 0.48);
+  const Outcome evaluated = RunProgram(
+      {Program(), "evaluate", folder / "run", "--data", folder / "data.h5", "--json", "--set", Patience()});
+  ASSERT_EQ(evaluated.exit_code, 0) << evaluated.all();
+  EXPECT_EQ(json::parse(evaluated.out)["tasks"]["churn"]["test"]["auc"], tasks["churn"]["test"]["auc"]);
 }
 
 // Three epochs instead of the twenty of docs/results.md: 0.674 and 0.403. The most popular films alone give 0.454 and 0.255.

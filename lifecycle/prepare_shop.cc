@@ -1,0 +1,112 @@
+#include "lifecycle/prepare_shop.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <memory>
+#include <utility>
+
+#include "common/atomic_file.h"
+#include "lifecycle/shop_reader.h"
+#include "lifecycle/shop_rows.h"
+#include "lifecycle/shop_schema.h"
+#include "prepare/dataset_sink.h"
+#include "prepare/row_builder.h"
+
+namespace cohort {
+namespace {
+
+std::vector<std::string> InputsOf(const ShopSchema& schema) {
+  std::vector<std::string> inputs = schema.events.files;
+  const auto add = [&](const auto& section) {
+    if (section) inputs.insert(inputs.end(), section->files.begin(), section->files.end());
+  };
+  add(schema.users);
+  add(schema.items);
+  add(schema.campaigns);
+  return inputs;
+}
+
+Status CheckRows(const PrepareOptions& options, const PrepareReport& report) {
+  if (report.info.rows[static_cast<std::size_t>(Split::kTrain)] == 0) {
+    return {ErrorCode::kInvalidInput,
+            options.schema +
+                ": no row to train on: no user has an event before a train snapshot and a label that is "
+                "known before the test snapshot; check [snapshots], and the times and kinds of the events"};
+  }
+  for (const TaskInfo& task : report.info.tasks) {
+    if (task.labelled > 0) continue;
+    return {ErrorCode::kInvalidInput,
+            options.schema + ": task \"" + task.name +
+                "\" has no label in any training row: no user is in its stage at a train "
+                "snapshot; move the snapshots or leave the label out"};
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<PrepareReport> PrepareShop(const PrepareOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t cpu_start = std::clock();
+  COHORT_ASSIGN_OR_RETURN(const ShopSchema schema, LoadShopSchema(options.schema, options.data_directory));
+  std::vector<std::string> inputs = InputsOf(schema);
+  std::uint64_t total_bytes = 0;
+  for (const std::string& path : inputs) {
+    struct stat found {};
+    if (::stat(path.c_str(), &found) == 0) total_bytes += static_cast<std::uint64_t>(found.st_size);
+  }
+  inputs.push_back(options.schema);
+  COHORT_RETURN_IF_ERROR(CheckOutput(options, inputs));
+
+  PrepareReport report;
+  report.passes = 3;
+  FindingLog log(options.strict);
+  ShopRows rows(schema, &log, DirectoryOf(options.output));
+  ShopReader reader(schema, &rows, &log, [&](std::uint64_t bytes, std::uint64_t records) {
+    if (options.progress) options.progress({1, report.passes, bytes, total_bytes, records});
+  });
+  COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<DatasetSink> sink,
+                          DatasetSink::Create(options.output, rows.info(), rows.features().bins()));
+  COHORT_RETURN_IF_ERROR(reader.Read());
+  report.records = reader.records();
+  report.input_bytes = reader.bytes();
+  // Of the passes over the partitions, progress is a share of them.
+  const auto progress = [&](int pass) {
+    return [&, pass](std::size_t partitions) {
+      if (options.progress)
+        options.progress({pass, report.passes, total_bytes * partitions / EventStore::kPartitions,
+                          total_bytes, report.records});
+    };
+  };
+  COHORT_RETURN_IF_ERROR(rows.Clean(progress(2)));
+  const auto split_of = [&](std::size_t snapshot) { return schema.snapshots[snapshot].split; };
+  COHORT_RETURN_IF_ERROR(
+      rows.Write({[&](std::size_t snapshot) -> RowBlock& { return sink->block(split_of(snapshot)); },
+                  [&](std::size_t snapshot) { return sink->RowAdded(split_of(snapshot)); }},
+                 progress(3)));
+  COHORT_RETURN_IF_ERROR(sink->Measure(&report));
+  report.findings = log.Take();
+  report.counts = rows.counts();
+  COHORT_RETURN_IF_ERROR(CheckRows(options, report));
+  for (const Snapshot& snapshot : schema.snapshots) {
+    if (snapshot.split == Split::kValid && report.info.rows[static_cast<std::size_t>(Split::kValid)] == 0)
+      report.warnings.push_back("the valid split is empty");
+  }
+  if (report.info.rows[static_cast<std::size_t>(Split::kTest)] == 0)
+    report.warnings.push_back("the test split is empty");
+  for (const TaskInfo& task : report.tasks[static_cast<std::size_t>(Split::kTest)]) {
+    if (task.labelled == 0 && report.info.rows[static_cast<std::size_t>(Split::kTest)] > 0)
+      report.warnings.push_back("task \"" + task.name +
+                                "\" has no label in any test row: events are known until " +
+                                TimeText(rows.end()));
+  }
+  COHORT_RETURN_IF_ERROR(sink->Finish(&report));
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  report.cpu_seconds = static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC;
+  return report;
+}
+
+}  // namespace cohort

@@ -1,0 +1,22 @@
+// `cohort prepare SHOP.toml`: the logs of a shop to a dataset that `cohort train` takes as it is. START HERE.
+//
+//   ShopSchema   what SHOP.toml says                       UserPast      a user's events so far
+//   ShopReader   CSV files -> records                      UserFeatures  ... as features
+//   ShopRows     records -> rows of (user, snapshot)       UserLabels    what came after, as labels
+//   EventStore   records by user, on disk if many          ItemTable     what was known of items at each snapshot
+#ifndef COHORT_LIFECYCLE_PREPARE_SHOP_H_
+#define COHORT_LIFECYCLE_PREPARE_SHOP_H_
+
+#include "common/status.h"
+#include "prepare/prepare.h"
+
+namespace cohort {
+
+// `options.schema` is a shop description. As Prepare: the output appears under its name only when all went well; wrong
+// description or data, an output that exists (without overwrite), or a finding under strict: kInvalidInput. The events wait in
+// a temporary file beside the output when there are many.
+Result<PrepareReport> PrepareShop(const PrepareOptions& options);
+
+}  // namespace cohort
+
+#endif  // COHORT_LIFECYCLE_PREPARE_SHOP_H_

@@ -1,0 +1,61 @@
+// ShopReader: the CSV files of a shop, record by record, into ShopRows. What cannot be used is dropped and counted with its place.
+#ifndef COHORT_LIFECYCLE_SHOP_READER_H_
+#define COHORT_LIFECYCLE_SHOP_READER_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include "common/status.h"
+#include "lifecycle/shop_rows.h"
+#include "lifecycle/shop_schema.h"
+#include "prepare/csv_reader.h"
+#include "prepare/row_builder.h"
+
+namespace cohort {
+
+class ShopReader {
+ public:
+  // All outlive the reader. `progress`, which may be empty, is told the bytes and records read so far.
+  ShopReader(const ShopSchema& schema, ShopRows* rows, FindingLog* log,
+             std::function<void(std::uint64_t, std::uint64_t)> progress);
+
+  // Items, users, campaigns, events. Errors: kIo; kInvalidInput for a file that is empty, lacks a column or is no CSV.
+  Status Read();
+
+  std::uint64_t records() const { return records_; }
+  std::uint64_t bytes() const { return bytes_; }  // of the files as they lie on disk
+
+ private:
+  // Calls visit(csv, columns) for every record; `columns` are the indices of `wanted`, -1 where there is none.
+  template <typename Visit>
+  Status ForEachRecord(const std::vector<std::string>& files,
+                       const std::vector<const std::optional<ColumnReference>*>& wanted, const Visit& visit);
+  Status ReadItems();
+  Status ReadUsers();
+  Status ReadCampaigns();
+  Status ReadEvents();
+
+  bool IsMissing(std::string_view cell) const;
+  // Empty when the record has no user, which was logged.
+  std::string_view UserOf(const CsvReader& csv, std::ptrdiff_t column, const char* what);
+  std::optional<Time> TimeOf(const CsvReader& csv, std::ptrdiff_t column, const TimeFormat& format,
+                             const char* what);
+  // A price: `money` is kNoMoney when the cell is missing. False: it cannot be used, which was logged.
+  bool PriceOf(const CsvReader& csv, std::ptrdiff_t column, const char* what, Money* money);
+
+  const ShopSchema& schema_;
+  ShopRows* rows_;
+  FindingLog* log_;
+  std::function<void(std::uint64_t, std::uint64_t)> progress_;
+  std::uint64_t records_ = 0, bytes_ = 0;
+};
+
+}  // namespace cohort
+
+#endif  // COHORT_LIFECYCLE_SHOP_READER_H_

@@ -1,0 +1,182 @@
+#include "lifecycle/shop_rows.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "common/random.h"
+
+namespace cohort {
+namespace {
+
+// Uniform in [0, 1) by the user.
+double ShareOf(std::string_view user) {
+  return UniformDouble(Mix64(XXH3_64bits(user.data(), user.size()) + 0x9e3779b97f4a7c15ULL));
+}
+
+}  // namespace
+
+ShopRows::ShopRows(const ShopSchema& schema, FindingLog* log, std::string directory, std::size_t memory_bytes)
+    : schema_(schema),
+      log_(log),
+      features_(schema),
+      labels_(schema),
+      items_(schema.snapshots.size(), schema.features.price_bands),
+      store_(std::move(directory), memory_bytes) {}
+
+DatasetInfo ShopRows::info() const {
+  DatasetInfo info;
+  info.features = features_.infos();
+  info.tasks = labels_.infos();
+  info.has_id = true;
+  return info;
+}
+
+std::uint32_t ShopRows::ArmNumber(std::string_view arm) {
+  std::string id("\0arm ", 5);  // no id of an item: CSV files hold no NUL
+  id += arm;
+  return items_.Number(id, features_.ArmKey(arm));
+}
+
+void ShopRows::CleanUser(UserRecords* user) {
+  for (std::size_t i = 1; i < user->descriptions.size(); ++i) {
+    log_->AddPlace(FindingKind::kDuplicateUser, "",
+                   user->descriptions[i].place + ": user \"" + user->user + "\" is at " +
+                       user->descriptions[0].place + " already; the row is dropped");
+  }
+  if (user->descriptions.size() > 1) user->descriptions.resize(1);
+  if (schema_.users && user->descriptions.empty()) ++users_without_description_;
+  // The order within a second must not depend on the files' order, nor on items' numbers, which follow it.
+  const auto order = [&](const Event& event) {
+    return std::tuple(event.time, event.kind, event.item == kNoItem ? Key{0} : items_.item(event.item).key,
+                      event.item, event.price, event.quantity);
+  };
+  std::vector<Event>& events = user->events;
+  std::sort(events.begin(), events.end(),
+            [&](const Event& a, const Event& b) { return order(a) < order(b); });
+  auto kept = events.begin();
+  for (auto event = events.begin(); event != events.end(); ++event) {
+    if (kept != events.begin() && *event == *(kept - 1)) {
+      std::string place;
+      if (log_->WantsPlace(FindingKind::kDuplicateEvent, "")) {
+        place = "user \"" + user->user + "\", " + TimeText(event->time) + ": a " +
+                EventKindName(event->kind) + " is there twice, with the same item, price and quantity";
+      }
+      log_->AddPlace(FindingKind::kDuplicateEvent, "", std::move(place));
+      continue;
+    }
+    *kept++ = *event;
+  }
+  events.erase(kept, events.end());
+
+  for (Event& event : events) {
+    if (event.kind == EventKind::kContact) {
+      ++contacts_;
+      continue;
+    }
+    ++events_;
+    if (!schema_.until) end_ = std::max(end_, event.time + 1);
+    if (event.kind != EventKind::kPurchase) continue;
+    if (event.price == kNoMoney && event.item != kNoItem) event.price = items_.item(event.item).price;
+    purchases_without_price_ += event.price == kNoMoney;
+    purchases_without_item_ += event.item == kNoItem;
+    const auto interval =
+        std::upper_bound(schema_.snapshots.begin(), schema_.snapshots.end(), event.time,
+                         [](Time time, const Snapshot& snapshot) { return time < snapshot.time; });
+    if (interval == schema_.snapshots.end()) continue;
+    items_.AddSale(event.item, event.price, static_cast<std::size_t>(interval - schema_.snapshots.begin()));
+  }
+  ++users_;
+}
+
+Status ShopRows::Clean(const Progress& progress) {
+  end_ = schema_.until.value_or(0);
+  for (std::size_t partition = 0; partition < EventStore::kPartitions; ++partition) {
+    COHORT_ASSIGN_OR_RETURN(std::vector<UserRecords> users, store_.Read(partition));
+    for (UserRecords& user : users) CleanUser(&user);
+    if (!log_->status().ok()) return log_->status();
+    COHORT_RETURN_IF_ERROR(store_.Replace(partition, users));
+    if (progress) progress(partition + 1);
+  }
+  items_.Accumulate();
+  return {};
+}
+
+Status ShopRows::Write(const Output& output, const Progress& progress) {
+  for (std::size_t partition = 0; partition < EventStore::kPartitions; ++partition) {
+    COHORT_ASSIGN_OR_RETURN(const std::vector<UserRecords> users, store_.Read(partition));
+    for (const UserRecords& user : users) COHORT_RETURN_IF_ERROR(WriteUser(user, output));
+    if (progress) progress(partition + 1);
+  }
+  return {};
+}
+
+Status ShopRows::WriteUser(const UserRecords& user, const Output& output) {
+  const bool held_out = schema_.holdout > 0 && ShareOf(user.user) < schema_.holdout;
+  UserPast past;
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < schema_.snapshots.size(); ++i) {
+    const Snapshot& snapshot = schema_.snapshots[i];
+    for (; next < user.events.size() && user.events[next].time < snapshot.time; ++next)
+      past.Add(user.events[next]);
+    if (schema_.holdout > 0 && held_out == (snapshot.split == Split::kTrain)) continue;
+    COHORT_RETURN_IF_ERROR(WriteRow(user, past, i, next, output));
+  }
+  // What comes after the last snapshot is told too, for the counts alone.
+  for (; next < user.events.size(); ++next) past.Add(user.events[next]);
+  returns_matched_ += past.matched_returns();
+  returns_unmatched_ += past.unmatched_returns();
+  return {};
+}
+
+Status ShopRows::WriteRow(const UserRecords& user, const UserPast& past, std::size_t snapshot,
+                          std::size_t next_event, const Output& output) {
+  const auto [now, split] = schema_.snapshots[snapshot];
+  const UserRecord* description = user.descriptions.empty() ? nullptr : &user.descriptions[0];
+  Time seen = past.events().empty() ? kNoTime : past.events().back().time;
+  if (description != nullptr && description->sign_up < now) seen = std::max(seen, description->sign_up);
+  if (seen == kNoTime || (schema_.seen_within_days > 0 && seen < now - schema_.seen_within_days * kDay))
+    return {};
+
+  // Labels of training and validation know nothing of the time that the test is about.
+  const Time end = split == Split::kTest ? end_ : std::min(end_, schema_.test_time());
+  row_labels_.clear();
+  const bool labelled = labels_.Append(past, description, now, std::span(user.events).subspan(next_event),
+                                       end, items_, &row_labels_);
+  if (!labelled && split == Split::kTrain) {
+    log_->AddIntended(FindingKind::kNoLabel, "");
+    return {};
+  }
+  RowBlock& block = output.block(snapshot);
+  block.labels.insert(block.labels.end(), row_labels_.begin(), row_labels_.end());
+  features_.Append(past, description, snapshot, items_, &block);
+  block.ids.push_back(user.user);
+  block.input_rows.push_back(rows_++);
+  ++block.rows;
+  return output.row_added(snapshot);
+}
+
+std::vector<ReportCount> ShopRows::counts() const {
+  std::vector<ReportCount> counts = {
+      {"users", "users", users_},
+      {"events", "events, without what was dropped", events_},
+      {"items", "items and arms of campaigns", items_.size()},
+      {"returns_matched", "returns matched to an earlier purchase", returns_matched_},
+      {"returns_unmatched", "returns of more than was bought before: what is over is left out",
+       returns_unmatched_},
+      {"purchases_without_price", "purchases without a price: they count as orders, not as revenue",
+       purchases_without_price_},
+      {"purchases_without_item", "purchases without an item", purchases_without_item_}};
+  if (schema_.campaigns) counts.push_back({"contacts", "contacts of campaigns", contacts_});
+  if (schema_.users)
+    counts.push_back({"users_without_description", "users of events of whom [users] says nothing",
+                      users_without_description_});
+  if (schema_.items && schema_.items->cost)
+    counts.push_back(
+        {"values_below_zero", "margins below 0, counted as a value of 0", labels_.values_below_zero()});
+  return counts;
+}
+
+}  // namespace cohort

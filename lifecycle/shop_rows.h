@@ -1,0 +1,85 @@
+// ShopRows: the records of a shop to rows of (user, snapshot).
+//
+//   Add...       records in any order; they are sorted into partitions by user (EventStore)
+//   Clean        partition by partition: sorts a user's events by time, drops those that are there twice, and counts sales of items by
+//                the interval between snapshots in which they lie
+//   Write        partition by partition: a row for every user and snapshot, in the order of partition, user, snapshot
+//
+// Nothing depends on the order of the records, and the features of a row on nothing at or after its snapshot: a user's events
+// are shown to UserPast one snapshot after the other, statistics of items are those of the intervals before (ItemTable). One
+// thread. Memory: the item table, EventStore's buffers, and one partition (a 256th of the users) at a time.
+#ifndef COHORT_LIFECYCLE_SHOP_ROWS_H_
+#define COHORT_LIFECYCLE_SHOP_ROWS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/dataset.h"
+#include "common/status.h"
+#include "lifecycle/event_store.h"
+#include "lifecycle/item_table.h"
+#include "lifecycle/shop_schema.h"
+#include "lifecycle/user_features.h"
+#include "lifecycle/user_labels.h"
+#include "prepare/prepare.h"
+#include "prepare/row_builder.h"
+
+namespace cohort {
+
+class ShopRows {
+ public:
+  // What takes the rows, by the number of their snapshot in the schema: the block for the next one, and a call after each.
+  struct Output {
+    std::function<RowBlock&(std::size_t)> block;
+    std::function<Status(std::size_t)> row_added;
+  };
+
+  // `schema` and `log` outlive this. `directory`: for a temporary file.
+  ShopRows(const ShopSchema& schema, FindingLog* log, std::string directory,
+           std::size_t memory_bytes = EventStore::kDefaultMemoryBytes);
+
+  DatasetInfo info() const;  // shapes
+  const UserFeatures& features() const { return features_; }
+  ItemTable& items() { return items_; }
+  std::uint32_t ItemNumber(std::string_view id) { return items_.Number(id, features_.ItemKey(id)); }
+  std::uint32_t ArmNumber(std::string_view arm);
+
+  // Items must be described before events are cleaned. REQUIRES: user.size() < 2^16.
+  Status AddEvent(std::string_view user, const Event& event) { return store_.Add(user, event); }
+  Status AddUser(std::string_view user, const UserRecord& record) { return store_.Add(user, record); }
+
+  using Progress = std::function<void(std::size_t partitions_done)>;
+  Status Clean(const Progress& progress = nullptr);
+  // REQUIRES: Clean was called.
+  Status Write(const Output& output, const Progress& progress = nullptr);
+
+  std::vector<ReportCount> counts() const;
+  Time end() const { return end_; }  // what is looked at lies before it; after Clean
+
+ private:
+  void CleanUser(UserRecords* user);
+  Status WriteUser(const UserRecords& user, const Output& output);
+  Status WriteRow(const UserRecords& user, const UserPast& past, std::size_t snapshot, std::size_t next_event,
+                  const Output& output);
+
+  const ShopSchema& schema_;
+  FindingLog* log_;
+  UserFeatures features_;
+  UserLabels labels_;
+  ItemTable items_;
+  EventStore store_;
+  Time end_ = 0;
+  std::vector<float> row_labels_;
+  std::uint64_t rows_ = 0;
+  std::uint64_t users_ = 0, events_ = 0, contacts_ = 0, purchases_without_price_ = 0,
+                purchases_without_item_ = 0;
+  std::uint64_t returns_matched_ = 0, returns_unmatched_ = 0, users_without_description_ = 0;
+};
+
+}  // namespace cohort
+
+#endif  // COHORT_LIFECYCLE_SHOP_ROWS_H_

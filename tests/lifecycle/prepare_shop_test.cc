@@ -1,0 +1,263 @@
+// `cohort prepare SHOP.toml` from files to a dataset: what is counted, what is refused, and with which words.
+#include "lifecycle/prepare_shop.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "common/atomic_file.h"
+#include "common/random.h"
+#include "lifecycle/shop_schema.h"
+
+namespace cohort {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr const char* kShop = R"([shop]
+until = "2020-12-01"
+[events]
+files = ["events.csv"]
+user = "user"
+time = "time"
+kind = "kind"
+item = "item"
+quantity = "quantity"
+price = "price"
+[users]
+files = ["users.csv"]
+user = "user"
+sign_up = "joined"
+[snapshots]
+train = ["2020-03-01"]
+valid = "2020-05-01"
+test = "2020-10-01"
+[labels.purchase]
+horizon_days = 30
+[labels.churn]
+horizon_days = 60
+)";
+constexpr const char* kEvents = R"(user,time,kind,item,quantity,price
+a,2020-01-05 10:00:00,purchase,x,2,10
+a,2020-02-01 10:00:00,view,y,,
+a,2020-02-07 10:00:00,return,x,1,
+a,2020-03-20,purchase,y,1,5.5
+b,2020-02-02T08:00:00Z,visit,,,
+b,2020-04-29 23:59:59,purchase,x,1,9
+a,2020-10-09,purchase,y,1,5
+)";
+constexpr const char* kUsers = "user,joined\na,2020-01-01\nb,2020-02-02\n";
+
+class PrepareShopTest : public ::testing::Test {
+ protected:
+  PrepareShopTest()
+      : directory_(std::filesystem::temp_directory_path() /
+                   ("cohort_shop_test." + std::to_string(::getpid()))) {
+    std::filesystem::create_directories(directory_);
+  }
+  ~PrepareShopTest() override { std::filesystem::remove_all(directory_); }
+
+  std::string Path(const std::string& name) const { return directory_ / name; }
+  void Write(const std::string& name, const std::string& content) const {
+    std::ofstream(Path(name), std::ios::binary) << content;
+  }
+  Result<PrepareReport> Run(const std::string& events = kEvents, const std::string& users = kUsers,
+                            const std::string& shop = kShop, bool strict = false) const {
+    Write("shop.toml", shop);
+    Write("events.csv", events);
+    Write("users.csv", users);
+    return PrepareShop(
+        {.schema = Path("shop.toml"), .output = Path("shop.h5"), .overwrite = true, .strict = strict});
+  }
+  // The error of a run, which must be the input's.
+  std::string ErrorOf(const Result<PrepareReport>& report) const {
+    EXPECT_FALSE(report);
+    if (report) return "";
+    EXPECT_EQ(report.error().code(), ErrorCode::kInvalidInput);
+    return report.error().text();
+  }
+  // One more line of events: counted under `kind` with its place, and an error under strict.
+  void ExpectFinding(const std::string& line, FindingKind kind, const std::string& place) const {
+    const Result<PrepareReport> report = Run(std::string(kEvents) + line + "\n");
+    ASSERT_TRUE(report) << report.error().text();
+    EXPECT_EQ(report->Count(kind), 1u) << line;
+    EXPECT_THAT(report->ToText(), HasSubstr(place)) << line;
+    const std::string error = ErrorOf(Run(std::string(kEvents) + line + "\n", kUsers, kShop, true));
+    EXPECT_THAT(error, HasSubstr(place));
+    EXPECT_THAT(error, HasSubstr("run without --strict"));
+  }
+  std::string SchemaError(const std::string& from, const std::string& to) const {
+    std::string text = kShop;
+    const std::size_t at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    text.replace(at, from.size(), to);
+    const Result<ShopSchema> schema = ParseShopSchema(text, "shop.toml", "");
+    EXPECT_FALSE(schema);
+    return schema ? "" : schema.error().text();
+  }
+
+  std::filesystem::path directory_;
+};
+
+TEST_F(PrepareShopTest, WritesARowPerUserAndSnapshot) {
+  const Result<PrepareReport> report = Run();
+  ASSERT_TRUE(report) << report.error().text();
+  EXPECT_TRUE(report->findings.empty()) << report->ToText();
+  auto reader = DatasetReader::Open(Path("shop.h5"));
+  ASSERT_TRUE(reader) << reader.error().text();
+  for (const Split split : {Split::kTrain, Split::kValid, Split::kTest})
+    ASSERT_EQ((*reader)->info().rows[static_cast<std::size_t>(split)], 2u);
+  std::vector<std::string> tasks;
+  for (const TaskInfo& task : (*reader)->info().tasks) tasks.push_back(task.name);
+  EXPECT_THAT(tasks, ::testing::ElementsAre("churn", "purchase"));
+  const auto label = [&](Split split, const std::string& user, std::size_t task) {
+    RowBlock block;
+    EXPECT_TRUE((*reader)->Read(split, 0, 2, true, &block).ok());
+    return block.labels[(block.ids[0] == user ? 0 : 1) * 2 + task];
+  };
+  EXPECT_EQ(label(Split::kTrain, "a", 0), 0);  // bought on the 20th of March
+  EXPECT_EQ(label(Split::kTrain, "a", 1), 1);
+  EXPECT_EQ(label(Split::kTrain, "b", 0), 0);  // in the last second of the horizon
+  EXPECT_EQ(label(Split::kTrain, "b", 1), 0);
+  EXPECT_EQ(label(Split::kValid, "b", 0), 1);
+  EXPECT_TRUE(
+      std::isnan(label(Split::kTest, "a", 0)));  // gone for longer than the horizon: in the stage no more
+  EXPECT_EQ(label(Split::kTest, "a", 1), 1);
+  const auto json = nlohmann::json::parse(report->ToJson());
+  EXPECT_EQ(json["counts"]["returns_matched"], 1);
+  EXPECT_EQ(json["counts"]["events"], 7);
+  EXPECT_EQ(json["counts"]["users"], 2);
+}
+
+TEST_F(PrepareShopTest, TheOrderOfTheFilesChangesNoByte) {
+  ASSERT_TRUE(Run());
+  const auto first = ReadFile(Path("shop.h5"));
+  std::vector<std::string> lines;
+  std::istringstream text(kEvents);
+  for (std::string line; std::getline(text, line);) lines.push_back(line);
+  std::string reversed = lines[0] + "\n";
+  for (std::size_t i = lines.size() - 1; i > 0; --i) reversed += lines[i] + "\n";
+  ASSERT_TRUE(Run(reversed));
+  const auto second = ReadFile(Path("shop.h5"));
+  ASSERT_TRUE(first && second);
+  EXPECT_EQ(*first, *second);
+}
+
+TEST_F(PrepareShopTest, HoldsOutUsers) {
+  std::string events = "user,time,kind,item,quantity,price\n";
+  for (int user = 0; user < 400; ++user) {
+    for (const char* day : {"2020-01-10", "2020-03-05", "2020-09-10"})
+      events += std::to_string(user) + "," + day + ",purchase,x,1,1\n";
+  }
+  std::string shop = kShop;
+  shop.replace(shop.find("[labels.purchase]"), 0, "holdout = 0.25\n");
+  const Result<PrepareReport> report = Run(events, "user,joined\n", shop);
+  ASSERT_TRUE(report) << report.error().text();
+  const auto& rows = report->info.rows;
+  EXPECT_EQ(rows[0] + rows[2], 400u);
+  EXPECT_EQ(rows[1], rows[2]);
+  EXPECT_NEAR(static_cast<double>(rows[2]), 100, 30);
+}
+
+TEST_F(PrepareShopTest, CountsWhatItCannotUse) {
+  ExpectFinding("a,2020-01-05,wish,x,1,1", FindingKind::kUnknownKind,
+                "events.csv:9:14: the kind \"wish\" is none of");
+  ExpectFinding("a,1969-12-31 23:59:59,view,x,1,1", FindingKind::kBadEventTime,
+                "events.csv:9:3: the time \"1969-12-31");
+  ExpectFinding("a,2020-02-30,view,x,1,1", FindingKind::kBadEventTime,
+                "is not a time from 1970 on like 2011-10-01");
+  ExpectFinding("a,05/01/2020,view,x,1,1", FindingKind::kBadEventTime, "time_format");
+  ExpectFinding("a,2020-12-01,view,x,1,1", FindingKind::kBadEventTime,
+                "is not before 2020-12-01, `until` of [shop]");
+  ExpectFinding("a,2020-01-05,purchase,x,1,-2", FindingKind::kBadPrice,
+                "events.csv:9:27: the price \"-2\" is not a number");
+  ExpectFinding("a,2020-01-05,purchase,x,1,nan", FindingKind::kBadPrice, "the price \"nan\"");
+  ExpectFinding("a,2020-01-05,purchase,x,-1,2", FindingKind::kBadQuantity, "negative_quantity = \"return\"");
+  ExpectFinding("a,2020-01-05,purchase,x,0,2", FindingKind::kBadQuantity, "the quantity \"0\"");
+  ExpectFinding(",2020-01-05,purchase,x,1,2", FindingKind::kMissingUser, "events.csv:9:1: no user");
+  ExpectFinding("a,2020-01-05,purchase,x,1", FindingKind::kWrongCellCount, "events.csv:9: 5 cells");
+  ExpectFinding("a,2020-01-05 10:00:00,purchase,x,2,10.0", FindingKind::kDuplicateEvent,
+                "user \"a\", 2020-01-05 10:00:00: a purchase is there twice");
+}
+
+TEST_F(PrepareShopTest, CountsUsersThatAreThereTwice) {
+  const std::string users = std::string(kUsers) + "a,2020-02-02\n";
+  const Result<PrepareReport> report = Run(kEvents, users);
+  ASSERT_TRUE(report) << report.error().text();
+  EXPECT_EQ(report->Count(FindingKind::kDuplicateUser), 1u);
+  EXPECT_THAT(ErrorOf(Run(kEvents, users, kShop, true)), HasSubstr("users.csv:4: user \"a\" is at "));
+}
+
+TEST_F(PrepareShopTest, RefusesFilesThatAreNoLogs) {
+  EXPECT_THAT(ErrorOf(Run("")), HasSubstr("events.csv:1: the file is empty; expected a header"));
+  EXPECT_THAT(ErrorOf(Run("user,at,kind,item,quantity,price\n")),
+              HasSubstr("shop.toml:6:8: column \"time\" is not in the header of"));
+  EXPECT_THAT(ErrorOf(Run("user,time,kind,item,quantity,price\n")),
+              HasSubstr("task \"churn\" has no label in any training row"));
+  // UTF-16, as some spreadsheets write it.
+  std::string wide = "\xff\xfe";
+  for (const char* c = kEvents; *c != '\0'; ++c) wide += std::string(1, *c) + '\0';
+  const std::string error = ErrorOf(Run(wide));
+  EXPECT_THAT(error, HasSubstr("events.csv:1"));
+  EXPECT_THAT(error, HasSubstr("UTF-16"));
+  EXPECT_FALSE(std::filesystem::exists(Path("shop.h5")));
+}
+
+TEST_F(PrepareShopTest, RefusesADescriptionThatMakesNoSense) {
+  EXPECT_THAT(SchemaError("kind = \"kind\"", "kinds_is = \"kind\""),
+              HasSubstr("shop.toml:7:1: unknown key \"kinds_is\""));
+  EXPECT_THAT(SchemaError("kind = \"kind\"\n", ""), HasSubstr("needs either kind"));
+  EXPECT_THAT(SchemaError("time = \"time\"", "time = \"time\"\ntime_format = \"DMY\""),
+              HasSubstr("is no form of a time"));
+  EXPECT_THAT(SchemaError("\"2020-05-01\"", "\"2020-11-01\""),
+              HasSubstr("must lie before the test snapshot"));
+  EXPECT_THAT(SchemaError("\"2020-05-01\"", "\"2020-08-15\""),
+              HasSubstr("[labels.churn] looks 60 days ahead, and no valid snapshot lies so long before"));
+  EXPECT_THAT(SchemaError("\"2020-03-01\"", "\"2020-03-32\""), HasSubstr("is not a date like"));
+  EXPECT_THAT(SchemaError("[labels.purchase]", "[labels.acquisition_cost]\n[labels.purchase]"),
+              HasSubstr("needs the columns sign_up and acquisition_cost"));
+  EXPECT_THAT(SchemaError("[labels.churn]", "[labels.churn]\nactivity = [\"return\", \"buy\"]"),
+              HasSubstr("\"buy\" is no kind of event"));
+  EXPECT_THAT(SchemaError("until = \"2020-12-01\"", "until = \"2020-10-01\""), HasSubstr("it has no future"));
+}
+
+TEST(ShopSchema, ReadsEveryKey) {
+  for (const char* name : {"every-key", "online-retail", "train-list"}) {
+    const auto schema =
+        LoadShopSchema(std::string(COHORT_SOURCE_DIR) + "/tests/fuzz/corpus/shop/seed-" + name);
+    EXPECT_TRUE(schema) << schema.error().text();
+  }
+}
+
+TEST(EventTime, ReadsWhatItSays) {
+  const auto read = [](const char* format, const char* cell) {
+    return TimeFormat::Parse(format)->Read(cell);
+  };
+  EXPECT_EQ(read("iso", "1970-01-02"), kDay);
+  EXPECT_EQ(read("iso", "1970-01-02 01:00"), kDay + 3600);
+  EXPECT_EQ(read("iso", "1970-01-02T01:00:05.999Z"), kDay + 3605);
+  EXPECT_EQ(read("iso", "1970-01-02 01:00:00+01:00"), kDay);
+  EXPECT_EQ(read("iso", "2011-12-09 12:50:00"), 1323435000);
+  EXPECT_EQ(read("iso", "2012-02-29"), 1330473600);
+  EXPECT_EQ(read("iso", "2011-02-29"), std::nullopt);
+  EXPECT_EQ(read("iso", "2011-12-09 24:00:00"), std::nullopt);
+  EXPECT_EQ(read("iso", "2011-12-09 12:50:00 "), std::nullopt);
+  EXPECT_EQ(read("unix", "86400.9"), kDay);
+  EXPECT_EQ(read("unix", "-1"), std::nullopt);
+  EXPECT_EQ(read("unix_ms", "86400999"), kDay);
+  EXPECT_EQ(read("%d/%m/%Y %H:%M", "2/1/1970 1:00"), kDay + 3600);
+  EXPECT_EQ(read("%d/%m/%Y %H:%M", "30/2/1970 1:00"), std::nullopt);
+  EXPECT_EQ(read("%d/%m/%Y", "2/1/1970 1:00"), std::nullopt);
+  EXPECT_EQ(read("%d/%m", "2/1"), std::nullopt);  // no year
+  EXPECT_FALSE(TimeFormat::Parse("dmy"));
+  EXPECT_EQ(TimeText(kDay), "1970-01-02");
+  EXPECT_EQ(TimeText(1323435000), "2011-12-09 12:50:00");
+}
+
+}  // namespace
+}  // namespace cohort
