@@ -145,7 +145,7 @@ struct RegisterPending {
 struct Welcome {
   RequestId request_id = 0;
   std::uint32_t term = 0;
-  std::uint32_t worker_count = 0;
+  std::uint32_t worker_count = 0;  // at the run's start; who takes part in a phase, its order says
   std::uint64_t seed = 0;
   Consistency consistency = Consistency::kBsp;
   std::uint32_t staleness = 0;
@@ -234,6 +234,8 @@ struct PhaseOrder {
   // kTrain: the clocks before it, from first_clock on, are done: by an earlier life of the receiver, or before a
   // checkpoint. Else, and without such, first_clock.
   Clock resume_clock = 0;
+  // Who takes part, ascending; kStop: nobody. In bsp a worker's place in it says which slices are its own.
+  std::vector<std::uint32_t> workers;
 };
 struct PhaseReply {
   RequestId request_id = 0;
@@ -291,11 +293,14 @@ struct SnapshotDone {
   std::uint64_t hash_high = 0;
 };
 
-// A worker is dead, or taken for dead: from now on its messages of an incarnation below this one are refused.
+// A worker is dead, or taken for dead: from now on its messages of an incarnation below this one are refused. Or it comes in
+// the middle of a phase, which has leases.
 struct FenceOrder {
   RequestId request_id = 0;
   std::uint32_t worker = 0;
   std::uint32_t incarnation = 0;
+  std::uint32_t phase = 0;  // not 0: if this one goes on, the worker takes part in it from now on
+  Clock closed = -1;        // that the worker counts as having closed in it, at least
 };
 struct FenceDone {
   RequestId request_id = 0;
@@ -342,10 +347,10 @@ struct ReplicaPush {
   PushRequest push;
 };
 struct ReplicaEvent {
-  enum class Kind : std::uint8_t { kClose = 0, kPhase, kFence };
+  enum class Kind : std::uint8_t { kClose = 0, kPhase, kFence, kJoin };
   RequestId request_id = 0;  // its number
   Kind kind = Kind::kClose;
-  std::uint32_t worker = 0;       // kClose, kFence
+  std::uint32_t worker = 0;       // kClose, kFence, kJoin
   Clock clock = 0;                // kClose
   std::uint32_t incarnation = 0;  // kFence
   PhaseOrder phase;               // kPhase

@@ -25,6 +25,8 @@ inline constexpr int kSlotCount = 16384;
 inline constexpr int kSlotGroupCount = 256;
 inline constexpr int kSlotsPerGroup = kSlotCount / kSlotGroupCount;
 inline constexpr int kMaxShards = kSlotGroupCount;
+// Numbers of workers are below this, of those that come later as well; none is given twice in a run.
+inline constexpr std::uint32_t kMaxWorkers = 4096;
 
 // Who sends or receives a message. A server process runs several shards; each shard is a node of its own. A backup has
 // the index of the shard that it follows.

@@ -1,7 +1,9 @@
 // Bodies written by Cereal: the control plane; and the choice among all messages.
+#include <algorithm>
 #include <cereal/cereal.hpp>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -132,7 +134,8 @@ void serialize(Archive& archive, HeartbeatReply& m) {
 }
 template <class Archive>
 void serialize(Archive& archive, PhaseOrder& m) {
-  archive(m.request_id, m.phase, m.kind, m.epoch, m.split, m.first_clock, m.reason, m.resume_clock);
+  archive(m.request_id, m.phase, m.kind, m.epoch, m.split, m.first_clock, m.reason, m.resume_clock,
+          m.workers);
 }
 template <class Archive>
 void serialize(Archive& archive, PhaseReply& m) {
@@ -172,7 +175,7 @@ void serialize(Archive& archive, Warning& m) {
 }
 template <class Archive>
 void serialize(Archive& archive, FenceOrder& m) {
-  archive(m.request_id, m.worker, m.incarnation);
+  archive(m.request_id, m.worker, m.incarnation, m.phase, m.closed);
 }
 template <class Archive>
 void serialize(Archive& archive, FenceDone& m) {
@@ -276,6 +279,7 @@ bool Check(const Source& in, const TableSpec& table) {
 bool Check(const Source& in, const Welcome& m) {
   if (m.consistency > Consistency::kAsp) return in.Wrong("an unknown consistency");
   if (m.worker_count < 1) return in.Wrong("a run without workers");
+  if (m.worker_count > kMaxWorkers) return in.Wrong("more workers than there can be");
   if (!std::has_single_bit(m.slices) || m.slices > (1u << 15))
     return in.Wrong("slices that are not a power of two");
   if (m.slot_map.shard_count < 1 || m.slot_map.shard_count > kMaxShards ||
@@ -297,10 +301,17 @@ bool Check(const Source& in, const Welcome& m) {
 bool Check(const Source& in, const PhaseOrder& m) {
   if (m.kind > PhaseKind::kStop || m.split > Split::kTest || m.first_clock < 0 || m.resume_clock < 0)
     return in.Wrong("a value out of range");
+  const bool ascend =
+      std::adjacent_find(m.workers.begin(), m.workers.end(), std::greater_equal<>()) == m.workers.end();
+  if (!ascend || (!m.workers.empty() && m.workers.back() >= kMaxWorkers))
+    return in.Wrong("workers that cannot be");
   return true;
 }
+bool Check(const Source& in, const FenceOrder& m) {
+  return (m.worker < kMaxWorkers && m.closed >= -1) || in.Wrong("a fence that cannot be");
+}
 bool Check(const Source& in, const ReplicaEvent& m) {
-  if (m.kind > ReplicaEvent::Kind::kFence || m.clock < -1) return in.Wrong("a value out of range");
+  if (m.kind > ReplicaEvent::Kind::kJoin || m.clock < -1) return in.Wrong("a value out of range");
   return Check(in, m.phase);
 }
 bool Check(const Source& in, const ReplicaState& m) { return Check(in, m.phase); }

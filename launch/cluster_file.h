@@ -19,7 +19,7 @@ struct ClusterFile {
     NodeId node;
     std::uint32_t server = 0;  // a shard's, or a backup's; missing: where it is to be
     bool missing = false;      // another one is to register under `incarnation`
-    std::uint32_t incarnation = 0;
+    std::uint32_t incarnation = 0;  // missing, and 0: it is the first life of a worker that comes later
     std::string host;       // missing: where it is to be
     std::uint64_t pid = 0;  // missing: 0. Of one server process: all its shards and backups
   };

@@ -65,16 +65,16 @@ Result<RequestAnswer> AnswerFromJson(const std::string& text, const std::string&
 }
 
 std::string ToJson(const ClusterChange& change) {
-  return Dump({{"kind", KindName(change.kind)}, {"server", change.server}, {"host", change.host}});
+  return Dump({{"kind", KindName(change.kind)}, {"index", change.index}, {"host", change.host}});
 }
 
 Result<ClusterChange> ChangeFromJson(const std::string& text, const std::string& origin) {
   try {
     const Json json = Json::parse(text);
     const auto kind = json.at("kind").get<std::string>();
-    for (int i = 0; i <= static_cast<int>(ClusterChange::Kind::kDrainServer); ++i) {
+    for (int i = 0; i <= static_cast<int>(ClusterChange::kLastKind); ++i) {
       if (kind != KindName(static_cast<ClusterChange::Kind>(i))) continue;
-      return ClusterChange{static_cast<ClusterChange::Kind>(i), json.at("server").get<std::uint32_t>(),
+      return ClusterChange{static_cast<ClusterChange::Kind>(i), json.at("index").get<std::uint32_t>(),
                            json.at("host").get<std::string>()};
     }
     return InvalidInput(origin + ": unknown kind \"" + kind + "\"");

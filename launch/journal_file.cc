@@ -129,7 +129,7 @@ void JournalFile::Append(const JournalEntry& entry) {
   Put(entry.next_id, &content);
   Put(std::string_view(entry.text), &content);
   Put(static_cast<std::uint8_t>(entry.change.kind), &content);
-  Put(entry.change.server, &content);
+  Put(entry.change.index, &content);
   Put(std::string_view(entry.change.host), &content);
   for (const Buffer& frame : Encode(entry.from, kSchedulerNode, entry.message))
     Put(std::string_view(reinterpret_cast<const char*>(frame.data()), frame.size()), &content);
@@ -196,10 +196,10 @@ Result<bool> JournalReader::Next(JournalEntry* entry) {
   entry->text = std::string(taker.TakeText());
   const auto change = taker.Take<std::uint8_t>();
   entry->change.kind = static_cast<ClusterChange::Kind>(change);
-  entry->change.server = taker.Take<std::uint32_t>();
+  entry->change.index = taker.Take<std::uint32_t>();
   entry->change.host = std::string(taker.TakeText());
   if (kind > static_cast<std::uint8_t>(JournalEntry::Kind::kChangeGivenUp) ||
-      change > static_cast<std::uint8_t>(ClusterChange::Kind::kDrainServer))
+      change > static_cast<std::uint8_t>(ClusterChange::kLastKind))
     return Error(ErrorCode::kCorrupt,
                  path_ + ": the entry at byte " + std::to_string(begin) + ": of no known kind");
   Frames frames;

@@ -46,11 +46,12 @@ Status RequestDesk::Begin(ClusterChange change, TimePoint now, Outbox& out) {
   if (change.host.empty()) change.host = HostName();
   std::uint64_t pid = 0;
   for (const Member& member : coordinator_->membership().all()) {
-    if (change.kind == ClusterChange::Kind::kDrainServer && member.node.role != Role::kWorker &&
-        member.registered() && member.registration.server == change.server &&
-        member.registration.host == HostName()) {
-      pid = member.registration.pid;
-    }
+    const bool worker = member.node.role == Role::kWorker;
+    const bool goes = change.kind == ClusterChange::Kind::kDrainServer
+                          ? !worker && member.registration.server == change.index
+                          : change.kind == ClusterChange::Kind::kRemoveWorker && worker &&
+                                member.node.index == change.index;
+    if (goes && member.registered() && member.registration.host == HostName()) pid = member.registration.pid;
   }
   COHORT_RETURN_IF_ERROR(coordinator_->BeginChange(change, now, out));
   leaving_pid_ = pid;
@@ -66,7 +67,7 @@ RequestAnswer RequestDesk::Answer() const {
   if (!coordinator_->change_verdict().ok()) return {State::kFailed, coordinator_->change_verdict().text()};
   if (leaving_pid_ != 0 && ProcessLives(leaving_pid_)) {
     return {State::kUnderWay,
-            "pid " + std::to_string(leaving_pid_) + ", which holds nothing any more, to end"};
+            "pid " + std::to_string(leaving_pid_) + ", which has nothing to do any more, to end"};
   }
   return {State::kDone, ""};
 }

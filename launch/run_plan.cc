@@ -199,8 +199,8 @@ Status CheckResumable(const RunInputs& inputs, const ModelManifest& manifest, co
       plan.steps[position.step].kind != PhaseKind::kTrain) {
     return {ErrorCode::kInvalidInput, "it was made in an epoch that this run does not have" + mend};
   }
-  if (plan.consistency != Consistency::kBsp && position.closed.size() != plan.workers) {
-    return {ErrorCode::kInvalidInput, "it was made with " + std::to_string(position.closed.size()) +
+  if (plan.consistency != Consistency::kBsp && position.workers != plan.workers) {
+    return {ErrorCode::kInvalidInput, "it was made with " + std::to_string(position.workers) +
                                           " workers, which in ssp and asp are as many for ever, not " +
                                           std::to_string(plan.workers)};
   }

@@ -253,6 +253,7 @@ class SchedulerJob {
     cluster_changes_ = members.changes();
     cluster_.members.clear();
     for (const Member& member : members.all()) {
+      if (member.left()) continue;
       cluster_.members.push_back({member.node, member.registration.server, !member.registered(),
                                   member.incarnation, member.registration.host,
                                   member.registered() ? member.registration.pid : 0});

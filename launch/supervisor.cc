@@ -301,10 +301,11 @@ class Run {
       const auto pid = Spawn(options_.replacement(member));
       if (!pid) return Note(pid.error().text());
       replacements_.push_back({member.node, member.incarnation, *pid});
-      const bool backup = member.node.role == Role::kBackup;
-      Note(backup ? "pid " + std::to_string(*pid) + " becomes server " + std::to_string(member.server) +
-                        ": its backups are missing"
-                  : ToString(member.node) + " died; pid " + std::to_string(*pid) + " takes its place");
+      const std::string who = "pid " + std::to_string(*pid);
+      Note(member.node.role == Role::kBackup
+               ? who + " becomes server " + std::to_string(member.server) + ": its backups are missing"
+           : member.incarnation == 0 ? who + " becomes " + ToString(member.node)
+                                     : ToString(member.node) + " died; " + who + " takes its place");
     }
   }
 

@@ -8,15 +8,17 @@
 namespace cohort {
 
 struct ClusterChange {
-  enum class Kind : std::uint8_t { kAddServer = 0, kDrainServer };
+  enum class Kind : std::uint8_t { kAddServer = 0, kDrainServer, kAddWorker, kRemoveWorker };
+  static constexpr Kind kLastKind = Kind::kRemoveWorker;
   Kind kind = Kind::kAddServer;
-  std::uint32_t server = 0;  // kDrainServer: which
-  std::string host;          // kAddServer: where
+  std::uint32_t index = 0;  // of the server or worker: which is to go; which one comes, once that is known
+  std::string host;         // of who comes
+  bool OfWorkers() const { return kind == Kind::kAddWorker || kind == Kind::kRemoveWorker; }
 };
 
 // "add-server", as the command is called.
 inline const char* KindName(ClusterChange::Kind kind) {
-  constexpr const char* kNames[] = {"add-server", "drain-server"};
+  constexpr const char* kNames[] = {"add-server", "drain-server", "add-worker", "remove-worker"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 

@@ -80,7 +80,9 @@ void Coordinator::OnMessage(const Stamp& from, Message message, TimePoint now, O
     OnBackupReady(*member, *ready, now, out);
   } else if (auto* failure = std::get_if<Failure>(&message)) {
     out.Send(member->node, Ack{failure->request_id});
-    if (!decided()) {
+    if (IsComing(member->node)) {
+      GiveUpChange(Describe(*member) + " failed before it took part: " + failure->text, now);
+    } else if (!decided()) {
       Stop({ErrorCode::kUnavailable,
             Describe(*member) + " failed: " + failure->text + " (in " + StepName() + ")"},
            now, out);
@@ -103,10 +105,12 @@ void Coordinator::OnMessage(const Stamp& from, Message message, TimePoint now, O
 
 void Coordinator::OnRegister(const Stamp& from, Member* member, Register message, TimePoint now,
                              Outbox& out) {
-  if (member == nullptr) {
+  if (member == nullptr || member->left()) {
     ErrorReply error{message.request_id, ErrorReason::kMalformed, {}};
-    error.text = "this run has " + std::to_string(plan_.shards) + " shards and " +
-                 std::to_string(plan_.workers) + " workers; " + ToString(from.sender) + " is none of them";
+    error.text = member != nullptr ? ToString(from.sender) + " has left this run, and nobody takes its place"
+                                   : "this run has " + std::to_string(plan_.shards) + " shards and " +
+                                         std::to_string(plan_.workers) + " workers; " +
+                                         ToString(from.sender) + " is none of them";
     out.Send(from.sender, std::move(error));
     return;
   }
@@ -158,9 +162,12 @@ void Coordinator::OnRegister(const Stamp& from, Member* member, Register message
 
   kernels_ = membership_.CommonKernels();
   NotePlaces();
+  NoteWorkers(now);
   Event("everyone has registered: " + std::to_string(plan_.shards) + " shards, " +
         std::to_string(plan_.workers) + " workers, kernels " + kernels_);
-  for (const Member& each : membership_.all()) SendWelcome(each.node, each.registration.request_id, out);
+  for (const Member& each : membership_.all()) {
+    if (each.registered()) SendWelcome(each.node, each.registration.request_id, out);
+  }
   for (std::uint32_t shard = 0; plan_.backups && shard < plan_.shards; ++shard) {
     membership_.Allow(*membership_.Find(BackupNode(shard)), std::nullopt, now);
     OrderBackup(shard, now, out);
@@ -248,6 +255,7 @@ void Coordinator::OnPhaseDone(Member& member, PhaseDone message, TimePoint now, 
   }
   if (message.next_clock != kClockInfinity) next_clock_ = std::max(next_clock_, message.next_clock);
   FinishPhaseIfDone(now, out);
+  FollowChange(now, out);
 }
 
 void Coordinator::OnLeaseRequest(const Member& member, const LeaseRequest& message, Outbox& out) {
@@ -277,10 +285,16 @@ bool Coordinator::MayGrant() const {
   if (leases_.has_queued()) return true;
   if (order_.kind != PhaseKind::kScore || leases_.exhausted()) return true;
   // Blocks ahead of the first missing row are held in memory: no lease too far ahead of it.
-  return leases_.next_row() < row_order_.next_row() + 4 * std::uint64_t{plan_.workers} * leases_.lease_rows();
+  return leases_.next_row() < row_order_.next_row() + 4 * order_.workers.size() * leases_.lease_rows();
 }
 
 void Coordinator::GrantWaitingLeases(Outbox& out) {
+  std::erase_if(waiting_leases_, [&](const auto& waiting) {
+    const auto& [worker, request] = waiting;
+    if (Stays(worker) || !leases_.MayRefuse(worker)) return false;
+    out.Send(WorkerNode(worker), leases_.Refuse(worker, request));
+    return true;
+  });
   std::size_t granted = 0;
   for (; granted < waiting_leases_.size() && MayGrant(); ++granted) {
     const auto& [worker, request] = waiting_leases_[granted];
@@ -384,6 +398,8 @@ void Coordinator::NextStep(TimePoint now, Outbox& out) {
   order_.epoch = step.epoch;
   order_.split = step.split;
   order_.first_clock = order_.resume_clock = next_clock_;
+  TakeInWorker();
+  order_.workers = workers_;
   workers_done_.clear();
   resume_clocks_.clear();
   waiting_leases_.clear();
@@ -395,11 +411,12 @@ void Coordinator::NextStep(TimePoint now, Outbox& out) {
   }
   const std::uint64_t rows = plan_.rows[static_cast<std::size_t>(step.split)];
   next_lease_ = std::max(next_lease_, leases_.next_lease());
+  const auto workers = static_cast<std::uint32_t>(workers_.size());
   if (Scoring()) {
-    leases_ = Leases(rows, Leases::ScoringBlocks(rows, plan_.workers), plan_.batch_size, next_lease_);
+    leases_ = Leases(rows, Leases::ScoringBlocks(rows, workers), plan_.batch_size, next_lease_);
   } else {
     const bool leased = plan_.consistency != Consistency::kBsp;
-    leases_ = Leases(rows, leased ? Leases::TrainingBlocks(rows, plan_.shuffle_rows, plan_.workers) : 0,
+    leases_ = Leases(rows, leased ? Leases::TrainingBlocks(rows, plan_.shuffle_rows, workers) : 0,
                      std::max(1u, plan_.batch_size / plan_.workers), next_lease_);
   }
   row_order_ = RowOrder(order_.kind == PhaseKind::kScore ? rows : 0);
@@ -425,7 +442,8 @@ void Coordinator::OrderSnapshot(Member& member, TimePoint now, Outbox& out) {
 void Coordinator::OrderWorkers(TimePoint now, Outbox& out) {
   state_ = State::kRunning;
   phase_started_ = last_progress_ = now;
-  for (std::uint32_t worker = 0; worker < plan_.workers; ++worker) {
+  samples_before_phase_.clear();
+  for (const std::uint32_t worker : order_.workers) {
     const Member& member = *membership_.Find(WorkerNode(worker));
     samples_before_phase_[worker] = member.counters.samples;
     // One that is being replaced gets its order when it is here.
@@ -435,10 +453,11 @@ void Coordinator::OrderWorkers(TimePoint now, Outbox& out) {
     if (member.registered() && !fences_.contains(worker)) SendOrder(member, order, now, out);
   }
   Event(StepName() + " begins at clock " + std::to_string(order_.first_clock));
+  FollowChange(now, out);
 }
 
 void Coordinator::FinishPhaseIfDone(TimePoint now, Outbox& out) {
-  if (state_ != State::kRunning || workers_done_.size() < plan_.workers) return;
+  if (state_ != State::kRunning || workers_done_.size() < order_.workers.size()) return;
   if (Scoring()) {
     if (!row_order_.complete()) {
       Stop({ErrorCode::kInternal, StepName() + ": all workers have finished, but predictions from row " +

@@ -126,6 +126,10 @@ class Coordinator : public Node {
     TimePoint deadline{};
     bool in_training = false;       // it had a part of the training phase left
     Clock closed = kClockInfinity;  // the lowest of the shards'
+    // Or between the arrival of a worker in the middle of a phase and its first order (coordinator_workers.cc).
+    bool joins = false;
+    Clock highest = -1;  // of the shards' closed clocks
+    Clock from = -1;     // that it is to count as having closed
   };
 
   void OnRegister(const Stamp& from, Member* member, Register message, TimePoint now, Outbox& out);
@@ -185,6 +189,27 @@ class Coordinator : public Node {
   void GiveUpChange(const std::string& why, TimePoint now);
   void EndChange(Status verdict);
 
+  // ---- workers that come and go (coordinator_workers.cc)
+  void NoteWorkers(TimePoint now);
+  Status BeginWorkerChange(const ClusterChange& change, TimePoint now, Outbox& out);
+  Status MayAddWorker() const;
+  Status MayRemoveWorker(std::uint32_t worker) const;
+  void FollowWorkerChange(TimePoint now, Outbox& out);
+  std::string WorkerChangeWaitsFor() const;
+  // A worker that was added, and takes part in nothing yet.
+  bool IsComing(NodeId node) const;
+  bool JoinsAtOnce(NodeId node) const;
+  void CountIn(std::uint32_t worker, TimePoint now, Outbox& out);
+  void TakeInWorker();
+  bool Stays(std::uint32_t worker) const;
+  // A worker, in the current phase, or the newest one.
+  bool TakesPart(NodeId node) const;
+  // It does, and has not finished.
+  bool HasWork(std::uint32_t worker) const;
+  // The phase has leases, which are given to whoever asks.
+  bool Leased() const;
+
+  void BeginFence(std::uint32_t worker, TimePoint now, Outbox& out);
   void SendFence(std::uint32_t worker, TimePoint now, Outbox& out);
   void AdmitReplacement(Member& member, TimePoint now, Outbox& out);
   void FollowFences(TimePoint now, Outbox& out);
@@ -246,9 +271,12 @@ class Coordinator : public Node {
   std::optional<Recovery> recovery_;
   Placement placement_;            // where shards and backups belong; empty without backups
   std::uint32_t next_server_ = 0;  // the number of the next one
+  std::vector<std::uint32_t>
+      workers_;  // who takes part from the next phase on; in this one, who gets leases. Ascending
+  std::uint32_t next_worker_ = 0;
   struct Change {
     ClusterChange what;
-    Placement before;
+    Placement before;   // of servers
     TimePoint since{};  // it has last gone on
   };
   std::optional<Change> change_;

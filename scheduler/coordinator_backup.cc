@@ -102,11 +102,10 @@ void Coordinator::AdmitPromoted(Member& member, TimePoint now, Outbox& out) {
   orders_.erase(backup.node);
   DropNotices(backup.node);
   Event(Describe(member) + " has taken the place of the one before");
-  for (std::uint32_t worker = 0; worker < plan_.workers; ++worker) {
+  for (const Member& each : membership_.all()) {
     // One that registers later is told in its Welcome.
-    if (!membership_.Find(WorkerNode(worker))->registered()) continue;
-    Notify(WorkerNode(worker), ShardMoved{0, shard, member.registration.endpoint, member.incarnation}, now,
-           out);
+    if (each.node.role != Role::kWorker || !each.registered()) continue;
+    Notify(each.node, ShardMoved{0, shard, member.registration.endpoint, member.incarnation}, now, out);
   }
   for (auto& [worker, fence] : fences_) {
     if (!fence.shards.contains(shard)) continue;

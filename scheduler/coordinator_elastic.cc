@@ -1,4 +1,5 @@
-// Coordinator: changes of who takes part while the run goes on (docs/recovery.md, "Elasticity").
+// Coordinator: changes of who takes part while the run goes on (docs/recovery.md, "Elasticity"): what all have in common, and
+// servers. Workers: coordinator_workers.cc.
 //
 // placement_ says on which servers the two copies of a shard belong; a change gives it other values, and the copies are brought
 // there, one shard after the other, so that at most one copy of all is missing on purpose:
@@ -20,7 +21,7 @@ namespace {
 
 std::string ToString(const ClusterChange& change) {
   std::string text = KindName(change.kind);
-  if (change.kind == ClusterChange::Kind::kDrainServer) text += " " + std::to_string(change.server);
+  if (change.kind != ClusterChange::Kind::kAddServer) text += " " + std::to_string(change.index);
   return text;
 }
 
@@ -44,6 +45,7 @@ Status Coordinator::BeginChange(const ClusterChange& change, TimePoint now, Outb
                                           ChangeWaitsFor().value_or("nothing") +
                                           "; ask again when it is done"};
   }
+  if (change.OfWorkers()) return BeginWorkerChange(change, now, out);
   if (!plan_.backups) {
     return {ErrorCode::kInvalidInput,
             "the run has cluster.replicas = 0: shards move by way of their backups; start it with "
@@ -52,9 +54,9 @@ Status Coordinator::BeginChange(const ClusterChange& change, TimePoint now, Outb
   if (change.kind == ClusterChange::Kind::kAddServer) {
     COHORT_ASSIGN_OR_RETURN(Placement after, WithServer(placement_, next_server_));
     change_ = Change{change, std::exchange(placement_, std::move(after)), now};
-    change_->what.server = next_server_++;
+    change_->what.index = next_server_++;
   } else {
-    COHORT_ASSIGN_OR_RETURN(Placement after, WithoutServer(placement_, change.server));
+    COHORT_ASSIGN_OR_RETURN(Placement after, WithoutServer(placement_, change.index));
     change_ = Change{change, std::exchange(placement_, std::move(after)), now};
   }
   RecordChange(JournalEntry::Kind::kChange, kSchedulerNode, "", now);
@@ -85,7 +87,7 @@ void Coordinator::SeatBackup(std::uint32_t shard) {
   if (backup.registered()) return;
   const std::uint32_t seat = SeatOf(shard);
   std::string host = backup.registration.host;  // of its former life
-  if (change_ && change_->what.kind == ClusterChange::Kind::kAddServer && change_->what.server == seat)
+  if (change_ && change_->what.kind == ClusterChange::Kind::kAddServer && change_->what.index == seat)
     host = change_->what.host;
   for (const Member& member : membership_.all()) {
     if (member.node.role != Role::kWorker && member.registered() && member.registration.server == seat)
@@ -110,6 +112,7 @@ void Coordinator::FollowChange(TimePoint now, Outbox& out) {
     member.state = MemberState::kDead;
     return OnDeath(member, "no confirmation of its stop in time", now, out);
   }
+  if (change_->what.OfWorkers()) return FollowWorkerChange(now, out);
   // Files are not written twice for a move; and who is on the way arrives first.
   if (state_ == State::kSnapshot || !leaving_.empty() || !promoted_until_.empty()) return;
   for (std::uint32_t shard = 0; shard < plan_.shards; ++shard) {
@@ -158,6 +161,11 @@ void Coordinator::HasLeft(Member& member, TimePoint now, Outbox& out) {
   leaving_.erase(member.node);
   orders_.erase(member.node);
   DropNotices(member.node);
+  if (member.node.role == Role::kWorker) {
+    membership_.Dismiss(member);
+    Event(cohort::ToString(member.node) + " has left");
+    return FollowChange(now, out);
+  }
   const std::uint32_t shard = member.node.index;
   if (change_) change_->since = now;
   if (member.node.role == Role::kBackup) {
@@ -172,9 +180,13 @@ void Coordinator::HasLeft(Member& member, TimePoint now, Outbox& out) {
   PromoteBackup(member, now, out);
 }
 
-// What has moved stays where it is; the rest stays where it was.
+// What has moved stays where it is; the rest stays where it was. A worker that was to come does not any more.
 void Coordinator::GiveUpChange(const std::string& why, TimePoint now) {
   RecordChange(JournalEntry::Kind::kChangeGivenUp, kSchedulerNode, why, now);
+  if (change_->what.OfWorkers()) {
+    membership_.Dismiss(*membership_.Find(WorkerNode(change_->what.index)));
+    return EndChange({ErrorCode::kUnavailable, why});
+  }
   for (std::uint32_t shard = 0; shard < plan_.shards; ++shard) {
     if (membership_.Find(ShardNode(shard))->registration.server == change_->before[shard].shard)
       placement_[shard] = change_->before[shard];
@@ -191,6 +203,7 @@ void Coordinator::EndChange(Status verdict) {
 
 std::optional<std::string> Coordinator::ChangeWaitsFor() const {
   if (!change_) return std::nullopt;
+  if (change_->what.OfWorkers()) return WorkerChangeWaitsFor();
   std::uint32_t there = 0;
   std::string next;
   for (std::uint32_t shard = 0; shard < plan_.shards; ++shard) {

@@ -28,6 +28,7 @@ void Coordinator::OnDeath(Member& member, const std::string& how, TimePoint now,
   if (decided()) return;
   RecordDeath(member, how, now);
   if (Leaves(member.node)) return HasLeft(member, now, out);
+  if (IsComing(member.node)) return GiveUpChange(Describe(member) + " died before it took part: " + how, now);
   if (member.node.role == Role::kBackup && state_ != State::kRegistering)
     return LoseBackup(member, how, now, out);
   if (CanFailOver(member)) {
@@ -58,22 +59,32 @@ void Coordinator::Replace(Member& member, TimePoint now, Outbox& out) {
   const bool has_work = state_ == State::kRunning && !workers_done_.contains(worker);
   std::erase_if(waiting_leases_, [worker](const auto& waiting) { return waiting.first == worker; });
   if (has_work && Scoring()) leases_.Requeue(worker, row_order_.next_row());
-  Fence& fence = fences_[worker];
-  fence = Fence{};
+  if (const auto fence = fences_.find(worker); fence != fences_.end() && fence->second.joins) {
+    BeginFence(worker, now, out);  // it comes once more
+  } else {
+    fences_[worker] = Fence{};
+    fences_[worker].in_training = has_work && order_.kind == PhaseKind::kTrain;
+    BeginFence(worker, now, out);
+  }
+  GrantWaitingLeases(out);  // others may wait for what it had
+}
+
+// At all shards, under a new number.
+void Coordinator::BeginFence(std::uint32_t worker, TimePoint now, Outbox& out) {
+  Fence& fence = fences_.at(worker);
   fence.id = next_id_++;
   fence.deadline = now + plan_.request;
-  fence.in_training = has_work && order_.kind == PhaseKind::kTrain;
+  fence.closed = kClockInfinity;
   for (std::uint32_t shard = 0; shard < plan_.shards; ++shard) fence.shards.insert(shard);
   SendFence(worker, now, out);
-  GrantWaitingLeases(out);  // others may wait for what it had
 }
 
 void Coordinator::SendFence(std::uint32_t worker, TimePoint now, Outbox& out) {
   Fence& fence = fences_.at(worker);
   fence.next_retry = now + plan_.retry;
   for (const std::uint32_t shard : fence.shards) {
-    out.Send(ShardNode(shard),
-             FenceOrder{fence.id, worker, membership_.Find(WorkerNode(worker))->incarnation});
+    out.Send(ShardNode(shard), FenceOrder{fence.id, worker, membership_.Find(WorkerNode(worker))->incarnation,
+                                          fence.joins ? phase_ : 0, fence.joins ? fence.from : -1});
   }
 }
 
@@ -84,15 +95,22 @@ void Coordinator::OnFenceDone(const Member& member, const FenceDone& message, Ti
   Fence& fence = found->second;
   if (fence.shards.erase(member.node.index) == 0) return;
   fence.closed = std::min(fence.closed, message.closed);
+  fence.highest = std::max(fence.highest, message.closed);
   if (!fence.shards.empty()) return;
 
   const std::uint32_t worker = found->first;
+  if (fence.joins && fence.closed < fence.highest) {
+    // It begins beyond what is closed anywhere, or a shard might take what it pushes for a repetition.
+    fence.from = fence.highest;
+    return BeginFence(worker, now, out);
+  }
   if (fence.in_training) {
     const Clock resume = fence.closed == kClockInfinity ? kClockInfinity : fence.closed + 1;
     resume_clocks_[worker] = std::max(resume, order_.first_clock);
     leases_.Redo(worker, resume_clocks_[worker]);
   }
   fences_.erase(found);
+  FollowChange(now, out);
   Member& replacement = *membership_.Find(WorkerNode(worker));
   if (replacement.registered()) AdmitReplacement(replacement, now, out);
 }
@@ -106,7 +124,8 @@ void Coordinator::AdmitReplacement(Member& member, TimePoint now, Outbox& out) {
     return;
   }
   SendWelcome(member.node, member.registration.request_id, out);
-  if (state_ != State::kRunning || workers_done_.contains(worker)) return;
+  if (JoinsAtOnce(member.node)) return CountIn(worker, now, out);
+  if (state_ != State::kRunning || !TakesPart(member.node) || workers_done_.contains(worker)) return;
   PhaseOrder order = order_;
   if (const auto resume = resume_clocks_.find(worker); resume != resume_clocks_.end())
     order.resume_clock = resume->second;
@@ -150,8 +169,7 @@ void Coordinator::OrderCheckpoint(TimePoint now, Outbox& out) {
   }
   Clock lowest = kClockInfinity;
   for (const Member& member : membership_.all()) {
-    if (member.node.role == Role::kWorker && member.phase == phase_ &&
-        !workers_done_.contains(member.node.index))
+    if (TakesPart(member.node) && member.phase == phase_ && !workers_done_.contains(member.node.index))
       lowest = std::min(lowest, member.counters.clock);
   }
   if (lowest == kClockInfinity) return;
@@ -199,14 +217,22 @@ std::optional<RunPosition> Coordinator::PositionOf(const std::vector<CheckpointD
   position.step = found->step;
   position.first_clock = found->first_clock;
   for (const Member& member : membership_.all()) position.acknowledged += member.counters.pushes_acknowledged;
+  position.workers = plan_.workers;
   if (bsp) return position;
-  position.closed.assign(plan_.workers, kClockInfinity);
-  for (const CheckpointDone& part : parts) {
-    if (part.phase != found->phase || part.closed.size() != plan_.workers) return std::nullopt;
-    for (std::uint32_t worker = 0; worker < plan_.workers; ++worker)
-      position.closed[worker] = std::min(position.closed[worker], part.closed[worker]);
-  }
   position.leases = found->phase == phase_ ? leases_.journal() : found->leases;
+  // Of one that came in the middle of the phase some parts may not know: it had done nothing there.
+  std::size_t workers = plan_.workers;
+  for (const LeaseRecord& each : position.leases.records)
+    workers = std::max<std::size_t>(workers, each.worker + 1);
+  for (const CheckpointDone& part : parts) workers = std::max(workers, part.closed.size());
+  position.closed.assign(workers, kClockInfinity);
+  for (const CheckpointDone& part : parts) {
+    if (part.phase != found->phase || part.closed.size() < plan_.workers) return std::nullopt;
+    for (std::size_t worker = 0; worker < workers; ++worker) {
+      const Clock closed = worker < part.closed.size() ? part.closed[worker] : position.first_clock - 1;
+      position.closed[worker] = std::min(position.closed[worker], closed);
+    }
+  }
   return position;
 }
 
@@ -218,7 +244,7 @@ void Coordinator::ResumePhase() {
     return;
   }
   leases_.Restore(position.leases);
-  for (std::uint32_t worker = 0; worker < plan_.workers; ++worker) {
+  for (const std::uint32_t worker : workers_) {
     const Clock closed = position.closed[worker];
     const Clock resume = closed == kClockInfinity ? kClockInfinity : std::max(closed + 1, order_.first_clock);
     resume_clocks_[worker] = resume;

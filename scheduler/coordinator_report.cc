@@ -51,7 +51,7 @@ std::string Coordinator::WaitingFor() const {
   if (state_ == State::kRegistering) {
     who = membership_.Missing();
   } else if (state_ == State::kRunning) {
-    for (std::uint32_t worker = 0; worker < plan_.workers; ++worker) {
+    for (const std::uint32_t worker : order_.workers) {
       if (!workers_done_.contains(worker)) who = Join(who, ToString(WorkerNode(worker)));
     }
   } else {
@@ -63,7 +63,7 @@ std::string Coordinator::WaitingFor() const {
 Clock Coordinator::LowestWorkerClock() const {
   Clock lowest = kClockInfinity;
   for (const Member& member : membership_.all()) {
-    if (member.node.role == Role::kWorker && !workers_done_.contains(member.node.index))
+    if (TakesPart(member.node) && !workers_done_.contains(member.node.index))
       lowest = std::min(lowest, member.phase == phase_ ? member.counters.clock : -1);
   }
   return lowest;
@@ -97,7 +97,8 @@ void Coordinator::ReportHang(const std::string& why, TimePoint now) {
   for (const Member& member : membership_.all()) {
     const Clock clock = member.counters.clock;
     page += "| " + ToString(member.node) + " | ";
-    page += member.registered()
+    page += member.left() ? "has left |"
+            : member.registered()
                 ? "pid " + std::to_string(member.registration.pid) + " on " + member.registration.host +
                       " | " + Seconds(now - member.last_heard) + " ago"
                 : "missing |";
@@ -167,8 +168,10 @@ MetricsSample Coordinator::Sample(TimePoint now) const {
     each.waiting = member.waiting;
     if (member.node.role == Role::kWorker) {
       samples += member.counters.samples;
-      lowest = std::min(lowest, member.counters.clock);
-      if (member.counters.clock != kClockInfinity) highest = std::max(highest, member.counters.clock);
+      if (TakesPart(member.node)) {
+        lowest = std::min(lowest, member.counters.clock);
+        if (member.counters.clock != kClockInfinity) highest = std::max(highest, member.counters.clock);
+      }
     } else if (member.node.role == Role::kShard) {
       sample.rows += member.counters.rows;
       sample.queue_depth += member.counters.queue_depth;
@@ -200,8 +203,8 @@ void Coordinator::TakeSample(TimePoint now) {
   last_sample_ = now;
   last_sample_phase_ = phase_;
   last_samples_ = 0;
-  for (std::uint32_t worker = 0; worker < plan_.workers; ++worker) {
-    last_samples_ += membership_.Find(WorkerNode(worker))->counters.samples;
+  for (const Member& member : membership_.all()) {
+    if (member.node.role == Role::kWorker) last_samples_ += member.counters.samples;
   }
   Losses(&last_loss_sum_, &last_loss_weight_);
 }

@@ -86,8 +86,16 @@ LeaseReply Leases::Grant(std::uint32_t worker, const LeaseRequest& request) {
     journal_.records.push_back(record);
     reply = ReplyFor(record, request.request_id);
   } else {
-    journal_.ends[worker] = request.next_clock;
+    return Refuse(worker, request);
   }
+  answers_.emplace(std::pair(worker, request.request_id), reply);
+  return reply;
+}
+
+LeaseReply Leases::Refuse(std::uint32_t worker, const LeaseRequest& request) {
+  LeaseReply reply;
+  reply.request_id = request.request_id;
+  journal_.ends[worker] = request.next_clock;
   answers_.emplace(std::pair(worker, request.request_id), reply);
   return reply;
 }

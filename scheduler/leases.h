@@ -59,6 +59,9 @@ class Leases {
   // The answer to a request, if it was answered before.
   std::optional<LeaseReply> Repeat(std::uint32_t worker, RequestId request) const;
   LeaseReply Grant(std::uint32_t worker, const LeaseRequest& request);
+  // No lease for one that goes: whatever is left, others do. But what only it can do, or nobody else might, it has to.
+  bool MayRefuse(std::uint32_t worker) const { return !redo_.contains(worker) && !has_queued(); }
+  LeaseReply Refuse(std::uint32_t worker, const LeaseRequest& request);
 
   const LeaseRecord* Find(std::uint64_t lease) const;
   const LeaseJournal& journal() const { return journal_; }

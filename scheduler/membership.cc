@@ -13,7 +13,11 @@ constexpr const char* kKernelPaths[] = {"avx2", "avx512", "avx512_bf16"};
 
 Membership::Membership(std::uint32_t shards, std::uint32_t workers, std::uint32_t backups,
                        Duration dead_after)
-    : dead_after_(dead_after), shards_(shards), workers_(workers), missing_(shards + workers + backups) {
+    : dead_after_(dead_after),
+      shards_(shards),
+      workers_(workers),
+      backups_(backups),
+      missing_(shards + workers + backups) {
   members_.resize(missing_);
   for (std::uint32_t i = 0; i < shards; ++i) members_[i].node = ShardNode(i);
   for (std::uint32_t i = 0; i < workers; ++i) members_[shards + i].node = WorkerNode(i);
@@ -22,11 +26,14 @@ Membership::Membership(std::uint32_t shards, std::uint32_t workers, std::uint32_
 }
 
 const Member* Membership::Find(NodeId node) const {
-  const std::size_t backups = members_.size() - shards_ - workers_;
   if (node.role == Role::kShard && node.index < shards_) return &members_[node.index];
   if (node.role == Role::kWorker && node.index < workers_) return &members_[shards_ + node.index];
-  if (node.role == Role::kBackup && node.index < backups) return &members_[shards_ + workers_ + node.index];
-  return nullptr;
+  if (node.role == Role::kBackup && node.index < backups_) return &members_[shards_ + workers_ + node.index];
+  if (node.role != Role::kWorker) return nullptr;
+  const auto later = members_.begin() + static_cast<std::ptrdiff_t>(shards_ + workers_ + backups_);
+  const auto found =
+      std::find_if(later, members_.end(), [&](const Member& each) { return each.node == node; });
+  return found == members_.end() ? nullptr : &*found;
 }
 
 Member* Membership::Find(NodeId node) {
@@ -60,6 +67,23 @@ void Membership::Retire(Member& member) {
   ++changes_;
 }
 
+void Membership::AddWorker(std::uint32_t index, const std::string& host) {
+  Member member;
+  member.node = WorkerNode(index);
+  member.registration.host = host;
+  member.silence_allowed = dead_after_;
+  members_.push_back(std::move(member));
+  ++missing_;
+  ++changes_;
+}
+
+void Membership::Dismiss(Member& member) {
+  if (!member.registered()) --missing_;
+  member.state = MemberState::kLeft;
+  member.waiting.clear();
+  ++changes_;
+}
+
 void Membership::Seat(Member& member, std::uint32_t server, const std::string& host) {
   if (member.registration.server == server && member.registration.host == host) return;
   member.registration.server = server;
@@ -70,7 +94,7 @@ void Membership::Seat(Member& member, std::uint32_t server, const std::string& h
 std::string Membership::Missing() const {
   std::string text;
   for (const Member& member : members_) {
-    if (member.registered()) continue;
+    if (member.registered() || member.left()) continue;
     if (!text.empty()) text += ", ";
     text += ToString(member.node);
   }

@@ -18,6 +18,7 @@ enum class MemberState : std::uint8_t {
   kAlive,
   kSuspected,  // silent for half of what is allowed
   kDead,
+  kLeft,  // a worker that will not come back; its counters stay
 };
 
 struct Member {
@@ -34,12 +35,13 @@ struct Member {
   std::uint32_t past_phase = 0;  // that the losses in `past` are of
   std::string waiting;         // of the newest heartbeat
   RequestId newest_warning = 0;
-  bool registered() const { return state != MemberState::kMissing; }
+  bool registered() const { return state != MemberState::kMissing && state != MemberState::kLeft; }
+  bool left() const { return state == MemberState::kLeft; }
 };
 
 class Membership {
  public:
-  // Shards first, then workers, then backups, by index.
+  // Shards first, then workers, then backups, by index; then workers that come later.
   Membership(std::uint32_t shards, std::uint32_t workers, std::uint32_t backups, Duration dead_after);
 
   // Null for a node that is no member: an index beyond the run's counts.
@@ -51,6 +53,11 @@ class Membership {
   bool Add(Member& member, const Register& registration, std::uint32_t incarnation, TimePoint now);
   // A registered member is dead, and another process will take its place: under the next incarnation.
   void Retire(Member& member);
+  // Another worker, missing yet, which is to come on this host. REQUIRES: a higher index than all before. Members that were
+  // found before are to be found again.
+  void AddWorker(std::uint32_t index, const std::string& host);
+  // A worker that is registered, dead or missing has gone, and nobody comes in its place.
+  void Dismiss(Member& member);
   // Where the next life of a missing member is to be: in this server process, on this host.
   void Seat(Member& member, std::uint32_t server, const std::string& host);
   // How often members have come or gone, or were to come elsewhere.
@@ -72,7 +79,7 @@ class Membership {
  private:
   const Duration dead_after_;
   std::vector<Member> members_;
-  std::size_t shards_, workers_;
+  std::size_t shards_, workers_, backups_;  // at the start
   std::size_t missing_;
   std::uint64_t changes_ = 0;
   TimePoint last_judged_ = kNever;

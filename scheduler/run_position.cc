@@ -10,9 +10,13 @@ using Json = nlohmann::ordered_json;
 }  // namespace
 
 std::string ToJson(const RunPosition& position) {
-  Json json = {{"number", position.number}, {"step", position.step},
-               {"phase", position.phase},   {"first_clock", position.first_clock},
-               {"closed", position.closed}, {"acknowledged", position.acknowledged}};
+  Json json = {{"number", position.number},
+               {"step", position.step},
+               {"phase", position.phase},
+               {"first_clock", position.first_clock},
+               {"workers", position.workers},
+               {"closed", position.closed},
+               {"acknowledged", position.acknowledged}};
   json["leases"] = Json::array();
   for (const LeaseRecord& each : position.leases.records) {
     json["leases"].push_back({each.lease, each.worker, each.first_block, each.block_count, each.first_row,
@@ -31,6 +35,7 @@ Result<RunPosition> PositionFromJson(const std::string& text) {
     json.at("phase").get_to(position.phase);
     json.at("first_clock").get_to(position.first_clock);
     json.at("closed").get_to(position.closed);
+    position.workers = json.value("workers", static_cast<std::uint32_t>(position.closed.size()));
     json.at("acknowledged").get_to(position.acknowledged);
     for (const Json& each : json.at("leases")) {
       LeaseRecord record;

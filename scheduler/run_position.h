@@ -18,7 +18,8 @@ struct RunPosition {
   std::uint64_t step = 0;    // of RunPlan::steps: a training phase
   std::uint32_t phase = 0;   // that it is
   Clock first_clock = 0;     // of the phase
-  // ssp, asp: by worker, the highest clock that is closed at every shard; and all leases of the phase.
+  std::uint32_t workers = 0;  // of the run at its start
+  // ssp, asp: by worker, also of those who came later, the highest clock that is closed at every shard; and all leases of the phase.
   std::vector<Clock> closed;
   LeaseJournal leases;
   std::uint64_t acknowledged = 0;  // parts of pushes, about

@@ -34,16 +34,15 @@ void AppliedPushes::Forget(std::uint32_t worker, Clock closed) {
   entries.erase(entries.begin(), end);
 }
 
+void AppliedPushes::Count(std::uint32_t workers) { by_worker_.resize(workers); }
+
 void AppliedPushes::Clear() {
   for (std::vector<Entry>& entries : by_worker_) entries.clear();
   floors_.clear();
 }
 
 void AppliedPushes::RaiseFloor(std::uint32_t worker, int group, Clock clock) {
-  if (floors_.empty()) {
-    floors_.resize(by_worker_.size());
-    for (auto& floors : floors_) floors.fill(kNoFloor);
-  }
+  while (floors_.size() < by_worker_.size()) floors_.emplace_back().fill(kNoFloor);
   Clock& floor = floors_[worker][static_cast<std::size_t>(group)];
   floor = std::max(floor, clock);
 }

@@ -52,6 +52,8 @@ class AppliedPushes {
   bool Contains(std::uint32_t worker, const PushName& push, int group) const;
   // Forgets everything of the worker up to `closed`.
   void Forget(std::uint32_t worker, Clock closed);
+  // There may be so many workers from now on.
+  void Count(std::uint32_t workers);
   // Entries and floors.
   void Clear();
   std::size_t entries() const;
@@ -68,7 +70,7 @@ class AppliedPushes {
     std::bitset<kSlotGroupCount> groups;
   };
   bool BelowFloor(std::uint32_t worker, const PushName& push, int group) const {
-    return !floors_.empty() && push.clock <= floors_[worker][static_cast<std::size_t>(group)];
+    return worker < floors_.size() && push.clock <= floors_[worker][static_cast<std::size_t>(group)];
   }
 
   // Ascending by name; a few entries, new ones nearly always last, old ones leave at the front.

@@ -13,9 +13,19 @@ Clocks::Clocks(std::uint32_t members, Consistency consistency, std::uint32_t sta
   COHORT_CHECK(members >= 1);
 }
 
-void Clocks::BeginPhase(Clock first_clock) {
-  std::fill(closed_.begin(), closed_.end(), first_clock - 1);
-  slowest_ = 0;
+void Clocks::BeginPhase(Clock first_clock, std::span<const std::uint32_t> members) {
+  std::fill(closed_.begin(), closed_.end(), kClockInfinity);
+  for (const std::uint32_t member : members) {
+    if (member >= closed_.size()) closed_.resize(member + 1, kClockInfinity);
+    closed_[member] = first_clock - 1;
+  }
+  FindSlowest();
+}
+
+void Clocks::Join(std::uint32_t member) {
+  const Clock closed = lowest();
+  if (member >= closed_.size()) closed_.resize(member + 1, kClockInfinity);
+  closed_[member] = closed;
 }
 
 void Clocks::Close(std::uint32_t member, Clock clock) {

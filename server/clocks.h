@@ -7,6 +7,7 @@
 #define COHORT_SERVER_CLOCKS_H_
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "common/types.h"
@@ -16,15 +17,20 @@ namespace cohort {
 class Clocks {
  public:
   Clocks() = default;
-  // REQUIRES: members >= 1.
+  // Members 0 to members - 1, until a phase begins. REQUIRES: members >= 1.
   Clocks(std::uint32_t members, Consistency consistency, std::uint32_t staleness);
 
-  // A phase begins: everybody has closed everything below its first clock, and nothing from there on.
-  void BeginPhase(Clock first_clock);
+  // A phase begins: its members have closed everything below its first clock, and nothing from there on. Nobody waits for
+  // others: they have closed all. `members`: ascending.
+  void BeginPhase(Clock first_clock, std::span<const std::uint32_t> members);
+  // Somebody comes in the middle of a phase, and counts as having closed what all others have.
+  void Join(std::uint32_t member);
   // kClockInfinity: no more data in this phase. Closing what is closed already changes nothing.
   void Close(std::uint32_t member, Clock clock);
 
-  Clock closed(std::uint32_t member) const { return closed_[member]; }
+  Clock closed(std::uint32_t member) const {
+    return member < closed_.size() ? closed_[member] : kClockInfinity;
+  }
   // The highest clock that all members have closed.
   Clock lowest() const { return closed_[slowest_]; }
   // A member that closed no more than lowest(); the first one.

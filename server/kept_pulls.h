@@ -52,6 +52,8 @@ class KeptPulls {
   std::shared_ptr<const KeptPull> Find(std::uint32_t worker, RequestId id) const;
   // The worker has closed `closed`: no push of that clock or an earlier one is to come.
   void Forget(std::uint32_t worker, Clock closed);
+  // There may be so many workers from now on.
+  void Count(std::uint32_t workers) { by_worker_.resize(workers); }
   void Clear();
 
   std::uint64_t bytes() const { return bytes_; }

@@ -90,6 +90,8 @@ const char* ShardEventName(ShardEvent event) {
       return "future_phase";
     case ShardEvent::kFence:
       return "fence";
+    case ShardEvent::kJoin:
+      return "join";
     case ShardEvent::kBackupBegun:
       return "backup_begun";
     case ShardEvent::kBackupWhole:
@@ -210,17 +212,15 @@ void Shard::FollowScheduler(TimePoint now, Outbox& out) {
 
 void Shard::Join(const Welcome& welcome, TimePoint now, Outbox& out) {
   joined_ = true;
-  worker_count_ = welcome.worker_count;
   slices_ = welcome.slices;
   consistency_ = welcome.consistency;
   generation_ = welcome.slot_map.generation;
   for (int group = 0; group < kSlotGroupCount; ++group) {
     owned_[static_cast<std::size_t>(group)] = welcome.slot_map.ShardOfGroup(group) == self_.index;
   }
-  incarnations_.assign(worker_count_, 0);
-  clocks_ = Clocks(worker_count_, consistency_, welcome.staleness);
-  applied_ = AppliedPushes(worker_count_);
-  kept_ = KeptPulls(worker_count_, options_.kept_pull_bytes);
+  clocks_ = Clocks(welcome.worker_count, consistency_, welcome.staleness);
+  kept_ = KeptPulls(0, options_.kept_pull_bytes);
+  CountWorkers(welcome.worker_count);
   std::vector<EmbeddingTable*> tables;
   const auto sparse = static_cast<std::uint64_t>(
       std::count_if(welcome.tables.begin(), welcome.tables.end(),
@@ -264,7 +264,8 @@ void Shard::BeginPhaseIfReady(TimePoint now, Outbox& out) {
   if (stop) {
     stopped_ = true;
   } else {
-    clocks_.BeginPhase(std::max(phase_.first_clock, phase_.resume_clock));
+    CountWorkers(phase_.workers.empty() ? 0 : phase_.workers.back() + 1);
+    clocks_.BeginPhase(std::max(phase_.first_clock, phase_.resume_clock), phase_.workers);
     for (const auto& table : tables_) table->BeginEpoch(phase_.epoch, phase_.first_clock);
     applied_.Clear();
     kept_.Clear();
@@ -276,8 +277,33 @@ void Shard::BeginPhaseIfReady(TimePoint now, Outbox& out) {
   StartStreamIfReady(out);
 }
 
+void Shard::CountWorkers(std::uint32_t count) {
+  worker_count_ = std::max(worker_count_, count);
+  incarnations_.resize(worker_count_);
+  applied_.Count(worker_count_);
+  kept_.Count(worker_count_);
+}
+
+void Shard::AddWorker(std::uint32_t worker) {
+  CountWorkers(worker + 1);
+  phase_.workers.insert(std::lower_bound(phase_.workers.begin(), phase_.workers.end(), worker), worker);
+  clocks_.Join(worker);
+  Count(ShardEvent::kJoin);
+}
+
+std::optional<std::uint32_t> Shard::PlaceOf(std::uint32_t worker) const {
+  const auto place = std::lower_bound(phase_.workers.begin(), phase_.workers.end(), worker);
+  if (place == phase_.workers.end() || *place != worker) return std::nullopt;
+  return static_cast<std::uint32_t>(place - phase_.workers.begin());
+}
+
 void Shard::PutUpFence(const FenceOrder& order, Outbox& out) {
   const std::uint32_t worker = order.worker;
+  const bool joins = joined_ && order.phase != 0 && order.phase == phase_.phase && !stopped_ && !following_;
+  if (joins && !PlaceOf(worker)) {
+    AddWorker(worker);
+    ReplicateJoin(worker, out);
+  }
   if (!joined_ || worker >= worker_count_) return;  // the order comes again
   Count(ShardEvent::kFence);
   const bool known = incarnations_[worker] >= order.incarnation;
@@ -289,6 +315,10 @@ void Shard::PutUpFence(const FenceOrder& order, Outbox& out) {
   });
   kept_.Forget(worker, kClockInfinity);
   if (!known) ReplicateFence(worker, out);
+  if (joins && order.closed > clocks_.closed(worker)) {
+    ReplicateClose(worker, order.closed, out);
+    CloseClock(worker, order.closed, out);
+  }
   Reply(kSchedulerNode, FenceDone{order.request_id, clocks_.closed(worker)}, out);
 }
 

@@ -99,6 +99,7 @@ enum class ShardEvent : std::uint8_t {
   kStalePhase,
   kFuturePhase,
   kFence,        // orders, repeated ones too
+  kJoin,         // workers that came in the middle of a phase
   kBackupBegun,  // states sent to new backups
   kBackupWhole,  // a backup: it has everything
   kPromoted,     // a backup: it is the shard now
@@ -200,6 +201,7 @@ class Shard : public Node {
   void ReplicatePush(std::uint32_t worker, const PushRequest& push, const KeptPull* pull, Outbox& out);
   void ReplicateClose(std::uint32_t worker, Clock clock, Outbox& out);
   void ReplicateFence(std::uint32_t worker, Outbox& out);
+  void ReplicateJoin(std::uint32_t worker, Outbox& out);
   void ReplicatePhase(Outbox& out);
   void OnReplicaAck(const Stamp& from, const ReplicaAck& ack, Outbox& out);
   void ConfirmPhase(Outbox& out);
@@ -223,6 +225,12 @@ class Shard : public Node {
   ShardState StateBesideRows() const;
 
   // ---- data (shard_data.cc)
+  // Its place among those who take part in the phase; nothing: it does not.
+  std::optional<std::uint32_t> PlaceOf(std::uint32_t worker) const;
+  // It takes part in the phase from now on.
+  void AddWorker(std::uint32_t worker);
+  // There may be workers with numbers below `count`.
+  void CountWorkers(std::uint32_t count);
   // Whether a worker's message may be looked at; if not, the error is sent.
   bool Admit(const Stamp& from, RequestId id, std::uint32_t phase, Outbox& out);
   void OnPull(std::uint32_t worker, PullRequest request, Outbox& out);
@@ -271,7 +279,7 @@ class Shard : public Node {
 
   // From Welcome.
   bool joined_ = false;
-  std::uint32_t worker_count_ = 0;
+  std::uint32_t worker_count_ = 0;  // their numbers are below
   std::uint32_t slices_ = 1;
   Consistency consistency_ = Consistency::kBsp;
   std::uint32_t generation_ = 0;

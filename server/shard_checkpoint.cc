@@ -231,11 +231,12 @@ Status Shard::Resume(const Welcome& welcome, std::span<EmbeddingTable* const> ta
   std::vector<bool> begun(tables_.size());
   for (const ShardState& state : former_) {
     const bool counts = TakesCounts(state, owned_);
-    if (consistency_ != Consistency::kBsp && state.closed.size() != worker_count_) {
+    if (consistency_ != Consistency::kBsp && state.closed.size() < welcome.worker_count) {
       return {ErrorCode::kInvalidInput, welcome.model_path + ": is of a run of " +
                                             std::to_string(state.closed.size()) +
                                             " workers; go on with as many"};
     }
+    CountWorkers(static_cast<std::uint32_t>(std::min<std::size_t>(state.closed.size(), kMaxWorkers)));
     for (std::size_t i = 0; i < tables_.size() && i < state.tables.size(); ++i) {
       const OwnedGroups groups = state.groups & owned_;
       COHORT_RETURN_IF_ERROR(
@@ -261,8 +262,7 @@ void Shard::TakeOverClocks() {
     return;
 
   TakenClocks taken = cohort::TakeOverClocks(former, owned_, worker_count_, phase_.first_clock, first);
-  for (std::uint32_t worker = 0; worker < worker_count_; ++worker)
-    clocks_.Close(worker, taken.closed[worker]);
+  for (const std::uint32_t worker : phase_.workers) clocks_.Close(worker, taken.closed[worker]);
   applied_ = std::move(taken.applied);
   if (due_by_clock && clocks_.lowest() != kClockInfinity)
     next_checkpoint_ = (static_cast<std::uint64_t>(clocks_.lowest() + 1) / every + 1) * every;

@@ -85,6 +85,10 @@ bool Shard::Admit(const Stamp& from, RequestId id, std::uint32_t phase, Outbox& 
   if (phase == 0) {
     return refuse(ErrorReason::kFuturePhase, ShardEvent::kFuturePhase, "no phase has begun");
   }
+  if (!PlaceOf(worker)) {
+    return refuse(ErrorReason::kMalformed, ShardEvent::kMalformed,
+                  ToString(from.sender) + " takes no part in phase " + std::to_string(phase));
+  }
   return true;
 }
 
@@ -240,7 +244,8 @@ void Shard::OnPush(std::uint32_t worker, PushRequest request, Outbox& out) {
     Refuse(sender, id, fault->reason, EventOf(fault->reason), "push: " + fault->text, out);
     return;
   }
-  if (!NodeIsOfWorker(consistency_, slices_, worker_count_, worker, request.node)) {
+  if (!NodeIsOfWorker(consistency_, slices_, static_cast<std::uint32_t>(phase_.workers.size()),
+                      *PlaceOf(worker), request.node)) {
     return malformed("node " + std::to_string(request.node) + " of " + std::to_string(slices_) +
                      " slices is not what " + ToString(sender) + " pushes");
   }

@@ -56,7 +56,8 @@ void Shard::StartStreamIfReady(Outbox& out) {
   for (std::uint32_t worker = 0; worker < worker_count_; ++worker) ReplicateFence(worker, out);
   held_.ForEach(
       [&](const HeldPushes::Message& each) { ReplicatePush(each.worker, each.push, each.pull.get(), out); });
-  for (std::uint32_t worker = 0; consistency_ == Consistency::kBsp && worker < worker_count_; ++worker)
+  if (consistency_ != Consistency::kBsp) return;
+  for (const std::uint32_t worker : phase_.workers)
     if (clocks_.closed(worker) > clocks_.lowest()) ReplicateClose(worker, clocks_.closed(worker), out);
 }
 
@@ -74,6 +75,14 @@ void Shard::ReplicateFence(std::uint32_t worker, Outbox& out) {
   event.kind = ReplicaEvent::Kind::kFence;
   event.worker = worker;
   event.incarnation = incarnations_[worker];
+  stream_->Send(std::move(event), now_, out);
+}
+
+void Shard::ReplicateJoin(std::uint32_t worker, Outbox& out) {
+  if (stream_ == nullptr) return;
+  ReplicaEvent event;
+  event.kind = ReplicaEvent::Kind::kJoin;
+  event.worker = worker;
   stream_->Send(std::move(event), now_, out);
 }
 
@@ -205,10 +214,11 @@ Status Shard::TakeRows(const ReplicaRows& rows) {
 
 Status Shard::TakeState(const ReplicaState& message, Outbox& out) {
   auto state = DecodeShardState({message.state.data(), message.state.size()});
-  if (!state || whole_ || state->groups != owned_ || state->closed.size() != worker_count_ ||
-      state->tables.size() != tables_.size()) {
+  if (!state || whole_ || state->groups != owned_ || state->closed.size() < worker_count_ ||
+      state->closed.size() > kMaxWorkers || state->tables.size() != tables_.size()) {
     return {ErrorCode::kCorrupt, "a state that does not fit"};
   }
+  CountWorkers(static_cast<std::uint32_t>(state->closed.size()));
   for (std::size_t i = 0; i < tables_.size(); ++i)
     COHORT_RETURN_IF_ERROR(tables_[i]->Restore(state->tables[i], owned_, /*first=*/true, /*counts=*/true));
   counted_ += state->counts;
@@ -245,7 +255,12 @@ Status Shard::Redo(Message& message) {
     return {ErrorCode::kCorrupt, "phase " + std::to_string(next_phase_->phase) + " from clock " +
                                      std::to_string(next_phase_->first_clock) + " on, but " + WaitingFor()};
   }
-  if (event.worker >= worker_count_) return {ErrorCode::kCorrupt, "an unknown worker"};
+  if (event.kind == ReplicaEvent::Kind::kJoin && event.worker < kMaxWorkers && !PlaceOf(event.worker)) {
+    AddWorker(event.worker);  // its clocks are those that the shard had then
+    return {};
+  }
+  if (event.worker >= worker_count_ || event.kind == ReplicaEvent::Kind::kJoin)
+    return {ErrorCode::kCorrupt, "a worker that cannot be"};
   if (event.kind == ReplicaEvent::Kind::kFence) {
     incarnations_[event.worker] = std::max(incarnations_[event.worker], event.incarnation);
   } else {

@@ -62,7 +62,7 @@ TakenClocks TakeOverClocks(const std::vector<ShardState>& former, const OwnedGro
   for (auto& groups : closed) groups.fill(first - 1);
   for (const ShardState& state : former) {
     if (state.first_clock < phase_first) continue;
-    for (std::uint32_t worker = 0; worker < workers; ++worker) {
+    for (std::uint32_t worker = 0; worker < std::min<std::size_t>(workers, state.closed.size()); ++worker) {
       for (std::size_t group = 0; group < kSlotGroupCount; ++group) {
         if (state.groups[group])
           closed[worker][group] = std::max(closed[worker][group], state.closed[worker]);

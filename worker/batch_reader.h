@@ -30,7 +30,7 @@ namespace cohort {
 struct BspEpoch {
   std::uint32_t epoch = 0;
   Clock first_clock = 0;
-  std::uint32_t worker = 0, workers = 1;
+  std::uint32_t worker = 0, workers = 1;  // our place among those who take part
   std::uint32_t batch_size = 0;  // global
   std::uint32_t slices = 1;
   std::uint32_t shuffle_rows = 0;

@@ -38,7 +38,6 @@ Trainer::Trainer(const ModelSpec& spec, const RunConfig& config, std::uint32_t w
     : spec_(spec),
       config_(config),
       worker_(worker),
-      workers_(workers),
       model_(spec, SliceRows(config, workers)),
       sum_(spec, config.wire.push_values),
       dense_keys_(DenseKeys(spec)),
@@ -56,7 +55,14 @@ Result<Clock> Trainer::Train(const PhaseOrder& order, WorkerLoop& loop, BatchRea
 
 Result<Clock> Trainer::TrainBsp(const PhaseOrder& order, WorkerLoop& loop, BatchReader& reader) {
   const TrainConfig& train = config_.train;
-  reader.Start(BspEpoch{order.epoch, order.first_clock, worker_, workers_, train.batch_size, train.slices,
+  const auto place = std::find(order.workers.begin(), order.workers.end(), worker_);
+  if (place == order.workers.end()) {
+    return Error(ErrorCode::kInternal,
+                 "the order of phase " + std::to_string(order.phase) + " is here, but names others alone");
+  }
+  place_ = static_cast<std::uint32_t>(place - order.workers.begin());
+  workers_ = static_cast<std::uint32_t>(order.workers.size());
+  reader.Start(BspEpoch{order.epoch, order.first_clock, place_, workers_, train.batch_size, train.slices,
                         train.shuffle_rows, order.resume_clock});
   PulledBatch pulled;
   const std::uint64_t rows = spec_.data.rows[static_cast<std::size_t>(Split::kTrain)];
@@ -161,7 +167,7 @@ Status Trainer::Step(const PulledBatch& pulled, std::uint32_t slices, WorkerLoop
   const double before = timer.Sum(StepPart::kForward) + timer.Sum(StepPart::kBackward);
   model_.SetDense(pulled.dense.data());
   const bool bsp = config_.train.consistency == Consistency::kBsp;
-  sum_.Start(slices, bsp ? SlicesOfWorker(slices, workers_, worker_) : SliceRange{0, 1});
+  sum_.Start(slices, bsp ? SlicesOfWorker(slices, workers_, place_) : SliceRange{0, 1});
   for (std::size_t s = 0; s < batch.slice_count; ++s) {
     const Slice& slice = batch.slices[s];
     sum_.Prepare(slice);

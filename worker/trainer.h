@@ -64,6 +64,7 @@ struct TrainProgress {
 class Trainer {
  public:
   // `spec` and `config` must outlive the trainer.
+  // `workers`: at the run's start.
   Trainer(const ModelSpec& spec, const RunConfig& config, std::uint32_t worker, std::uint32_t workers);
 
   // Takes part in a training phase until it ends: in bsp all clocks of the epoch, in ssp and asp leases while
@@ -88,7 +89,8 @@ class Trainer {
 
   const ModelSpec& spec_;
   const RunConfig& config_;
-  const std::uint32_t worker_, workers_;
+  const std::uint32_t worker_;
+  std::uint32_t place_ = 0, workers_ = 1;  // among those who take part in the phase
   Model<float> model_;
   SliceSum sum_;
   Occurrences occurrences_;

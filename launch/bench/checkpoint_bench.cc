@@ -99,6 +99,7 @@ class OneShard {
     FromScheduler(std::move(welcome));
     PhaseOrder order;
     order.request_id = order.phase = 1;
+    order.workers = {0};
     FromScheduler(order);
     std::vector<float> gradients(std::size_t{options.batch} * options.dim, 1e-3f);
     gradients_ = Buffer::Own(std::move(gradients));

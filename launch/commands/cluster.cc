@@ -127,7 +127,7 @@ Status Show(const std::string& run, Console& console) {
 
 struct ClusterArguments {
   std::string run, host;
-  std::uint32_t server = 0;
+  std::uint32_t index = 0;
 };
 
 }  // namespace
@@ -135,7 +135,7 @@ struct ClusterArguments {
 void AddCluster(CLI::App& app, Commands& commands) {
   auto arguments = std::make_shared<ClusterArguments>();
   CLI::App* cluster = app.add_subcommand(
-      "cluster", "add servers to a run that goes on, take them away, or show who takes part");
+      "cluster", "add servers or workers to a run that goes on, take them away, or show who takes part");
   cluster->require_subcommand(1);
   cluster->fallthrough();
   auto actions = std::make_shared<std::map<const CLI::App*, std::function<Status(Console&)>>>();
@@ -147,16 +147,30 @@ void AddCluster(CLI::App& app, Commands& commands) {
   };
   const auto asks = [&](CLI::App* command, ClusterChange::Kind kind) {
     (*actions)[command] = [arguments, kind](Console& console) {
-      return Ask(arguments->run, {kind, arguments->server, arguments->host}, console);
+      return Ask(arguments->run, {kind, arguments->index, arguments->host}, console);
     };
   };
   CLI::App* add_server = add(
       "add-server", "start another server and move its share of the shards to it, while training goes on");
-  add_server->add_option("--host", arguments->host, "where; default: the scheduler's host");
+  const auto has_host = [&](CLI::App* command) {
+    command->add_option("--host", arguments->host, "where; default: the scheduler's host");
+  };
+  has_host(add_server);
   asks(add_server, ClusterChange::Kind::kAddServer);
   CLI::App* drain = add("drain-server", "move all that a server holds to the others, then end its process");
-  drain->add_option("SERVER", arguments->server, "its number (`cohort cluster status`)")->required();
+  drain->add_option("SERVER", arguments->index, "its number (`cohort cluster status`)")->required();
   asks(drain, ClusterChange::Kind::kDrainServer);
+  CLI::App* add_worker =
+      add("add-worker",
+          "start another worker, which takes part from the next phase on; with leases (ssp, asp, "
+          "evaluation) at once");
+  has_host(add_worker);
+  asks(add_worker, ClusterChange::Kind::kAddWorker);
+  CLI::App* remove = add(
+      "remove-worker",
+      "end a worker's process when it has done what it has: in bsp its share of the epoch, else its lease");
+  remove->add_option("WORKER", arguments->index, "its number (`cohort cluster status`)")->required();
+  asks(remove, ClusterChange::Kind::kRemoveWorker);
   CLI::App* status = add("status", "who takes part, and where");
   (*actions)[status] = [arguments](Console& console) { return Show(arguments->run, console); };
   commands[cluster] = [cluster, actions](Console& console) {

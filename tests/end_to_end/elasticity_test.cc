@@ -1,6 +1,8 @@
-// `cohort cluster` on real runs: servers go and come while training goes on, and the model is that of an undisturbed run.
+// `cohort cluster` on real runs: servers and workers go and come while training goes on, and the model is that of an undisturbed run.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -56,6 +58,16 @@ class Elasticity : public ::testing::Test {
     }
     return servers;
   }
+  // By number.
+  std::map<int, pid_t> Workers(const std::string& run) {
+    std::map<int, pid_t> workers;
+    const json status = json::parse(Cluster("status", run, {"--json"}).out, nullptr, false);
+    for (const json& member : status["members"]) {
+      if (member["role"] == "worker") workers[member["index"]] = member["pid"].get<pid_t>();
+    }
+    return workers;
+  }
+  void ExpectDone(const Outcome& outcome) { EXPECT_EQ(outcome.exit_code, 0) << outcome.all(); }
   void ExpectRefused(const Outcome& outcome, const std::string& reason) {
     EXPECT_EQ(outcome.exit_code, 2) << outcome.all();
     EXPECT_NE(outcome.all().find(reason), std::string::npos) << outcome.all();
@@ -178,6 +190,92 @@ TEST_F(Elasticity, AnAddedServerIsReplacedLikeOthers) {
   EXPECT_EQ(result.value("model_hash", ""), Undisturbed("bsp").value("model_hash", "?"));
   EXPECT_EQ(result["recoveries"]["failovers"], 1);
   EXPECT_EQ(result["pushes"]["lost"], 0);
+}
+
+// Without replicas. One that came is replaced like any other; one that goes is not.
+TEST_F(Elasticity, WorkersComeAndGoWhileTrainingGoesOn) {
+  const std::string run = "workers";
+  const auto train = Start(run, 2, Options("bsp", 0));
+  ExpectRefused(Cluster("remove-worker", run, {"7"}), "there is no worker 7; there are 0, 1");
+  const Outcome added = Cluster("add-worker", run);
+  ExpectDone(added);
+  EXPECT_NE(added.all().find("waiting for worker 2 to start"), std::string::npos) << added.all();
+  std::map<int, pid_t> workers = Workers(run);
+  ASSERT_EQ(workers.size(), 3u);
+  ExpectDone(Cluster("remove-worker", run, {"0"}));
+  EXPECT_NE(kill(workers[0], 0), 0) << "its process is to be gone";
+  EXPECT_EQ(Workers(run).count(0), 0u) << "and nobody takes its place";
+  ExpectRefused(Cluster("remove-worker", run, {"0"}), "there is no worker 0; there are 1, 2");
+  ASSERT_EQ(kill(workers[2], SIGKILL), 0);
+  EXPECT_TRUE(Within(seconds(20), [&] {
+    const pid_t pid = Workers(run)[2];
+    return !train->Running() || (pid != 0 && pid != workers[2]);
+  }));
+  ExpectDone(Cluster("remove-worker", run, {"1"}));
+  ExpectRefused(Cluster("remove-worker", run, {"2"}), "worker 2 is the last one");
+  ASSERT_TRUE(train->Running());
+  const json result = ExpectSameModel(*train, run, "bsp");
+  EXPECT_EQ(result["recoveries"]["workers_replaced"], 1);
+}
+
+// Every row of every epoch counts once, whoever had its lease.
+TEST_F(Elasticity, WorkersComeAndGoInAsp) {
+  const std::string run = "workers-asp";
+  const auto train = Start(run, 2, Options("asp"));
+  ExpectDone(Cluster("add-worker", run));
+  ExpectDone(Cluster("remove-worker", run, {"1"}));
+  ExpectDone(Cluster("add-worker", run));
+  EXPECT_EQ(Workers(run).size(), 3u);
+  EXPECT_EQ(Workers(run).count(1), 0u);
+  ASSERT_TRUE(train->Running());
+  ExpectSameModel(*train, run, "asp");
+}
+
+// A change of workers goes on with another scheduler.
+TEST_F(Elasticity, AWorkerComesThoughTheSchedulerDies) {
+  const std::string run = "workers-scheduler";
+  const auto train = Start(run, 2, Options("bsp", 0));
+  Subprocess add({Program(), "cluster", "add-worker", Folder(run)});
+  ASSERT_TRUE(
+      Within(seconds(20), [&] { return !ReadFile(Folder(run) + "/requests/0001.answer.json").empty(); }));
+  const json cluster = json::parse(ReadFile(Folder(run) + "/cluster.json"), nullptr, false);
+  ASSERT_TRUE(cluster.is_object());
+  ASSERT_EQ(kill(cluster["scheduler"]["pid"].get<pid_t>(), SIGKILL), 0);
+  ExpectDone(add.Wait(seconds(60)));
+  EXPECT_TRUE(Within(seconds(20), [&] { return Workers(run).size() == 3; }));
+  const json result = ExpectSameModel(*train, run, "bsp");
+  EXPECT_EQ(result["recoveries"]["takeovers"], 1);
+}
+
+// The run goes back to a checkpoint: in bsp with the workers of its start, in asp also with who has leases to finish.
+TEST_F(Elasticity, ARunWhoseWorkersHaveChangedGoesOnFromItsCheckpoint) {
+  for (const std::string consistency : {"bsp", "asp"}) {
+    SCOPED_TRACE(consistency);
+    const std::string run = "workers-restart-" + consistency;
+    const auto train = Start(run, 2, Options(consistency, 0));
+    ExpectDone(Cluster("add-worker", run));
+    ExpectDone(Cluster("remove-worker", run, {"0"}));
+    const auto checkpoints = [&] {
+      std::error_code none;
+      return std::distance(std::filesystem::directory_iterator(Folder(run) + "/checkpoints", none), {});
+    };
+    ASSERT_TRUE(Within(seconds(20), [&] { return checkpoints() > 1 || !train->Running(); }));
+    const std::map<int, std::set<pid_t>> servers = Servers(run);
+    ASSERT_TRUE(train->Running());
+    ASSERT_EQ(kill(*servers.at(1).begin(), SIGKILL), 0);
+    const Outcome outcome = train->Wait(seconds(120));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.all() << ReadFile(Folder(run) + "/log.txt");
+    const json result = ShopRun::Get().Result(run), undisturbed = Undisturbed(consistency);
+    EXPECT_EQ(result.value("status", ""), "done");
+    EXPECT_EQ(result["recoveries"]["restarts"], 1);
+    EXPECT_EQ(result["pushes"]["lost"], 0);
+    EXPECT_EQ(result.value("model_rows", 0), undisturbed.value("model_rows", 1));
+    if (consistency == "bsp") {
+      EXPECT_EQ(result.value("model_hash", ""), undisturbed.value("model_hash", "?"));
+    }
+    for (const json& epoch : result["epochs"])
+      EXPECT_EQ(epoch["samples"], undisturbed["epochs"][0]["samples"]);
+  }
 }
 
 TEST_F(Elasticity, RefusesWhatCannotBe) {

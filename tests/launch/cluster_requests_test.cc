@@ -37,7 +37,7 @@ TEST(ClusterRequests, AreTakenOnceInOrderAndAnswered) {
   const auto one = inbox.Next(), other = inbox.Next();
   ASSERT_TRUE(one && other && one->change && other->change);
   EXPECT_EQ(one->change->kind, ClusterChange::Kind::kDrainServer);
-  EXPECT_EQ(one->change->server, 3u);
+  EXPECT_EQ(one->change->index, 3u);
   EXPECT_EQ(other->change->host, "there");
   EXPECT_FALSE(inbox.Next());
   inbox.Answer(one->number, {State::kUnderWay, "shard 3"});
@@ -97,7 +97,7 @@ TEST(ClusterRequests, WhatIsNoRequestIsRefusedWithItsReason) {
   const testing::TemporaryFolder folder;
   RequestInbox inbox(folder / "", /*took_over=*/false);
   ASSERT_TRUE(SendRequest(folder / "", kDrain));
-  folder.Write("requests/0002.json", "{\"kind\": \"fly\", \"server\": 1, \"host\": \"\"}");
+  folder.Write("requests/0002.json", "{\"kind\": \"fly\", \"index\": 1, \"host\": \"\"}");
   folder.Write("requests/0003.json", "[");
   folder.Write("requests/note.json", "{}");
   ASSERT_TRUE(inbox.Next()->change);

@@ -48,7 +48,7 @@ std::vector<JournalEntry> Entries() {
 std::string Bytes(const JournalEntry& entry) {
   std::string bytes = std::to_string(static_cast<int>(entry.kind)) + " " + std::to_string(entry.at.count()) +
                       " " + std::to_string(entry.next_id) + " " + entry.text + " " +
-                      KindName(entry.change.kind) + std::to_string(entry.change.server) + entry.change.host;
+                      KindName(entry.change.kind) + std::to_string(entry.change.index) + entry.change.host;
   for (const Buffer& frame : Encode(entry.from, kSchedulerNode, entry.message))
     bytes.append(reinterpret_cast<const char*>(frame.data()), frame.size());
   return bytes;

@@ -135,6 +135,7 @@ class ShardHarness {
     order.phase = phase;
     order.kind = kind;
     order.first_clock = first_clock;
+    for (std::uint32_t worker = 0; worker < welcome.worker_count; ++worker) order.workers.push_back(worker);
     return Scheduler(order);
   }
   std::vector<Outgoing> Scheduler(Message message) {

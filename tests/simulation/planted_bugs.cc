@@ -112,11 +112,29 @@ class HastyShard : public Shard {
   void Reply(NodeId to, Message message, Outbox& out) override { out.Send(to, std::move(message)); }
 };
 
+class BackupThatKeepsWorkers : public Shard {
+ public:
+  using Shard::Shard;
+  void OnMessage(const Stamp& from, Message message, TimePoint now, Outbox& out) override {
+    if (auto* event = std::get_if<ReplicaEvent>(&message);
+        event != nullptr && event->kind == ReplicaEvent::Kind::kPhase) {
+      if (workers_.empty()) workers_ = event->phase.workers;
+      event->phase.workers = workers_;
+    }
+    Shard::OnMessage(from, std::move(message), now, out);
+  }
+
+ private:
+  std::vector<std::uint32_t> workers_;  // of the first phase that it heard of
+};
+
 }  // namespace
 
 std::unique_ptr<Shard> NewShard(PlantedBug bug, NodeId self, ShardOptions options, SnapshotStore& store) {
   if (bug == PlantedBug::kNoDuplicateCheck)
     return std::make_unique<ForgetfulShard>(self, std::move(options), store);
+  if (bug == PlantedBug::kBackupKeepsWorkers)
+    return std::make_unique<BackupThatKeepsWorkers>(self, std::move(options), store);
   if (bug == PlantedBug::kAckBeforeBackup)
     return std::make_unique<HastyShard>(self, std::move(options), store);
   if (bug == PlantedBug::kSumInArrivalOrder)

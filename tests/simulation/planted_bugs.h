@@ -16,7 +16,8 @@ enum class PlantedBug : std::uint8_t {
   kLostAck,           // a part is acknowledged, and dropped, now and then
   kNoDuplicateCheck,  // a part that comes twice counts twice
   kSumInArrivalOrder,
-  kAckBeforeBackup,  // what a shard with a backup does is acknowledged before the backup has it
+  kBackupKeepsWorkers,  // a backup does not hear who takes part in a new phase
+  kAckBeforeBackup,     // what a shard with a backup does is acknowledged before the backup has it
   // Of the scheduler: it answers before it has written down what it answers to.
   kAnswerBeforeJournal,
   // Of shards and the scheduler: what a replaced worker says counts as its successor's.

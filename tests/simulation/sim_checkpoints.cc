@@ -50,6 +50,7 @@ namespace {
 bool Counted(const MemoryCheckpoints::Part& part, std::uint32_t phase, std::uint32_t worker,
              const PushName& push, int group) {
   if (phase != part.state.phase) return phase < part.state.phase;
+  if (worker >= part.state.closed.size()) return false;  // it comes later in the phase
   if (push.clock <= part.state.closed[worker]) return true;
   for (const AppliedPart& applied : part.state.applied) {
     if (applied.worker == worker && applied.push == push && applied.groups[static_cast<std::size_t>(group)])

@@ -110,12 +110,16 @@ void SimNetwork::AfterTurn(NodeId id, Outbox& out) {
   ScheduleTimer(id, place);
 }
 
-void SimNetwork::Kill(NodeId id) {
+void SimNetwork::End(NodeId id) {
   places_.at(id).running = false;
   // Its next life has not heard of anybody.
   std::erase_if(heard_, [id](const auto& each) { return each.first.second == id; });
+  TraceLine("end    ", ToString(id));
+}
+
+void SimNetwork::Kill(NodeId id) {
+  End(id);
   ++counts_[std::string("fault: killed ") + RoleName(id.role)];
-  TraceLine("kill   ", ToString(id));
 }
 
 bool SimNetwork::Runs(NodeId id) const {
@@ -400,6 +404,7 @@ void SimNetwork::MaybeGhost(NodeId from, const Stamp& stamp, NodeId to, std::uin
         return;
       }
       if (std::holds_alternative<Register>(message)) return;  // the first to register is the member
+      if (stamp.sender.role == Role::kWorker && stamp.incarnation == 0) return;  // it is its first life
       name = "ghost: earlier incarnation";
       --(stamp.sender == kSchedulerNode ? ghost.term : ghost.incarnation);
       if (request) other_id();
@@ -474,6 +479,8 @@ void SimNetwork::Trace(const char* what, const Event& event) {
     more = replayed->kind == ReplicaEvent::Kind::kPhase ? " phase " + std::to_string(replayed->phase.phase)
            : replayed->kind == ReplicaEvent::Kind::kFence
                ? " fence of worker " + std::to_string(replayed->worker)
+           : replayed->kind == ReplicaEvent::Kind::kJoin
+               ? " worker " + std::to_string(replayed->worker) + " joins"
                : " worker " + std::to_string(replayed->worker) + " closes " + std::to_string(replayed->clock);
   } else if (const auto* replica = std::get_if<ReplicaPush>(&decoded->message)) {
     more = " worker " + std::to_string(replica->worker) + " clock " + std::to_string(replica->push.clock) +

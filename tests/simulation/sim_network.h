@@ -37,7 +37,8 @@ class SimNetwork {
 
   // `start` runs at `at`; before that, the node hears nothing.
   void SetNode(NodeId id, Node* node, TimePoint at, std::function<void(TimePoint, Outbox&)> start);
-  // From now on the node hears nothing and says nothing. REQUIRES: it runs.
+  // From now on the node hears nothing and says nothing: it is over, or killed. REQUIRES: it runs.
+  void End(NodeId id);
   void Kill(NodeId id);
   bool Runs(NodeId id) const;
   // Something of the outside happens to a node now. REQUIRES: it runs.

@@ -94,7 +94,7 @@ void DrawBackups(std::uint64_t seed, Shape* shape) {
   if (random.Below(4) == 0) DrawPolicies(seed, shape);
 }
 
-// Two to four servers, of which some go and others come, often before the last change is done.
+// Servers and workers of which some go and others come, often before the last change is done; without backups workers alone.
 void DrawElastic(std::uint64_t seed, Shape* shape) {
   DrawBackups(seed, shape);
   RandomStream random(seed, 0x656c61);
@@ -105,6 +105,9 @@ void DrawElastic(std::uint64_t seed, Shape* shape) {
   shape->between_changes = Pick<Duration>(random, {milliseconds(5), milliseconds(100), milliseconds(500)});
   if (random.Below(2) == 0) shape->epochs += 2;
   shape->scheduler_dies = shape->deaths > 0 && random.Below(3) == 0;
+  shape->plan.more_workers = shape->changes;
+  shape->worker_changes = Pick(random, {0.0, 0.5, 0.5, 1.0});
+  if (shape->worker_changes == 1.0 && random.Below(2) == 0) shape->backups = false;
 }
 
 // The scheduler dies, often alone.
@@ -199,7 +202,9 @@ std::string Shape::Describe() const {
          (faults.links.empty() ? "" : ", " + std::to_string(faults.links.size()) + " faults of links") +
          (backups ? ", backups" : "") + (deaths > 0 ? ", deaths" : "") +
          (scheduler_dies ? ", schedulers" : "") +
-         (changes > 0 ? ", " + std::to_string(shards_per_server) + " shards a server" : "") +
+         (changes > 0 ? ", " + std::to_string(shards_per_server) + " shards a server, " +
+                            std::to_string(changes) + " changes"
+                      : "") +
          (tier_bytes ? ", tier above " + std::to_string(*tier_bytes) + " bytes" : "");
 }
 

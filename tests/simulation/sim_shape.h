@@ -52,7 +52,8 @@ struct Shape {
   bool backups = false;
   bool scheduler_dies = false;  // as well
   std::uint32_t shards_per_server = 1;
-  std::uint32_t changes = 0;  // servers come and go, at most so often
+  std::uint32_t changes = 0;  // servers and workers come and go, at most so often
+  double worker_changes = 0;  // how many of these are of workers
   Duration between_changes{};
   Duration between_deaths{};
 

@@ -43,10 +43,11 @@ void SimSupervisor::Follow() {
   const Coordinator& scheduler = cluster_->scheduler();
   if ((shape_.deaths == 0 && shape_.changes == 0) || scheduler.decided() || scheduler.kernels().empty())
     return;
-  ChangeServers();
+  Change();
   KillSomebody();
   if (!network_->Runs(kSchedulerNode)) return;
   TellOfDeaths();
+  EndLeavers();
   StartReplacements();
   StartMissingBackups();
 }
@@ -72,7 +73,7 @@ void SimSupervisor::KillSomebody() {
   const TimePoint now = network_->now();
   for (; !kills_.empty() && now >= kills_.back().at; kills_.pop_back()) {
     const Fault& kill = kills_.back();
-    if (kill.to.index < (kill.to.role == Role::kWorker ? shape_.plan.workers : shape_.shards) &&
+    if (kill.to.index < (kill.to.role == Role::kWorker ? incarnations_.size() : shape_.shards) &&
         MayDie(kill.to))
       Kill(kill.to, kill.duration);
   }
@@ -83,7 +84,7 @@ void SimSupervisor::KillSomebody() {
     victim = {fate_.Below(3) > 0 ? Role::kShard : Role::kBackup,
               static_cast<std::uint32_t>(fate_.Below(shape_.shards))};
   if (victim.role == Role::kWorker)
-    victim.index = static_cast<std::uint32_t>(fate_.Below(shape_.plan.workers));
+    victim.index = static_cast<std::uint32_t>(fate_.Below(incarnations_.size()));
   if (shape_.scheduler_dies && fate_.Below(2) == 0) victim = kSchedulerNode;
   if (!MayDie(victim)) return;
   --deaths_left_;
@@ -119,7 +120,7 @@ void SimSupervisor::TellOfDeaths() {
 }
 
 // Now and then while one is under way, too, which must be refused.
-void SimSupervisor::ChangeServers() {
+void SimSupervisor::Change() {
   const Coordinator& scheduler = cluster_->scheduler();
   const bool under_way = scheduler.ChangeWaitsFor().has_value();
   if (change_ && !under_way) {
@@ -134,8 +135,12 @@ void SimSupervisor::ChangeServers() {
   if (under_way && changes_.Below(10) > 0) return;
   --changes_left_;
   ClusterChange change;
-  change.kind = changes_.Below(2) == 0 ? ClusterChange::Kind::kAddServer : ClusterChange::Kind::kDrainServer;
-  change.server = static_cast<std::uint32_t>(changes_.Below(shape_.shards / shape_.shards_per_server + 2));
+  const bool worker = changes_.Uniform() < shape_.worker_changes, comes = changes_.Below(2) == 0;
+  using Kind = ClusterChange::Kind;
+  change.kind = worker ? (comes ? Kind::kAddWorker : Kind::kRemoveWorker)
+                       : (comes ? Kind::kAddServer : Kind::kDrainServer);
+  change.index = static_cast<std::uint32_t>(
+      changes_.Below(worker ? incarnations_.size() + 1 : shape_.shards / shape_.shards_per_server + 2));
   change.host = "sim";
   network_->Poke(kSchedulerNode, [&](TimePoint at, Outbox& out) {
     const Status begun = cluster_->scheduler().BeginChange(change, at, out);
@@ -147,12 +152,18 @@ void SimSupervisor::ChangeServers() {
 
 // Done means done.
 void SimSupervisor::JudgeChange(const ClusterChange& change) {
+  if (change.OfWorkers()) {
+    const Member* worker = cluster_->scheduler().membership().Find(WorkerNode(change.index));
+    if (change.kind == ClusterChange::Kind::kRemoveWorker && !worker->left())
+      violation_ = ToString(worker->node) + " is still there after a change that is done";
+    return;
+  }
   for (const Member& member : cluster_->scheduler().membership().all()) {
     if (member.node.role == Role::kWorker) continue;
     if (!member.registered()) violation_ = ToString(member.node) + " is missing after a change that is done";
-    if (change.kind == ClusterChange::Kind::kDrainServer && member.registration.server == change.server)
+    if (change.kind == ClusterChange::Kind::kDrainServer && member.registration.server == change.index)
       violation_ =
-          ToString(member.node) + " is on server " + std::to_string(change.server) + ", which is drained";
+          ToString(member.node) + " is on server " + std::to_string(change.index) + ", which is drained";
   }
   for (std::uint32_t shard = 0; shard < shape_.shards && shape_.shards > shape_.shards_per_server; ++shard) {
     const Membership& members = cluster_->scheduler().membership();
@@ -199,10 +210,36 @@ Duration SimSupervisor::StartDelay() {
   return delay;
 }
 
+// A process that has been told to stop ends, which the scheduler may see; and so does one that nobody wants any more.
+void SimSupervisor::EndLeavers() {
+  for (std::uint32_t index = 0; index < incarnations_.size(); ++index) {
+    const NodeId node = WorkerNode(index);
+    if (!network_->Runs(node)) continue;
+    const Member* member = cluster_->scheduler().membership().Find(node);
+    if (member != nullptr && member->left()) {
+      network_->End(node);
+    } else if (cluster_->workers()[index]->stopped()) {
+      network_->End(node);
+      if (RandomBits(seed_, 0x656e64, index) % 2 == 0) notices_[network_->now()] = node;
+    }
+  }
+}
+
 void SimSupervisor::StartReplacements() {
   const TimePoint now = network_->now();
-  for (std::uint32_t index = 0; index < shape_.plan.workers; ++index) {
-    const Member& member = *cluster_->scheduler().membership().Find(WorkerNode(index));
+  for (std::uint32_t index = 0;; ++index) {
+    const Member* found = cluster_->scheduler().membership().Find(WorkerNode(index));
+    if (found == nullptr) return;
+    const Member& member = *found;
+    if (index == incarnations_.size()) {  // one that was added
+      incarnations_.push_back(member.incarnation);
+      computes_.push_back(shape_.max_compute);
+      const TimePoint start = now + StartDelay();
+      starting_[index] = start;
+      cluster_->AddWorker(index, NewLife(member.incarnation), computes_[index], start);
+      continue;
+    }
+    if (member.left()) continue;
     const SimWorker& worker = *cluster_->workers()[index];
     const bool gone = !network_->Runs(WorkerNode(index));
     // Two lives of one incarnation: the first has died with its registration on the way, the second is refused and ends.

@@ -38,8 +38,9 @@ class SimSupervisor {
   // `told_after`: below 0: the scheduler is not told. The scheduler itself: another one starts; below 0 it lives on, unheard.
   void Kill(NodeId victim, Duration told_after);
   void TellOfDeaths();
-  void ChangeServers();
+  void Change();
   void JudgeChange(const ClusterChange& change);
+  void EndLeavers();
   void StartReplacements();
   void StartMissingBackups();
   bool MayDie(NodeId victim) const;

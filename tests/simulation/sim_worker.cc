@@ -30,7 +30,7 @@ Markers::Markers(const SimPlan& plan, bool none) : plan_(plan) {
   if (none) return;
   const TableSpec& spec = plan.workload.Table(kEmbeddingTable);
   if (!plan.workload.whole || spec.policy.Any() || spec.dtype != FloatType::kFloat32) return;
-  owners_.resize(plan.consistency == Consistency::kBsp ? plan.slices : plan.workers);
+  owners_.resize(plan.consistency == Consistency::kBsp ? plan.slices : plan.workers + plan.more_workers);
   for (std::uint32_t owner = 0; owner < owners_.size(); ++owner) {
     for (Key key : KeysOfOwner(owner)) all_.push_back(key);
   }
@@ -172,6 +172,12 @@ bool SimWorker::BeginPhase(TimePoint now, Outbox& out) {
   return true;
 }
 
+SliceRange SimWorker::Mine() const {
+  const auto place = std::find(phase_.workers.begin(), phase_.workers.end(), index_);
+  return SlicesOfWorker(plan_.slices, static_cast<std::uint32_t>(phase_.workers.size()),
+                        static_cast<std::uint32_t>(place - phase_.workers.begin()));
+}
+
 bool SimWorker::AskForData(TimePoint now, Outbox& out) {
   if (asked_) {
     auto lease = scheduler_.TakeLease();
@@ -211,7 +217,7 @@ bool SimWorker::Fetch(AbsentRow absent, TimePoint now, Outbox& out) {
   batch->last_of_lease = next_row_ == end_row_;
   std::uint64_t first = batch->begin, last = batch->end;
   if (!scoring && Bsp()) {  // only the rows of our slices
-    const SliceRange mine = SlicesOfWorker(plan_.slices, plan_.workers, index_);
+    const SliceRange mine = Mine();
     const std::uint64_t number = batch->begin / plan_.batch_size;
     first = RowsOfSlice(plan_.train_rows, plan_.batch_size, plan_.slices, number, mine.begin).begin;
     last = RowsOfSlice(plan_.train_rows, plan_.batch_size, plan_.slices, number, mine.end).begin;
@@ -339,7 +345,7 @@ void SimWorker::PushGradients(const Batch& batch, TimePoint now, Outbox& out) {
     return;
   }
   // The slices that are not empty, summed into the maximal sub-trees that are ours.
-  const SliceRange mine = SlicesOfWorker(plan_.slices, plan_.workers, index_);
+  const SliceRange mine = Mine();
   const std::uint64_t number = batch.begin / plan_.batch_size;
   std::map<std::uint32_t, PlainTables> slices;
   for (std::uint32_t slice = mine.begin; slice < mine.end; ++slice) {

@@ -26,6 +26,7 @@ namespace cohort {
 struct SimPlan {
   Workload workload;
   std::uint32_t workers = 1, slices = 1, batch_size = 1;
+  std::uint32_t more_workers = 0;  // that may come later
   Consistency consistency = Consistency::kBsp;
   std::uint32_t staleness = 0;
   std::uint64_t train_rows = 0, test_rows = 0;
@@ -130,6 +131,8 @@ class SimWorker : public Node {
   void TakePredictions(const Batch& batch, TimePoint now, Outbox& out);
   void FinishPhase(TimePoint now, Outbox& out);
   Lookup LookupOf(const Batch& batch) const;
+  // Its slices in this phase, in bsp.
+  SliceRange Mine() const;
   bool Bsp() const { return plan_.consistency == Consistency::kBsp; }
 
   const std::uint32_t index_;

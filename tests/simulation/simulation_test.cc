@@ -244,7 +244,7 @@ TEST(Simulation, AnotherSchedulerGoesOnFromTheJournal) {
   ExpectInvariants(Scenario::kSchedulers, FromEnvironment("COHORT_SIM_SEEDS", 500), 150, kMet);
 }
 
-TEST(Simulation, ShardsMoveToOtherServersUnderEveryFault) {
+TEST(Simulation, ServersAndWorkersComeAndGoUnderEveryFault) {
   constexpr const char* kMet[] = {"fault: lost",
                                   "fault: repeated",
                                   "fault: killed worker",
@@ -254,6 +254,12 @@ TEST(Simulation, ShardsMoveToOtherServersUnderEveryFault) {
                                   "change: add-server refused",
                                   "change: drain-server done",
                                   "change: drain-server refused",
+                                  "change: add-worker done",
+                                  "change: add-worker refused",
+                                  "change: add-worker given up",
+                                  "change: remove-worker done",
+                                  "change: remove-worker refused",
+                                  "shard: join",
                                   "scheduler: shard moved on purpose",
                                   "scheduler: shard taken over by its backup",
                                   "scheduler: worker replaced",
@@ -326,6 +332,9 @@ TEST(PlantedBugs, StaleReadAfterFailoverIsFound) {
 }
 TEST(PlantedBugs, AckBeforeTheBackupHasItIsFound) {
   ExpectFound(PlantedBug::kAckBeforeBackup, "ack before the backup has it", Scenario::kBackups);
+}
+TEST(PlantedBugs, ABackupThatDoesNotHearWhoTakesPartIsFound) {
+  ExpectFound(PlantedBug::kBackupKeepsWorkers, "backup that keeps its workers", Scenario::kElastic);
 }
 TEST(PlantedBugs, AnswerBeforeTheJournalIsFound) {
   ExpectFound(PlantedBug::kAnswerBeforeJournal, "answer before the journal has it", Scenario::kSchedulers);

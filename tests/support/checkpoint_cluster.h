@@ -122,6 +122,7 @@ struct CheckpointCluster {
     order.phase = 1;
     order.first_clock = first_clock;
     order.resume_clock = resume_clock;
+    for (std::uint32_t worker = 0; worker < welcome.worker_count; ++worker) order.workers.push_back(worker);
     FromScheduler(order);
   }
   void Order(std::uint64_t number) { FromScheduler(CheckpointOrder{next_id++, number}); }
