@@ -127,7 +127,7 @@ inline std::vector<Message> SampleMessages() {
       FenceOrder{29, 1, 2, 3, 40},
       FenceDone{30, 41},
       CheckpointOrder{31, 4},
-      CheckpointDone{32, 4, "", "part-00000.h5", 1000, 2, 3, 4, 5, 2, {41, 40}},
+      CheckpointDone{32, 4, "", "part-00000.h5", 1000, 2, 3, 4, 5, 2, {41, 40}, {{3, 900, 7}}},
       ReplicaPush{33, 1,
                   PushRequest{27,
                               2,
