@@ -152,8 +152,10 @@ class Run {
     return status;
   }
 
-  // Whether it ended by a death, of whomever: the run may go on.
-  bool Died() const { return StopSignal() == 0 && (recoverable_ || unknown_ || lost_scheduler_); }
+  // Whether it ended by a death, of whomever: the run may go on. Who dies in the start-up of a first life could not run there.
+  bool Died() const {
+    return StopSignal() == 0 && (recoverable_ || unknown_ || lost_scheduler_ || (lost_early_ && again_));
+  }
   bool heard() const { return heard_; }
   // What is left of the run's processes on this host is dead, or will be within `limit`.
   void WaitForDeaths(Duration limit) const {
@@ -346,10 +348,12 @@ class Run {
               command_[0] + " did not start the scheduler within " + Seconds(options_.startup)};
     }
     if (lost_at_ != kNever && lost_.pid != 0 && now >= lost_at_ + options_.bereaved) {
+      lost_early_ = true;
       return {ErrorCode::kUnavailable,
               lost_.name + " (pid " + std::to_string(lost_.pid) + ") died during start-up"};
     }
     if (lost_at_ != kNever && now >= lost_at_ + kUnseen * options_.bereaved) {
+      lost_early_ = true;
       return {ErrorCode::kUnavailable, command_[0] + " runs " + std::to_string(children_.size()) + " of " +
                                            std::to_string(expected_) +
                                            " processes: the others died at once, or were never started"};
@@ -481,6 +485,7 @@ class Run {
   bool scheduler_seen_ = false;
   bool farewell_over_ = false;
   bool unknown_ = false;         // it ended, and the scheduler has not said how
+  bool lost_early_ = false;      // a process, during start-up
   bool lost_scheduler_ = false;  // it was silent
 };
 
