@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <span>
 #include <unordered_map>
 #include <utility>
 
@@ -16,18 +17,37 @@
 namespace cohort {
 namespace {
 
-// A record: size of the user's name, of the attributes and of the place, kind, name, and what the kind asks for. It never
-// leaves the machine, so that its bytes are those of memory.
-constexpr std::uint8_t kIsEvent = 0, kIsUser = 1;
-struct Header {
-  std::uint16_t user_bytes = 0, attributes = 0, place_bytes = 0;
-  std::uint8_t what = kIsEvent;
-};
+// A record is a run of events of one user, or what [users] says of one; most files have a run for every event, and a cleaned
+// partition one for every user. Whole numbers are varints: 7 bits a byte, the lowest first, the high bit says that more follow.
+//
+//   run          2 * (bytes of the name), name, number of events, events
+//   event        a byte: the kind, and which of item, price and quantity (else none, none, one piece) follow; the zigzag of the
+//                time less that of the event before (of the first: less 0); item; price; quantity
+//   description  2 * (bytes of the name) + 1, name, sign-up and cost as in memory, number of attributes, these as in memory,
+//                bytes of the place, place
+//
+// It never leaves the machine, and is read as it was written or not at all.
+constexpr std::uint8_t kKindBits = 0x07, kHasItem = 0x08, kHasPrice = 0x10, kHasQuantity = 0x20;
+static_assert(kEventKinds + 1 <= kKindBits + 1);
 
 template <typename T>
 void Put(std::vector<char>& out, const T* values, std::size_t count) {
   const char* bytes = reinterpret_cast<const char*>(values);
   out.insert(out.end(), bytes, bytes + count * sizeof(T));
+}
+
+char* PutVarint(char* at, std::uint64_t value) {
+  for (; value >= 0x80; value >>= 7) *at++ = static_cast<char>(value | 0x80);
+  *at++ = static_cast<char>(value);
+  return at;
+}
+constexpr std::size_t kVarintBytes = 10, kEventBytes = 1 + 4 * kVarintBytes;  // at most
+
+std::uint64_t ZigZag(std::int64_t value) {
+  return (static_cast<std::uint64_t>(value) << 1) ^ static_cast<std::uint64_t>(value >> 63);
+}
+std::int64_t UnZigZag(std::uint64_t value) {
+  return static_cast<std::int64_t>(value >> 1) ^ -static_cast<std::int64_t>(value & 1);
 }
 
 class Cursor {
@@ -37,40 +57,72 @@ class Cursor {
   template <typename T>
   void Take(T* values, std::size_t count) {
     const std::size_t bytes = count * sizeof(T);
-    COHORT_CHECK(bytes <= static_cast<std::size_t>(end_ - at_), "a record of the temporary file is cut");
+    Need(bytes);
     if (bytes > 0) std::memcpy(values, at_, bytes);
     at_ += bytes;
   }
   std::string_view Text(std::size_t bytes) {
-    COHORT_CHECK(bytes <= static_cast<std::size_t>(end_ - at_), "a record of the temporary file is cut");
+    Need(bytes);
     const std::string_view text(at_, bytes);
     at_ += bytes;
     return text;
   }
+  std::uint64_t Varint() {
+    std::uint64_t value = 0;
+    for (unsigned shift = 0;; shift += 7) {
+      Need(1);
+      const auto byte = static_cast<unsigned char>(*at_++);
+      value |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
+      if (byte < 0x80) return value;
+    }
+  }
+  void Take(Time before, Event* event) {
+    Need(1);
+    const auto flags = static_cast<std::uint8_t>(*at_++);
+    event->kind = static_cast<EventKind>(flags & kKindBits);
+    event->time = before + UnZigZag(Varint());
+    if (flags & kHasItem) event->item = static_cast<std::uint32_t>(Varint());
+    if (flags & kHasPrice) event->price = static_cast<Money>(Varint());
+    if (flags & kHasQuantity) event->quantity = static_cast<Quantity>(Varint());
+  }
 
  private:
+  void Need(std::size_t bytes) const {
+    COHORT_CHECK(bytes <= static_cast<std::size_t>(end_ - at_), "a record of the temporary file is cut");
+  }
   const char *at_, *end_;
 };
 
-void PutEvent(std::vector<char>& out, std::string_view user, const Event& event) {
-  const Header header{.user_bytes = static_cast<std::uint16_t>(user.size()), .what = kIsEvent};
-  Put(out, &header, 1);
+void PutRun(std::vector<char>& out, std::string_view user, std::span<const Event> events) {
+  char bytes[kEventBytes];
+  out.insert(out.end(), bytes, PutVarint(bytes, 2 * user.size()));
   Put(out, user.data(), user.size());
-  Put(out, &event, 1);
+  out.insert(out.end(), bytes, PutVarint(bytes, events.size()));
+  Time before = 0;
+  for (const Event& event : events) {
+    char* at = bytes;
+    *at++ = static_cast<char>(static_cast<std::uint8_t>(event.kind) | (event.item != kNoItem ? kHasItem : 0) |
+                              (event.price != kNoMoney ? kHasPrice : 0) |
+                              (event.quantity != kOnePiece ? kHasQuantity : 0));
+    at = PutVarint(at, ZigZag(event.time - before));
+    if (event.item != kNoItem) at = PutVarint(at, event.item);
+    if (event.price != kNoMoney) at = PutVarint(at, static_cast<std::uint64_t>(event.price));
+    if (event.quantity != kOnePiece) at = PutVarint(at, static_cast<std::uint64_t>(event.quantity));
+    out.insert(out.end(), bytes, at);
+    before = event.time;
+  }
 }
 
 void PutUser(std::vector<char>& out, std::string_view user, const UserRecord& record) {
-  const Header header{
-      .user_bytes = static_cast<std::uint16_t>(user.size()),
-      .attributes = static_cast<std::uint16_t>(record.attributes.size()),
-      .place_bytes = static_cast<std::uint16_t>(std::min<std::size_t>(record.place.size(), 0xffff)),
-      .what = kIsUser};
-  Put(out, &header, 1);
+  char bytes[kVarintBytes];
+  out.insert(out.end(), bytes, PutVarint(bytes, 2 * user.size() + 1));
   Put(out, user.data(), user.size());
   Put(out, &record.sign_up, 1);
   Put(out, &record.acquisition_cost, 1);
+  out.insert(out.end(), bytes, PutVarint(bytes, record.attributes.size()));
   Put(out, record.attributes.data(), record.attributes.size());
-  Put(out, record.place.data(), header.place_bytes);
+  out.insert(out.end(), bytes, PutVarint(bytes, record.place.size()));
+  Put(out, record.place.data(), record.place.size());
 }
 
 std::size_t PartitionOf(std::string_view user) {
@@ -94,7 +146,7 @@ Status EventStore::Failure(const char* what) const {
 Status EventStore::Add(std::string_view user, const Event& event) {
   COHORT_CHECK(user.size() <= 0xffff);
   Partition& partition = partitions_[PartitionOf(user)];
-  PutEvent(partition.buffer, user, event);
+  PutRun(partition.buffer, user, {&event, 1});
   return Finished(partition);
 }
 
@@ -148,21 +200,26 @@ Result<std::vector<UserRecords>> EventStore::Read(std::size_t number) const {
   }
   bytes.insert(bytes.end(), partition.buffer.begin(), partition.buffer.end());
   for (Cursor cursor(bytes); !cursor.at_end();) {
-    Header header;
-    cursor.Take(&header, 1);
-    const std::string_view name = cursor.Text(header.user_bytes);
+    const std::uint64_t head = cursor.Varint();
+    const std::string_view name = cursor.Text(head / 2);
     const auto [place, is_new] = numbers.emplace(name, users.size());
     if (is_new) users.push_back({.user = std::string(name), .descriptions = {}, .events = {}});
     UserRecords& user = users[place->second];
-    if (header.what == kIsEvent) {
-      cursor.Take(&user.events.emplace_back(), 1);
+    if (head % 2 == 0) {
+      const std::uint64_t events = cursor.Varint();
+      if (events > 1) user.events.reserve(user.events.size() + events);
+      Time before = 0;
+      for (std::uint64_t i = 0; i < events; ++i) {
+        cursor.Take(before, &user.events.emplace_back());
+        before = user.events.back().time;
+      }
     } else {
       UserRecord& record = user.descriptions.emplace_back();
       cursor.Take(&record.sign_up, 1);
       cursor.Take(&record.acquisition_cost, 1);
-      record.attributes.resize(header.attributes);
+      record.attributes.resize(cursor.Varint());
       cursor.Take(record.attributes.data(), record.attributes.size());
-      record.place = cursor.Text(header.place_bytes);
+      record.place = cursor.Text(cursor.Varint());
     }
   }
   std::sort(users.begin(), users.end(),
@@ -182,7 +239,7 @@ Status EventStore::Replace(std::size_t number, const std::vector<UserRecords>& u
   partition.buffer.clear();
   for (const UserRecords& user : users) {
     for (const UserRecord& record : user.descriptions) PutUser(partition.buffer, user.user, record);
-    for (const Event& event : user.events) PutEvent(partition.buffer, user.user, event);
+    if (!user.events.empty()) PutRun(partition.buffer, user.user, user.events);
     COHORT_RETURN_IF_ERROR(Finished(partition));
   }
   return {};

@@ -5,20 +5,38 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
+#include <utility>
 
 #include "common/check.h"
 
 namespace cohort {
 
+std::size_t ItemTable::SlotOf(std::uint64_t hash) const {
+  const std::size_t mask = slots_.size() - 1;
+  std::size_t at = hash & mask;
+  while (slots_[at].number != kNoItem && slots_[at].hash != hash) at = (at + 1) & mask;
+  return at;
+}
+
+void ItemTable::Grow() {
+  const std::vector<Slot> old =
+      std::exchange(slots_, std::vector<Slot>(std::max<std::size_t>(2 * slots_.size(), 64)));
+  for (const Slot& slot : old) {
+    if (slot.number != kNoItem) slots_[SlotOf(slot.hash)] = slot;
+  }
+}
+
 std::uint32_t ItemTable::Number(std::string_view id, Key key) {
-  const auto [place, is_new] =
-      numbers_.emplace(XXH3_64bits(id.data(), id.size()), static_cast<std::uint32_t>(items_.size()));
-  if (is_new) {
+  if (2 * items_.size() >= slots_.size()) Grow();
+  const std::uint64_t hash = XXH3_64bits(id.data(), id.size());
+  Slot& slot = slots_[SlotOf(hash)];
+  if (slot.number == kNoItem) {
     COHORT_CHECK(items_.size() < kNoItem, "more than 2^32 - 1 items");
+    slot = {hash, static_cast<std::uint32_t>(items_.size())};
     items_.push_back({.key = key});
     statistics_.resize(statistics_.size() + snapshots_);
   }
-  return place->second;
+  return slot.number;
 }
 
 std::uint32_t ItemTable::PriceCell(Money price) {

@@ -3,7 +3,6 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <tuple>
 #include <utility>
 
 #include "common/random.h"
@@ -49,13 +48,17 @@ void ShopRows::CleanUser(UserRecords* user) {
   if (user->descriptions.size() > 1) user->descriptions.resize(1);
   if (schema_.users && user->descriptions.empty()) ++users_without_description_;
   // The order within a second must not depend on the files' order, nor on items' numbers, which follow it.
-  const auto order = [&](const Event& event) {
-    return std::tuple(event.time, event.kind, event.item == kNoItem ? Key{0} : items_.item(event.item).key,
-                      event.item, event.price, event.quantity);
-  };
+  // An item's key is far away in memory: most events differ by their time, and need none.
   std::vector<Event>& events = user->events;
-  std::sort(events.begin(), events.end(),
-            [&](const Event& a, const Event& b) { return order(a) < order(b); });
+  std::sort(events.begin(), events.end(), [&](const Event& a, const Event& b) {
+    if (a.time != b.time) return a.time < b.time;
+    if (a.kind != b.kind) return a.kind < b.kind;
+    if (a.item != b.item) {
+      const auto key = [&](std::uint32_t item) { return item == kNoItem ? Key{0} : items_.item(item).key; };
+      return std::pair(key(a.item), a.item) < std::pair(key(b.item), b.item);
+    }
+    return std::pair(a.price, a.quantity) < std::pair(b.price, b.quantity);
+  });
   auto kept = events.begin();
   for (auto event = events.begin(); event != events.end(); ++event) {
     if (kept != events.begin() && *event == *(kept - 1)) {

@@ -7,7 +7,7 @@
 //
 // Nothing depends on the order of the records, and the features of a row on nothing at or after its snapshot: a user's events
 // are shown to UserPast one snapshot after the other, statistics of items are those of the intervals before (ItemTable). One
-// thread. Memory: the item table, EventStore's buffers, and one partition (a 256th of the users) at a time.
+// thread. Memory: the item table, EventStore's buffers, and one partition (a 2048th of the users) at a time.
 #ifndef COHORT_LIFECYCLE_SHOP_ROWS_H_
 #define COHORT_LIFECYCLE_SHOP_ROWS_H_
 
