@@ -129,13 +129,17 @@ class ShardHarness {
     Scheduler(welcome);
     Phase(1, PhaseKind::kTrain, 0);
   }
-  std::vector<Outgoing> Phase(std::uint32_t phase, PhaseKind kind, Clock first_clock) {
+  // Without `workers`: those of Welcome take part.
+  std::vector<Outgoing> Phase(std::uint32_t phase, PhaseKind kind, Clock first_clock,
+                              std::vector<std::uint32_t> workers = {}) {
     PhaseOrder order;
     order.request_id = next_order++;
     order.phase = phase;
     order.kind = kind;
     order.first_clock = first_clock;
-    for (std::uint32_t worker = 0; worker < welcome.worker_count; ++worker) order.workers.push_back(worker);
+    for (std::uint32_t worker = 0; workers.empty() && worker < welcome.worker_count; ++worker)
+      order.workers.push_back(worker);
+    if (!workers.empty()) order.workers = std::move(workers);
     return Scheduler(order);
   }
   std::vector<Outgoing> Scheduler(Message message) {

@@ -241,5 +241,37 @@ TEST_F(ShardReplica, WhatDoesNotFitEndsABackup) {
       << backup_->shard->failure().text();
 }
 
+// Who takes part: with the phase, and in the middle of it; a new backup learns it from the state.
+TEST_F(ShardReplica, ABackupHearsWhichWorkersComeAndGo) {
+  Begin(Consistency::kSsp, 2);
+  Settle();
+  const auto expect_same = [&](const std::vector<std::uint32_t>& workers) {
+    Settle();
+    EXPECT_EQ(primary_->shard->phase().workers, workers);
+    EXPECT_EQ(backup_->shard->phase().workers, workers);
+    for (std::uint32_t worker = 0; worker < 5; ++worker)
+      EXPECT_EQ(backup_->shard->clocks().closed(worker), primary_->shard->clocks().closed(worker)) << worker;
+    EXPECT_TRUE(backup_->shard->failure().ok()) << backup_->shard->failure().text();
+  };
+  Worker(0, MakeClose(2, 1));
+  Worker(1, MakeClose(4, 1));
+  Take(primary_->Scheduler(FenceOrder{next_id_++, 2, 0, 1, -1}), ShardNode(0), 0);
+  expect_same({0, 1, 2});
+  EXPECT_EQ(backup_->shard->clocks().closed(2), 2);
+  Take(primary_->Scheduler(FenceOrder{next_id_++, 2, 0, 1, 4}), ShardNode(0), 0);
+  Worker(2, MakePush(Sparse(), SomeGradients(1), 5, 1, 2));
+  expect_same({0, 1, 2});
+  EXPECT_EQ(backup_->shard->clocks().closed(2), 4);
+  NewBackup(1);
+  expect_same({0, 1, 2});
+  EXPECT_EQ(backup_->shard->count(ShardEvent::kBackupWhole), 1u);
+  for (const std::uint32_t worker : {0, 1, 2}) Worker(worker, MakeClose(kClockInfinity, 3));
+  Take(primary_->Phase(2, PhaseKind::kTrain, 6, {2, 4}), ShardNode(0), 0);
+  expect_same({2, 4});
+  NewBackup(2);
+  expect_same({2, 4});
+  EXPECT_EQ(backup_->shard->count(ShardEvent::kBackupWhole), 1u);
+}
+
 }  // namespace
 }  // namespace cohort

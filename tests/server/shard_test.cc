@@ -278,6 +278,51 @@ TEST(ShardSsp, AppliesOnArrivalOnceAndBoundsTheSpread) {
   }
 }
 
+// Slices go by the place among those who take part; nobody waits for, or listens to, others.
+TEST(ShardBsp, EachPhaseHasItsWorkers) {
+  const TableSpec table = Embeddings();
+  ShardHarness harness({table}, 2, Consistency::kBsp);
+  harness.Begin();
+  for (const std::uint32_t worker : {0, 1}) harness.Worker(worker, MakeClose(0, 1));
+  harness.Phase(2, PhaseKind::kTrain, 1, {1, 4});
+  const auto push = [&](std::uint32_t worker, std::uint16_t node) {
+    PushRequest request = MakePush(table, {{1, {1, 1, 1}}}, 1, node, 1);
+    request.phase = 2;
+    return harness.Worker(worker, request);
+  };
+  EXPECT_EQ(Only<ErrorReply>(push(0, 2)).reason, ErrorReason::kMalformed) << "it has left";
+  EXPECT_EQ(Only<ErrorReply>(push(2, 2)).reason, ErrorReason::kMalformed) << "it has never been here";
+  EXPECT_EQ(Only<ErrorReply>(push(4, 2)).reason, ErrorReason::kMalformed) << "that is worker 1's half";
+  EXPECT_EQ(Only<PushReply>(push(1, 2)).applied_parts, 1u);
+  EXPECT_EQ(Only<PushReply>(push(4, 3)).applied_parts, 1u);
+  for (const std::uint32_t worker : {1, 4}) {
+    EXPECT_EQ(harness.shard->count(ShardEvent::kClockApplied), 0u);
+    CloseRequest close = MakeClose(1, 2);
+    close.phase = 2;
+    harness.Worker(worker, close);
+  }
+  EXPECT_EQ(harness.shard->count(ShardEvent::kClockApplied), 1u);
+}
+
+TEST(ShardSsp, AWorkerMayComeInTheMiddleOfAPhase) {
+  const TableSpec table = Embeddings();
+  ShardHarness harness({table}, 2, Consistency::kSsp, 8, /*staleness=*/2);
+  harness.Begin();
+  harness.Worker(0, MakeClose(5, 1));
+  harness.Worker(1, MakeClose(3, 1));
+  EXPECT_TRUE(harness.Scheduler(FenceOrder{40, 2, 0, 9, -1}).empty()) << "another phase";
+  EXPECT_EQ(Only<FenceDone>(harness.Scheduler(FenceOrder{41, 2, 0, 1, -1})).closed, 3);
+  EXPECT_EQ(Only<FenceDone>(harness.Scheduler(FenceOrder{42, 2, 0, 1, 5})).closed, 5);
+  EXPECT_EQ(Only<FenceDone>(harness.Scheduler(FenceOrder{42, 2, 0, 1, 5})).closed, 5);
+  EXPECT_EQ(harness.shard->count(ShardEvent::kJoin), 1u);
+  EXPECT_EQ(harness.shard->clocks().lowest(), 3) << "it holds nobody up";
+  const PushRequest push = MakePush(table, {{7, {1, 2, 3}}}, 6, 1, 2);
+  EXPECT_EQ(Only<PushReply>(harness.Worker(2, push)).applied_parts, 1u);
+  harness.Worker(0, MakeClose(kClockInfinity, 3));
+  harness.Worker(1, MakeClose(kClockInfinity, 3));
+  EXPECT_EQ(harness.shard->clocks().lowest(), 5) << "and is waited for like all";
+}
+
 TEST(ShardSsp, AMessageOfOldAndNewPartsCountsTheNewOnes) {
   const TableSpec table = Embeddings();
   ShardHarness harness({table}, 1, Consistency::kAsp);
