@@ -208,7 +208,7 @@ std::vector<Option> BuildOptions() {
   o.push_back(Whole("checkpoint.keep", 1, 1000, "", "checkpoints kept, the newest ones",
                     COHORT_FIELD(checkpoint.keep)));
   o.push_back(
-      Whole("checkpoint.full_every", 1, 1000, "checkpoints",
+      Whole("checkpoint.full_every", 1, 32, "checkpoints",
             "of which one has all rows, and the others those that have changed since the one before; 1: "
             "all rows, always",
             COHORT_FIELD(checkpoint.full_every)));

@@ -10,7 +10,7 @@ namespace {
 Result<std::vector<std::uint64_t>> RowsOfPart(const std::string& directory, const ModelManifest& manifest,
                                               const ModelPart& part) {
   COHORT_RETURN_IF_ERROR(CheckModelPart(directory, part));
-  COHORT_ASSIGN_OR_RETURN(const auto reader, OpenModelPart(directory, manifest, part));
+  COHORT_ASSIGN_OR_RETURN(const auto reader, OpenModelPart(directory, part, manifest.tables));
   std::vector<std::uint64_t> rows;
   for (const TableSpec& table : manifest.tables) rows.push_back(reader->rows(table.id));
   return rows;
@@ -41,14 +41,19 @@ Result<ModelContents> ReadModelContents(const std::string& path,
   COHORT_ASSIGN_OR_RETURN(contents.directory, FindModel(path));
   COHORT_ASSIGN_OR_RETURN(contents.manifest, ReadModelManifest(contents.directory));
   std::uint64_t read = 0, total = 0;
-  for (const ModelPart& part : contents.manifest.parts) total += part.bytes;
+  const auto bytes = [](const ModelPart& part) {
+    std::uint64_t sum = part.bytes;
+    for (const ModelLayer& layer : part.layers) sum += layer.bytes;
+    return sum;
+  };
+  for (const ModelPart& part : contents.manifest.parts) total += bytes(part);
   for (const ModelPart& part : contents.manifest.parts) {
     if (progress) progress(read, total);
     PartContents& here = contents.parts.emplace_back();
     auto rows = RowsOfPart(contents.directory, contents.manifest, part);
     if (rows) here.rows = std::move(*rows);
     if (!rows) here.status = rows.error();
-    read += part.bytes;
+    read += bytes(part);
   }
   return contents;
 }

@@ -46,7 +46,7 @@ struct Model {
     std::vector<float> rows;
     for (const ModelPart& part : manifest.parts) {
       if (!Concerns(part, piece)) continue;
-      COHORT_ASSIGN_OR_RETURN(const auto reader, OpenModelPart(directory, manifest, part));
+      COHORT_ASSIGN_OR_RETURN(const auto reader, OpenModelPart(directory, part, {&table, 1}));
       const std::uint32_t floats = reader->row_floats(table.id);
       const std::uint64_t total = reader->rows(table.id),
                           block = std::max<std::uint64_t>(1, kBlockFloats / floats);
@@ -160,7 +160,7 @@ Status ReadHeaders(const Model& model, const TableSpec& table, std::uint64_t* ro
   *floats = table.dim + StateFloats(table.optimizer.kind, table.dim);
   for (const ModelPart& part : model.manifest.parts) {
     const std::string path = model.directory + "/" + part.file;
-    COHORT_ASSIGN_OR_RETURN(const auto reader, OpenModelPart(model.directory, model.manifest, part));
+    COHORT_ASSIGN_OR_RETURN(const auto reader, OpenModelPart(model.directory, part, {&table, 1}));
     *rows += reader->rows(table.id);
     if (reader->rows(table.id) != 0 && reader->row_floats(table.id) != *floats) {
       return {ErrorCode::kCorrupt, path + ": table " + table.name + " has rows of " +

@@ -282,7 +282,7 @@ Result<ExportSummary> ExportModel(const std::string& path, const ExportOptions& 
   std::vector<std::unique_ptr<ModelPartReader>> parts;
   for (const ModelPart& part : manifest.parts) {
     COHORT_RETURN_IF_ERROR(CheckModelPart(directory, part));
-    COHORT_ASSIGN_OR_RETURN(auto reader, OpenModelPart(directory, manifest, part));
+    COHORT_ASSIGN_OR_RETURN(auto reader, OpenModelPart(directory, part, manifest.tables));
     parts.push_back(std::move(reader));
   }
   COHORT_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(options.out));

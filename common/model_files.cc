@@ -148,6 +148,8 @@ ModelManifest ManifestFrom(const Json& json) {
       part.layers.push_back({FileOfDirectory(layer), WholeFrom<std::uint64_t>(layer, "bytes"),
                              OrThrow(Uint64FromHex(layer.at("checksum").get<std::string>()))});
     }
+    if (part.layers.size() >= ModelPartReader::kMostFiles)
+      throw BadJson{"part '" + part.file + "' lies over too many files"};
     manifest.parts.push_back(std::move(part));
   }
   if (!json.at("hash").is_null()) manifest.hash = OrThrow(Hash128FromHex(json["hash"].get<std::string>()));
@@ -322,12 +324,12 @@ Status CheckModelPart(const std::string& directory, const ModelPart& part) {
   return CheckModelFile(directory + "/" + part.file, part.bytes, part.checksum);
 }
 
-Result<std::unique_ptr<ModelPartReader>> OpenModelPart(const std::string& directory,
-                                                       const ModelManifest& manifest, const ModelPart& part) {
+Result<std::unique_ptr<ModelPartReader>> OpenModelPart(const std::string& directory, const ModelPart& part,
+                                                       std::span<const TableSpec> tables) {
   std::vector<std::string> files;
   for (const ModelLayer& layer : part.layers) files.push_back(directory + "/" + layer.file);
   files.push_back(directory + "/" + part.file);
-  return ModelPartReader::Open(files, manifest.tables);
+  return ModelPartReader::Open(files, tables, part.rows);
 }
 
 Status VisitModelPart(const std::string& directory, const ModelManifest& manifest, const ModelPart& part,
@@ -335,7 +337,7 @@ Status VisitModelPart(const std::string& directory, const ModelManifest& manifes
                       std::unique_ptr<ModelPartReader>* reader) {
   const std::string path = directory + "/" + part.file;
   COHORT_RETURN_IF_ERROR(CheckModelPart(directory, part));
-  COHORT_ASSIGN_OR_RETURN(*reader, OpenModelPart(directory, manifest, part));
+  COHORT_ASSIGN_OR_RETURN(*reader, OpenModelPart(directory, part, manifest.tables));
   const bool ascending = (*reader)->ascending();
   RowHasher hasher;
   Hash128 sum;

@@ -104,9 +104,9 @@ Status VisitModelPart(const std::string& directory, const ModelManifest& manifes
 
 // Sizes and checksums of a part's files against the manifest.
 Status CheckModelPart(const std::string& directory, const ModelPart& part);
-// Opens a part that has been checked.
-Result<std::unique_ptr<ModelPartReader>> OpenModelPart(const std::string& directory,
-                                                       const ModelManifest& manifest, const ModelPart& part);
+// Opens a part that has been checked, for some of the model's tables.
+Result<std::unique_ptr<ModelPartReader>> OpenModelPart(const std::string& directory, const ModelPart& part,
+                                                       std::span<const TableSpec> tables);
 
 // `cohort verify`: reads the whole model, finds it as its manifest says, and returns that with the hash. `progress` hears of the rows read so far, and
 // of how many there are.

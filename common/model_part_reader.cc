@@ -11,17 +11,23 @@ namespace {
 
 constexpr std::uint64_t kBlockRows = 4096;
 constexpr std::uint64_t kKeysAtATime = 128u << 10;
+constexpr std::uint64_t kPieceFloats = 256u << 10;
+
+}  // namespace
 
 // Keys to be looked up among.
-class KeySet {
+class ModelPartReader::KeySet {
  public:
-  void Add(std::span<const Key> keys) { keys_.insert(keys_.end(), keys.begin(), keys.end()); }
-  // After the last Add, before Has.
-  void Sort() {
-    std::sort(keys_.begin(), keys_.end());
-    maybe_.assign(std::bit_ceil(keys_.size() * 8 + 64), false);
-    for (const Key key : keys_) maybe_[Cell(key)] = true;
+  explicit KeySet(std::uint64_t most_keys) {
+    keys_.reserve(most_keys);
+    maybe_.resize(std::bit_ceil(most_keys * 8 + 64));
   }
+  // Sort must follow, before Has.
+  void Add(std::span<const Key> keys) {
+    keys_.insert(keys_.end(), keys.begin(), keys.end());
+    for (const Key key : keys) maybe_[Cell(key)] = true;
+  }
+  void Sort() { std::sort(keys_.begin(), keys_.end()); }
   bool Has(Key key) const { return maybe_[Cell(key)] && std::binary_search(keys_.begin(), keys_.end(), key); }
 
  private:
@@ -30,11 +36,10 @@ class KeySet {
   std::vector<bool> maybe_;  // most keys that are not there are not looked for
 };
 
-}  // namespace
-
 Result<std::unique_ptr<ModelPartReader>> ModelPartReader::Open(std::span<const std::string> files,
-                                                               std::span<const TableSpec> tables) {
-  COHORT_CHECK(!files.empty());
+                                                               std::span<const TableSpec> tables,
+                                                               std::uint64_t rows) {
+  COHORT_CHECK(!files.empty() && files.size() <= kMostFiles);
   std::unique_ptr<ModelPartReader> part(new ModelPartReader());
   for (const std::string& path : files) {
     COHORT_ASSIGN_OR_RETURN(auto file, PartFileReader::Open(path, tables));
@@ -44,7 +49,9 @@ Result<std::unique_ptr<ModelPartReader>> ModelPartReader::Open(std::span<const s
   for (const TableSpec& table : tables) {
     for (std::size_t i = 0; i < files.size(); ++i) {
       const PartFileReader& file = *part->files_[i];
-      if (!file.has_statistics(table.id) && file.row_floats(table.id) == part->row_floats(table.id)) continue;
+      if (!file.has_statistics(table.id) && file.row_floats(table.id) == part->row_floats(table.id) &&
+          file.rows(table.id) <= rows)
+        continue;
       return Error(ErrorCode::kCorrupt, files[i] + ": table " + table.name + " does not fit to " +
                                             files.back() + ", which was written over it");
     }
@@ -53,34 +60,45 @@ Result<std::unique_ptr<ModelPartReader>> ModelPartReader::Open(std::span<const s
   return part;
 }
 
-// Finds what is hidden.
+// Finds what is hidden, from the newest layer down.
 Status ModelPartReader::Overlay(TableId table) {
   std::vector<Seen>& layers = seen_[table];
   layers.resize(files_.size());
-  KeySet above;
-  for (std::size_t i = files_.size(); i-- > 0;) {
-    const PartFileReader& file = *files_[i];
-    Seen& layer = layers[i];
-    const std::uint64_t rows = layer.rows = file.rows(table);
-    const bool covered = i + 1 != files_.size();
-    if (covered) {
-      above.Sort();
-      layer.hidden.resize(rows);
-    }
-    for (std::uint64_t first = 0; first < rows; first += kKeysAtATime) {
-      COHORT_RETURN_IF_ERROR(file.ReadKeys(table, first, std::min(kKeysAtATime, rows - first), &layer_keys_));
-      if (covered) {
-        for (std::size_t k = 0; k < layer_keys_.size(); ++k)
-          layer.hidden[first + k] = above.Has(layer_keys_[k]);
-      }
-      if (i != 0) above.Add(layer_keys_);
-    }
-    if (!covered) continue;
-    layer.rows = 0;
-    for (std::uint64_t row = 0; row < rows; ++row) {
-      if (row % kBlockRows == 0) layer.before.push_back(layer.rows);
-      layer.rows += !layer.hidden[row];
-    }
+  std::uint64_t most = 0;
+  for (std::size_t i = 1; i < files_.size(); ++i) most += files_[i]->rows(table);
+  KeySet above(most);
+  for (std::size_t i = files_.size() - 1;; --i) {
+    if (i + 1 != files_.size()) COHORT_RETURN_IF_ERROR(Hide(table, i, above));
+    layers[i].rows = files_[i]->rows(table) - static_cast<std::uint64_t>(std::count(
+                                                  layers[i].hidden.begin(), layers[i].hidden.end(), true));
+    if (i == 0) return {};
+    COHORT_RETURN_IF_ERROR(
+        VisitKeys(table, i, [&](std::uint64_t, std::span<const Key> keys) { above.Add(keys); }));
+    above.Sort();
+  }
+}
+
+Status ModelPartReader::Hide(TableId table, std::size_t layer, const KeySet& above) {
+  Seen& here = seen_.at(table)[layer];
+  here.hidden.resize(files_[layer]->rows(table));
+  COHORT_RETURN_IF_ERROR(VisitKeys(table, layer, [&](std::uint64_t first, std::span<const Key> keys) {
+    for (std::size_t k = 0; k < keys.size(); ++k) here.hidden[first + k] = above.Has(keys[k]);
+  }));
+  std::uint64_t seen = 0;
+  for (std::uint64_t row = 0; row < here.hidden.size(); ++row) {
+    if (row % kBlockRows == 0) here.before.push_back(seen);
+    seen += !here.hidden[row];
+  }
+  return {};
+}
+
+Status ModelPartReader::VisitKeys(TableId table, std::size_t layer,
+                                  const std::function<void(std::uint64_t, std::span<const Key>)>& visit) {
+  const std::uint64_t rows = files_[layer]->rows(table);
+  for (std::uint64_t first = 0; first < rows; first += kKeysAtATime) {
+    COHORT_RETURN_IF_ERROR(
+        files_[layer]->ReadKeys(table, first, std::min(kKeysAtATime, rows - first), &layer_keys_));
+    visit(first, layer_keys_);
   }
   return {};
 }
@@ -125,22 +143,22 @@ Status ModelPartReader::ReadLayer(std::size_t layer, TableId table, std::uint64_
     append(0, count);
     return {};
   }
-  auto block = static_cast<std::uint64_t>(std::upper_bound(seen.before.begin(), seen.before.end(), first) -
-                                          seen.before.begin() - 1);
-  std::uint64_t skip = first - seen.before[block];
-  for (; count > 0; ++block) {
-    const std::uint64_t begin = block * kBlockRows;
-    const std::uint64_t size = std::min(kBlockRows, seen.hidden.size() - begin);
-    COHORT_RETURN_IF_ERROR(file.Read(table, begin, size, &layer_keys_, &layer_rows_));
-    for (std::uint64_t i = 0; i < size && count > 0; ++i) {
-      if (seen.hidden[begin + i]) continue;
-      if (skip > 0) {
-        --skip;
-        continue;
-      }
-      append(i, i + 1);
-      --count;
+  // The first of them, and from there on in pieces as they lie in the file.
+  const auto block = static_cast<std::uint64_t>(
+      std::upper_bound(seen.before.begin(), seen.before.end(), first) - seen.before.begin() - 1);
+  std::uint64_t row = block * kBlockRows;
+  for (std::uint64_t left = first - seen.before[block]; left > 0 || seen.hidden[row]; ++row)
+    left -= !seen.hidden[row];
+  const std::uint64_t most = std::max<std::uint64_t>(1, kPieceFloats / floats);
+  while (count > 0) {
+    std::uint64_t end = row, found = 0;
+    for (; found < count && end < row + most && end < seen.hidden.size(); ++end) found += !seen.hidden[end];
+    COHORT_RETURN_IF_ERROR(file.Read(table, row, end - row, &layer_keys_, &layer_rows_));
+    for (std::uint64_t i = row; i < end; ++i) {
+      if (!seen.hidden[i]) append(i - row, i - row + 1);
     }
+    count -= found;
+    row = end;
   }
   return {};
 }

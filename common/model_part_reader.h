@@ -3,7 +3,9 @@
 #ifndef COHORT_COMMON_MODEL_PART_READER_H_
 #define COHORT_COMMON_MODEL_PART_READER_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -19,14 +21,17 @@ namespace cohort {
 
 class ModelPartReader {
  public:
-  // `files`: the oldest layer first, the part's own file last; their checksums have been found right. With layers it reads the
-  // keys of all of them at once, and keeps 9 bytes for each row above the lowest layer while it opens, and a bit a row then.
-  // Errors (kCorrupt): as PartFileReader's; layers that do not fit together. REQUIRES: at least one.
+  static constexpr std::size_t kMostFiles = 32;
+
+  // `files`: the oldest layer first, the part's own file last; their checksums have been found right. `rows`: of the part; a layer has
+  // no more. With layers it reads the keys of all of them at once, and takes some 10 bytes for each row above the lowest layer
+  // while it opens, and a bit for each row of all files then. Errors (kCorrupt): as PartFileReader's; layers that do not fit
+  // together. REQUIRES: 1 to kMostFiles files.
   static Result<std::unique_ptr<ModelPartReader>> Open(std::span<const std::string> files,
-                                                       std::span<const TableSpec> tables);
+                                                       std::span<const TableSpec> tables, std::uint64_t rows);
   static Result<std::unique_ptr<ModelPartReader>> Open(const std::string& file,
                                                        std::span<const TableSpec> tables) {
-    return Open(std::span(&file, 1), tables);
+    return Open(std::span(&file, 1), tables, 0);
   }
 
   // Whether the keys of each table ascend.
@@ -57,7 +62,12 @@ class ModelPartReader {
     std::uint64_t rows = 0;             // seen
   };
   const PartFileReader& top() const { return *files_.back(); }
+  class KeySet;
   Status Overlay(TableId table);
+  Status Hide(TableId table, std::size_t layer, const KeySet& above);
+  // Calls visit(first, keys) for the rows of a layer, piece by piece.
+  Status VisitKeys(TableId table, std::size_t layer,
+                   const std::function<void(std::uint64_t first, std::span<const Key> keys)>& visit);
   Status ReadLayer(std::size_t layer, TableId table, std::uint64_t first, std::uint64_t count,
                    std::vector<Key>* keys, std::vector<float>* rows);
 

@@ -272,11 +272,13 @@ void RunRecorder::OnCheckpoint(const RunPosition& position, const std::vector<Ch
   std::uint64_t bytes = 0;
   for (const ModelPart& part : manifest.parts) bytes += part.bytes;
   OnEvent("checkpoint " + std::to_string(position.number) +
-          " is written: " + std::to_string(manifest.rows()) + " rows, " +
-          (incremental ? "of which those that have changed, " : "") +
-          std::to_string((bytes + (1u << 19)) >> 20) + " MB");
+          " is written: " + std::to_string((bytes + (1u << 19)) >> 20) + " MB, " +
+          (incremental ? "what has changed of " : "all ") + std::to_string(manifest.rows()) + " rows");
   FaultPoint("checkpoint: after manifest", folder);
-  RemoveOldCheckpoints(path, position.number, inputs_.config.checkpoint.keep);
+  // The last but one may be what the next is being laid over.
+  const CheckpointConfig& config = inputs_.config.checkpoint;
+  RemoveOldCheckpoints(path, position.number,
+                       config.full_every > 1 ? std::max(config.keep, 2u) : config.keep);
 }
 
 Status RunRecorder::WriteModel(const std::string& directory, const std::vector<SnapshotDone>& parts,

@@ -37,7 +37,7 @@ struct DenseRows {
 Result<std::unique_ptr<ModelPartReader>> OpenPart(const std::string& directory, const ModelManifest& manifest,
                                                   std::size_t part) {
   COHORT_RETURN_IF_ERROR(CheckModelPart(directory, manifest.parts[part]));
-  return OpenModelPart(directory, manifest, manifest.parts[part]);
+  return OpenModelPart(directory, manifest.parts[part], manifest.tables);
 }
 
 Result<DenseRows> ReadDense(const std::string& directory, const ModelManifest& manifest) {

@@ -5,6 +5,7 @@
 
 #include "common/check.h"
 #include "server/embedding_table.h"
+#include "server/table_copy.h"
 
 namespace cohort {
 namespace {
@@ -81,7 +82,7 @@ void EmbeddingTable::Trim(std::uint64_t before) {
       ++hand_;
       continue;
     }
-    BeforeChange({&hot.position, 1});
+    if (copy_ != nullptr) copy_->BeforeChange({&hot.position, 1});  // it moves, and stays what it is
     const std::optional<std::uint32_t> place = cold_->Write(hot.position, Row(number));
     if (!place) {
       if (rows_in_memory_ <= most || !cold_->WaitForRoom()) return;

@@ -1,5 +1,6 @@
 #include "server/part_writer.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -81,17 +82,18 @@ CopiedRows PartWriter::TakeSpare() {
 void PartWriter::Run() {
   outcome_.number = part_.number;
   outcome_.file = CheckpointPartName(part_.shard);
+  outcome_.layers = part_.layers;
   const auto summary = Write();
   if (summary) {
     outcome_.bytes = summary->bytes;
     outcome_.checksum = summary->checksum;
     outcome_.rows = 0;
     for (const CheckpointPart::Table& table : part_.tables) outcome_.rows += table.rows;
-    outcome_.layers = part_.layers;
     outcome_.hash_low = summary->hash.low;
     outcome_.hash_high = summary->hash.high;
   } else {
     outcome_.error = summary.error().text();
+    for (const PartLayer& layer : part_.layers) ::unlink(LayerPath(layer).c_str());  // nothing of it stays
   }
   done_ = true;
   if (wake_ != nullptr) wake_->Give();
@@ -116,23 +118,33 @@ Result<ModelPartSummary> PartWriter::Write() {
   return writer.Finish();
 }
 
+std::string PartWriter::LayerPath(const PartLayer& layer) const {
+  return CheckpointFolder(part_.checkpoint_path, part_.number) + "/" +
+         CheckpointLayerName(part_.shard, layer.number);
+}
+
 // They are durable when the part's own file is: its folder is synced then.
 Status PartWriter::LinkLayers() const {
   if (part_.layers.empty()) return {};
   const std::uint64_t base = part_.layers.back().number;
-  const std::string from = CheckpointFolder(part_.checkpoint_path, base),
-                    to = CheckpointFolder(part_.checkpoint_path, part_.number);
+  COHORT_CHECK(base < part_.number);
   for (const PartLayer& layer : part_.layers) {
-    const std::string name = CheckpointLayerName(part_.shard, layer.number);
-    const std::string file = from + "/" + (layer.number == base ? CheckpointPartName(part_.shard) : name);
-    const std::string link = to + "/" + name;
+    const std::string file = CheckpointFolder(part_.checkpoint_path, base) + "/" +
+                             (layer.number == base ? CheckpointPartName(part_.shard)
+                                                   : CheckpointLayerName(part_.shard, layer.number));
+    const std::string link = LayerPath(layer);
     ::unlink(link.c_str());  // of a former life
-    if (::link(file.c_str(), link.c_str()) == 0) continue;
-    return {ErrorCode::kIo, link + ": cannot be made as a hard link to " + file + ": " +
-                                std::strerror(errno) +
-                                "; on a file system without hard links set checkpoint.full_every = 1"};
+    if (::link(file.c_str(), link.c_str()) != 0) {
+      return {ErrorCode::kIo, link + ": cannot be made as a hard link to " + file + ": " +
+                                  std::strerror(errno) +
+                                  "; on a file system without hard links set checkpoint.full_every = 1"};
+    }
+    struct stat found {};
+    if (::stat(link.c_str(), &found) != 0 || static_cast<std::uint64_t>(found.st_size) != layer.bytes)
+      return {ErrorCode::kIo,
+              file + ": is not what was written for checkpoint " + std::to_string(layer.number)};
   }
-  FaultPoint("checkpoint: layers linked", to);
+  FaultPoint("checkpoint: layers linked", CheckpointFolder(part_.checkpoint_path, part_.number));
   return {};
 }
 

@@ -16,6 +16,7 @@
 #include <deque>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -46,6 +47,7 @@ class PartWriter : public CheckpointWriter {
   void Run();
   Result<ModelPartSummary> Write();
   Status LinkLayers() const;
+  std::string LayerPath(const PartLayer& layer) const;
   Result<bool> WriteNext(ModelPartWriter& writer);  // true: something was written; false: all has been
   Status WriteRows(const CopiedRows& rows, ModelPartWriter& writer);
   void Rest();

@@ -290,6 +290,7 @@ class Shard : public Node {
   std::optional<PhaseOrder> next_phase_;         // ordered, not begun
   std::optional<SnapshotOrder> next_snapshot_;   // ordered, not written
   std::uint64_t next_checkpoint_ = 0;            // bsp: the number that is due next
+  std::optional<std::uint64_t> newest_begun_;    // checkpoint
   std::unique_ptr<ShardCheckpoint> checkpoint_;  // under way; null: none
   CheckpointChain chain_;                        // of those before it
   std::vector<Message> about_checkpoints_;       // for the scheduler, to be sent

@@ -151,6 +151,14 @@ void Shard::OnCheckpointOrder(const CheckpointOrder& order) {
 }
 
 void Shard::BeginCheckpoint(std::uint64_t number) {
+  if (newest_begun_ && number <= *newest_begun_) {
+    // A scheduler that knows nothing of a former order: what has been written for it may be part of a checkpoint by now.
+    CheckpointDone done;
+    done.number = number;
+    done.error = ToString(self_) + ": checkpoint " + std::to_string(*newest_begun_) + " has begun before";
+    about_checkpoints_.push_back(std::move(done));
+    return;
+  }
   if (checkpoint_ != nullptr) {
     Count(ShardEvent::kCheckpointSkipped);
     CheckpointDone done;
@@ -167,6 +175,7 @@ void Shard::BeginCheckpoint(std::uint64_t number) {
     return;
   }
   Count(ShardEvent::kCheckpointBegun);
+  newest_begun_ = number;
   CheckpointPart part;
   part.checkpoint_path = client_.welcome()->checkpoint_path;
   part.number = number;

@@ -232,9 +232,14 @@ TEST_F(CheckpointTest, NotWorthwhileOrNotPossibleItIsAWholeOne) {
     cluster->shards[0]->OnTimer(cluster->now, out);
     cluster->Take(out);
   }
+  EXPECT_FALSE(
+      fs::exists(CheckpointFolder(cluster->welcome.checkpoint_path, 4) + "/part-00000-0000000001.h5"));
   const CheckpointDone next = checkpoint(5, 5);
   EXPECT_EQ(next.error, "");
   EXPECT_TRUE(next.layers.empty());
+  // A second order of the same number, of a scheduler that knows of none: what is written stays as it is.
+  cluster->Order(5);
+  EXPECT_THAT(cluster->done.back().error, HasSubstr("checkpoint 5 has begun before"));
   EXPECT_TRUE(VerifyModel(CheckpointFolder(cluster->welcome.checkpoint_path, 5)).has_value());
 }
 

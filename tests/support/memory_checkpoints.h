@@ -105,6 +105,7 @@ class MemoryCheckpoints {
       taken_ = true;
       CheckpointDone done;
       done.file = CheckpointPartName(to_be_.shard);
+      done.layers = to_be_.layers;
       if (failed_) {
         done.error = "no space left on device";
         return done;
@@ -116,7 +117,6 @@ class MemoryCheckpoints {
           store_->bug = "table " + table.spec.name + ": " + std::to_string(part_.rows[table.spec.id].size()) +
                         " rows were copied of " + std::to_string(table.rows);
       }
-      done.layers = to_be_.layers;
       store_->parts[CheckpointFolder(to_be_.checkpoint_path, to_be_.number)][to_be_.shard] = std::move(part_);
       return done;
     }
