@@ -217,6 +217,22 @@ Estimate EstimateOf(double value, std::vector<double> draws) {
 
 }  // namespace
 
+bool IsLabelOf(const TaskInfo& task, float label) {
+  if (std::isnan(label)) return true;
+  switch (task.type) {
+    case TaskType::kBinary:
+      return label == 0 || label == 1;
+    case TaskType::kMulticlass:
+      return label >= 0 && label < static_cast<float>(task.classes.size()) && label == std::floor(label);
+    case TaskType::kHazard:
+      return IsHazardLabel(label, task.periods);
+    case TaskType::kRegression:
+    case TaskType::kValue:
+      break;
+  }
+  return std::isfinite(label);
+}
+
 std::vector<MetricComparison> CompareModels(const TaskInfo& task, const JudgedRows& rows,
                                             const std::vector<float>& labels,
                                             const std::vector<std::vector<std::vector<float>>>& models,

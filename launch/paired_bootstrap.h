@@ -46,8 +46,11 @@ struct BootstrapOptions {
   std::function<void(std::uint32_t draws_done)> progress;
 };
 
+// Whether a label is one of the task's, or masked: finite, and a class or a period that there is.
+bool IsLabelOf(const TaskInfo& task, float label);
+
 // Of one task: binary auc, logloss; multiclass logloss, accuracy; regression spearman, mae; value spearman, mae, total_ratio,
-// decile_mape; hazard logloss. `labels`: rows, NaN masks. `models`: by model, by run: (rows, task.PredictionColumns()), finite.
+// decile_mape; hazard logloss. `labels`: rows, NaN masks; each IsLabelOf the task. `models`: by model, by run: (rows, task.PredictionColumns()), finite.
 std::vector<MetricComparison> CompareModels(const TaskInfo& task, const JudgedRows& rows,
                                             const std::vector<float>& labels,
                                             const std::vector<std::vector<std::vector<float>>>& models,

@@ -73,8 +73,15 @@ Result<Truth> ReadTruth(const CompareOptions& options, DatasetReader& data, Spli
       const auto user = users.emplace(truth.ids.back(), static_cast<std::uint32_t>(users.size())).first;
       truth.rows.users.push_back(user->second);
       if (!block.weights.empty()) truth.rows.weights.push_back(block.weights[row]);
-      for (std::size_t i = 0; i < info.tasks.size(); ++i)
-        truth.labels[i].push_back(block.labels[row * info.tasks.size() + i]);
+      for (std::size_t i = 0; i < info.tasks.size(); ++i) {
+        const float label = block.labels[row * info.tasks.size() + i];
+        if (!IsLabelOf(info.tasks[i], label))
+          return InvalidInput(options.data + ": row " + std::to_string(first + row) + " of the " +
+                              SplitName(split) + " split: " + std::to_string(label) +
+                              " is no label of task \"" + info.tasks[i].name +
+                              "\"; write the dataset anew with `cohort prepare`");
+        truth.labels[i].push_back(label);
+      }
     }
   }
   truth.rows.user_count = static_cast<std::uint32_t>(users.size());

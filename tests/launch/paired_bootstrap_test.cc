@@ -155,6 +155,26 @@ TEST(PairedBootstrapIntervals, WhatIsHardForAllCancelsInADifference) {
   EXPECT_EQ(auc.differences[1].high, 0);
 }
 
+TEST(PairedBootstrapLabels, AreThoseOfTheirTask) {
+  const auto takes = [](TaskType type, float label) { return IsLabelOf(Task(type), label); };
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const TaskType type : {TaskType::kBinary, TaskType::kMulticlass, TaskType::kRegression,
+                              TaskType::kValue, TaskType::kHazard}) {
+    EXPECT_TRUE(takes(type, std::numeric_limits<float>::quiet_NaN()));
+    EXPECT_TRUE(takes(type, 1));
+    EXPECT_FALSE(takes(type, kInfinity));
+    EXPECT_FALSE(takes(type, -kInfinity));
+  }
+  EXPECT_FALSE(takes(TaskType::kBinary, 0.5f));
+  EXPECT_TRUE(takes(TaskType::kMulticlass, 2));
+  EXPECT_FALSE(takes(TaskType::kMulticlass, 3));
+  EXPECT_FALSE(takes(TaskType::kMulticlass, -1));
+  EXPECT_FALSE(takes(TaskType::kMulticlass, 1.5f));
+  EXPECT_TRUE(takes(TaskType::kHazard, -3));
+  EXPECT_FALSE(takes(TaskType::kHazard, 0));
+  EXPECT_FALSE(takes(TaskType::kHazard, 4));
+}
+
 TEST(PairedBootstrapIntervals, RunsOfAModelCountByTheirMean) {
   const Sample a = RandomSample(TaskType::kValue, 100, 4);
   std::vector<float> other = a.predictions;
