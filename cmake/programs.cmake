@@ -2,7 +2,8 @@
 file(GLOB launch_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/launch/*.cc)
 list(FILTER launch_sources EXCLUDE REGEX "(_main|/cohort|/mpi_bootstrap)\\.cc$")
 add_library(cohort_launch STATIC ${launch_sources})
-target_link_libraries(cohort_launch PUBLIC cohort_report cohort_scheduler cohort_server cohort_worker cohort_model cohort_common)
+target_link_libraries(cohort_launch PUBLIC cohort_report cohort_scheduler cohort_server cohort_worker cohort_model cohort_prepare
+                      cohort_common)
 
 # `cohort bench`.
 cohort_library(cohort_bench launch/bench cohort_launch cohort_scheduler cohort_server cohort_worker cohort_model

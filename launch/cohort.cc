@@ -33,6 +33,8 @@ int Main(int argc, char** argv) {
   AddTrain(app, commands);
   AddEvaluate(app, commands);
   AddScore(app, commands);
+  AddBaseline(app, commands);
+  AddCompare(app, commands);
   AddExport(app, commands);
   AddVerify(app, commands);
   AddInspect(app, commands);

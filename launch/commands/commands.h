@@ -59,6 +59,8 @@ void AddPrepare(CLI::App& app, Commands& commands);
 void AddTrain(CLI::App& app, Commands& commands);
 void AddEvaluate(CLI::App& app, Commands& commands);
 void AddScore(CLI::App& app, Commands& commands);
+void AddBaseline(CLI::App& app, Commands& commands);
+void AddCompare(CLI::App& app, Commands& commands);
 void AddExport(CLI::App& app, Commands& commands);
 void AddVerify(CLI::App& app, Commands& commands);
 void AddInspect(CLI::App& app, Commands& commands);

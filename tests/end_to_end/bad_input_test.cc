@@ -399,6 +399,15 @@ std::vector<Case> Cases() {
                           std::filesystem::copy_options::recursive);
     std::ofstream(dir / "model/part-00000.h5", std::ios::binary | std::ios::app) << "x";
   };
+  add(FlagCase("BaselineUnknownFeature",
+               {"baseline", "SHOP/shop.h5", "--out", "DIR/b.csv", "--features", "spent"},
+               {"\"spent\"", "--features"}));
+  add(FlagCase("BaselineUnknownFormat",
+               {"baseline", "SHOP/shop.h5", "--out", "DIR/b.txt", "--features", "recency_days"}, {"b.txt"}));
+  add(FlagCase("CompareNoSuchFile", {"compare", "a=DIR/none.csv", "--data", "SHOP/shop.h5"}, {"none.csv"}));
+  add(FlagCase("CompareOneNameTwice", {"compare", "a=x.csv", "a=y.csv", "--data", "SHOP/shop.h5"},
+               {"two models are called \"a\"", "a=FILE,FILE"}));
+  add(FlagCase("CompareNoFileName", {"compare", "a=", "--data", "SHOP/shop.h5"}, {"NAME=FILE"}));
   add(FlagCase("InspectNothing", {"inspect", "DIR/none"}, {"none", "manifest.json"}));
   add({"InspectDamaged", {"inspect", "DIR/model"}, {}, {"part-00000.h5", "damaged"}, 1, "", damaged_model});
   add(FlagCase("InspectDataset", {"inspect", "SHOP/shop.h5"}, {"no model here"}));

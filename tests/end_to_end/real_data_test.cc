@@ -1,4 +1,5 @@
 // The examples on real data (label real-data): found through COHORT_DATA_DIR, left out without it.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -94,6 +95,34 @@ TEST(RealData, OnlineRetailKnowsWhoComesBack) {
       {Program(), "evaluate", folder / "run", "--data", folder / "data.h5", "--json", "--set", Patience()});
   ASSERT_EQ(evaluated.exit_code, 0) << evaluated.all();
   EXPECT_EQ(json::parse(evaluated.out)["tasks"]["churn"]["test"]["auc"], tasks["churn"]["test"]["auc"]);
+
+  // Against what recency, frequency and monetary value say alone.
+  const std::string scores = folder / "scores.csv", baseline = folder / "baseline.h5";
+  const Outcome scored = RunProgram({Program(), "score", folder / "run", "--data", folder / "data.h5",
+                                     "--split", "test", "--out", scores, "--set", Patience()});
+  ASSERT_EQ(scored.exit_code, 0) << scored.all();
+  const Outcome fitted = RunProgram({Program(), "baseline", folder / "data.h5", "--out", baseline});
+  ASSERT_EQ(fitted.exit_code, 0) << fitted.all();
+  const auto compare = [&](const std::string& split) {
+    return RunProgram({Program(), "compare", "model=" + scores, "rfm=" + baseline, "--data",
+                       folder / "data.h5", "--split", split, "--draws", "200", "--json"});
+  };
+  const Outcome compared = compare("test");
+  ASSERT_EQ(compared.exit_code, 0) << compared.all();
+  const json judged = json::parse(compared.out)["tasks"];
+  ASSERT_EQ(judged.size(), 4u);
+  for (const auto& [task, metric] :
+       {std::pair{"churn", "auc"}, {"purchase", "logloss"}, {"value", "spearman"}}) {
+    EXPECT_NEAR(judged[task][metric]["models"]["model"]["value"].get<double>(),
+                tasks[task]["test"][metric].get<double>(), 1e-6)
+        << task;
+  }
+  EXPECT_GT(judged["churn"]["auc"]["models"]["rfm"]["value"].get<double>(), 0.72);
+  EXPECT_GT(judged["value"]["spearman"]["models"]["rfm"]["value"].get<double>(), 0.5);
+  EXPECT_EQ(compare("test").out, compared.out);
+  const Outcome other_rows = compare("valid");
+  EXPECT_EQ(other_rows.exit_code, 2);
+  EXPECT_THAT(other_rows.all(), ::testing::HasSubstr("3412 rows, where the valid split"));
 }
 
 // Three epochs instead of the twenty of docs/results.md: 0.674 and 0.403. The most popular films alone give 0.454 and 0.255.
