@@ -106,6 +106,11 @@ void DrawElastic(std::uint64_t seed, Shape* shape) {
   if (random.Below(2) == 0) shape->epochs += 2;
   shape->scheduler_dies = shape->deaths > 0 && random.Below(3) == 0;
   shape->plan.more_workers = shape->changes;
+  if (shape->plan.consistency != Consistency::kBsp) {
+    // Leases enough for one that comes late, and clocks that shards have come to at different times.
+    shape->plan.train_rows = 1 + random.Below(10000);
+    shape->plan.batch_size = shape->plan.workers * (100 + static_cast<std::uint32_t>(random.Below(400)));
+  }
   shape->worker_changes = Pick(random, {0.0, 0.5, 0.5, 1.0});
   if (shape->worker_changes == 1.0 && random.Below(2) == 0) shape->backups = false;
 }

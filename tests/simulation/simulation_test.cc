@@ -256,7 +256,6 @@ TEST(Simulation, ServersAndWorkersComeAndGoUnderEveryFault) {
                                   "change: drain-server refused",
                                   "change: add-worker done",
                                   "change: add-worker refused",
-                                  "change: add-worker given up",
                                   "change: remove-worker done",
                                   "change: remove-worker refused",
                                   "shard: join",
