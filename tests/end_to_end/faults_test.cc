@@ -94,6 +94,17 @@ class Faults : public ::testing::Test {
     return !newest.empty() && !std::filesystem::exists(newest / "manifest.json", ignored);
   }
 
+  // The folder of the newest one with a manifest; empty: none.
+  std::string NewestCheckpointOf(const std::string& run) const {
+    std::set<std::string> complete;
+    std::error_code ignored;
+    for (std::filesystem::directory_iterator entry(Folder(run) + "/checkpoints", ignored), end; entry != end;
+         entry.increment(ignored)) {
+      if (std::filesystem::exists(entry->path() / "manifest.json", ignored)) complete.insert(entry->path());
+    }
+    return complete.empty() ? "" : *complete.rbegin();
+  }
+
   // Runs until the end, with up to `most` faults.
   int Disturb(const std::string& run, const std::string& consistency, int replicas, int most) {
     Subprocess train(ShopRun::Get().TrainCommand(run, 2, 2, Options(consistency, replicas)));
@@ -328,22 +339,13 @@ TEST_F(Faults, KillTheLauncherAndResume) {
 TEST_F(Faults, GoesOnFromAReshardedCheckpoint) {
   const json undisturbed = Undisturbed("bsp");
   const std::string run = "resharded", checkpoints = Folder(run) + "/checkpoints";
-  const auto newest = [&]() -> std::string {
-    std::set<std::string> whole;
-    std::error_code ignored;
-    for (std::filesystem::directory_iterator entry(checkpoints, ignored), end; entry != end;
-         entry.increment(ignored)) {
-      if (std::filesystem::exists(entry->path() / "manifest.json", ignored)) whole.insert(entry->path());
-    }
-    return whole.empty() ? "" : *whole.rbegin();
-  };
   Subprocess train(ShopRun::Get().TrainCommand(run, 2, 2, Options("bsp")));
-  ASSERT_TRUE(Within(seconds(60), [&] { return !newest().empty() || !train.Running(); }));
+  ASSERT_TRUE(Within(seconds(60), [&] { return !NewestCheckpointOf(run).empty() || !train.Running(); }));
   ASSERT_TRUE(train.Running());
   train.Signal(SIGKILL);
   train.Wait(seconds(5));
   ASSERT_TRUE(Within(seconds(5), [&] { return ProcessesWith(Folder(run)).empty(); }));
-  const std::string checkpoint = newest(), out = Folder(run) + "/in-five-parts";
+  const std::string checkpoint = NewestCheckpointOf(run), out = Folder(run) + "/in-five-parts";
   const Outcome made =
       RunProgram({Program(), "reshard", checkpoint, "--shards", "5", "--out", out, "--json"});
   ASSERT_EQ(made.exit_code, 0) << made.all();
@@ -359,6 +361,89 @@ TEST_F(Faults, GoesOnFromAReshardedCheckpoint) {
   EXPECT_EQ(resumed.exit_code, 0) << resumed.all();
   EXPECT_NE(resumed.all().find("going on from " + checkpoint), std::string::npos) << resumed.all();
   ExpectSameModel(undisturbed, run, /*same_hash=*/true);
+}
+
+// Many ids, of which few are met between two checkpoints: these have the rows that have changed, over former ones.
+TEST_F(Faults, GoesOnFromIncrementalCheckpoints) {
+  const TemporaryFolder& folder = ShopRun::Get().folder();
+  std::string rows = "uid,y\n";
+  for (int i = 0; i < 60000; ++i) rows += std::to_string(i) + (i % 3 == 0 ? ",1\n" : ",0\n");
+  folder.Write("ids.csv", rows);
+  folder.Write("ids.toml", R"([source]
+files = ["ids.csv"]
+[split]
+hash_of = "uid"
+valid = 0.02
+test = 0.02
+[[feature]]
+name = "uid"
+column = "uid"
+type = "categorical"
+[[task]]
+name = "y"
+column = "y"
+type = "binary"
+positive = ["1"]
+)");
+  folder.Write("ids-run.toml", R"(data = "ids.h5"
+[model]
+kind = "single"
+embedding_dim = 8
+expert_layers = [16]
+tower_layers = [8]
+[train]
+epochs = 6
+batch_size = 100
+evaluate_train = false
+evaluate_each_epoch = false
+[cluster]
+servers = 2
+workers = 2
+recoveries = 100
+[checkpoint]
+every_steps = 30
+full_every = 8
+)");
+  const Outcome prepared =
+      RunProgram({Program(), "prepare", folder / "ids.toml", "--out", folder / "ids.h5"});
+  ASSERT_EQ(prepared.exit_code, 0) << prepared.all();
+  const auto command = [&](const std::string& run) {
+    return std::vector<std::string>{Program(), "train", folder / "ids-run.toml", "--out", Folder(run)};
+  };
+  const Outcome outcome = RunProgram(command("ids"), seconds(120));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
+  const json undisturbed = ShopRun::Get().Result("ids");
+  const auto incremental = [this](const std::string& run) {
+    const std::string newest = NewestCheckpointOf(run);
+    return !newest.empty() && ReadFile(newest + "/manifest.json").find("\"layers\"") != std::string::npos;
+  };
+  // A server dies, and all go back to the newest checkpoint; then `cohort train` dies.
+  for (int trial = 0;; ++trial) {
+    ASSERT_LT(trial, 10) << "no incremental checkpoint was the newest";
+    const std::string run = "ids-" + std::to_string(trial);
+    Subprocess train(command(run));
+    ASSERT_TRUE(Within(seconds(60), [&] { return incremental(run) || !train.Running(); }));
+    const auto server = Pick(run, "shard"), scheduler = Pick(run, "scheduler");
+    ASSERT_TRUE(train.Running() && server && scheduler && kill(server->pid, SIGKILL) == 0);
+    ASSERT_TRUE(Within(seconds(60), [&] {
+      const auto now = Pick(run, "scheduler");
+      return !train.Running() || (now && now->pid != scheduler->pid);
+    }));
+    std::this_thread::sleep_for(milliseconds(300));
+    train.Signal(SIGKILL);
+    train.Wait(seconds(5));
+    ASSERT_TRUE(Within(seconds(5), [&] { return ProcessesWith(Folder(run)).empty(); }));
+    const bool is = incremental(run);
+    const Outcome verified = RunProgram({Program(), "verify", NewestCheckpointOf(run)});
+    EXPECT_EQ(verified.exit_code, 0) << verified.all();
+    const std::string from = NewestCheckpointOf(run);
+    const Outcome resumed =
+        RunProgram({Program(), "train", "--resume", Folder(run), "--servers", "3"}, seconds(120));
+    EXPECT_EQ(resumed.exit_code, 0) << resumed.all();
+    EXPECT_NE(resumed.all().find("going on from " + from), std::string::npos) << resumed.all();
+    ExpectSameModel(undisturbed, run, /*same_hash=*/true);
+    if (is) break;
+  }
 }
 
 }  // namespace
