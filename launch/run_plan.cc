@@ -3,6 +3,7 @@
 #include <cmath>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <utility>
 
 #include "common/model_files.h"
@@ -175,26 +176,45 @@ Result<RunPlan> MakePlan(const RunInputs& inputs, const JobRequest& request, std
   return plan;
 }
 
+namespace {
+
+constexpr const char* kAsItWas =
+    "; --resume goes on with the run as it was: begin a new one with another --out";
+
+}  // namespace
+
+Status CheckSameRun(RunConfig before, const RunConfig& now) {
+  // What may change: who takes part, and what the disks are for.
+  before.cluster = now.cluster;
+  before.checkpoint = now.checkpoint;
+  before.tier = now.tier;
+  std::istringstream lines_before(ToToml(before)), lines_now(ToToml(now));
+  std::string section, was, is;
+  for (;;) {
+    const bool more = static_cast<bool>(std::getline(lines_before, was));
+    if (!std::getline(lines_now, is)) is.clear();
+    if (!more) was.clear();
+    if (was == is) {
+      if (!more) return {};
+      if (is.starts_with("[")) section = is + " ";
+      continue;
+    }
+    return {ErrorCode::kInvalidInput, "the run file is not the one that the run was begun with: " + section +
+                                          is + " was " + was +
+                                          "; only [cluster], [checkpoint] and [tier] may change" + kAsItWas};
+  }
+}
+
 Status CheckResumable(const RunInputs& inputs, const ModelManifest& manifest, const RunPosition& position,
                       const RunPlan& plan) {
-  const std::string mend = "; --resume goes on with the run as it was: begin a new one with another --out";
+  const std::string mend = kAsItWas;
   if (ToJson(inputs.data) != manifest.dataset_info &&
       nlohmann::json::parse(ToJson(inputs.data)) != nlohmann::json::parse(manifest.dataset_info)) {
     return {ErrorCode::kInvalidInput,
             inputs.config.data + " is not what it was when this checkpoint was made" + mend};
   }
-  COHORT_ASSIGN_OR_RETURN(RunConfig before, ParseRunConfig(manifest.run_config, "its run file", ""));
-  RunConfig now = inputs.config;
-  // What may change: who takes part, and what the disks are for.
-  before.cluster = now.cluster;
-  before.checkpoint = now.checkpoint;
-  before.tier = now.tier;
-  if (ToToml(before) != ToToml(now)) {
-    return {ErrorCode::kInvalidInput,
-            "the run file is not the one that this checkpoint was made with, beyond [cluster], [checkpoint] "
-            "and [tier]" +
-                mend};
-  }
+  COHORT_ASSIGN_OR_RETURN(const RunConfig before, ParseRunConfig(manifest.run_config, "its run file", ""));
+  COHORT_RETURN_IF_ERROR(CheckSameRun(before, inputs.config));
   if (position.step >= plan.steps.size() || plan.steps[position.step].snapshot ||
       plan.steps[position.step].kind != PhaseKind::kTrain) {
     return {ErrorCode::kInvalidInput, "it was made in an epoch that this run does not have" + mend};

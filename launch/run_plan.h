@@ -47,6 +47,9 @@ Result<RunInputs> ReadRunInputs(const RunConfig& config, const JobRequest& reque
 Result<RunPlan> MakePlan(const RunInputs& inputs, const JobRequest& request, std::uint64_t run_id);
 // Whether a run of these inputs and this plan can go on from a checkpoint: the same data, model and training. How many
 // servers and, in bsp, workers there are may have changed.
+// Errors (kInvalidInput) name an option by which a run that goes on would not be the one that it was: all but those of [cluster],
+// [checkpoint] and [tier] must be the same.
+Status CheckSameRun(RunConfig before, const RunConfig& now);
 Status CheckResumable(const RunInputs& inputs, const ModelManifest& manifest, const RunPosition& position,
                       const RunPlan& plan);
 

@@ -189,6 +189,7 @@ Status RunRecorder::OnPhaseEnd() {
 }
 
 void RunRecorder::OnSample(const MetricsSample& sample) {
+  if (!metrics_) return;  // what is wrong was found before Open
   const std::string line = ToJsonLine(sample, result_.tasks) + "\n";
   if (std::fwrite(line.data(), 1, line.size(), metrics_.get()) != line.size() ||
       std::fflush(metrics_.get()) != 0) {

@@ -111,7 +111,7 @@ Status RunAndShow(const ClusterJob& job, const RunFolder& folder, const std::str
   return {};
 }
 
-// --resume: with the run file that the run had, which of its options may be others is CheckResumable's to say.
+// --resume: with the run file that the run had.
 Status GoOnTraining(const TrainOptions& options, Console& console) {
   if (!options.run_file.empty() || !options.out.empty() || !options.from.empty() || options.overwrite) {
     return {ErrorCode::kInvalidInput,
@@ -126,6 +126,8 @@ Status GoOnTraining(const TrainOptions& options, Console& console) {
   }
   ClusterJob job;
   COHORT_ASSIGN_OR_RETURN(job.config, LoadRunConfig(folder / kRunFile, options.cluster.Overrides()));
+  COHORT_ASSIGN_OR_RETURN(const RunConfig before, LoadRunConfig(folder / kRunFile, {}));
+  if (const Status same = CheckSameRun(before, job.config); !same.ok()) return same.Within(options.resume);
   job.hostfile = options.cluster.hostfile;
   job.folder = folder.path();
   job.resume = true;

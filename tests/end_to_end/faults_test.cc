@@ -307,6 +307,12 @@ TEST_F(Faults, KillTheLauncherAndResume) {
     EXPECT_TRUE(Within(seconds(5), [&] { return ProcessesWith(Folder(run)).empty(); }));
     for (const FoundProcess& process : ProcessesWith(Folder(run)))
       ADD_FAILURE() << "left running: " << process.command;
+    const std::string run_file = ReadFile(Folder(run) + "/run.toml");
+    const Outcome other =
+        RunProgram({Program(), "train", "--resume", Folder(run), "--set", "train.epochs=3"}, seconds(60));
+    EXPECT_EQ(other.exit_code, 2) << other.all();
+    EXPECT_NE(other.all().find("[train] epochs = 3 was epochs = 500"), std::string::npos) << other.all();
+    EXPECT_EQ(ReadFile(Folder(run) + "/run.toml"), run_file);
     const Outcome resumed = RunProgram({Program(), "train", "--resume", Folder(run)}, seconds(120));
     EXPECT_EQ(resumed.exit_code, 0) << resumed.all();
     ExpectSameModel(undisturbed, run, /*same_hash=*/true);
