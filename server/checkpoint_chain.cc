@@ -21,9 +21,14 @@ CheckpointChain::Base CheckpointChain::Begin(std::uint64_t number, std::span<Sha
                                              std::uint64_t slots,
                                              const std::function<bool(std::uint64_t)>& is_complete) {
   Base base;
-  if (full_every_ <= 1 || failed_ == kMostFailures ||
-      std::any_of(tables.begin(), tables.end(),
-                  [](const ShardTable* table) { return table->spec().policy.NeedsStatistics(); }))
+  if (failed_ == kMostFailures) {
+    for (ShardTable* table : tables) table->rows().TakeDownChanges(nullptr);
+    instants_.clear();
+    return base;
+  }
+  if (full_every_ <= 1 || std::any_of(tables.begin(), tables.end(), [](const ShardTable* table) {
+        return table->spec().policy.NeedsStatistics();
+      }))
     return base;
   const auto newest = std::find_if(instants_.rbegin(), instants_.rend(), [&](const Instant& instant) {
     return !instant.layers.empty() && is_complete(instant.number);

@@ -435,7 +435,10 @@ full_every = 8
       const auto now = Pick(run, "scheduler");
       return !train.Running() || (now && now->pid != scheduler->pid);
     }));
-    std::this_thread::sleep_for(milliseconds(300));
+    const std::string before = NewestCheckpointOf(run);
+    ASSERT_TRUE(Within(seconds(60), [&] {
+      return !train.Running() || (NewestCheckpointOf(run) != before && incremental(run));
+    }));
     train.Signal(SIGKILL);
     train.Wait(seconds(5));
     ASSERT_TRUE(Within(seconds(5), [&] { return ProcessesWith(Folder(run)).empty(); }));

@@ -218,6 +218,20 @@ class TableCopyTest : public testing::TestWithParam<Kind> {
   std::string directory_;
 };
 
+// Gives the copy its turns until it is done, with so many changes of the table before each.
+Rows CopyToTheEnd(TableCopy& copy, ChangingTable& table, std::uint64_t changes, RandomStream& random) {
+  const std::size_t row_bytes = table.rows().row_words() * sizeof(float);
+  Rows copied;
+  while (!copy.done()) {
+    for (std::uint64_t i = 0; i < changes; ++i) table.Change();
+    copy.TakePieces({});
+    if (copy.CanStep()) copy.Step(1 + random.Below(400 * row_bytes), {});
+    if (random.Below(3) == 0) Collect(copy, table.rows(), &copied);
+  }
+  Collect(copy, table.rows(), &copied);
+  return copied;
+}
+
 // Whatever happens to a table between the turns, the copy is what it was when the copy began; and so is the next one.
 TEST_P(TableCopyTest, IsTheTableAsItWas) {
   for (std::uint64_t seed = 1; seed <= 12; ++seed) {
@@ -230,15 +244,8 @@ TEST_P(TableCopyTest, IsTheTableAsItWas) {
     for (int round = 0; round < 3; ++round) {
       const Rows expected = RowsNow(table.rows());
       TableCopy copy(table.rows(), 1 + random.Below(100 * row_bytes));
-      Rows copied;
       const std::uint64_t changes = random.Below(4);
-      while (!copy.done()) {
-        for (std::uint64_t i = 0; i < changes; ++i) table.Change();
-        copy.TakePieces({});
-        if (copy.CanStep()) copy.Step(1 + random.Below(400 * row_bytes), {});
-        if (random.Below(3) == 0) Collect(copy, table.rows(), &copied);
-      }
-      Collect(copy, table.rows(), &copied);
+      const Rows copied = CopyToTheEnd(copy, table, changes, random);
       ASSERT_EQ(copied.size(), expected.size());
       ASSERT_EQ(copied, expected);
       EXPECT_EQ(copy.rows_copied(), expected.size());
@@ -272,15 +279,7 @@ TEST_P(TableCopyTest, OfChangedRowsOverFormerOnes) {
       } else {
         since = {changed};
       }
-      Rows copied;
-      const std::uint64_t changes = random.Below(3);
-      while (!copy.done()) {
-        for (std::uint64_t i = 0; i < changes; ++i) table.Change();
-        copy.TakePieces({});
-        if (copy.CanStep()) copy.Step(1 + random.Below(400 * row_bytes), {});
-        if (random.Below(3) == 0) Collect(copy, table.rows(), &copied);
-      }
-      Collect(copy, table.rows(), &copied);
+      const Rows copied = CopyToTheEnd(copy, table, /*changes=*/random.Below(3), random);
       EXPECT_EQ(copy.rows_copied(), copied.size());
       copied_rows += copied.size(), all_rows += expected.size();
       Rows whole = copied;
