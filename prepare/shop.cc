@@ -1,112 +1,20 @@
 #include "prepare/shop.h"
 
-#include <charconv>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
-#include <memory>
 #include <system_error>
 
-#include "common/atomic_file.h"
+#include "prepare/csv_file.h"
 #include "prepare/shop_customers.h"
 #include "prepare/shop_labels.h"
 
 namespace cohort {
 namespace {
 
-constexpr std::size_t kFlushBytes = 1 << 20;
 constexpr std::uint64_t kProgressRows = 65'536;
 
-// A CSV that appears when complete. Cells are appended to a buffer; an error of the disk is kept until
-// Finish.
-class CsvFile {
- public:
-  static Result<CsvFile> Create(const std::string& path) {
-    COHORT_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
-    std::FILE* stream = std::fopen(file.temporary_path().c_str(), "wb");
-    if (!stream)
-      return Error(ErrorCode::kIo, "cannot write " + file.temporary_path() + ": " + std::strerror(errno));
-    return CsvFile(std::move(file), stream);
-  }
-
-  CsvFile& Text(std::string_view text) {
-    Separate();
-    buffer_.append(text);
-    return *this;
-  }
-  CsvFile& Empty() { return Text({}); }
-  CsvFile& Whole(std::int64_t value) {
-    Separate();
-    AppendWhole(value);
-    return *this;
-  }
-  // `value` in units of 1 / 10^decimals.
-  CsvFile& Fixed(std::int64_t value, int decimals) {
-    Separate();
-    if (value < 0) buffer_.push_back('-');
-    const std::int64_t unit = decimals == 1 ? 10 : 100, size = std::abs(value);
-    AppendWhole(size / unit);
-    buffer_.push_back('.');
-    if (decimals == 2) buffer_.push_back(static_cast<char>('0' + size % 100 / 10));
-    buffer_.push_back(static_cast<char>('0' + size % 10));
-    return *this;
-  }
-  // Eight significant digits.
-  CsvFile& Number(double value) {
-    Separate();
-    char text[32];
-    const auto end = std::to_chars(text, text + sizeof(text), value, std::chars_format::general, 8).ptr;
-    buffer_.append(text, end);
-    return *this;
-  }
-  CsvFile& OrEmpty(int value) { return value == kUnknown ? Empty() : Whole(value); }
-  void EndRow() {
-    buffer_.push_back('\n');
-    row_begins_ = true;
-    if (buffer_.size() >= kFlushBytes) Flush();
-  }
-
-  std::uint64_t bytes() const { return bytes_ + buffer_.size(); }
-  bool failed() const { return error_ != 0; }
-
-  // Everything on the disk, under the temporary name.
-  Status Close() {
-    Flush();
-    if (std::fclose(stream_.release()) != 0 && error_ == 0) error_ = errno;
-    if (error_ == 0) return {};
-    return {ErrorCode::kIo, "cannot write " + file_.temporary_path() + ": " + std::strerror(error_)};
-  }
-  Status Commit() { return file_.Commit(); }
-
- private:
-  struct CloseStream {
-    void operator()(std::FILE* stream) const { std::fclose(stream); }
-  };
-  CsvFile(AtomicFile file, std::FILE* stream) : file_(std::move(file)), stream_(stream) {}
-
-  void Separate() {
-    if (!row_begins_) buffer_.push_back(',');
-    row_begins_ = false;
-  }
-  void AppendWhole(std::int64_t value) {
-    char text[24];
-    buffer_.append(text, std::to_chars(text, text + sizeof(text), value).ptr);
-  }
-  void Flush() {
-    if (error_ == 0 && std::fwrite(buffer_.data(), 1, buffer_.size(), stream_.get()) != buffer_.size())
-      error_ = errno;
-    bytes_ += buffer_.size();
-    buffer_.clear();
-  }
-
-  AtomicFile file_;
-  std::unique_ptr<std::FILE, CloseStream> stream_;
-  std::string buffer_;
-  std::uint64_t bytes_ = 0;
-  bool row_begins_ = true;
-  int error_ = 0;
-};
+void OrEmpty(int value, CsvFile* file) { value == kUnknown ? file->Empty() : file->Whole(value); }
 
 std::string CustomerId(std::uint64_t user) {
   char text[32];
@@ -150,14 +58,17 @@ void WriteCustomer(const ShopCustomers& shop, const std::string& id, const Custo
     if (c > 0) seen.push_back('|');
     seen += shop.categories()[customer.categories[c]];
   }
-  file->Text(seen).OrEmpty(customer.age).Whole(customer.sessions).Fixed(customer.pages_tenths, 1);
+  file->Text(seen);
+  OrEmpty(customer.age, file);
+  file->Whole(customer.sessions).Fixed(customer.pages_tenths, 1);
   file->Fixed(customer.minutes_tenths, 1).Whole(customer.searches).Whole(customer.cart_adds);
   customer.price_mean_cents == kUnknown ? file->Empty() : file->Fixed(customer.price_mean_cents, 2);
   file->Fixed(customer.price_max_cents, 2).Fixed(customer.discount_percent, 2);
 
   file->Fixed(std::llround(labels.acquisition_cost * 100), 2);
   labels.activation == kUnknown ? file->Empty() : file->Text(ShopLabels::Activities()[labels.activation]);
-  file->OrEmpty(labels.churned).OrEmpty(labels.purchased);
+  OrEmpty(labels.churned, file);
+  OrEmpty(labels.purchased, file);
   std::isnan(labels.value) ? file->Empty() : file->Fixed(std::llround(labels.value * 100), 2);
   file->Whole(labels.months).Whole(labels.left);
   file->EndRow();

@@ -32,6 +32,7 @@ std::vector<std::string_view> Cells(std::string_view line) {
 // Expectations by id: `columns` floats each, in the order of the tasks' prediction columns.
 struct Truth {
   std::size_t columns = 0;
+  bool by_split = false;                                // a row is of one split: its key is "split/id"
   std::unordered_map<std::string, std::size_t> row_of;  // id -> row
   std::vector<float> values;
 };
@@ -62,13 +63,17 @@ Result<Truth> ReadTruth(const std::string& path, const DatasetInfo& info) {
   }
   Truth truth;
   truth.columns = wanted.size() - 1;
+  const auto split = place.find("split");
+  truth.by_split = split != place.end();
   for (std::size_t number = 2; std::getline(file, line); ++number) {
     const auto cells = Cells(line);
     if (cells.size() != header.size()) {
       return InvalidInput(
           Format("%s line %zu: %zu cells, expected %zu", path.c_str(), number, cells.size(), header.size()));
     }
-    truth.row_of.emplace(cells[wanted[0]], truth.row_of.size());
+    std::string key(cells[wanted[0]]);
+    if (truth.by_split) key = std::string(cells[split->second]) + "/" + key;
+    truth.row_of.emplace(std::move(key), truth.row_of.size());
     for (std::size_t c = 1; c < wanted.size(); ++c) {
       const std::string_view cell = cells[wanted[c]];
       float value = 0;
@@ -152,7 +157,7 @@ Result<BestReachable> ComputeBestReachable(const std::string& dataset, const std
       best_rows.clear();
       constant_rows.clear();
       for (const std::string& id : block.ids) {
-        const auto found = truth.row_of.find(id);
+        const auto found = truth.row_of.find(truth.by_split ? std::string(SplitName(split)) + "/" + id : id);
         if (found == truth.row_of.end()) {
           return InvalidInput(file + ": no row with the id \"" + id + "\" of " + dataset +
                               "; is it the truth of another dataset?");

@@ -17,9 +17,9 @@ struct BestReachable {
 };
 
 // `truth` is a directory with expectations.csv, or the file itself: a header with id and, per task of the
-// dataset, the columns of a score CSV. The rows of `dataset` (splits valid and test) are found in it by id;
-// memory: the truth as floats, by id. Errors: kInvalidInput names the file and the row or column; kCorrupt,
-// kIo of the dataset.
+// dataset, the columns of a score CSV. With a column `split` a row is of that split (valid, test) alone, and an id may stand there
+// once in each. The rows of `dataset` (splits valid and test) are found in it by id; memory: the truth as floats, by id. Errors:
+// kInvalidInput names the file and the row or column; kCorrupt, kIo of the dataset.
 Result<BestReachable> ComputeBestReachable(const std::string& dataset, const std::string& truth);
 
 // RUN_DIR/best_reachable.json: {"format": 1, "best": <evaluation>, "constant": <evaluation>}.

@@ -93,6 +93,21 @@ TEST_F(BestReachableTest, MatchesTheTruthByIdAndName) {
   }
 }
 
+// A truth with a column `split`: the same id has another expectation in each.
+TEST_F(BestReachableTest, ATruthMayBeOfOneSplit) {
+  WriteDataset();
+  WriteTruth(
+      "id,split,purchased,activation.app,activation.none\n"
+      "a,valid,0.9,0.9,0.1\na,test,0.2,0.1,0.9\nb,test,0.1,0.5,0.5\nc,test,0.8,0.7,0.3\n");
+  const auto reachable = ComputeBestReachable(dataset(), directory_.string());
+  ASSERT_TRUE(reachable.has_value()) << reachable.error().text();
+  EXPECT_NEAR(reachable->best[0].tasks[0].Value("logloss"),
+              -(std::log(0.8) + std::log(0.8) + std::log(0.9)) / 3, 1e-6);
+  WriteTruth("id,split,purchased,activation.app,activation.none\na,valid,0.9,0.9,0.1\nc,test,0.9,0.9,0.1\n");
+  EXPECT_THAT(ComputeBestReachable(dataset(), directory_.string()).error().text(),
+              HasSubstr("no row with the id \"a\""));
+}
+
 TEST_F(BestReachableTest, WhatDoesNotFitIsAnErrorThatNamesThePlace) {
   WriteDataset();
   auto error = [&](const std::string& text) {
