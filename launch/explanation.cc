@@ -19,8 +19,7 @@
 namespace cohort {
 namespace {
 
-// A sum may be off by this share of the unit: 1 for probabilities, the label's deviation for other numbers.
-constexpr double kTolerance = 5e-4;
+constexpr double kTolerance = 9e-4;  // of Explanation::unit: less than 0.001
 
 // What a model keeps of a table for the rows at hand.
 struct Weights {
@@ -183,7 +182,7 @@ bool IsSpread(std::uint64_t row, std::uint64_t count, std::uint64_t wanted) {
 struct Output {
   std::string name;
   std::uint32_t column = 0;
-  double unit = 1;
+  double deviation = 0;  // of the label; a probability: 0
 };
 
 // By task: the columns that are explained, or all of a multiclass task, of which the greatest will be.
@@ -197,14 +196,14 @@ Result<std::vector<TaskOutputs>> OutputsOf(const ModelSpec& spec, const std::vec
   std::unordered_set<std::string> found;
   for (const ModelTask& task : spec.tasks) {
     const std::vector<std::string> columns = task.info.PredictionNames();
-    const double unit = PredictsProbability(task.info.type) ? 1.0 : task.info.deviation;
+    const double deviation = PredictsProbability(task.info.type) ? 0.0 : task.info.deviation;
     TaskOutputs of_task;
     for (std::uint32_t i = 0; i < columns.size(); ++i) {
       names.push_back(columns[i]);
       const bool named = std::find(asked.begin(), asked.end(), columns[i]) != asked.end();
       if (named) found.insert(columns[i]);
       if (named || (asked.empty() && (i == 0 || task.info.type == TaskType::kMulticlass)))
-        of_task.outputs.push_back({columns[i], task.prediction_column + i, unit});
+        of_task.outputs.push_back({columns[i], task.prediction_column + i, deviation});
     }
     of_task.greatest_only = asked.empty() && task.info.type == TaskType::kMulticlass;
     if (!of_task.outputs.empty()) all.push_back(std::move(of_task));
@@ -302,12 +301,19 @@ Result<std::vector<Explanation>> Explain(const ExplainRequest& request) {
         std::vector<Output> outputs = task.outputs;
         if (task.greatest_only) outputs = {*std::max_element(outputs.begin(), outputs.end(), less)};
         for (const Output& output : outputs) {
-          const Attributed owed = attribution.Explain(x, baseline, output.column, kTolerance * output.unit);
+          double unit = 1;
+          if (output.deviation > 0) {
+            const double difference =
+                attribution.Predict(x, output.column) - attribution.Predict(baseline, output.column);
+            unit = std::max(std::abs(difference), 1e-3 * output.deviation);
+          }
+          const Attributed owed = attribution.Explain(x, baseline, output.column, kTolerance * unit);
           Explanation& one = result.emplace_back();
           one.id = rows.ids[i];
           one.row = rows.rows[i];
           one.output = output.name;
-          one.prediction = owed.prediction, one.baseline = owed.baseline, one.sum = owed.sum;
+          one.prediction = owed.prediction, one.baseline = owed.baseline;
+          one.sum = owed.sum, one.unit = unit;
           for (const FeatureColumns& each : features) {
             const bool bottleneck = each.feature == spec.data.features.size();
             FeatureShare& share = one.shares.emplace_back();

@@ -36,7 +36,10 @@ struct Explanation {
   std::string id;         // of the row, or its number in the input
   std::uint64_t row = 0;  // of the split
   std::string output;
-  double prediction = 0, baseline = 0, sum = 0;
+  double prediction = 0, baseline = 0;
+  double sum = 0;  // of the shares
+  double unit =
+      1;  // of `sum`'s error. A probability: 1; another number: |prediction - baseline|, or 0.001 label deviations if that is more
   std::vector<FeatureShare> shares;  // as the dataset's features; the autoencoder's bottleneck, if any, last
 };
 

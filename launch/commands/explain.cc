@@ -143,7 +143,7 @@ Status Run(const Options& options, Console& console) {
 
   double furthest = 0;
   for (const Explanation& one : all)
-    furthest = std::max(furthest, std::abs(one.sum - (one.prediction - one.baseline)));
+    furthest = std::max(furthest, std::abs(one.sum - (one.prediction - one.baseline)) / one.unit);
   std::string text;
   Json json{{"status", "done"}, {"explanations", Json::array()}, {"importances", Json::object()}};
   const std::vector<Importance> importances = ImportancesOf(all);
@@ -171,7 +171,8 @@ Status Run(const Options& options, Console& console) {
                                     {"words", InWords(one)},
                                     {"shares", std::move(shares)}});
   }
-  text += "shares sum to the prediction less that of the average input, within " + Number(furthest, "%.1e");
+  text += "shares sum to the prediction less that of the average input, within " + Number(furthest, "%.1e") +
+          " (of a number that is no probability: of the difference)";
   if (!options.out.empty()) {
     text += "\nwrote " + options.out;
     json["out"] = options.out;
