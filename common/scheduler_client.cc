@@ -93,8 +93,7 @@ bool SchedulerClient::OnMessage(const Stamp& from, Message& message, TimePoint n
   } else if (auto* snapshot = std::get_if<SnapshotOrder>(&message)) {
     if (ForAnEarlierLife(snapshot->request_id)) return true;
     out.Send(kSchedulerNode, Ack{snapshot->request_id});
-    // Given before the phase that has begun since: it was followed by answering to another order for the same snapshot, and the
-    // rows are others by now.
+    // Given before the phase under way: another order for the same snapshot has been followed, and the rows are others by now.
     if (snapshot->request_id < newest_phase_order_) return true;
     if (snapshot->request_id > newest_snapshot_) {
       newest_snapshot_ = snapshot->request_id;

@@ -38,8 +38,8 @@ struct Explanation {
   std::string output;
   double prediction = 0, baseline = 0;
   double sum = 0;  // of the shares
-  double unit =
-      1;  // of `sum`'s error. A probability: 1; another number: |prediction - baseline|, or 0.001 label deviations if that is more
+  // Of what `sum` may be off by. A probability: 1; another number: |prediction - baseline|, at least 0.001 label deviations.
+  double unit = 1;
   std::vector<FeatureShare> shares;  // as the dataset's features; the autoencoder's bottleneck, if any, last
 };
 

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "common/atomic_file.h"
+#include "common/csv_cell.h"
 #include "launch/commands/commands.h"
 #include "launch/explanation.h"
 #include "launch/run_plan.h"
@@ -29,14 +29,6 @@ std::string Number(double value, const char* format = "%.6g") {
   char text[40];
   std::snprintf(text, sizeof text, format, value);
   return text;
-}
-
-// A cell of a CSV file (RFC 4180).
-std::string Cell(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string cell = "\"";
-  for (const char c : text) cell += c == '"' ? "\"\"" : std::string(1, c);
-  return cell + "\"";
 }
 
 // One line of a chart: shares are drawn on the same scale, up to 20 characters.
@@ -118,22 +110,24 @@ std::vector<Importance> ImportancesOf(const std::vector<Explanation>& all) {
 Status WriteShares(const std::string& path, const std::vector<Explanation>& all) {
   std::string text = "id,row,output,prediction,baseline,feature,value,share\n";
   for (const Explanation& one : all) {
-    const std::string begin = Cell(one.id) + "," + std::to_string(one.row) + "," + Cell(one.output) + "," +
-                              Number(one.prediction, "%.9g") + "," + Number(one.baseline, "%.9g") + ",";
-    for (const FeatureShare& share : one.shares)
-      text +=
-          begin + Cell(share.feature) + "," + Cell(share.value) + "," + Number(share.share, "%.9g") + "\n";
+    std::string begin;
+    AppendCsvCell(one.id, &begin);
+    begin += "," + std::to_string(one.row) + ",";
+    AppendCsvCell(one.output, &begin);
+    begin += "," + Number(one.prediction, "%.9g") + "," + Number(one.baseline, "%.9g") + ",";
+    for (const FeatureShare& share : one.shares) {
+      text += begin;
+      AppendCsvCell(share.feature, &text);
+      text += ',';
+      AppendCsvCell(share.value, &text);
+      text += "," + Number(share.share, "%.9g") + "\n";
+    }
   }
   return WriteFileAtomically(path, text);
 }
 
 Status Run(const Options& options, Console& console) {
-  std::error_code error;
-  if (!options.out.empty() && std::filesystem::exists(options.out, error) && !options.overwrite)
-    return {ErrorCode::kInvalidInput,
-            options.out + " exists; choose another --out, or replace it with --overwrite"};
-  if (!options.out.empty() && !std::filesystem::is_directory(DirectoryOf(options.out), error))
-    return {ErrorCode::kInvalidInput, options.out + ": its folder does not exist"};
+  if (!options.out.empty()) COHORT_RETURN_IF_ERROR(CheckOutput(options.out, options.overwrite));
   ExplainRequest request = options.request;
   COHORT_ASSIGN_OR_RETURN(const std::optional<Split> split, SplitFromName(options.split));
   request.split = split.value_or(Split::kTest);
