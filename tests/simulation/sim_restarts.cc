@@ -12,7 +12,6 @@
 namespace cohort {
 
 using std::chrono::milliseconds;
-using std::chrono::seconds;
 
 SimOutcome SimulateRestarts(std::uint64_t seed, const SimOptions& how) {
   Shape shape = DrawShape(seed, Scenario::kPlain, how.limits);
@@ -89,7 +88,7 @@ SimOutcome SimulateRestarts(std::uint64_t seed, const SimOptions& how) {
         [&] {
           return cluster.scheduler().finished() || network.now() >= death || disk.dead() || cluster.Broken();
         },
-        TimePoint(seconds(300)));
+        shape.Deadline());
     outcome.virtual_time += network.now().time_since_epoch();
     outcome.fingerprint = RandomBits(outcome.fingerprint, network.fingerprint());
     for (const auto& [name, count] : network.counts()) outcome.counts[name] += count;
