@@ -122,11 +122,14 @@ class ActionsReader {
       if (!table.Has("assumed"))
         table.Fail(nullptr, "without an experiment an action needs \"assumed\": the share of risk x value that it is taken to save");
       action.assumed = table.Number("assumed", 0, 0, 1);
+      table.Forbid("arm", "without an experiment there are no arms");
     } else {
       table.Forbid("assumed", "effects come from the experiment");
     }
     for (const Action& other : file_.actions) {
       if (other.name == action.name) table.Fail("name", "the action \"" + action.name + "\" is there twice");
+      if (file_.effects && other.arm == action.arm)
+        table.Fail(nullptr, "the actions \"" + other.name + "\" and \"" + action.name + "\" are the same arm \"" + action.arm + "\"");
     }
     file_.actions.push_back(std::move(action));
   }

@@ -109,7 +109,7 @@ Interval IntervalOf(double value, std::vector<double> draws) {
   return {value, percentile(0.025), percentile(0.975)};
 }
 
-PolicyValues::PolicyValues(const Experiment& experiment, std::span<const double> predicted, std::span<const double> costs,
+PolicyEstimates::PolicyEstimates(const Experiment& experiment, std::span<const double> predicted, std::span<const double> costs,
                            const std::vector<Policy>& policies, std::uint32_t draws, std::uint64_t seed)
     : policies_(policies.size()) {
   const std::size_t arms = experiment.arms.size();
@@ -150,7 +150,7 @@ PolicyValues::PolicyValues(const Experiment& experiment, std::span<const double>
 }
 
 template <typename Of>
-Interval PolicyValues::Each(Estimator estimator, const Of& of) const {
+Interval PolicyEstimates::Each(Estimator estimator, const Of& of) const {
   const std::vector<double>& values = values_[static_cast<std::size_t>(estimator)];
   std::vector<double> draws;
   for (std::size_t first = policies_; first < values.size(); first += policies_)
@@ -158,15 +158,15 @@ Interval PolicyValues::Each(Estimator estimator, const Of& of) const {
   return IntervalOf(of(values.data()), std::move(draws));
 }
 
-Interval PolicyValues::Value(Estimator estimator, std::size_t policy) const {
+Interval PolicyEstimates::Value(Estimator estimator, std::size_t policy) const {
   return Each(estimator, [&](const double* values) { return values[policy]; });
 }
 
-Interval PolicyValues::Difference(Estimator estimator, std::size_t policy, std::size_t other) const {
+Interval PolicyEstimates::Difference(Estimator estimator, std::size_t policy, std::size_t other) const {
   return Each(estimator, [&](const double* values) { return values[policy] - values[other]; });
 }
 
-Interval PolicyValues::Ratio(Estimator estimator, std::size_t policy, std::size_t other, std::size_t none) const {
+Interval PolicyEstimates::Ratio(Estimator estimator, std::size_t policy, std::size_t other, std::size_t none) const {
   return Each(estimator, [&](const double* values) {
     return (values[policy] - values[none]) / (values[other] - values[none]);
   });

@@ -45,10 +45,10 @@ struct Interval {
 // The percentiles of draws; NaN draws are left out.
 Interval IntervalOf(double value, std::vector<double> draws);
 
-class PolicyValues {
+class PolicyEstimates {
  public:
   // `predicted`: outcomes of a model that has not seen these rows: (rows, arms). `costs`: by arm, in units of the outcome.
-  PolicyValues(const Experiment& experiment, std::span<const double> predicted, std::span<const double> costs,
+  PolicyEstimates(const Experiment& experiment, std::span<const double> predicted, std::span<const double> costs,
                const std::vector<Policy>& policies, std::uint32_t draws, std::uint64_t seed);
 
   Interval Value(Estimator estimator, std::size_t policy) const;

@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <utility>
 
 #include "common/atomic_file.h"
+#include "common/csv_cell.h"
 #include "common/nearest.h"
 #include "common/random.h"
 #include "launch/commands/commands.h"
@@ -38,14 +37,6 @@ std::string MoneyText(double value) {
   return text;
 }
 
-// A cell of a CSV file.
-std::string Cell(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + "\"";
-}
-
 // The users to decide for, and what is known of them; gains in the order (users, actions), less the action's cost.
 struct Decision {
   std::vector<std::string> ids;
@@ -56,10 +47,21 @@ struct Decision {
   std::vector<double> untreated;     // by user: expected without action, or risk x value
 };
 
+// "" where the file names none.
+Result<std::string> ReadKey(const ActionsFile& file) {
+  if (file.key_file.empty()) return std::string();
+  COHORT_ASSIGN_OR_RETURN(std::string key, ReadFile(file.key_file, 4096));
+  while (!key.empty() && (key.back() == '\n' || key.back() == '\r')) key.pop_back();
+  if (key.size() < kLeastKey)
+    return InvalidInput(file.key_file + ": a key of " + std::to_string(key.size()) + " characters; expected " +
+                        std::to_string(kLeastKey) + " or more that nobody guesses");
+  return key;
+}
+
 bool Agreed(const std::string& cell) { return cell == "1" || cell == "true" || cell == "yes"; }
 
 // Marks what a user may not get: consent, stage, contact windows, the control group.
-Status ApplyRules(const ActionsFile& file, Decision* decision) {
+Status ApplyRules(const ActionsFile& file, const std::string& key, Decision* decision) {
   AssignmentProblem& problem = decision->problem;
   const std::size_t actions = file.actions.size();
   const auto forbid = [&](std::size_t user, std::size_t action) {
@@ -77,14 +79,6 @@ Status ApplyRules(const ActionsFile& file, Decision* decision) {
   std::unordered_map<std::string, int> contacts;
   if (file.contacts) {
     COHORT_ASSIGN_OR_RETURN(contacts, CountContacts(*file.contacts));
-  }
-  std::string key;
-  if (!file.key_file.empty()) {
-    COHORT_ASSIGN_OR_RETURN(key, ReadFile(file.key_file, 4096));
-    while (!key.empty() && (key.back() == '\n' || key.back() == '\r')) key.pop_back();
-    if (key.size() < kLeastKey)
-      return Refused(file.key_file + ": a key of " + std::to_string(key.size()) + " characters; expected " +
-                     std::to_string(kLeastKey) + " or more that nobody guesses");
   }
   std::unordered_map<std::string, std::uint32_t> group_numbers;
   decision->held.resize(problem.users);
@@ -124,23 +118,20 @@ Status ApplyRules(const ActionsFile& file, Decision* decision) {
   }
   problem.group_count = static_cast<std::uint32_t>(decision->groups.size());
   problem.least_ratio = file.least_ratio;
-
-  // Exploration: one of what the user may get, or nothing, each as likely, whatever is expected of it; its costs come first.
-  decision->explored.resize(problem.users);
   return {};
 }
 
+// Some users get one of what they may get, or nothing, each as likely, whatever is expected of it; its costs come first.
 struct Explored {
   std::vector<std::uint32_t> action;  // by user
-  double cost = 0, gain = 0;
+  double cost = 0;
   std::uint64_t users = 0;
 };
-Result<Explored> Explore(const ActionsFile& file, Decision* decision) {
+Explored Explore(const ActionsFile& file, const std::string& key, Decision* decision) {
   Explored explored;
   AssignmentProblem& problem = decision->problem;
   explored.action.assign(problem.users, kNoAction);
-  if (file.exploration <= 0) return explored;
-  COHORT_ASSIGN_OR_RETURN(const std::string key, ReadFile(file.key_file, 4096));
+  decision->explored.resize(problem.users);
   const std::string round = "explore " + std::to_string(file.seed);
   for (std::size_t user = 0; user < problem.users; ++user) {
     if (!decision->reasons[user].empty() || KeyedShare(key, round, decision->ids[user]) >= file.exploration) continue;
@@ -157,10 +148,7 @@ Result<Explored> Explore(const ActionsFile& file, Decision* decision) {
     explored.action[user] = drawn;
     explored.cost += cost;
     ++explored.users;
-    if (drawn != kNoAction) {
-      explored.gain += problem.gains[user * problem.actions + drawn];
-      problem.budget -= cost, problem.caps[drawn] -= 1;
-    }
+    if (drawn != kNoAction) problem.budget -= cost, problem.caps[drawn] -= 1;
     for (std::size_t i = 0; i < problem.actions; ++i) problem.gains[user * problem.actions + i] = -kNoLimit;
   }
   return explored;
@@ -218,7 +206,7 @@ Evidence Judge(const Experiment& experiment, const ActionsFile& file, const std:
     for (std::size_t row = 0; row < rows; ++row) scores[row] = outlook.outcome[row * arms + arm];
     policies.push_back(TopPolicy(file.actions[i].name + whom + "by response", arms, arm, scores, to));
   }
-  const PolicyValues values(judged, outlook.outcome, costs, policies, kEvidenceDraws, file.seed);
+  const PolicyEstimates values(judged, outlook.outcome, costs, policies, kEvidenceDraws, file.seed);
   Evidence evidence;
   for (std::size_t k = 0; k < policies.size(); ++k) {
     evidence.names.push_back(policies[k].name);
@@ -238,12 +226,9 @@ std::string IntervalText(const Interval& interval) {
 }
 
 Status Strategy(const StrategyCommand& options, Console& console) {
-  std::error_code error;
-  if (std::filesystem::exists(options.out, error) && !options.overwrite)
-    return Refused(options.out + " exists; choose another --out, or replace it with --overwrite");
-  if (!std::filesystem::is_directory(DirectoryOf(options.out), error))
-    return Refused(options.out + ": its folder does not exist");
+  COHORT_RETURN_IF_ERROR(CheckOutput(options.out, options.overwrite));
   COHORT_ASSIGN_OR_RETURN(const ActionsFile file, LoadActions(options.actions));
+  COHORT_ASSIGN_OR_RETURN(const std::string key, ReadKey(file));
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<DatasetReader> data, DatasetReader::Open(file.data));
   const std::size_t actions = file.actions.size();
 
@@ -315,8 +300,8 @@ Status Strategy(const StrategyCommand& options, Console& console) {
   }
   problem.users = decision.ids.size();
   decision.reasons.resize(problem.users);
-  COHORT_RETURN_IF_ERROR(ApplyRules(file, &decision));
-  COHORT_ASSIGN_OR_RETURN(const Explored explored, Explore(file, &decision));
+  COHORT_RETURN_IF_ERROR(ApplyRules(file, key, &decision));
+  const Explored explored = Explore(file, key, &decision);
   console.Progress("assigning");
   const Assignment assignment = Assign(problem);
 
@@ -338,8 +323,12 @@ Status Strategy(const StrategyCommand& options, Console& console) {
       reason = *std::max_element(gains, gains + actions) > 0 ? "no action: the limits go to users with more gain"
                                                              : "no action: none is expected to pay";
     }
-    csv += Cell(decision.ids[user]) + "," + (action == kNoAction ? "" : Cell(file.actions[action].name)) + "," + gain + "," +
-           (action == kNoAction ? "0" : MoneyText(problem.costs[action])) + "," + Cell(reason) + "\n";
+    AppendCsvCell(decision.ids[user], &csv);
+    csv += ',';
+    if (action != kNoAction) AppendCsvCell(file.actions[action].name, &csv);
+    csv += "," + gain + "," + (action == kNoAction ? "0" : MoneyText(problem.costs[action])) + ",";
+    AppendCsvCell(reason, &csv);
+    csv += '\n';
   }
   COHORT_RETURN_IF_ERROR(WriteFileAtomically(options.out, csv));
 

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -12,6 +11,7 @@
 #include <utility>
 
 #include "common/atomic_file.h"
+#include "common/csv_cell.h"
 #include "common/nearest.h"
 #include "common/random.h"
 #include "launch/commands/commands.h"
@@ -152,7 +152,7 @@ void JudgeSplit(const Experiment& fitting, const Experiment& judged, const Uplif
       policies.push_back(TopPolicy("", arms, target.arm, scores_of(target.arm, ranking), target.share));
     policies.push_back(TopPolicy("", arms, target.arm, std::vector<double>(rows, 0), target.share));
   }
-  const PolicyValues values(judged, outlook.outcome, costs, policies, options.draws, seed);
+  const PolicyEstimates values(judged, outlook.outcome, costs, policies, options.draws, seed);
   findings->values.resize(named), findings->over_best.resize(named), findings->over_nobody.resize(named);
   findings->ratios.resize(targets.size(), std::vector<std::array<Figure, kEstimators>>(rankings));
   for (const Estimator estimator : {Estimator::kIps, Estimator::kSnips, Estimator::kDr}) {
@@ -206,8 +206,8 @@ Status WriteEffects(DatasetReader& data, const DenseInputs& inputs, const Experi
   console.Progress("fitting all rows");
   const UpliftModel model = UpliftModel::Fit(experiment, learner);
   std::string text = data.info().has_id ? "id" : "row";
-  for (const std::string& arm : experiment.arms) text += ",outcome." + arm;
-  for (std::size_t a = 1; a < experiment.arms.size(); ++a) text += ",effect." + experiment.arms[a];
+  for (const std::string& arm : experiment.arms) text += ',', AppendCsvCell("outcome." + arm, &text);
+  for (std::size_t a = 1; a < experiment.arms.size(); ++a) text += ',', AppendCsvCell("effect." + experiment.arms[a], &text);
   text += "\n";
   const std::uint64_t rows = data.info().rows[static_cast<std::size_t>(split)];
   RowBlock block;
@@ -219,7 +219,7 @@ Status WriteEffects(DatasetReader& data, const DenseInputs& inputs, const Experi
     inputs.Append(block, &values);
     const Outlook outlook = model.Predict(values);
     for (std::size_t row = 0; row < block.rows; ++row) {
-      text += block.ids.empty() ? std::to_string(block.input_rows[row]) : block.ids[row];
+      AppendCsvCell(block.ids.empty() ? std::to_string(block.input_rows[row]) : block.ids[row], &text);
       char number[40];
       for (std::size_t a = 0; a < outlook.arms; ++a) {
         std::snprintf(number, sizeof number, ",%.9g", outlook.outcome[row * outlook.arms + a]);
@@ -240,13 +240,7 @@ Status Uplift(UpliftCommand options, Console& console) {
   if (options.link == "identity") options.experiment.link = Link::kIdentity;
   if (options.link == "log") options.experiment.link = Link::kLog;
   if (options.link == "logit") options.experiment.link = Link::kLogit;
-  std::error_code error;
-  if (!options.out.empty()) {
-    if (std::filesystem::exists(options.out, error) && !options.overwrite)
-      return Refused(options.out + " exists; choose another --out, or replace it with --overwrite");
-    if (!std::filesystem::is_directory(DirectoryOf(options.out), error))
-      return Refused(options.out + ": its folder does not exist");
-  }
+  if (!options.out.empty()) COHORT_RETURN_IF_ERROR(CheckOutput(options.out, options.overwrite));
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<DatasetReader> data, DatasetReader::Open(options.data));
   COHORT_ASSIGN_OR_RETURN(const DenseInputs inputs, DenseInputs::Of(*data, options.without));
   std::uint64_t left_out = 0;

@@ -124,7 +124,7 @@ TEST(UpliftModel, AverageCoversTheTruthAndNoGainIsSeenWhereThereIsNone) {
     const Outlook outlook = model.Predict(judge.experiment.inputs);
     const std::vector<double> costs(3), nobody = {1, 0, 0};
     const std::vector<Policy> policies = {ConstantPolicy("nobody", 1'500, nobody), BestArmPolicy("best", outlook, costs)};
-    const PolicyValues values(judge.experiment, outlook.outcome, costs, policies, 200, seed);
+    const PolicyEstimates values(judge.experiment, outlook.outcome, costs, policies, 200, seed);
     claimed += values.Difference(Estimator::kDr, 1, 0).above(0);
   }
   EXPECT_LE(missed, 6);
@@ -150,7 +150,7 @@ TEST(PolicyValue, IsWhatItsFormulasSay) {
   const Policy last = TopPolicy("last", 2, 1, std::vector<double>{1, 2, 3, 4}, 0.5);
   EXPECT_THAT(last.chances, ElementsAre(1, 0, 1, 0, 0, 1, 0, 1));
   const std::vector<double> nobody = {1, 0};
-  const PolicyValues values(e, predicted, costs, {last, ConstantPolicy("nobody", 4, nobody)}, 50, 1);
+  const PolicyEstimates values(e, predicted, costs, {last, ConstantPolicy("nobody", 4, nobody)}, 50, 1);
   EXPECT_DOUBLE_EQ(values.Value(Estimator::kIps, 0).value, (2 * 1 + 2 * (6 - 1)) / 4.0);
   EXPECT_DOUBLE_EQ(values.Value(Estimator::kSnips, 0).value, (2 * 1 + 2 * (6 - 1)) / 4.0);
   // mu less cost: 1 and 1 (first two rows), 3 and 3 (last two); corrections 2 (1 - 1) and 2 (5 - 3).
