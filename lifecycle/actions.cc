@@ -129,7 +129,8 @@ class ActionsReader {
     for (const Action& other : file_.actions) {
       if (other.name == action.name) table.Fail("name", "the action \"" + action.name + "\" is there twice");
       if (file_.effects && other.arm == action.arm)
-        table.Fail(nullptr, "the actions \"" + other.name + "\" and \"" + action.name + "\" are the same arm \"" + action.arm + "\"");
+        table.Fail(nullptr, "the actions \"" + other.name + "\" and \"" + action.name +
+                                "\" are the same arm \"" + action.arm + "\"");
     }
     file_.actions.push_back(std::move(action));
   }

@@ -109,8 +109,9 @@ Interval IntervalOf(double value, std::vector<double> draws) {
   return {value, percentile(0.025), percentile(0.975)};
 }
 
-PolicyEstimates::PolicyEstimates(const Experiment& experiment, std::span<const double> predicted, std::span<const double> costs,
-                           const std::vector<Policy>& policies, std::uint32_t draws, std::uint64_t seed)
+PolicyEstimates::PolicyEstimates(const Experiment& experiment, std::span<const double> predicted,
+                                 std::span<const double> costs, const std::vector<Policy>& policies,
+                                 std::uint32_t draws, std::uint64_t seed)
     : policies_(policies.size()) {
   const std::size_t arms = experiment.arms.size();
   const UserNumbers users = NumberUsers(experiment);
@@ -166,7 +167,8 @@ Interval PolicyEstimates::Difference(Estimator estimator, std::size_t policy, st
   return Each(estimator, [&](const double* values) { return values[policy] - values[other]; });
 }
 
-Interval PolicyEstimates::Ratio(Estimator estimator, std::size_t policy, std::size_t other, std::size_t none) const {
+Interval PolicyEstimates::Ratio(Estimator estimator, std::size_t policy, std::size_t other,
+                                std::size_t none) const {
   return Each(estimator, [&](const double* values) {
     return (values[policy] - values[none]) / (values[other] - values[none]);
   });

@@ -47,46 +47,55 @@ struct Decision {
   std::vector<double> untreated;     // by user: expected without action, or risk x value
 };
 
-// "" where the file names none.
-Result<std::string> ReadKey(const ActionsFile& file) {
-  if (file.key_file.empty()) return std::string();
-  COHORT_ASSIGN_OR_RETURN(std::string key, ReadFile(file.key_file, 4096));
-  while (!key.empty() && (key.back() == '\n' || key.back() == '\r')) key.pop_back();
-  if (key.size() < kLeastKey)
-    return InvalidInput(file.key_file + ": a key of " + std::to_string(key.size()) + " characters; expected " +
-                        std::to_string(kLeastKey) + " or more that nobody guesses");
-  return key;
+// The small files beside the dataset; what ACTIONS.toml does not name is empty.
+struct Files {
+  UserTable users;  // stage, group, then consent by action
+  std::unordered_map<std::string, int> contacts;
+  std::string key;
+  UserTable scores;  // risk, value
+};
+Result<Files> ReadFiles(const ActionsFile& file) {
+  Files files;
+  if (file.users) {
+    std::vector<std::string> columns = {file.users->stage, file.users->group};
+    for (const Action& action : file.actions) columns.push_back(action.consent);
+    for (std::string& column : columns) column = column.empty() ? file.users->id : column;
+    COHORT_ASSIGN_OR_RETURN(files.users, ReadUserTable(file.users->file, file.users->id, columns));
+  }
+  if (file.contacts) {
+    COHORT_ASSIGN_OR_RETURN(files.contacts, CountContacts(*file.contacts));
+  }
+  if (file.rules) {
+    COHORT_ASSIGN_OR_RETURN(files.scores,
+                            ReadUserTable(file.rules->scores, "id", {file.rules->risk, file.rules->value}));
+  }
+  if (!file.key_file.empty()) {
+    COHORT_ASSIGN_OR_RETURN(files.key, ReadFile(file.key_file, 4096));
+    while (!files.key.empty() && (files.key.back() == '\n' || files.key.back() == '\r')) files.key.pop_back();
+    if (files.key.size() < kLeastKey)
+      return InvalidInput(file.key_file + ": a key of " + std::to_string(files.key.size()) +
+                          " characters; expected " + std::to_string(kLeastKey) +
+                          " or more that nobody guesses");
+  }
+  return files;
 }
 
 bool Agreed(const std::string& cell) { return cell == "1" || cell == "true" || cell == "yes"; }
 
 // Marks what a user may not get: consent, stage, contact windows, the control group.
-Status ApplyRules(const ActionsFile& file, const std::string& key, Decision* decision) {
+void ApplyRules(const ActionsFile& file, const Files& files, Decision* decision) {
   AssignmentProblem& problem = decision->problem;
   const std::size_t actions = file.actions.size();
   const auto forbid = [&](std::size_t user, std::size_t action) {
     problem.gains[user * actions + action] = -kNoLimit;
   };
-  UserTable users;
-  std::vector<std::string> columns;
-  if (file.users) {
-    columns = {file.users->stage, file.users->group};
-    for (const Action& action : file.actions) columns.push_back(action.consent);
-    std::vector<std::string> asked;
-    for (const std::string& column : columns) asked.push_back(column.empty() ? file.users->id : column);
-    COHORT_ASSIGN_OR_RETURN(users, ReadUserTable(file.users->file, file.users->id, asked));
-  }
-  std::unordered_map<std::string, int> contacts;
-  if (file.contacts) {
-    COHORT_ASSIGN_OR_RETURN(contacts, CountContacts(*file.contacts));
-  }
   std::unordered_map<std::string, std::uint32_t> group_numbers;
   decision->held.resize(problem.users);
   for (std::size_t user = 0; user < problem.users; ++user) {
     const std::string& id = decision->ids[user];
     if (file.users) {
-      const auto found = users.cells.find(id);
-      const bool known = found != users.cells.end();
+      const auto found = files.users.cells.find(id);
+      const bool known = found != files.users.cells.end();
       for (std::size_t i = 0; i < actions; ++i) {
         const Action& action = file.actions[i];
         if (!action.stages.empty() &&
@@ -104,13 +113,13 @@ Status ApplyRules(const ActionsFile& file, const std::string& key, Decision* dec
     const double* gains = problem.gains.data() + user * actions;
     if (std::all_of(gains, gains + actions, [](double gain) { return gain == -kNoLimit; }))
       decision->reasons[user] = "no action: not in its stage or no consent";
-    const auto contacted = contacts.find(id);
-    if (contacted != contacts.end() && contacted->second >= file.contacts->most) {
+    const auto contacted = files.contacts.find(id);
+    if (contacted != files.contacts.end() && contacted->second >= file.contacts->most) {
       for (std::size_t i = 0; i < actions; ++i) forbid(user, i);
       decision->reasons[user] = "no action: contacted " + std::to_string(contacted->second) + " times within " +
                                 std::to_string(file.contacts->within_days) + " days";
     }
-    decision->held[user] = file.holdout > 0 && KeyedShare(key, "holdout", id) < file.holdout;
+    decision->held[user] = file.holdout > 0 && KeyedShare(files.key, "holdout", id) < file.holdout;
     if (decision->held[user]) {
       for (std::size_t i = 0; i < actions; ++i) forbid(user, i);
       decision->reasons[user] = "control group";
@@ -118,7 +127,6 @@ Status ApplyRules(const ActionsFile& file, const std::string& key, Decision* dec
   }
   problem.group_count = static_cast<std::uint32_t>(decision->groups.size());
   problem.least_ratio = file.least_ratio;
-  return {};
 }
 
 // Some users get one of what they may get, or nothing, each as likely, whatever is expected of it; its costs come first.
@@ -228,7 +236,7 @@ std::string IntervalText(const Interval& interval) {
 Status Strategy(const StrategyCommand& options, Console& console) {
   COHORT_RETURN_IF_ERROR(CheckOutput(options.out, options.overwrite));
   COHORT_ASSIGN_OR_RETURN(const ActionsFile file, LoadActions(options.actions));
-  COHORT_ASSIGN_OR_RETURN(const std::string key, ReadKey(file));
+  COHORT_ASSIGN_OR_RETURN(const Files files, ReadFiles(file));
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<DatasetReader> data, DatasetReader::Open(file.data));
   const std::size_t actions = file.actions.size();
 
@@ -242,7 +250,6 @@ Status Strategy(const StrategyCommand& options, Console& console) {
   std::vector<double> arm_costs;
   std::unique_ptr<UpliftModel> model;
   std::unique_ptr<DenseInputs> inputs;
-  UserTable scores;
   if (file.effects) {
     COHORT_ASSIGN_OR_RETURN(DenseInputs read, DenseInputs::Of(*data, file.effects->without));
     inputs = std::make_unique<DenseInputs>(std::move(read));
@@ -261,8 +268,6 @@ Status Strategy(const StrategyCommand& options, Console& console) {
     learner.seed = file.seed;
     console.Progress("learning the effects from " + std::to_string(experiment.rows()) + " rows");
     model = std::make_unique<UpliftModel>(UpliftModel::Fit(experiment, learner));
-  } else {
-    COHORT_ASSIGN_OR_RETURN(scores, ReadUserTable(file.rules->scores, "id", {file.rules->risk, file.rules->value}));
   }
 
   const std::uint64_t rows = data->info().rows[static_cast<std::size_t>(file.split)];
@@ -286,8 +291,8 @@ Status Strategy(const StrategyCommand& options, Console& console) {
           problem.gains.push_back(outlook.effect[row * outlook.arms + arm_of_action[i]] - problem.costs[i]);
         continue;
       }
-      const auto found = scores.cells.find(decision.ids.back());
-      if (found == scores.cells.end())
+      const auto found = files.scores.cells.find(decision.ids.back());
+      if (found == files.scores.cells.end())
         return Refused(file.rules->scores + ": nothing of user \"" + decision.ids.back() + "\"; score the same split");
       char* end = nullptr;
       const double risk = std::strtod(found->second[0].c_str(), &end), value = std::strtod(found->second[1].c_str(), &end);
@@ -300,8 +305,8 @@ Status Strategy(const StrategyCommand& options, Console& console) {
   }
   problem.users = decision.ids.size();
   decision.reasons.resize(problem.users);
-  COHORT_RETURN_IF_ERROR(ApplyRules(file, key, &decision));
-  const Explored explored = Explore(file, key, &decision);
+  ApplyRules(file, files, &decision);
+  const Explored explored = Explore(file, files.key, &decision);
   console.Progress("assigning");
   const Assignment assignment = Assign(problem);
 

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/end_to_end/shop_run.h"
+#include "tests/support/csv_lines.h"
 
 namespace cohort::testing {
 namespace {

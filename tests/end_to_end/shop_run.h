@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -15,18 +14,6 @@ namespace cohort::testing {
 
 inline std::string Program(const std::string& name = "cohort") {
   return std::string(COHORT_BIN_DIR) + "/" + name;
-}
-
-// The cells of a CSV file in which nothing is quoted.
-inline std::vector<std::vector<std::string>> CsvLines(const std::string& csv) {
-  std::vector<std::vector<std::string>> lines;
-  std::istringstream text(csv);
-  for (std::string line; std::getline(text, line);) {
-    std::istringstream cells(line);
-    lines.emplace_back();
-    for (std::string cell; std::getline(cells, cell, ',');) lines.back().push_back(cell);
-  }
-  return lines;
 }
 
 class ShopRun {

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "tests/end_to_end/shop_run.h"
+#include "tests/support/csv_lines.h"
 
 namespace cohort::testing {
 namespace {
@@ -23,18 +24,22 @@ class Strategy : public ::testing::Test {
   static void SetUpTestSuite() {
     folder_ = new TemporaryFolder;
     const std::string shop = *folder_ / "shop";
-    const Outcome made = RunProgram({Program(), "generate", "--shop", "--out", shop, "--users", "3000", "--items", "96", "--days",
-                                     "300", "--seed", "4"});
+    const Outcome made = RunProgram({Program(), "generate", "--shop", "--out", shop, "--users", "3000",
+                                     "--items", "96", "--days", "300", "--seed", "4"});
     ASSERT_EQ(made.exit_code, 0) << made.all();
-    const Outcome prepared = RunProgram({Program(), "prepare", shop + "/campaign.toml", "--out", *folder_ / "campaign.h5", "--strict"});
+    const Outcome prepared = RunProgram(
+        {Program(), "prepare", shop + "/campaign.toml", "--out", *folder_ / "campaign.h5", "--strict"});
     ASSERT_EQ(prepared.exit_code, 0) << prepared.all();
     // What the shop's files do not have: stages, consent and contacts, by the user's place in the file.
     std::string people = "user,stage,email_ok,region\n", contacts = "user,time,arm\n";
     const std::vector<Cells> users = CsvLines(ReadFile(shop + "/users.csv"));
     for (std::size_t i = 1; i < users.size(); ++i) {
-      people += users[i][0] + "," + (i % 3 == 0 ? "new" : "active") + "," + (i % 4 == 0 ? "no" : "yes") + "," + users[i][4] + "\n";
+      people += users[i][0] + "," + (i % 3 == 0 ? "new" : "active") + "," + (i % 4 == 0 ? "no" : "yes") +
+                "," + users[i][4] + "\n";
       if (i % 10 == 0) contacts += users[i][0] + ",2024-09-20,email\n" + users[i][0] + ",2024-09-25,coupon\n";
-      if (i % 10 == 1) contacts += users[i][0] + ",2024-08-01,email\n" + users[i][0] + ",2024-09-25,coupon\n";  // one is too old
+      if (i % 10 == 1)
+        contacts +=
+            users[i][0] + ",2024-08-01,email\n" + users[i][0] + ",2024-09-25,coupon\n";  // one is too old
       if (i % 10 == 2) contacts += users[i][0] + ",2024-09-25,none\n" + users[i][0] + ",2024-09-26,none\n";
       people_[users[i][0]] = i;
       regions_[users[i][0]] = users[i][4];
@@ -94,7 +99,8 @@ cap = 9
 )";
   }
   // With each pair's first text replaced by its second one.
-  static std::string Changed(std::string text, const std::vector<std::pair<std::string, std::string>>& changes) {
+  static std::string Changed(std::string text,
+                             const std::vector<std::pair<std::string, std::string>>& changes) {
     for (const auto& [from, to] : changes) {
       const std::size_t at = text.find(from);
       EXPECT_NE(at, text.npos) << from;
@@ -102,8 +108,10 @@ cap = 9
     }
     return text;
   }
-  static Outcome Decide(const std::string& actions, const std::string& out, const std::map<std::string, std::string>& environment = {}) {
-    return RunProgram({Program(), "strategy", folder_->Write("actions.toml", actions), "--out", *folder_ / out, "--overwrite", "--json"},
+  static Outcome Decide(const std::string& actions, const std::string& out,
+                        const std::map<std::string, std::string>& environment = {}) {
+    return RunProgram({Program(), "strategy", folder_->Write("actions.toml", actions), "--out",
+                       *folder_ / out, "--overwrite", "--json"},
                       std::chrono::seconds(120), environment);
   }
   // Users by a word with which their reason begins.
@@ -123,9 +131,32 @@ TemporaryFolder* Strategy::folder_ = nullptr;
 
 TEST_F(Strategy, EffectsOfACampaign) {
   const auto uplift = [&](const std::string& out, const std::string& seed) {
-    return RunProgram({Program(), "uplift", *folder_ / "campaign.h5", "--arm", "campaign_arm", "--control", "none", "--outcome",
-                       "campaign_outcome", "--cost", "email=0.1", "--cost", "coupon=1.5", "--cost", "gift=3", "--target", "coupon=0.3",
-                       "--splits", "2", "--draws", "100", "--seed", seed, "--out", *folder_ / out, "--json"});
+    return RunProgram({Program(),
+                       "uplift",
+                       *folder_ / "campaign.h5",
+                       "--arm",
+                       "campaign_arm",
+                       "--control",
+                       "none",
+                       "--outcome",
+                       "campaign_outcome",
+                       "--cost",
+                       "email=0.1",
+                       "--cost",
+                       "coupon=1.5",
+                       "--cost",
+                       "gift=3",
+                       "--target",
+                       "coupon=0.3",
+                       "--splits",
+                       "2",
+                       "--draws",
+                       "100",
+                       "--seed",
+                       seed,
+                       "--out",
+                       *folder_ / out,
+                       "--json"});
   };
   const Outcome first = uplift("effects.csv", "1");
   ASSERT_EQ(first.exit_code, 0) << first.all();
@@ -144,8 +175,8 @@ TEST_F(Strategy, EffectsOfACampaign) {
   EXPECT_EQ(result["curves"]["gift"]["gain_by_percent"].size(), 101u);
   // What is written is the effect: the difference of two expectations but for the weights of its parts; 0 is not among them by chance.
   const std::vector<Cells> lines = CsvLines(ReadFile(*folder_ / "effects.csv"));
-  EXPECT_EQ(lines[0], (Cells{"id", "outcome.none", "outcome.email", "outcome.coupon", "outcome.gift", "effect.email", "effect.coupon",
-                             "effect.gift"}));
+  EXPECT_EQ(lines[0], (Cells{"id", "outcome.none", "outcome.email", "outcome.coupon", "outcome.gift",
+                             "effect.email", "effect.coupon", "effect.gift"}));
   EXPECT_EQ(lines.size(), result["left_out"].get<std::size_t>() + 1);
   // The same bytes again, and of another seed others.
   const Outcome again = uplift("again.csv", "1");
@@ -202,7 +233,8 @@ TEST_F(Strategy, EveryLimitHolds) {
   for (const auto& [one, size_of_one] : sizes) {
     EXPECT_EQ(result["groups"][one], (json{of_group[one], size_of_one}));
     for (const auto& [other, size_of_other] : sizes)
-      EXPECT_GE(of_group[one] * size_of_other, 0.9 * of_group[other] * size_of_one) << one << " and " << other;
+      EXPECT_GE(of_group[one] * size_of_other, 0.9 * of_group[other] * size_of_one)
+          << one << " and " << other;
   }
   EXPECT_TRUE(result["measured"]);
   EXPECT_TRUE(result["evidence"]["the strategy"]["dr"]["over_nobody"].is_array());
@@ -218,7 +250,8 @@ TEST_F(Strategy, EveryLimitHolds) {
     EXPECT_EQ(other.exit_code, 0) << other.all();
     return CsvLines(ReadFile(*folder_ / "other_actions.csv"));
   };
-  const std::vector<Cells> later = decide_otherwise({{"seed = 1", "seed = 2"}, {"budget = 160", "budget = 90"}});
+  const std::vector<Cells> later =
+      decide_otherwise({{"seed = 1", "seed = 2"}, {"budget = 160", "budget = 90"}});
   EXPECT_EQ(Those(later, "control group"), held);
   EXPECT_NE(Those(later, "exploration"), explored);
   EXPECT_NE(Those(decide_otherwise({{"strategy.key", "other.key"}}), "control group"), held);
@@ -258,7 +291,8 @@ TEST_F(Strategy, WithoutAnExperimentEffectsAreAssumedAndSaidToBe) {
 }
 
 TEST_F(Strategy, SaysWhatIsWrong) {
-  const auto refused = [&](const std::vector<std::pair<std::string, std::string>>& changes, const std::vector<std::string>& words) {
+  const auto refused = [&](const std::vector<std::pair<std::string, std::string>>& changes,
+                           const std::vector<std::string>& words) {
     const Outcome outcome = Decide(Changed(Actions(), changes), "refused.csv");
     EXPECT_EQ(outcome.exit_code, 2) << outcome.all();
     for (const std::string& word : words) EXPECT_THAT(outcome.err, HasSubstr(word));
@@ -267,12 +301,15 @@ TEST_F(Strategy, SaysWhatIsWrong) {
   refused({{"budget = 160", "budget = -1"}}, {"actions.toml:2:", "\"budget\" must be a number from 0"});
   refused({{"cost = 0.1", "cost = nan"}}, {"actions.toml:", "\"cost\" must be a number from 0", "nan"});
   refused({{"cost = 0.1", "cost = \"little\""}}, {"actions.toml:", "\"cost\" must be a number"});
-  refused({{"arm = \"gift\"", "arm = \"gifts\""}}, {"actions.toml", "\"present\"", "\"gifts\"", "did you mean \"gift\""});
+  refused({{"arm = \"gift\"", "arm = \"gifts\""}},
+          {"actions.toml", "\"present\"", "\"gifts\"", "did you mean \"gift\""});
   refused({{"arm = \"gift\"", "arm = \"coupon\""}}, {"\"coupon\" and \"present\"", "the same arm"});
-  refused({{"name = \"present\"\narm = \"gift\"", "name = \"email\"\narm = \"gift\""}}, {"\"email\" is there twice"});
+  refused({{"name = \"present\"\narm = \"gift\"", "name = \"email\"\narm = \"gift\""}},
+          {"\"email\" is there twice"});
   refused({{"control = \"none\"", "control = \"non\""}}, {"no class \"non\"", "\"none\""});
   refused({{"arm = \"campaign_arm\"", "arm = \"campaign\""}}, {"no task \"campaign\"", "\"campaign_arm\""});
-  refused({{"outcome = \"campaign_outcome\"", "outcome = \"campaign_arm\""}}, {"\"campaign_arm\" is multiclass"});
+  refused({{"outcome = \"campaign_outcome\"", "outcome = \"campaign_arm\""}},
+          {"\"campaign_arm\" is multiclass"});
   refused({{"\"contacts_7d\"", "\"contacts_8d\""}}, {"no feature \"contacts_8d\"", "\"contacts_7d\""});
   refused({{"people.csv", "nobody.csv"}}, {"nobody.csv"});
   refused({{"stage = \"stage\"", "stage = \"stag\""}}, {"people.csv", "no column \"stag\"", "\"stage\""});
@@ -286,23 +323,27 @@ TEST_F(Strategy, SaysWhatIsWrong) {
   refused({{"budget = 160", "budgets = 160"}}, {"actions.toml:2:", "budgets", "\"budget\""});
   folder_->Write("short.key", "short\n");
   refused({{"strategy.key", "short.key"}}, {"short.key", "5 characters", "16"});
-  folder_->Write("twice.csv", "user,stage,email_ok,region\nu00000001,new,yes,north\nu00000001,new,yes,north\n");
+  folder_->Write("twice.csv",
+                 "user,stage,email_ok,region\nu00000001,new,yes,north\nu00000001,new,yes,north\n");
   refused({{"people.csv", "twice.csv"}}, {"twice.csv:3", "\"u00000001\" is there already"});
   folder_->Write("ragged.csv", "user,stage,email_ok,region\nu00000001,new\n");
   refused({{"people.csv", "ragged.csv"}}, {"ragged.csv:2", "2 cells, where the header has 4"});
   folder_->Write("empty.csv", "");
   refused({{"people.csv", "empty.csv"}}, {"empty.csv", "empty"});
   // Neither an experiment nor rules.
-  const Outcome nothing = Decide("data = \"campaign.h5\"\n[[action]]\nname = \"email\"\ncost = 1\n", "refused.csv");
+  const Outcome nothing =
+      Decide("data = \"campaign.h5\"\n[[action]]\nname = \"email\"\ncost = 1\n", "refused.csv");
   EXPECT_EQ(nothing.exit_code, 2);
   EXPECT_THAT(nothing.err, AllOf(HasSubstr("actions.toml"), HasSubstr("[experiment]"), HasSubstr("[rules]")));
-  const Outcome absent = RunProgram({Program(), "strategy", *folder_ / "absent.toml", "--out", *folder_ / "refused.csv"});
+  const Outcome absent =
+      RunProgram({Program(), "strategy", *folder_ / "absent.toml", "--out", *folder_ / "refused.csv"});
   EXPECT_EQ(absent.exit_code, 2);
   EXPECT_THAT(absent.err, HasSubstr("absent.toml"));
 
-  const auto uplift = [&](const std::string& arm, const std::string& control, const std::vector<std::string>& more,
-                          const std::vector<std::string>& words) {
-    std::vector<std::string> command = {Program(), "uplift",  *folder_ / "campaign.h5", "--arm", arm, "--control",
+  const auto uplift = [&](const std::string& arm, const std::string& control,
+                          const std::vector<std::string>& more, const std::vector<std::string>& words) {
+    std::vector<std::string> command = {Program(), "uplift",    *folder_ / "campaign.h5",
+                                        "--arm",   arm,         "--control",
                                         control,   "--outcome", "campaign_outcome"};
     command.insert(command.end(), more.begin(), more.end());
     const Outcome outcome = RunProgram(command);
