@@ -213,8 +213,8 @@ TEST_F(Strategy, EveryLimitHolds) {
     ++counts[action];
     EXPECT_NE(reason, "control group");
     EXPECT_NE(place % 10, 0u) << id << " was contacted twice already";
-    if (action == "email") EXPECT_NE(place % 4, 0u) << id << " did not agree";
-    if (action == "coupon") EXPECT_NE(place % 3, 0u) << id << " is not in its stage";
+    EXPECT_FALSE(action == "email" && place % 4 == 0) << id << " did not agree";
+    EXPECT_FALSE(action == "coupon" && place % 3 == 0) << id << " is not in its stage";
     if (reason.rfind("exploration", 0) == 0) continue;
     EXPECT_GT(std::stod(line[2]), -0.005);  // two decimals of something above 0
     gain += std::stod(line[2]);
