@@ -35,6 +35,8 @@ int Main(int argc, char** argv) {
   AddScore(app, commands);
   AddBaseline(app, commands);
   AddCompare(app, commands);
+  AddUplift(app, commands);
+  AddStrategy(app, commands);
   AddExplain(app, commands);
   AddExport(app, commands);
   AddVerify(app, commands);

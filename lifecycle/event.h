@@ -28,10 +28,13 @@ inline constexpr std::array<const char*, kEventKinds + 1> kEventKindNames = {
     "view", "favourite", "cart", "purchase", "return", "visit", "contact"};
 inline const char* EventKindName(EventKind kind) { return kEventKindNames[static_cast<std::size_t>(kind)]; }
 
+// The quantity of a contact whose arm was drawn by chance.
+inline constexpr Quantity kRandomised = 2 * kOnePiece;
+
 struct Event {
   Time time = 0;
-  Money price = kNoMoney;         // of one piece
-  Quantity quantity = kOnePiece;  // > 0
+  Money price = kNoMoney;         // of one piece; of a contact: what came of it, which may be below 0
+  Quantity quantity = kOnePiece;  // > 0; of a contact whose arm was drawn by chance: kRandomised
   std::uint32_t item = kNoItem;   // number in the ItemTable; of a contact: of the arm
   EventKind kind = EventKind::kView;
   friend bool operator==(const Event&, const Event&) = default;

@@ -62,7 +62,8 @@ struct EventOfUser {
   std::uint32_t user;
 };
 
-std::string ShopToml(const ShopCalendar& calendar) {
+// How the logs are read; and the rows of shop.toml, or those of campaign.toml: the randomised campaign's.
+std::string ShopToml(const ShopCalendar& calendar, bool campaign) {
   std::vector<int> train;
   for (int day = calendar.campaign + kBetweenSnapshots; day >= kFirstSnapshot; day -= kBetweenSnapshots) {
     if (train.size() == kMostTrainSnapshots) break;
@@ -71,6 +72,19 @@ std::string ShopToml(const ShopCalendar& calendar) {
   std::string times;
   for (auto day = train.rbegin(); day != train.rend(); ++day)
     times += (times.empty() ? "\"" : ", \"") + Date(*day) + "\"";
+  std::string arms;
+  for (const char* arm : ShopWorld::Arms()) arms += std::string(arms.empty() ? "\"" : ", \"") + arm + "\"";
+  const std::string rows =
+      campaign ? "[snapshots]\ntrain = [\"" + Date(calendar.campaign) + "\"]     # the day of the campaign\ntest = \"" +
+                     Date(calendar.test) +
+                     "\"          # when actions are to be chosen\n\n[features]\nwindows_days = [7, 30, 90]\nhistory = 1\n\n"
+                     "[labels.campaign]\nhorizon_days = 28\narms = [" + arms + "]\n"
+               : "[snapshots]\ntrain = [" + times + "]     # one of them at the campaign, " + Date(calendar.campaign) +
+                     "\nvalid = \"" + Date(calendar.valid) + "\"\ntest = \"" + Date(calendar.test) +
+                     "\"\n\n[features]\nwindows_days = [7, 30, 90]\nhistory = 32\nbins = 16\n\n"
+                     "[labels.acquisition_cost]\ndays = 30\n[labels.activation]\ndays = 14\n"
+                     "activities = [\"favourite\", \"cart\", \"purchase\"]\n[labels.churn]\nhorizon_days = 30\n"
+                     "seen_within_days = 90\n[labels.purchase]\nhorizon_days = 30\n[labels.value]\nhorizon_days = 30\n";
   return "# A synthetic shop. Its true probabilities and effects are in truth/.\n"
          "[shop]\nuntil = \"" +
          Date(calendar.end) +
@@ -82,14 +96,8 @@ std::string ShopToml(const ShopCalendar& calendar) {
          "[[users.attribute]]\nname = \"age\"\ntype = \"numeric\"\n[[users.attribute]]\nname = \"gender\"\n"
          "[[users.attribute]]\nname = \"income\"\n\n[items]\nfiles = [\"items.csv\"]\nitem = \"item\"\n"
          "category = \"category\"\nbrand = \"brand\"\nprice = \"price\"\ncost = \"cost\"\n\n"
-         "[campaigns]\nfiles = [\"campaigns.csv\"]\nuser = \"user\"\ntime = \"time\"\narm = \"arm\"\n\n"
-         "[snapshots]\ntrain = [" +
-         times + "]     # one of them at the campaign, " + Date(calendar.campaign) + "\nvalid = \"" +
-         Date(calendar.valid) + "\"\ntest = \"" + Date(calendar.test) +
-         "\"\n\n[features]\nwindows_days = [7, 30, 90]\nhistory = 32\nbins = 16\n\n"
-         "[labels.acquisition_cost]\ndays = 30\n[labels.activation]\ndays = 14\n"
-         "activities = [\"favourite\", \"cart\", \"purchase\"]\n[labels.churn]\nhorizon_days = 30\n"
-         "seen_within_days = 90\n[labels.purchase]\nhorizon_days = 30\n[labels.value]\nhorizon_days = 30\n";
+         "[campaigns]\nfiles = [\"campaigns.csv\"]\nuser = \"user\"\ntime = \"time\"\narm = \"arm\"\n" +
+         (campaign ? "randomised = \"randomised\"\noutcome = \"outcome\"\n\n" : "\n") + rows;
 }
 
 constexpr const char* kRunToml = R"(# The tasks of shop.toml's dataset by one model.
@@ -336,7 +344,10 @@ class LogWriter {
     }
     for (CsvFile& file : files_) COHORT_RETURN_IF_ERROR(file.Commit());
     COHORT_RETURN_IF_ERROR(WriteFileAtomically((directory_ / "run.toml").string(), kRunToml));
-    COHORT_RETURN_IF_ERROR(WriteFileAtomically((directory_ / "shop.toml").string(), ShopToml(calendar_)));
+    COHORT_RETURN_IF_ERROR(
+        WriteFileAtomically((directory_ / "campaign.toml").string(), ShopToml(calendar_, /*campaign=*/true)));
+    COHORT_RETURN_IF_ERROR(
+        WriteFileAtomically((directory_ / "shop.toml").string(), ShopToml(calendar_, /*campaign=*/false)));
     return summary_;
   }
 

@@ -203,10 +203,31 @@ Status ShopReader::ReadUsers() {
       });
 }
 
+bool ShopReader::IsTrue(const CsvReader& csv, std::ptrdiff_t column) {
+  const std::string_view cell = CellOf(csv, column);
+  if (cell == "1" || cell == "true" || cell == "yes") return true;
+  if (cell != "0" && cell != "false" && cell != "no" && !IsMissing(cell))
+    log_->Add(FindingKind::kNotANumber, "randomised", csv, column,
+              Shown(cell) + " of \"randomised\" is none of 1, true, yes, 0, false, no; it counts as 0");
+  return false;
+}
+
+Money ShopReader::OutcomeOf(const CsvReader& csv, std::ptrdiff_t column) {
+  const std::string_view cell = CellOf(csv, column);
+  if (IsMissing(cell)) return kNoMoney;
+  double outcome = 0;
+  if (ParseNumber(cell, &outcome) == NumberKind::kNumber && std::abs(outcome) <= kMostPrice)
+    return std::llround(outcome * static_cast<double>(kMoneyUnit));
+  log_->Add(FindingKind::kNotANumber, "outcome", csv, column,
+            Shown(cell) + " of \"outcome\" is not a number within 10000000 of 0; it counts as missing");
+  return kNoMoney;
+}
+
 Status ShopReader::ReadCampaigns() {
   const CampaignsSchema& campaigns = *schema_.campaigns;
   const std::optional<ColumnReference> user_column(campaigns.user), time_column(campaigns.time);
-  return ForEachRecord(campaigns.files, {&user_column, &time_column, &campaigns.arm},
+  return ForEachRecord(campaigns.files,
+                       {&user_column, &time_column, &campaigns.arm, &campaigns.randomised, &campaigns.outcome},
                        [&](const CsvReader& csv, const std::vector<std::ptrdiff_t>& columns) -> Status {
                          const std::string_view user = UserOf(csv, columns[0], "contact");
                          if (user.empty()) return {};
@@ -216,6 +237,8 @@ Status ShopReader::ReadCampaigns() {
                          Event contact{.time = *time, .kind = EventKind::kContact};
                          if (columns[2] >= 0 && !IsMissing(CellOf(csv, columns[2])))
                            contact.item = rows_->ArmNumber(CellOf(csv, columns[2]));
+                         if (columns[3] >= 0 && IsTrue(csv, columns[3])) contact.quantity = kRandomised;
+                         if (columns[4] >= 0) contact.price = OutcomeOf(csv, columns[4]);
                          return rows_->AddEvent(user, contact);
                        });
 }

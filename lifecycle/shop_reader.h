@@ -39,6 +39,8 @@ class ShopReader {
   Status ReadItems();
   Status ReadUsers();
   Status ReadCampaigns();
+  bool IsTrue(const CsvReader& csv, std::ptrdiff_t column);
+  Money OutcomeOf(const CsvReader& csv, std::ptrdiff_t column);  // of a contact
   Status ReadEvents();
 
   bool IsMissing(std::string_view cell) const;

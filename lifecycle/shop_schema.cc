@@ -183,13 +183,15 @@ class ShopParser {
   }
 
   void ReadCampaigns(const TomlTable& table) {
-    table.AllowOnly({"files", "user", "time", "time_format", "arm"});
+    table.AllowOnly({"files", "user", "time", "time_format", "arm", "randomised", "outcome"});
     CampaignsSchema campaigns;
     campaigns.files = Files(table);
     campaigns.user = Column(table, "user");
     campaigns.time = Column(table, "time");
     campaigns.time_format = Format(table);
     campaigns.arm = OptionalColumn(table, "arm");
+    campaigns.randomised = OptionalColumn(table, "randomised");
+    campaigns.outcome = OptionalColumn(table, "outcome");
     schema_.campaigns = std::move(campaigns);
   }
 
@@ -245,7 +247,7 @@ class ShopParser {
 
   void ReadLabels(const TomlTable& table) {
     if (!table.exists()) return;
-    table.AllowOnly({"acquisition_cost", "activation", "churn", "purchase", "value"});
+    table.AllowOnly({"acquisition_cost", "activation", "churn", "purchase", "value", "campaign"});
     LabelOptions& labels = schema_.labels;
     const bool sign_up = schema_.users && schema_.users->sign_up;
     if (const TomlTable cost = table.Table("acquisition_cost"); cost.exists()) {
@@ -280,7 +282,19 @@ class ShopParser {
     };
     labels.purchase = horizon("purchase");
     labels.value = horizon("value");
-    if (!labels.acquisition_cost && !labels.activation && !labels.churn && !labels.purchase && !labels.value)
+    if (const TomlTable campaign = table.Table("campaign"); campaign.exists()) {
+      campaign.AllowOnly({"arms", "horizon_days"});
+      const auto& columns = schema_.campaigns;
+      if (!columns || !columns->arm || !columns->randomised || !columns->outcome)
+        campaign.Fail(nullptr, "campaign needs the columns arm, randomised and outcome of [campaigns]");
+      labels.campaign = CampaignLabel{campaign.Texts("arms"), Days(campaign, "horizon_days", 28)};
+      std::vector<std::string> arms = labels.campaign->arms;
+      std::sort(arms.begin(), arms.end());
+      if (arms.size() < 2 || std::adjacent_find(arms.begin(), arms.end()) != arms.end())
+        campaign.Fail("arms", "\"arms\" must list two arms or more, each once");
+    }
+    if (!labels.acquisition_cost && !labels.activation && !labels.churn && !labels.purchase && !labels.value &&
+        !labels.campaign)
       table.Fail(nullptr, "[labels] has none: write [labels.churn], [labels.purchase] or another");
   }
 

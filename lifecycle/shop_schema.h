@@ -53,7 +53,7 @@ struct ItemsSchema {
 struct CampaignsSchema {
   std::vector<std::string> files;
   ColumnReference user, time;
-  std::optional<ColumnReference> arm;
+  std::optional<ColumnReference> arm, randomised, outcome;
   TimeFormat time_format;
 };
 
@@ -87,11 +87,17 @@ struct HorizonLabel {
   int horizon_days = 30;
 };
 
+struct CampaignLabel {
+  std::vector<std::string> arms;  // the classes
+  int horizon_days = 28;          // of the outcomes
+};
+
 struct LabelOptions {
   std::optional<AcquisitionLabel> acquisition_cost;
   std::optional<ActivationLabel> activation;
   std::optional<ChurnLabel> churn;
   std::optional<HorizonLabel> purchase, value;
+  std::optional<CampaignLabel> campaign;
 };
 
 struct ShopSchema {

@@ -46,6 +46,11 @@ UserLabels::UserLabels(const ShopSchema& schema)
   }
   if (options_.purchase) add("purchase", TaskType::kBinary);
   if (options_.value) add("value", TaskType::kValue);
+  if (options_.campaign) {
+    add("campaign_arm", TaskType::kMulticlass).classes = options_.campaign->arms;
+    add("campaign_outcome", TaskType::kRegression);
+    for (const std::string& arm : options_.campaign->arms) arm_keys_.push_back(CategoryKey("last_arm", arm));
+  }
 }
 
 float UserLabels::AcquisitionCost(const UserRecord* description, Time now) const {
@@ -125,6 +130,23 @@ float UserLabels::Value(Time now, std::span<const Event> after, Time end, const 
   return static_cast<float>(InCurrency(money));
 }
 
+void UserLabels::AppendCampaign(Time now, std::span<const Event> after, Time end, const ItemTable& items,
+                                std::vector<float>* labels) const {
+  const std::span<const Event> day = Window(after, now, now + kDay);
+  const auto contact = std::find_if(day.begin(), day.end(), [](const Event& event) {
+    return event.kind == EventKind::kContact && event.quantity == kRandomised;
+  });
+  if (contact == day.end() || contact->price == kNoMoney || contact->item == kNoItem ||
+      contact->time + options_.campaign->horizon_days * kDay > end) {
+    labels->insert(labels->end(), 2, kMasked);
+    return;
+  }
+  const auto arm = std::find(arm_keys_.begin(), arm_keys_.end(), items.item(contact->item).key) - arm_keys_.begin();
+  const bool named = arm < static_cast<std::ptrdiff_t>(arm_keys_.size());
+  labels->push_back(named ? static_cast<float>(arm) : kMasked);
+  labels->push_back(named ? static_cast<float>(InCurrency(contact->price)) : kMasked);
+}
+
 bool UserLabels::Append(const UserPast& past, const UserRecord* description, Time now,
                         std::span<const Event> after, Time end, const ItemTable& items,
                         std::vector<float>* labels) {
@@ -144,6 +166,7 @@ bool UserLabels::Append(const UserPast& past, const UserRecord* description, Tim
     labels->push_back(until > end ? kMasked : buys ? 1 : 0);
   }
   if (options_.value) labels->push_back(Value(now, after, end, items));
+  if (options_.campaign) AppendCampaign(now, after, end, items, labels);
   return std::any_of(labels->begin() + static_cast<std::ptrdiff_t>(first), labels->end(),
                      [](float label) { return !std::isnan(label); });
 }

@@ -5,26 +5,15 @@
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "tests/end_to_end/shop_run.h"
+#include "tests/support/csv_lines.h"
 
 namespace cohort::testing {
 namespace {
 
 using nlohmann::json;
 using ::testing::HasSubstr;
-
-std::vector<std::vector<std::string>> Lines(const std::string& csv) {
-  std::vector<std::vector<std::string>> lines;
-  std::istringstream text(csv);
-  for (std::string line; std::getline(text, line);) {
-    std::istringstream cells(line);
-    lines.emplace_back();
-    for (std::string cell; std::getline(cells, cell, ',');) lines.back().push_back(cell);
-  }
-  return lines;
-}
 
 class Explain : public ::testing::Test {
  protected:
@@ -47,7 +36,7 @@ TEST_F(Explain, SharesSumToTheScore) {
   const json result = json::parse(explained.out);
   EXPECT_LE(result["furthest_sum"].get<double>(), 1e-3);
 
-  const auto score_lines = Lines(ReadFile(scores)), share_lines = Lines(ReadFile(shares));
+  const auto score_lines = CsvLines(ReadFile(scores)), share_lines = CsvLines(ReadFile(shares));
   std::map<std::string, std::map<std::string, double>> predicted;  // id, output
   for (std::size_t i = 1; i < score_lines.size(); ++i) {
     for (std::size_t c = 1; c < score_lines[i].size(); ++c)
@@ -72,7 +61,7 @@ TEST_F(Explain, SharesSumToTheScore) {
 }
 
 TEST_F(Explain, ReasonsOfOneUser) {
-  const std::string id = Lines(ReadFile(shop_.folder() / "explained.csv")).at(1).at(0);
+  const std::string id = CsvLines(ReadFile(shop_.folder() / "explained.csv")).at(1).at(0);
   const Outcome explained =
       RunProgram({Program(), "explain", run_, "--data", shop_.dataset(), "--user", id, "--top", "3"});
   ASSERT_EQ(explained.exit_code, 0) << explained.all();

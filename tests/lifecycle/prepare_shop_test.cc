@@ -185,6 +185,40 @@ TEST_F(PrepareShopTest, CountsWhatItCannotUse) {
                 "user \"a\", 2020-01-05 10:00:00: a purchase is there twice");
 }
 
+TEST_F(PrepareShopTest, LabelsWhatCameOfACampaignsContacts) {
+  std::string shop = kShop;
+  shop.replace(shop.find("[snapshots]"), 0,
+               "[campaigns]\nfiles = [\"mails.csv\"]\nuser = \"user\"\ntime = \"time\"\narm = "
+               "\"arm\"\nrandomised = \"drawn\"\n"
+               "outcome = \"margin\"\n");
+  shop += "[labels.campaign]\nhorizon_days = 28\narms = [\"none\", \"mail\"]\n";
+  const std::string mails =
+      "user,time,arm,drawn,margin\na,2020-03-01,mail,1,-2.5\nb,2020-03-01 12:00:00,none,yes,4\n";
+  Write("mails.csv", mails + "b,2020-05-01,mail,maybe,1\na,2020-05-01,mail,1,much\n");
+  const Result<PrepareReport> report = Run(kEvents, kUsers, shop);
+  ASSERT_TRUE(report) << report.error().text();
+  EXPECT_EQ(report->Count(FindingKind::kNotANumber), 2u);
+  EXPECT_THAT(report->ToText(),
+              HasSubstr("mails.csv:4:19: \"maybe\" of \"randomised\" is none of 1, true, yes, 0, false, no"));
+  EXPECT_THAT(report->ToText(), HasSubstr("mails.csv:5:21: \"much\" of \"outcome\" is not a number"));
+  auto reader = DatasetReader::Open(Path("shop.h5"));
+  ASSERT_TRUE(reader) << reader.error().text();
+  ASSERT_EQ((*reader)->info().tasks.size(), 4u);
+  EXPECT_EQ((*reader)->info().tasks[2].classes, (std::vector<std::string>{"none", "mail"}));
+  RowBlock block;
+  ASSERT_TRUE((*reader)->Read(Split::kTrain, 0, 2, true, &block).ok());
+  const std::size_t a = block.ids[0] == "a" ? 0 : 1;
+  EXPECT_EQ(block.labels[a * 4 + 2], 1);
+  EXPECT_EQ(block.labels[a * 4 + 3], -2.5f);
+  EXPECT_EQ(block.labels[(1 - a) * 4 + 2], 0);
+  EXPECT_EQ(block.labels[(1 - a) * 4 + 3], 4);
+  ASSERT_TRUE((*reader)->Read(Split::kValid, 0, 2, true, &block).ok());
+  for (const std::size_t place : {2, 3, 6, 7}) EXPECT_TRUE(std::isnan(block.labels[place]));
+  EXPECT_THAT(
+      SchemaError("[labels.purchase]", "[labels.campaign]\narms = [\"none\", \"mail\"]\n[labels.purchase]"),
+      HasSubstr("needs the columns arm, randomised and outcome of [campaigns]"));
+}
+
 TEST_F(PrepareShopTest, CountsUsersThatAreThereTwice) {
   const std::string users = std::string(kUsers) + "a,2020-02-02\n";
   const Result<PrepareReport> report = Run(kEvents, users);

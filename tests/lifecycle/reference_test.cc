@@ -361,6 +361,17 @@ std::map<std::string, double> Reference::Labels(const std::string& user, Time no
       });
   labels["value"] =
       now + day(30) > end ? kNone : std::max(0.0, Margin(Lines(Events(user, now, now + day(30))), now));
+  labels["campaign_arm"] = labels["campaign_outcome"] = kNone;
+  for (const SmallEvent& event : Events(user, now, now + day(1))) {
+    if (event.kind != EventKind::kContact || event.quantity != kRandomised) continue;
+    const std::vector<std::string>& arms = schema.labels.campaign->arms;
+    const auto arm = std::find(arms.begin(), arms.end(), event.item);
+    if (arm != arms.end() && event.price != kNoMoney && event.time + day(10) <= end) {
+      labels["campaign_arm"] = static_cast<double>(arm - arms.begin());
+      labels["campaign_outcome"] = static_cast<double>(event.price) / 10'000;
+    }
+    break;
+  }
   return labels;
 }
 

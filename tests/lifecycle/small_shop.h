@@ -75,6 +75,8 @@ files = ["campaigns.csv"]
 user = "u"
 time = "t"
 arm = "a"
+randomised = "r"
+outcome = "o"
 [snapshots]
 train = ["1970-03-01", "1970-03-21"]
 valid = "1970-04-20"
@@ -92,6 +94,9 @@ activities = ["purchase", "favourite"]
 horizon_days = 20
 [labels.value]
 horizon_days = 30
+[labels.campaign]
+horizon_days = 10
+arms = ["i0", "i1", "i2"]
 [labels.churn]
 cost = true
 )") + (hazard ? "horizon_days = 15\nperiods = 4\nseen_within_days = 0\n" : "horizon_days = 30\n");
@@ -114,7 +119,15 @@ inline SmallEvent RandomEvent(Time from, Time to, RandomStream* random) {
   if (random->Below(2) == 0) event.time = std::max(from, event.time / kDay * kDay);
   if (random->Below(4) == 0) event.time = std::max(from, event.time / (20 * kDay) * (20 * kDay));
   if (random->Below(5) > 0) event.item = "i" + std::to_string(random->Below(5));
-  if (event.kind == EventKind::kContact) return event;
+  if (event.kind == EventKind::kContact) {
+    if (random->Below(3) > 0) event.quantity = kRandomised;
+    if (random->Below(4) > 0) event.price = static_cast<Money>(random->Below(100'000)) - 20'000;
+    // Often on the day of a snapshot of SmallSchemaText, or right after it.
+    constexpr Time kDays[] = {59, 79, 109, 151};
+    const Time near = kDays[random->Below(4)] * kDay + static_cast<Time>(random->Below(28)) * kDay / 24;
+    if (random->Below(4) > 0 && near >= from && near < to) event.time = near;
+    return event;
+  }
   event.quantity = random->Below(4) == 0 ? static_cast<Quantity>(1 + random->Below(3000))
                                          : kOnePiece * static_cast<Quantity>(1 + random->Below(3));
   if (random->Below(4) > 0)
