@@ -61,6 +61,7 @@ void AddEvaluate(CLI::App& app, Commands& commands);
 void AddScore(CLI::App& app, Commands& commands);
 void AddBaseline(CLI::App& app, Commands& commands);
 void AddCompare(CLI::App& app, Commands& commands);
+void AddRecommend(CLI::App& app, Commands& commands);
 void AddExport(CLI::App& app, Commands& commands);
 void AddVerify(CLI::App& app, Commands& commands);
 void AddInspect(CLI::App& app, Commands& commands);
