@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <numeric>
@@ -16,7 +17,7 @@
 namespace cohort {
 namespace {
 
-constexpr std::size_t kMostChoices = 8'000, kDrawnItems = 200, kPromotable = 8;
+constexpr std::size_t kPromotable = 8;
 constexpr double kChoiceL2 = 1;
 
 struct Moments {
@@ -179,6 +180,9 @@ Status CheckOptions(const RecommendOptions& options) {
       check(options.top >= 1 && options.top <= 1000, "--top must be a whole number from 1 to 1000"));
   COHORT_RETURN_IF_ERROR(
       check(options.diversity >= 0 && options.diversity <= 1, "--diversity must be a number from 0 to 1"));
+  for (const double diversity : options.try_diversity)
+    COHORT_RETURN_IF_ERROR(
+        check(diversity >= 0 && diversity <= 1, "--try-diversity must be numbers from 0 to 1"));
   COHORT_RETURN_IF_ERROR(
       check(options.exposure >= 0 && options.exposure <= 0.5, "--exposure must be a share from 0 to 0.5"));
   COHORT_RETURN_IF_ERROR(check(options.new_days >= 0 && options.new_days <= 3650,
@@ -190,6 +194,49 @@ Status CheckOptions(const RecommendOptions& options) {
   COHORT_RETURN_IF_ERROR(check(options.truth.empty() || options.at == RecommendAt::kTest,
                                "--truth is of the test snapshot: give --at test"));
   return CheckOut(options.out, options.overwrite);
+}
+
+// Of each source by itself, from items drawn; then of all features together, among what the sources would name.
+std::vector<std::vector<double>> LearnWeights(const Recommender& earlier, Time end,
+                                              const RecommendOptions& options,
+                                              const Recommender::Progress& progress,
+                                              RecommendReport* report) {
+  const Recommender::ChoiceOptions choice_options{
+      .end = end, .skip_bought = options.skip_bought, .seed = options.seed};
+  Choices choices = earlier.DrawChoices(choice_options, nullptr, progress);
+  report->features = earlier.features();
+  const std::size_t features = report->features.size();
+  std::vector<std::vector<double>> source_weights;
+  for (std::size_t source = 0; source < earlier.sources().size(); ++source) {
+    std::vector<bool> used(features);
+    for (std::size_t f = 0; f < features; ++f) used[f] = earlier.SourceOf(f) == source;
+    source_weights.push_back(FitChoices(choices, used, kChoiceL2));
+  }
+  choices = earlier.DrawChoices(choice_options, &source_weights, progress);
+  report->choices = choices.size();
+  report->weights = FitChoices(choices, std::vector<bool>(features, true), kChoiceL2);
+  return source_weights;
+}
+
+Status WriteLists(const std::string& path, const ShopHistory& history, const Recommender& recommender,
+                  const std::vector<std::uint32_t>& users, const std::vector<RecommendationList>& lists,
+                  const Recommender::Progress& progress, RecommendReport* report) {
+  COHORT_ASSIGN_OR_RETURN(CsvFile file, CsvFile::Create(path));
+  file.Row({"user", "rank", "item", "score", "reason"});
+  report->reasons.resize(report->features.size());
+  for (std::size_t number = 0; number < users.size(); ++number) {
+    const std::string user = CsvCell(history.users[users[number]]);
+    for (std::size_t i = 0; i < lists[number].items.size(); ++i) {
+      const ListedItem& listed = lists[number].items[i];
+      ++report->reasons[listed.feature];
+      file.Text(user).Whole(static_cast<std::int64_t>(i + 1)).Text(CsvCell(history.items[listed.item].name));
+      file.Number(listed.probability).Text(CsvCell(recommender.Reason(users[number], listed))).EndRow();
+    }
+    if (number % 256 == 0)
+      progress("writing: " + std::to_string(number) + " of " + std::to_string(users.size()) + " users");
+  }
+  COHORT_RETURN_IF_ERROR(file.Close());
+  return file.Commit();
 }
 
 }  // namespace
@@ -219,28 +266,17 @@ Result<RecommendReport> Recommend(const RecommendOptions& options,
     COHORT_ASSIGN_OR_RETURN(truth, RecommendationTruth::Read(options.truth, history, moments.at));
   }
 
-  // Weights: of all features together, and of each source by itself, which is what it is compared as.
-  std::vector<std::vector<double>> weights;
+  std::vector<std::vector<double>> source_weights;
   {
     COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<Recommender> earlier,
                             Recommender::Make(history, moments.learned_at, segments, target,
                                               options.learn_model, unavailable, progress));
-    const Choices choices = earlier->DrawChoices(moments.at, options.skip_bought, kMostChoices, kDrawnItems,
-                                                 options.seed, progress);
-    report.choices = choices.size();
-    report.features = earlier->features();
-    const std::size_t features = report.features.size();
-    for (std::size_t source = 0; source < earlier->sources().size(); ++source) {
-      std::vector<bool> used(features);
-      for (std::size_t f = 0; f < features; ++f) used[f] = earlier->SourceOf(f) == source;
-      weights.push_back(FitChoices(choices, used, kChoiceL2));
-    }
-    weights.push_back(FitChoices(choices, std::vector<bool>(features, true), kChoiceL2));
-    report.weights = weights.back();
-    if (choices.size() == 0)
+    source_weights = LearnWeights(*earlier, moments.at, options, progress, &report);
+    if (report.choices == 0)
       return InvalidInput(options.shop + ": nobody who was there before " + report.learned_at + " has a " +
                           report.target + " from then on and before " + report.at +
-                          ": there is nothing to learn the weights from; check [snapshots]");
+                          " that any recommender would name: there is nothing to learn the weights from; "
+                          "check [snapshots]");
   }
 
   COHORT_ASSIGN_OR_RETURN(
@@ -256,7 +292,13 @@ Result<RecommendReport> Recommend(const RecommendOptions& options,
   report.group_items = static_cast<std::uint64_t>(std::count(group.begin(), group.end(), true));
   std::vector<QualitySum> sums;
   for (const auto& source : recommender->sources()) sums.emplace_back(source->name(), history.items.size());
-  for (const char* name : {"blended", "re-ranked"}) sums.emplace_back(name, history.items.size());
+  sums.emplace_back("blended", history.items.size());
+  for (const double diversity : options.try_diversity) {
+    char name[32];
+    std::snprintf(name, sizeof name, "diversity %g", diversity);
+    sums.emplace_back(name, history.items.size());
+  }
+  sums.emplace_back("re-ranked", history.items.size());
   const std::size_t blended = recommender->sources().size();
   std::vector<std::uint32_t> users;
   for (std::uint32_t user = 0; user < history.users.size(); ++user) {
@@ -266,50 +308,44 @@ Result<RecommendReport> Recommend(const RecommendOptions& options,
                                  options.skip_bought};
   std::vector<RecommendationList> lists;
   lists.reserve(users.size());
-  std::vector<std::vector<std::uint32_t>> chosen;  // by list
+  // By list: what the user chose afterwards, and the value of the oracle's list.
+  std::vector<std::vector<std::uint32_t>> chosen;
+  std::vector<RecommendationTruth::Value> best;
   Recommender::Scored scored;
   const auto judge = [&](std::size_t sum, std::size_t number, const std::vector<std::uint32_t>& list) {
     sums[sum].Add(list, chosen[number], labels, group);
     const std::uint32_t user = users[number];
-    if (truth && truth->Knows(user))
-      sums[sum].AddTruth(truth->Of(user, list), truth->Of(user, truth->Best(user, options.top)));
+    if (truth && truth->Knows(user)) sums[sum].AddTruth(truth->Of(user, list), best[number]);
   };
   for (std::size_t number = 0; number < users.size(); ++number) {
     const std::uint32_t user = users[number];
     recommender->Score(user, options.skip_bought, &scored);
     chosen.push_back(recommender->Chosen(user, moments.until, options.skip_bought));
+    if (truth)
+      best.push_back(truth->Knows(user) ? truth->Of(user, truth->Best(user, options.top))
+                                        : RecommendationTruth::Value());
     if (truth || !chosen.back().empty()) {
       for (std::size_t source = 0; source < blended; ++source)
-        judge(source, number, recommender->Best(weights[source], options.top, &scored));
+        judge(source, number, recommender->Best(source_weights[source], options.top, &scored));
     }
-    judge(blended, number, recommender->Best(report.weights, options.top, &scored));
-    lists.push_back(recommender->List(report.weights, list_options, labels, group, &scored));
+    const std::vector<std::uint32_t> candidates = recommender->Candidates(source_weights, &scored);
+    for (std::size_t i = 0; i <= options.try_diversity.size(); ++i) {
+      const ListOptions only{.top = options.top, .diversity = i == 0 ? 0 : options.try_diversity[i - 1]};
+      judge(blended + i, number,
+            ItemsOf(recommender->List(candidates, report.weights, only, labels, group, &scored)));
+    }
+    lists.push_back(recommender->List(candidates, report.weights, list_options, labels, group, &scored));
     if (number % 256 == 0)
       progress("recommending: " + std::to_string(number) + " of " + std::to_string(users.size()) + " users");
   }
   if (options.exposure > 0) report.exposure_held = HoldExposure(lists, group, options.exposure);
   for (std::size_t number = 0; number < users.size(); ++number)
-    judge(blended + 1, number, ItemsOf(lists[number]));
+    judge(sums.size() - 1, number, ItemsOf(lists[number]));
   for (QualitySum& sum : sums) report.quality.push_back(sum.Finish(truth.has_value()));
   report.judged_users = sums[blended].judged();
   report.lists = users.size();
 
-  COHORT_ASSIGN_OR_RETURN(CsvFile file, CsvFile::Create(options.out));
-  file.Row({"user", "rank", "item", "score", "reason"});
-  report.reasons.resize(report.features.size());
-  for (std::size_t number = 0; number < users.size(); ++number) {
-    const std::string user = CsvCell(history.users[users[number]]);
-    for (std::size_t i = 0; i < lists[number].items.size(); ++i) {
-      const ListedItem& listed = lists[number].items[i];
-      ++report.reasons[listed.feature];
-      file.Text(user).Whole(static_cast<std::int64_t>(i + 1)).Text(CsvCell(history.items[listed.item].name));
-      file.Number(listed.probability).Text(CsvCell(recommender->Reason(users[number], listed))).EndRow();
-    }
-    if (number % 256 == 0)
-      progress("writing: " + std::to_string(number) + " of " + std::to_string(users.size()) + " users");
-  }
-  COHORT_RETURN_IF_ERROR(file.Close());
-  COHORT_RETURN_IF_ERROR(file.Commit());
+  COHORT_RETURN_IF_ERROR(WriteLists(options.out, history, *recommender, users, lists, progress, &report));
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;
 }

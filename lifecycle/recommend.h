@@ -32,6 +32,7 @@ struct RecommendOptions {
   bool skip_bought = false;
   std::string unavailable;  // CSV with a column `item`; empty: none
   double diversity = 0;     // list_diversity.h
+  std::vector<double> try_diversity;  // lists with each of these are judged as well, to choose by
   double exposure = 0;      // least share of the group (list_exposure.h)
   int new_days =
       0;  // the group: 0: the tenth of items that fewest users took; else items that came within so many days
@@ -60,7 +61,7 @@ struct RecommendReport {
   std::vector<std::uint64_t> reasons;  // list places by feature
   bool exposure_held = true;
   std::vector<ListQuality>
-      quality;  // each source by itself, all together, re-ranked; empty of outcomes: ndcg and hit_rate are 0
+      quality;  // each source by itself, all together, with each of try_diversity, re-ranked; without outcomes ndcg and hit_rate are 0
   std::vector<std::string> warnings;
   double seconds = 0;
 };

@@ -14,7 +14,7 @@ namespace cohort {
 namespace {
 
 constexpr double kContentPrior = 5;
-constexpr std::size_t kLeastPool = 100, kPoolPerPlace = 10;  // candidates of a re-ranking
+constexpr std::size_t kCandidates = 100;  // of each source
 constexpr std::size_t kChoicesOfUser = 5;
 
 }  // namespace
@@ -58,10 +58,10 @@ std::vector<std::uint32_t> Recommender::Chosen(std::uint32_t user, Time end, boo
   std::vector<std::uint32_t> chosen, bought;
   for (const Act& act : history_.ActsOf(user)) {
     if (act.time >= end) break;
-    if (act.kind != target_ || !may_show_[act.item]) continue;
     if (act.time < now_) {
-      if (skip_bought) bought.push_back(act.item);
-    } else if (std::find(chosen.begin(), chosen.end(), act.item) == chosen.end() &&
+      if (skip_bought && act.kind == EventKind::kPurchase) bought.push_back(act.item);
+    } else if (act.kind == target_ && may_show_[act.item] &&
+               std::find(chosen.begin(), chosen.end(), act.item) == chosen.end() &&
                std::find(bought.begin(), bought.end(), act.item) == bought.end()) {
       chosen.push_back(act.item);
     }
@@ -69,48 +69,65 @@ std::vector<std::uint32_t> Recommender::Chosen(std::uint32_t user, Time end, boo
   return chosen;
 }
 
-Choices Recommender::DrawChoices(Time end, bool skip_bought, std::size_t most, std::size_t drawn,
-                                 std::uint64_t seed, const Progress& progress) const {
+Choices Recommender::DrawChoices(const ChoiceOptions& options,
+                                 const std::vector<std::vector<double>>* source_weights,
+                                 const Progress& progress) const {
   const std::size_t items = history_.items.size();
   Choices choices{.features = features_.size(), .first = {0}, .scores = {}, .offsets = {}};
   std::vector<double> taken(items);
-  double all = 0;
   std::vector<std::uint64_t> before;  // acts
   for (std::size_t user = 0; user < history_.users.size(); ++user) {
     for (std::uint64_t i = history_.first_act[user]; i < history_.first_act[user + 1]; ++i) {
       if (history_.acts[i].time >= now_) break;
       ++taken[history_.acts[i].item];
-      ++all;
       before.push_back(i);
     }
   }
-  if (all == 0) return choices;
-  const auto offset = [&](std::uint32_t item) {
-    return static_cast<float>(-std::log(0.5 / static_cast<double>(items) + 0.5 * taken[item] / all));
-  };
+  if (before.empty()) return choices;
   std::vector<std::uint32_t> users(history_.users.size());
   std::iota(users.begin(), users.end(), 0);
-  RandomStream random(seed);
+  RandomStream random(options.seed);
   for (std::size_t i = 1; i < users.size(); ++i) std::swap(users[i], users[random.Below(i + 1)]);
   Scored scored;
+  const auto add = [&](std::uint32_t item, float offset) {
+    for (std::size_t f = 0; f < features_.size(); ++f)
+      choices.scores.push_back(scored.scores[f * items + item]);
+    choices.offsets.push_back(offset);
+  };
+  const auto is_in = [](const std::vector<std::uint32_t>& list, std::uint32_t item) {
+    return std::find(list.begin(), list.end(), item) != list.end();
+  };
+  // Half of the draws are even, half go by how often items were taken.
+  const auto draw = [&] {
+    return random.Below(2) == 0 ? static_cast<std::uint32_t>(random.Below(items))
+                                : history_.acts[before[random.Below(before.size())]].item;
+  };
+  const auto offset_of = [&](std::uint32_t item) {
+    return static_cast<float>(
+        -std::log(0.5 / static_cast<double>(items) + 0.5 * taken[item] / static_cast<double>(before.size())));
+  };
   for (const std::uint32_t user : users) {
-    if (choices.size() >= most) break;
+    if (choices.size() >= options.most) break;
     if (!Knows(user)) continue;
-    const std::vector<std::uint32_t> chosen = Chosen(user, end, skip_bought);
+    const std::vector<std::uint32_t> chosen = Chosen(user, options.end, options.skip_bought);
     if (chosen.empty()) continue;
-    Score(user, skip_bought, &scored);
-    const auto add = [&](std::uint32_t item) {
-      for (std::size_t f = 0; f < features_.size(); ++f)
-        choices.scores.push_back(scored.scores[f * items + item]);
-      choices.offsets.push_back(offset(item));
-    };
-    for (std::size_t c = 0; c < std::min(chosen.size(), kChoicesOfUser) && choices.size() < most; ++c) {
-      add(chosen[c]);
-      for (std::size_t i = 0; i < drawn; ++i) {
-        const auto item = random.Below(2) == 0 ? static_cast<std::uint32_t>(random.Below(items))
-                                               : history_.acts[before[random.Below(before.size())]].item;
-        if (!scored.excluded[item] && std::find(chosen.begin(), chosen.end(), item) == chosen.end())
-          add(item);
+    Score(user, options.skip_bought, &scored);
+    std::vector<std::uint32_t> candidates;
+    if (source_weights != nullptr) candidates = Candidates(*source_weights, &scored);
+    for (std::size_t c = 0; c < std::min(chosen.size(), kChoicesOfUser) && choices.size() < options.most;
+         ++c) {
+      if (source_weights != nullptr) {
+        if (!is_in(candidates, chosen[c])) continue;
+        add(chosen[c], 0);
+        for (const std::uint32_t item : candidates) {
+          if (!is_in(chosen, item)) add(item, 0);
+        }
+      } else {
+        add(chosen[c], offset_of(chosen[c]));
+        for (std::size_t i = 0; i < options.drawn; ++i) {
+          const std::uint32_t item = draw();
+          if (!scored.excluded[item] && !is_in(chosen, item)) add(item, offset_of(item));
+        }
       }
       choices.first.push_back(choices.offsets.size());
     }
@@ -147,6 +164,18 @@ void Recommender::Utilities(const std::vector<double>& weights, Scored* scored) 
   }
 }
 
+void Recommender::KeepBest(std::size_t n, const Scored& scored, std::vector<std::uint32_t>* items) const {
+  const auto better = [&](std::uint32_t a, std::uint32_t b) {
+    if (scored.utilities[a] != scored.utilities[b]) return scored.utilities[a] > scored.utilities[b];
+    const std::size_t of_a = tastes_->OfItem(a).size(), of_b = tastes_->OfItem(b).size();
+    return of_a != of_b ? of_a > of_b : a < b;
+  };
+  const auto end = items->begin() + static_cast<std::ptrdiff_t>(std::min(n, items->size()));
+  std::nth_element(items->begin(), end, items->end(), better);
+  std::sort(items->begin(), end, better);
+  items->erase(end, items->end());
+}
+
 std::vector<std::uint32_t> Recommender::Best(const std::vector<double>& weights, std::size_t n,
                                              Scored* scored) const {
   Utilities(weights, scored);
@@ -155,30 +184,35 @@ std::vector<std::uint32_t> Recommender::Best(const std::vector<double>& weights,
   for (std::uint32_t i = 0; i < scored->utilities.size(); ++i) {
     if (!scored->excluded[i]) order.push_back(i);
   }
-  const auto better = [&](std::uint32_t a, std::uint32_t b) {
-    if (scored->utilities[a] != scored->utilities[b]) return scored->utilities[a] > scored->utilities[b];
-    const std::size_t of_a = tastes_->OfItem(a).size(), of_b = tastes_->OfItem(b).size();
-    return of_a != of_b ? of_a > of_b : a < b;
-  };
-  const auto kept = static_cast<std::ptrdiff_t>(std::min(n, order.size()));
-  std::nth_element(order.begin(), order.begin() + kept, order.end(), better);
-  std::sort(order.begin(), order.begin() + kept, better);
-  return {order.begin(), order.begin() + kept};
+  KeepBest(n, *scored, &order);
+  return order;
 }
 
-RecommendationList Recommender::List(const std::vector<double>& weights, const ListOptions& options,
+std::vector<std::uint32_t> Recommender::Candidates(const std::vector<std::vector<double>>& source_weights,
+                                                   Scored* scored) const {
+  std::vector<std::uint32_t> candidates;
+  for (const std::vector<double>& weights : source_weights) {
+    const std::vector<std::uint32_t> best = Best(weights, kCandidates, scored);
+    candidates.insert(candidates.end(), best.begin(), best.end());
+  }
+  std::sort(candidates.begin(), candidates.end());
+  candidates.erase(std::unique(candidates.begin(), candidates.end()), candidates.end());
+  return candidates;
+}
+
+RecommendationList Recommender::List(const std::vector<std::uint32_t>& candidate_items,
+                                     const std::vector<double>& weights, const ListOptions& options,
                                      const ItemLabels& labels, const std::vector<bool>& group,
                                      Scored* scored) const {
   const std::size_t items = history_.items.size();
-  const std::vector<std::uint32_t> pool =
-      Best(weights, std::max(kLeastPool, kPoolPerPlace * options.top), scored);
   RecommendationList list;
-  if (pool.empty()) return list;
+  if (candidate_items.empty()) return list;
+  Utilities(weights, scored);
+  std::vector<std::uint32_t> pool = candidate_items;
+  KeepBest(pool.size(), *scored, &pool);
   const float most = scored->utilities[pool[0]];
   double total = 0;
-  for (std::size_t i = 0; i < items; ++i) {
-    if (!scored->excluded[i]) total += std::exp(scored->utilities[i] - most);
-  }
+  for (const std::uint32_t item : pool) total += std::exp(scored->utilities[item] - most);
   // What singles an item out among those that fit the user: its feature that lies furthest above the pool's mean.
   std::vector<double> means(features_.size());
   for (std::size_t f = 0; f < features_.size(); ++f) {

@@ -50,28 +50,43 @@ class Recommender {
   // What the user chose (events of the target kind) from `now` on and before `end`: different items in the order of time.
   std::vector<std::uint32_t> Chosen(std::uint32_t user, Time end, bool skip_bought) const;
 
-  // What users chose from `now` on and before `end`, each choice beside `drawn` items drawn half evenly, half by how often they were
-  // taken: at most `most` choices, of users in an order that the seed draws.
-  Choices DrawChoices(Time end, bool skip_bought, std::size_t most, std::size_t drawn, std::uint64_t seed,
-                      const Progress& progress) const;
-
   // A user's scores (features x items), for the calls below.
   struct Scored {
     std::vector<float> scores, utilities;
-    std::vector<bool> excluded;  // by item
+    std::vector<std::uint8_t> excluded;  // by item: 0 or 1
     std::vector<std::uint32_t> order;
   };
   void Score(std::uint32_t user, bool skip_bought, Scored* scored) const;
   // The `n` items of largest weights . scores, largest first (equal: the one that more users took, then the first).
   std::vector<std::uint32_t> Best(const std::vector<double>& weights, std::size_t n, Scored* scored) const;
-  RecommendationList List(const std::vector<double>& weights, const ListOptions& options,
-                          const ItemLabels& labels, const std::vector<bool>& group, Scored* scored) const;
+  // The best items of each source by itself, together: what the blend ranks. Ascending.
+  std::vector<std::uint32_t> Candidates(const std::vector<std::vector<double>>& source_weights,
+                                        Scored* scored) const;
+
+  // What users chose from `now` on and before `end`, at most `most` choices, of users in an order that the seed draws. Each beside
+  // `drawn` items drawn half evenly, half by how often they were taken; or, with weights of the sources, beside the user's candidates: then
+  // only choices that are among them.
+  struct ChoiceOptions {
+    Time end = 0;
+    bool skip_bought = false;
+    std::size_t most = 8'000, drawn = 200;
+    std::uint64_t seed = 1;
+  };
+  Choices DrawChoices(const ChoiceOptions& options, const std::vector<std::vector<double>>* source_weights,
+                      const Progress& progress) const;
+
+  // The candidates by weights . scores, re-ranked.
+  RecommendationList List(const std::vector<std::uint32_t>& candidates, const std::vector<double>& weights,
+                          const ListOptions& options, const ItemLabels& labels,
+                          const std::vector<bool>& group, Scored* scored) const;
   std::string Reason(std::uint32_t user, const ListedItem& listed) const;
 
  private:
   Recommender(const ShopHistory& history, Time now, EventKind target)
       : history_(history), now_(now), target_(target) {}
   void Utilities(const std::vector<double>& weights, Scored* scored) const;
+  // The first n of `items` by utility.
+  void KeepBest(std::size_t n, const Scored& scored, std::vector<std::uint32_t>* items) const;
 
   const ShopHistory& history_;
   const Time now_;

@@ -158,6 +158,12 @@ void AddRecommend(CLI::App& app, Commands& commands) {
   command->add_option("--diversity", recommend.diversity,
                       "0 (default) to 1: how much likeness to items above counts against an item (maximal "
                       "marginal relevance)");
+  command
+      ->add_option(
+          "--try-diversity", recommend.try_diversity,
+          "values of --diversity, separated by commas, whose lists are judged as well: to choose one, with "
+          "--at valid")
+      ->delimiter(',');
   command->add_option("--exposure", recommend.exposure,
                       "share of all exposure, 0 (default) to 0.5, that the tenth of items that fewest users "
                       "took has at least");
