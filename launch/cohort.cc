@@ -36,6 +36,7 @@ int Main(int argc, char** argv) {
   AddBaseline(app, commands);
   AddCompare(app, commands);
   AddRecommend(app, commands);
+  AddExplain(app, commands);
   AddExport(app, commands);
   AddVerify(app, commands);
   AddInspect(app, commands);
