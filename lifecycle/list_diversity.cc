@@ -44,12 +44,13 @@ double ItemLabels::MeanDistance(std::span<const std::uint32_t> list) const {
   return pairs == 0 ? 0 : sum / static_cast<double>(pairs);
 }
 
-std::vector<Candidate> MaximalMarginalRelevance(std::span<const Candidate> candidates,
-                                                const ItemLabels& labels, double diversity, std::size_t n) {
+std::vector<Candidate> DiverseList(std::span<const Candidate> candidates, const ItemLabels& labels,
+                                   double diversity, std::size_t n) {
+  n = std::min(n, candidates.size());
   std::vector<Candidate> chosen;
-  std::vector<float> likeness(candidates.size());  // to the nearest chosen one
+  std::vector<float> likeness(candidates.size());  // to those chosen, summed
   std::vector<bool> taken(candidates.size());
-  while (chosen.size() < std::min(n, candidates.size())) {
+  while (chosen.size() < n) {
     std::size_t best = candidates.size();
     double best_value = 0;
     for (std::size_t i = 0; i < candidates.size(); ++i) {
@@ -63,10 +64,11 @@ std::vector<Candidate> MaximalMarginalRelevance(std::span<const Candidate> candi
     taken[best] = true;
     chosen.push_back(candidates[best]);
     for (std::size_t i = 0; diversity > 0 && i < candidates.size(); ++i) {
-      if (!taken[i])
-        likeness[i] = std::max(likeness[i], 1 - labels.Distance(candidates[i].item, candidates[best].item));
+      if (!taken[i]) likeness[i] += 1 - labels.Distance(candidates[i].item, candidates[best].item);
     }
   }
+  std::stable_sort(chosen.begin(), chosen.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.utility > b.utility; });
   return chosen;
 }
 

@@ -1,4 +1,4 @@
-// Diversity of a list: how different its items are, and a re-ranking that gives up some relevance for it.
+// Diversity of a list: how different its items are, and a choice of items that gives up some relevance for it.
 #ifndef COHORT_LIFECYCLE_LIST_DIVERSITY_H_
 #define COHORT_LIFECYCLE_LIST_DIVERSITY_H_
 
@@ -26,17 +26,20 @@ class ItemLabels {
 
 struct Candidate {
   std::uint32_t item;
-  float utility;
+  float utility;  // a logarithm of odds
 };
 
-// Maximal marginal relevance (Carbonell and Goldstein: "The Use of MMR, Diversity-Based Reranking for Reordering Documents and
-// Producing Summaries", SIGIR 1998): `n` of the candidates, each the one with the largest
+// `n` of the candidates, chosen one after the other, each the one with the largest
 //
-//   (1 - diversity) utility - diversity max over items chosen before of (1 - distance)
+//   (1 - diversity) utility - diversity sum over items chosen before of (1 - distance)
 //
-// (equal: the one that comes first). 0: by utility. REQUIRES: 0 <= diversity <= 1.
-std::vector<Candidate> MaximalMarginalRelevance(std::span<const Candidate> candidates,
-                                                const ItemLabels& labels, double diversity, std::size_t n);
+// (equal: the one that comes first): maximal marginal relevance (Carbonell and Goldstein: "The Use of MMR, Diversity-Based Reranking for
+// Reordering Documents and Producing Summaries", SIGIR 1998) with the likeness to all of them in place of that to the nearest, which is the
+// greedy algorithm of max-sum diversification (Borodin, Lee, Ye: "Max-Sum Diversification, Monotone Submodular Functions and Dynamic
+// Updates", PODS 2012). Then in the order of utility: the set decides the distances, the order only who is seen first.
+// REQUIRES: 0 <= diversity <= 1.
+std::vector<Candidate> DiverseList(std::span<const Candidate> candidates, const ItemLabels& labels,
+                                   double diversity, std::size_t n);
 
 }  // namespace cohort
 

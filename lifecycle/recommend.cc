@@ -4,11 +4,11 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <numeric>
 
 #include "common/atomic_file.h"
+#include "common/csv_cell.h"
 #include "lifecycle/recommendation_truth.h"
 #include "lifecycle/recommender.h"
 #include "prepare/csv_file.h"
@@ -157,19 +157,9 @@ std::vector<std::uint32_t> ItemsOf(const RecommendationList& list) {
 }
 
 std::string CsvCell(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + "\"";
-}
-
-Status CheckOut(const std::string& path, bool overwrite) {
-  std::error_code error;
-  if (std::filesystem::exists(path, error) && !overwrite)
-    return {ErrorCode::kInvalidInput, path + " exists; choose another file, or replace it with --overwrite"};
-  if (!std::filesystem::is_directory(DirectoryOf(path), error))
-    return {ErrorCode::kInvalidInput, path + ": its folder does not exist"};
-  return {};
+  std::string cell;
+  AppendCsvCell(text, &cell);
+  return cell;
 }
 
 Status CheckOptions(const RecommendOptions& options) {
@@ -191,9 +181,12 @@ Status CheckOptions(const RecommendOptions& options) {
       check(options.model.empty() == options.learn_model.empty(),
             "--model and --learn-model go together: the weights are learned from scores as of an earlier "
             "snapshot, and a model that has seen what came after it would look better than it is"));
+  COHORT_RETURN_IF_ERROR(check(options.model.empty() || options.model != options.learn_model,
+                               "--model and --learn-model name the same run; train --learn-model on what was "
+                               "before the snapshot before (--write-pairs)"));
   COHORT_RETURN_IF_ERROR(check(options.truth.empty() || options.at == RecommendAt::kTest,
                                "--truth is of the test snapshot: give --at test"));
-  return CheckOut(options.out, options.overwrite);
+  return {};
 }
 
 // Of each source by itself, from items drawn; then of all features together, among what the sources would name.
@@ -352,7 +345,6 @@ Result<RecommendReport> Recommend(const RecommendOptions& options,
 
 Result<std::uint64_t> WritePairs(const RecommendOptions& options, const std::string& path,
                                  const std::function<void(const std::string&)>& progress) {
-  COHORT_RETURN_IF_ERROR(CheckOut(path, options.overwrite));
   COHORT_ASSIGN_OR_RETURN(const ShopHistory history,
                           ReadShopHistory(options.shop, options.data_directory, DirectoryOf(path), progress));
   COHORT_ASSIGN_OR_RETURN(const Moments moments, MomentsOf(history, options.at));

@@ -38,7 +38,6 @@ struct RecommendOptions {
       0;  // the group: 0: the tenth of items that fewest users took; else items that came within so many days
   std::uint64_t seed = 1;  // of the choices drawn
   std::string truth;       // a generated shop's truth/; empty: none
-  bool overwrite = false;
 };
 
 // Of lists of some kind, over the users who chose anything afterwards (ndcg, hit_rate: full ranking, of all items that may be shown) or over all lists.
@@ -66,7 +65,7 @@ struct RecommendReport {
   double seconds = 0;
 };
 
-// Writes user,rank,item,score,reason. kInvalidInput: wrong options, description or data; an output that exists, without overwrite.
+// Writes user,rank,item,score,reason. kInvalidInput: wrong options, description or data.
 Result<RecommendReport> Recommend(const RecommendOptions& options,
                                   const std::function<void(const std::string&)>& progress);
 

@@ -233,23 +233,18 @@ RecommendationList Recommender::List(const std::vector<std::uint32_t>& candidate
   };
   std::vector<Candidate> candidates;
   for (const std::uint32_t item : pool) candidates.push_back({item, scored->utilities[item]});
-  for (const Candidate& chosen : MaximalMarginalRelevance(candidates, labels, options.diversity, options.top))
+  for (const Candidate& chosen : DiverseList(candidates, labels, options.diversity, options.top))
     list.items.push_back(listed(chosen.item));
   if (options.promotable == 0) return list;
-  std::vector<Candidate> others;
+  std::vector<std::uint32_t> others;
   for (std::uint32_t item = 0; item < items; ++item) {
     if (!group[item] || scored->excluded[item]) continue;
-    if (std::any_of(list.items.begin(), list.items.end(),
-                    [&](const ListedItem& in) { return in.item == item; }))
-      continue;
-    others.push_back({item, scored->utilities[item]});
+    if (std::none_of(list.items.begin(), list.items.end(),
+                     [&](const ListedItem& in) { return in.item == item; }))
+      others.push_back(item);
   }
-  const std::size_t kept = std::min(options.promotable, others.size());
-  std::partial_sort(others.begin(), others.begin() + static_cast<std::ptrdiff_t>(kept), others.end(),
-                    [](const Candidate& a, const Candidate& b) {
-                      return a.utility != b.utility ? a.utility > b.utility : a.item < b.item;
-                    });
-  for (std::size_t i = 0; i < kept; ++i) list.promotable.push_back(listed(others[i].item));
+  KeepBest(options.promotable, *scored, &others);
+  for (const std::uint32_t item : others) list.promotable.push_back(listed(item));
   return list;
 }
 

@@ -15,6 +15,7 @@ using Json = nlohmann::ordered_json;
 struct CommandOptions {
   RecommendOptions recommend;
   std::string at = "end", pairs;
+  bool overwrite = false;
 };
 
 std::string Line(const char* format, auto... values) {
@@ -103,6 +104,7 @@ Status Run(CommandOptions options, Console& console) {
   if (!options.pairs.empty()) {
     if (!recommend.out.empty())
       return {ErrorCode::kInvalidInput, "--out and --write-pairs: give one of them"};
+    COHORT_RETURN_IF_ERROR(CheckOutput(options.pairs, options.overwrite));
     COHORT_ASSIGN_OR_RETURN(const std::uint64_t pairs, WritePairs(recommend, options.pairs, progress));
     console.Print("wrote " + std::to_string(pairs) + " pairs to " + options.pairs);
     console.SetJson(Json{{"status", "done"}, {"pairs", pairs}, {"out", options.pairs}}.dump());
@@ -110,6 +112,7 @@ Status Run(CommandOptions options, Console& console) {
   }
   if (recommend.out.empty())
     return {ErrorCode::kInvalidInput, "--out FILE.csv is missing: where to write the lists"};
+  COHORT_RETURN_IF_ERROR(CheckOutput(recommend.out, options.overwrite));
   COHORT_ASSIGN_OR_RETURN(const RecommendReport report, Recommend(recommend, progress));
   for (const std::string& warning : report.warnings) console.Note("warning: " + warning);
   if (!report.exposure_held)
@@ -175,7 +178,7 @@ void AddRecommend(CLI::App& app, Commands& commands) {
   command->add_option(
       "--write-pairs", options->pairs,
       "instead of lists: write user,item,label of what was before the moment, to train a factorisation on");
-  command->add_flag("--overwrite", recommend.overwrite, "replace a file that is there");
+  command->add_flag("--overwrite", options->overwrite, "replace a file that is there");
   commands[command] = [options](Console& console) { return Run(*options, console); };
 }
 

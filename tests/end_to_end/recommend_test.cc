@@ -73,10 +73,21 @@ TEST(Recommendations, BlendedTheyBeatEachRecommender) {
   const Outcome again = recommend("b.csv");
   ASSERT_EQ(again.exit_code, 0) << again.all();
   EXPECT_EQ(ReadFile(folder / "a.csv"), ReadFile(folder / "b.csv"));
-  // A model of another kind is refused with words.
-  const Outcome refused = RunProgram({Program(), "recommend", shop + "/shop.toml", "--out", folder / "c.csv",
-                                      "--model", shop, "--learn-model", shop});
-  EXPECT_EQ(refused.exit_code, 2);
+  const auto refused = [&](const std::vector<std::string>& options, const std::string& text) {
+    std::vector<std::string> command = {Program(), "recommend", shop + "/shop.toml"};
+    command.insert(command.end(), options.begin(), options.end());
+    const Outcome outcome = RunProgram(command);
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.all();
+    EXPECT_THAT(outcome.err, HasSubstr(text));
+  };
+  refused({}, "--out FILE.csv is missing");
+  refused({"--out", folder / "a.csv"}, "a.csv exists; choose another file");
+  refused({"--out", (folder / "none") + "/a.csv"}, "its folder does not exist");
+  refused({"--write-pairs", folder / "a.csv"}, "a.csv exists");
+  refused({"--write-pairs", folder / "c.csv", "--out", folder / "c.csv"}, "give one of them");
+  refused({"--out", folder / "c.csv", "--top", "0"}, "--top must be a whole number from 1 to 1000");
+  refused({"--out", folder / "c.csv", "--at", "yesterday"}, "yesterday not in");
+  refused({"--out", folder / "c.csv", "--model", shop, "--learn-model", folder / "test"}, folder / "test");
 }
 
 }  // namespace

@@ -251,15 +251,17 @@ TEST(Recommend, ADiverseListIsTheWorkedExample) {
   const std::vector<Candidate> candidates = {{0, 4}, {1, 3.9f}, {2, 3.5f}, {3, 3}};
   const auto list = [&](double diversity) {
     std::vector<std::uint32_t> items;
-    for (const Candidate& candidate : MaximalMarginalRelevance(candidates, labels, diversity, 3))
+    for (const Candidate& candidate : DiverseList(candidates, labels, diversity, 3))
       items.push_back(candidate.item);
     return items;
   };
   EXPECT_EQ(list(0), (std::vector<std::uint32_t>{0, 1, 2}));
-  // 0.6 u - 0.4 likeness, after 0: 1: 1.94, 2: 1.90, 3: 1.80; after 1: 2: 1.90, 3: 1.80.
-  EXPECT_EQ(list(0.4), (std::vector<std::uint32_t>{0, 1, 2}));
-  // 0.5 u - 0.5 likeness: 1: 1.45, 2: 1.50, 3: 1.50: the first; then 1: 1.45, 3: 1.50.
-  EXPECT_EQ(list(0.5), (std::vector<std::uint32_t>{0, 2, 3}));
+  // 0.6 u - 0.4 likeness, after 0: 1: 1.94, 2: 1.90, 3: 1.80; after 1: 2: 1.70, 3: 1.80.
+  EXPECT_EQ(list(0.4), (std::vector<std::uint32_t>{0, 1, 3}));
+  // 0.4 u - 0.6 likeness, after 0: 1: 0.96, 2: 1.10, 3: 1.20; after 3: 1: 0.96, 2: 1.10. Then by utility.
+  EXPECT_EQ(list(0.6), (std::vector<std::uint32_t>{0, 2, 3}));
+  EXPECT_EQ(DiverseList(candidates, labels, 0.5, 9).size(), 4u);
+  EXPECT_TRUE(DiverseList({}, labels, 0.5, 3).empty());
 }
 
 TEST(Recommend, ExposureIsHeldWhereItCostsLeast) {
@@ -287,7 +289,7 @@ TEST(Recommend, ExposureIsHeldWhereItCostsLeast) {
   for (std::size_t i = 0; i < lists.size(); ++i) {
     for (std::size_t k = 0; k < 4; ++k) EXPECT_EQ(lists[i].items[k].item, before[i].items[k].item);
     changed += lists[i].items[4].promoted;
-    if (i < 50) EXPECT_FALSE(lists[i].items[4].promoted);
+    EXPECT_FALSE(i < 50 && lists[i].items[4].promoted);
   }
   EXPECT_EQ(changed, static_cast<std::uint32_t>(std::ceil(0.03 * 100 * all / PlaceWeight(5))));
   // More than one place of a list, and more than there is.
@@ -375,7 +377,6 @@ horizon_days = 20
     options_.shop = folder_ / "shop.toml";
     options_.out = folder_ / "lists.csv";
     options_.top = 3;
-    options_.overwrite = true;
   }
   Result<RecommendReport> Run() {
     return Recommend(options_, [](const std::string&) {});
@@ -459,14 +460,12 @@ TEST_F(RecommendFiles, BoughtAndUnavailableItemsAreLeftOut) {
 }
 
 TEST_F(RecommendFiles, WrongInputIsNamed) {
-  options_.overwrite = false;
-  folder_.Write("lists.csv", "");
-  EXPECT_THAT(Refused(), HasSubstr("--overwrite"));
-  options_.overwrite = true;
   options_.model = "run";
   EXPECT_THAT(Refused(), HasSubstr("--learn-model"));
   options_.learn_model = "run";
-  EXPECT_THAT(Refused(), HasSubstr("run"));
+  EXPECT_THAT(Refused(), HasSubstr("name the same run"));
+  options_.learn_model = folder_ / "other";
+  EXPECT_THAT(Refused(), HasSubstr("other"));
   options_.model = options_.learn_model = "";
   options_.segment = {"gender"};
   EXPECT_THAT(Refused(), HasSubstr("no attribute of users of that name"));
