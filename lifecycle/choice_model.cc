@@ -8,6 +8,8 @@ namespace {
 
 constexpr int kMostSteps = 50;
 constexpr double kTolerance = 1e-9;
+constexpr int kMostRounds = 5;
+constexpr double kWeightsTried[] = {0, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2, 3};
 
 // Solves a x = b for a symmetric positive definite matrix, by Cholesky; false where it is not.
 bool Solve(std::vector<double> a, std::vector<double> b, std::vector<double>* x) {
@@ -134,6 +136,68 @@ std::vector<double> FitChoices(const Choices& choices, const std::vector<bool>& 
     if (gain < kTolerance * (1 + std::abs(value))) break;
   }
   return weights;
+}
+
+Choices Project(const Choices& choices, const std::vector<std::vector<double>>& directions) {
+  Choices made{
+      .features = directions.size(), .first = choices.first, .scores = {}, .offsets = choices.offsets};
+  made.scores.reserve(choices.offsets.size() * directions.size());
+  for (std::size_t i = 0; i < choices.offsets.size(); ++i) {
+    for (const std::vector<double>& direction : directions) {
+      double sum = 0;
+      for (std::size_t f = 0; f < choices.features; ++f)
+        sum += direction[f] * choices.scores[i * choices.features + f];
+      made.scores.push_back(static_cast<float>(sum));
+    }
+  }
+  return made;
+}
+
+double MeanGain(const Choices& choices, const std::vector<double>& weights, std::size_t top) {
+  const std::size_t n = choices.features;
+  const auto utility = [&](std::uint64_t i) {
+    double sum = 0;
+    for (std::size_t f = 0; f < n; ++f) sum += weights[f] * choices.scores[i * n + f];
+    return sum;
+  };
+  double gain = 0;
+  for (std::size_t choice = 0; choice < choices.size(); ++choice) {
+    const std::uint64_t begin = choices.first[choice], end = choices.first[choice + 1];
+    const double chosen = utility(begin);
+    std::size_t rank = 1;
+    for (std::uint64_t i = begin + 1; i < end && rank <= top; ++i) rank += utility(i) >= chosen;
+    if (rank <= top) gain += 1 / std::log2(1 + static_cast<double>(rank));
+  }
+  return choices.size() > 0 ? gain / static_cast<double>(choices.size()) : 0;
+}
+
+std::vector<double> AscendGain(const Choices& choices, std::size_t top) {
+  std::vector<double> best;
+  double best_gain = -1;
+  const auto try_weights = [&](const std::vector<double>& weights) {
+    const double gain = MeanGain(choices, weights, top);
+    if (gain <= best_gain) return;
+    best_gain = gain;
+    best = weights;
+  };
+  for (std::size_t f = 0; f < choices.features; ++f) {
+    std::vector<double> single(choices.features);
+    single[f] = 1;
+    try_weights(single);
+  }
+  for (int round = 0; round < kMostRounds; ++round) {
+    const double before = best_gain;
+    for (std::size_t f = 0; f < choices.features; ++f) {
+      std::vector<double> weights = best;
+      for (const double weight : kWeightsTried) {
+        weights[f] = weight;
+        if (std::any_of(weights.begin(), weights.end(), [](double any) { return any > 0; }))
+          try_weights(weights);
+      }
+    }
+    if (best_gain <= before) break;
+  }
+  return best;
 }
 
 }  // namespace cohort

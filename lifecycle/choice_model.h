@@ -30,6 +30,17 @@ double LogLikelihood(const Choices& choices, const std::vector<double>& weights,
 // The maximum, by Newton's method; features with used[f] == false, and those that do not vary, have weight 0. No choices: all 0.
 std::vector<double> FitChoices(const Choices& choices, const std::vector<bool>& used, double l2);
 
+// The same choices with other scores: directions[k] . x for each k.
+Choices Project(const Choices& choices, const std::vector<std::vector<double>>& directions);
+
+// Mean over the choices of 1 / log2(1 + rank), 0 beyond rank `top`, of the chosen item among its alternatives by weights . x (equal ones rank
+// before it; offsets do not count): NDCG@top of one relevant item each.
+double MeanGain(const Choices& choices, const std::vector<double>& weights, std::size_t top);
+
+// Weights >= 0 of large MeanGain, by coordinate ascent (Metzler and Croft: "Linear Feature-Based Models for Information Retrieval", 2007) from
+// the best single score: never worse than that. The likelihood counts all alternatives, this the first ranks alone.
+std::vector<double> AscendGain(const Choices& choices, std::size_t top);
+
 }  // namespace cohort
 
 #endif  // COHORT_LIFECYCLE_CHOICE_MODEL_H_

@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::size_t kPromotable = 8;
 constexpr double kChoiceL2 = 1;
+constexpr std::size_t kLeastGainTop = 10;
 
 struct Moments {
   Time learned_at = 0, at = 0, until = 0;  // until: what comes before it judges the lists
@@ -189,7 +190,8 @@ Status CheckOptions(const RecommendOptions& options) {
   return {};
 }
 
-// Of each source by itself, from items drawn; then of all features together, among what the sources would name.
+// Of each source by itself, from items drawn; then of all together, among what the sources would name: the mixture of their scores, and of
+// the likeliest weights of all features, that ranks the choices best.
 std::vector<std::vector<double>> LearnWeights(const Recommender& earlier, Time end,
                                               const RecommendOptions& options,
                                               const Recommender::Progress& progress,
@@ -207,7 +209,18 @@ std::vector<std::vector<double>> LearnWeights(const Recommender& earlier, Time e
   }
   choices = earlier.DrawChoices(choice_options, &source_weights, progress);
   report->choices = choices.size();
-  report->weights = FitChoices(choices, std::vector<bool>(features, true), kChoiceL2);
+  std::vector<std::vector<double>> directions = source_weights;
+  directions.push_back(FitChoices(choices, std::vector<bool>(features, true), kChoiceL2));
+  const std::vector<double> shares =
+      AscendGain(Project(choices, directions), std::max(options.top, kLeastGainTop));
+  std::vector<double>& weights = report->weights;
+  weights.assign(features, 0);
+  for (std::size_t k = 0; k < directions.size(); ++k) {
+    for (std::size_t f = 0; f < features; ++f) weights[f] += shares[k] * directions[k][f];
+  }
+  // On the scale of log-odds.
+  const double scale = FitChoices(Project(choices, {weights}), {true}, kChoiceL2)[0];
+  for (double& weight : weights) weight *= scale > 0 ? scale : 1;
   return source_weights;
 }
 

@@ -237,6 +237,32 @@ TEST(Recommend, WeightsAreFoundAgain) {
             std::vector<double>({0, 0}));
 }
 
+TEST(Recommend, TheGainIsThatOfTheChosenItemsRank) {
+  const Choices choices{.features = 2,
+                        .first = {0, 3, 5},
+                        .scores = {2, 0, 3, 0, 1, 5, /* then */ 1, 1, 1, 0},
+                        .offsets = {9, 0, 0, 0, 0}};
+  const double second = 1 / std::log2(3.0);
+  EXPECT_DOUBLE_EQ(MeanGain(choices, {1, 0}, 10),
+                   (second + second) / 2);  // behind a better one; behind an equal one
+  EXPECT_DOUBLE_EQ(MeanGain(choices, {1, 0}, 1), 0);
+  EXPECT_DOUBLE_EQ(MeanGain(choices, {1, 1}, 10), (1 / std::log2(4.0) + 1) / 2);
+  EXPECT_EQ(Project(choices, {{1, 1}}).scores, (std::vector<float>{2, 3, 6, 2, 1}));
+  EXPECT_DOUBLE_EQ(MeanGain(Project(choices, {{1, 1}}), {1}, 10), MeanGain(choices, {1, 1}, 10));
+}
+
+TEST(Recommend, AscendedWeightsRankBetterThanAnyScoreAlone) {
+  const Choices choices = RandomChoices(9, 500, 20, {2, 2, -1});
+  const std::vector<double> found = AscendGain(choices, 5);
+  for (std::size_t f = 0; f < 3; ++f) {
+    std::vector<double> single(3);
+    single[f] = 1;
+    EXPECT_GT(MeanGain(choices, found, 5), 1.05 * MeanGain(choices, single, 5));
+    EXPECT_GE(found[f], 0);
+  }
+  EXPECT_EQ(found[2], 0);  // its true weight is below 0
+}
+
 TEST(Recommend, ADiverseListIsTheWorkedExample) {
   ShopHistory history = History({}, 4);
   history.items[0].tags = {"comedy", "drama"};
