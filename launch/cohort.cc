@@ -37,6 +37,7 @@ int Main(int argc, char** argv) {
   AddCompare(app, commands);
   AddUplift(app, commands);
   AddStrategy(app, commands);
+  AddRecommend(app, commands);
   AddExplain(app, commands);
   AddExport(app, commands);
   AddVerify(app, commands);

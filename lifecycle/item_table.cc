@@ -34,6 +34,7 @@ std::uint32_t ItemTable::Number(std::string_view id, Key key) {
     COHORT_CHECK(items_.size() < kNoItem, "more than 2^32 - 1 items");
     slot = {hash, static_cast<std::uint32_t>(items_.size())};
     items_.push_back({.key = key});
+    if (keeps_words_) words_.emplace_back().name = id;
     statistics_.resize(statistics_.size() + snapshots_);
   }
   return slot.number;

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -27,6 +28,13 @@ struct Item {
   bool described = false;  // by a row of [items]
 };
 
+// An item in words.
+struct ItemWords {
+  std::string name;  // its id
+  std::string category, brand, text;
+  std::vector<std::string> tags;
+};
+
 class ItemTable {
  public:
   // `snapshots`: how many; `bands`: of prices.
@@ -38,6 +46,9 @@ class ItemTable {
   Item& item(std::uint32_t number) { return items_[number]; }
   const Item& item(std::uint32_t number) const { return items_[number]; }
   std::size_t size() const { return items_.size(); }
+  // Whoever shows items to people calls this before the first item comes; words() is empty otherwise. Names are set.
+  void KeepWords() { keeps_words_ = true; }
+  std::vector<ItemWords>& words() { return words_; }  // by number
 
   // A purchase in interval `interval` < snapshots; `price` of one piece or kNoMoney, `item` or kNoItem.
   void AddSale(std::uint32_t item, Money price, std::size_t interval);
@@ -76,6 +87,8 @@ class ItemTable {
 
   std::vector<Slot> slots_;  // a power of two
   std::vector<Item> items_;
+  bool keeps_words_ = false;
+  std::vector<ItemWords> words_;
   std::vector<Statistics> statistics_;             // items x snapshots
   std::vector<std::vector<std::uint64_t>> cells_;  // by snapshot: sales by PriceCell
   std::vector<std::uint32_t> edges_;               // snapshots x (bands - 1)

@@ -95,7 +95,7 @@ std::string ShopToml(const ShopCalendar& calendar, bool campaign) {
          "[[users.attribute]]\nname = \"region\"\n[[users.attribute]]\nname = \"device\"\n"
          "[[users.attribute]]\nname = \"age\"\ntype = \"numeric\"\n[[users.attribute]]\nname = \"gender\"\n"
          "[[users.attribute]]\nname = \"income\"\n\n[items]\nfiles = [\"items.csv\"]\nitem = \"item\"\n"
-         "category = \"category\"\nbrand = \"brand\"\nprice = \"price\"\ncost = \"cost\"\n\n"
+         "category = \"category\"\nbrand = \"brand\"\nprice = \"price\"\ncost = \"cost\"\ntext = \"title\"\n\n"
          "[campaigns]\nfiles = [\"campaigns.csv\"]\nuser = \"user\"\ntime = \"time\"\narm = \"arm\"\n" +
          (campaign ? "randomised = \"randomised\"\noutcome = \"outcome\"\n\n" : "\n") + rows;
 }

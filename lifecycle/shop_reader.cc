@@ -27,6 +27,16 @@ std::string_view CellOf(const CsvReader& csv, std::ptrdiff_t column) {
   return csv.cells()[static_cast<std::size_t>(column)];
 }
 
+std::vector<std::string> Parts(std::string_view text, const std::string& separator) {
+  std::vector<std::string> parts;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(separator), text.size());
+    if (end > 0) parts.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + separator.size(), text.size()));
+  }
+  return parts;
+}
+
 }  // namespace
 
 ShopReader::ShopReader(const ShopSchema& schema, ShopRows* rows, FindingLog* log,
@@ -126,7 +136,7 @@ Status ShopReader::ReadItems() {
   const ItemsSchema& items = *schema_.items;
   const std::optional<ColumnReference> id(items.item);
   return ForEachRecord(
-      items.files, {&id, &items.category, &items.brand, &items.price, &items.cost},
+      items.files, {&id, &items.category, &items.brand, &items.price, &items.cost, &items.text, &items.tags},
       [&](const CsvReader& csv, const std::vector<std::ptrdiff_t>& columns) -> Status {
         const std::string_view cell = CellOf(csv, columns[0]);
         if (IsMissing(cell)) {
@@ -135,7 +145,8 @@ Status ShopReader::ReadItems() {
         }
         Money price = kNoMoney, cost = kNoMoney;
         if (!PriceOf(csv, columns[3], "item", &price) || !PriceOf(csv, columns[4], "item", &cost)) return {};
-        Item& item = rows_->items().item(rows_->ItemNumber(cell));
+        const std::uint32_t number = rows_->ItemNumber(cell);
+        Item& item = rows_->items().item(number);
         if (std::exchange(item.described, true)) {
           log_->Add(FindingKind::kDuplicateItem, "", csv, columns[0],
                     "item " + Shown(cell) + " is there already; the row is dropped");
@@ -148,6 +159,16 @@ Status ShopReader::ReadItems() {
           item.category = features.CategoryKey(CellOf(csv, columns[1]));
         if (columns[2] >= 0 && !IsMissing(CellOf(csv, columns[2])))
           item.brand = features.BrandKey(CellOf(csv, columns[2]));
+        if (rows_->items().words().empty()) return {};
+        const auto text = [&](std::size_t i) {
+          return columns[i] < 0 || IsMissing(CellOf(csv, columns[i])) ? std::string_view()
+                                                                      : CellOf(csv, columns[i]);
+        };
+        ItemWords& words = rows_->items().words()[number];
+        words.category = text(1);
+        words.brand = text(2);
+        words.text = text(5);
+        words.tags = Parts(text(6), items.tag_separator);
         return {};
       });
 }

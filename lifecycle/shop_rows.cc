@@ -116,6 +116,14 @@ Status ShopRows::Write(const Output& output, const Progress& progress) {
   return {};
 }
 
+Status ShopRows::Visit(const std::function<void(UserRecords&)>& visit) const {
+  for (std::size_t partition = 0; partition < EventStore::kPartitions; ++partition) {
+    COHORT_ASSIGN_OR_RETURN(std::vector<UserRecords> users, store_.Read(partition));
+    for (UserRecords& user : users) visit(user);
+  }
+  return {};
+}
+
 Status ShopRows::WriteUser(const UserRecords& user, const Output& output) {
   const bool held_out = schema_.holdout > 0 && ShareOf(user.user) < schema_.holdout;
   UserPast past;

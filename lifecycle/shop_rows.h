@@ -57,6 +57,9 @@ class ShopRows {
   // REQUIRES: Clean was called.
   Status Write(const Output& output, const Progress& progress = nullptr);
 
+  // Partition by partition: all users' records, as Clean left them. REQUIRES: Clean was called.
+  Status Visit(const std::function<void(UserRecords&)>& visit) const;
+
   std::vector<ReportCount> counts() const;
   Time end() const { return end_; }  // what is looked at lies before it; after Clean
 

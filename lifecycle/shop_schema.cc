@@ -169,7 +169,7 @@ class ShopParser {
   }
 
   void ReadItems(const TomlTable& table) {
-    table.AllowOnly({"files", "item", "category", "brand", "price", "cost"});
+    table.AllowOnly({"files", "item", "category", "brand", "price", "cost", "text", "tags", "tag_separator"});
     if (!schema_.events.item)
       table.Fail(nullptr, "[items] is of no use: [events] names no column of items (item = \"...\")");
     ItemsSchema items;
@@ -179,6 +179,10 @@ class ShopParser {
     items.brand = OptionalColumn(table, "brand");
     items.price = OptionalColumn(table, "price");
     items.cost = OptionalColumn(table, "cost");
+    items.text = OptionalColumn(table, "text");
+    items.tags = OptionalColumn(table, "tags");
+    items.tag_separator = table.Text("tag_separator", items.tag_separator);
+    if (items.tag_separator.empty()) table.Fail("tag_separator", "\"tag_separator\" is empty");
     schema_.items = std::move(items);
   }
 

@@ -48,6 +48,8 @@ struct ItemsSchema {
   std::vector<std::string> files;
   ColumnReference item;
   std::optional<ColumnReference> category, brand, price, cost;
+  std::optional<ColumnReference> text, tags;  // of recommendations only
+  std::string tag_separator = "|";
 };
 
 struct CampaignsSchema {

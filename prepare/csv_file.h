@@ -20,7 +20,7 @@ class CsvFile {
  public:
   static Result<CsvFile> Create(const std::string& path);
 
-  // REQUIRES: no delimiter, quote or line end in it.
+  // REQUIRES: no delimiter, quote or line end in it, save in a cell that AppendCsvCell wrote.
   CsvFile& Text(std::string_view text) {
     Separate();
     buffer_.append(text);

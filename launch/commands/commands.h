@@ -66,6 +66,7 @@ void AddBaseline(CLI::App& app, Commands& commands);
 void AddCompare(CLI::App& app, Commands& commands);
 void AddUplift(CLI::App& app, Commands& commands);
 void AddStrategy(CLI::App& app, Commands& commands);
+void AddRecommend(CLI::App& app, Commands& commands);
 void AddExplain(CLI::App& app, Commands& commands);
 void AddExport(CLI::App& app, Commands& commands);
 void AddVerify(CLI::App& app, Commands& commands);

@@ -8,7 +8,7 @@ namespace cohort {
 Status CheckOutput(const std::string& path, bool overwrite) {
   std::error_code error;
   if (std::filesystem::exists(path, error) && !overwrite)
-    return {ErrorCode::kInvalidInput, path + " exists; choose another --out, or replace it with --overwrite"};
+    return {ErrorCode::kInvalidInput, path + " exists; choose another file, or replace it with --overwrite"};
   if (!std::filesystem::is_directory(DirectoryOf(path), error))
     return {ErrorCode::kInvalidInput, path + ": its folder does not exist"};
   return {};

@@ -1,0 +1,64 @@
+// ContentTaste: items whose category, tags, brand, price or words the user chooses more often than others do: content-based
+// recommendation, which needs no other user's history with the item.
+//
+// Each field of an item holds values: its category, its tags, its brand, its price band (of kPriceBands that hold equal numbers of items), the
+// words of its text, as hashes. With n_uv the strengths (taste_matrix.h) of the items of user u with value v, each item's spread evenly over
+// its values, and b_s(v) the share of v in the user's segment, smoothed as in segment_popularity.h:
+//
+//   score(u, i) = mean over v of item i of log( (n_uv + prior b_s(v)) / (n_u + prior) / b_s(v) )
+//
+// the logarithm of how much more of the user's next choice than of the segment's falls on v, expected with a Dirichlet prior of weight `prior`
+// about the segment (the multinomial of Pazzani and Billsus: "Content-Based Recommendation Systems", 2007, with that prior for the smoothing). An
+// item without values scores as the user's unseen values with that of the segment: 0.
+#ifndef COHORT_LIFECYCLE_CONTENT_TASTE_H_
+#define COHORT_LIFECYCLE_CONTENT_TASTE_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "lifecycle/score_source.h"
+#include "lifecycle/taste_matrix.h"
+#include "lifecycle/user_segments.h"
+
+namespace cohort {
+
+class ContentTaste : public ScoreSource {
+ public:
+  static constexpr int kPriceBands = 8;
+
+  // All outlive this. `prior` > 0: in units of strength. Fields that no item has are left out. Memory: 4 bytes a value of an item, and
+  // segments x values x 4.
+  ContentTaste(const ShopHistory& history, const TasteMatrix& tastes, const UserSegments& segments,
+               double prior);
+
+  std::string name() const override { return "content"; }
+  std::vector<std::string> features() const override;
+  void Score(std::uint32_t user, std::span<float> scores) const override;
+  std::string Reason(std::uint32_t user, std::uint32_t item, std::size_t feature) const override;
+
+ private:
+  struct Field {
+    std::string name;
+    std::vector<std::string> words;     // by value
+    std::vector<std::uint64_t> first;   // by item, and the end
+    std::vector<std::uint32_t> values;  // by item
+    std::vector<float> shares;          // segments x values: b_s(v)
+    std::span<const std::uint32_t> Of(std::size_t item) const {
+      return std::span(values).subspan(first[item], first[item + 1] - first[item]);
+    }
+  };
+  template <typename ValuesOf>
+  void AddField(const std::string& name, const ValuesOf& values_of);
+  // By value of the field; returns n_u.
+  double Lifts(const Field& field, std::uint32_t user, std::vector<float>* lifts) const;
+
+  const TasteMatrix& tastes_;
+  const UserSegments& segments_;
+  const double prior_;
+  std::vector<Field> fields_;
+};
+
+}  // namespace cohort
+
+#endif  // COHORT_LIFECYCLE_CONTENT_TASTE_H_

@@ -1,0 +1,112 @@
+#include "lifecycle/item_similarity.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace cohort {
+namespace {
+
+constexpr double kLeastFading = 1e-3;
+
+}  // namespace
+
+ItemSimilarity::ItemSimilarity(const TasteMatrix& tastes, const std::vector<std::string>& names,
+                               const SimilarityOptions& options,
+                               const std::function<void(std::size_t)>& progress)
+    : tastes_(tastes), names_(names), options_(options) {
+  const std::size_t items = tastes.items();
+  const auto latest_of = [&](std::uint32_t user) {
+    const std::span<const Taste> all = tastes.OfUser(user);
+    return all.last(std::min(all.size(), options.most_items));
+  };
+  std::vector<double> squares(items);
+  for (std::uint32_t user = 0; user < tastes.users(); ++user) {
+    for (const Taste& taste : latest_of(user))
+      squares[taste.other] += static_cast<double>(taste.strength) * taste.strength;
+  }
+  std::vector<float> products(items);
+  std::vector<std::uint32_t> both(items), touched;
+  std::vector<Neighbour> row;
+  first_.push_back(0);
+  for (std::uint32_t item = 0; item < items; ++item) {
+    touched.clear();
+    for (const Taste& taker : tastes.OfItem(item)) {
+      const std::span<const Taste> latest = latest_of(taker.other);
+      if (latest.size() == options.most_items &&
+          std::none_of(latest.begin(), latest.end(), [&](const Taste& taste) { return taste.other == item; }))
+        continue;
+      for (const Taste& taste : latest) {
+        if (both[taste.other]++ == 0) touched.push_back(taste.other);
+        products[taste.other] += taker.strength * taste.strength;
+      }
+    }
+    row.clear();
+    for (const std::uint32_t other : touched) {
+      const double count = both[other];
+      if (other != item) {
+        const double cosine = products[other] / std::sqrt(squares[item] * squares[other]);
+        row.push_back({other, static_cast<float>(cosine * count / (count + options.shrink))});
+      }
+      both[other] = 0;
+      products[other] = 0;
+    }
+    const std::size_t kept = std::min(row.size(), options.neighbours);
+    std::partial_sort(row.begin(), row.begin() + static_cast<std::ptrdiff_t>(kept), row.end(),
+                      [](const Neighbour& a, const Neighbour& b) {
+                        return a.similarity != b.similarity ? a.similarity > b.similarity : a.item < b.item;
+                      });
+    neighbours_.insert(neighbours_.end(), row.begin(), row.begin() + static_cast<std::ptrdiff_t>(kept));
+    first_.push_back(neighbours_.size());
+    if (progress && item % 64 == 0) progress(item);
+  }
+}
+
+double ItemSimilarity::Fading(std::size_t feature, std::size_t k) const {
+  return feature == 0 ? 1.0 : std::exp2(-static_cast<double>(k) / options_.half_life);
+}
+
+void ItemSimilarity::Score(std::uint32_t user, std::span<float> scores) const {
+  const std::span<const Taste> taken = tastes_.OfUser(user);
+  const std::size_t items = tastes_.items();
+  for (std::size_t feature = 0; feature < 2; ++feature) {
+    const std::span<float> out = scores.subspan(feature * items, items);
+    std::fill(out.begin(), out.end(), 0.0f);
+    double total = 0;
+    for (std::size_t k = 0; k < std::min(taken.size(), options_.most_items); ++k) {
+      const Taste& taste = taken[taken.size() - 1 - k];
+      const double fading = Fading(feature, k);
+      if (fading < kLeastFading) break;
+      total += fading * taste.strength;
+      const float weight = static_cast<float>(fading * taste.strength);
+      for (const Neighbour& neighbour : Neighbours(taste.other))
+        out[neighbour.item] += weight * neighbour.similarity;
+    }
+    const float scale = total > 0 ? static_cast<float>(1 / total) : 0;
+    const float floor = static_cast<float>(options_.floor), log_floor = std::log(floor);
+    for (float& score : out) score = score == 0 ? log_floor : std::log(floor + scale * score);
+  }
+}
+
+std::string ItemSimilarity::Reason(std::uint32_t user, std::uint32_t item, std::size_t feature) const {
+  const std::span<const Taste> taken = tastes_.OfUser(user);
+  double most = 0;
+  std::uint32_t cause = kNoItem;
+  for (std::size_t k = 0; k < std::min(taken.size(), options_.most_items); ++k) {
+    const Taste& taste = taken[taken.size() - 1 - k];
+    const double fading = Fading(feature, k);
+    if (fading < kLeastFading) break;
+    for (const Neighbour& neighbour : Neighbours(taste.other)) {
+      if (neighbour.item != item) continue;
+      const double share = fading * static_cast<double>(taste.strength) * neighbour.similarity;
+      if (share > most) {
+        most = share;
+        cause = taste.other;
+      }
+      break;
+    }
+  }
+  if (cause == kNoItem) return "like what you took";
+  return "taken with " + names_[cause] + (feature == 0 ? ", which you took" : ", which you took lately");
+}
+
+}  // namespace cohort

@@ -1,0 +1,380 @@
+#include "lifecycle/recommend.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <memory>
+#include <numeric>
+
+#include "common/atomic_file.h"
+#include "common/csv_cell.h"
+#include "lifecycle/recommendation_truth.h"
+#include "lifecycle/recommender.h"
+#include "prepare/csv_file.h"
+#include "prepare/csv_reader.h"
+
+namespace cohort {
+namespace {
+
+constexpr std::size_t kPromotable = 8;
+constexpr double kChoiceL2 = 1;
+constexpr std::size_t kLeastGainTop = 10;
+
+struct Moments {
+  Time learned_at = 0, at = 0, until = 0;  // until: what comes before it judges the lists
+};
+
+Result<Moments> MomentsOf(const ShopHistory& history, RecommendAt at) {
+  const std::vector<Snapshot>& snapshots = history.schema.snapshots;
+  std::size_t number = snapshots.size();  // of the snapshot that is recommended for; the end
+  if (at == RecommendAt::kTest) number = snapshots.size() - 1;
+  if (at == RecommendAt::kValid) {
+    number = snapshots.size() - 2;
+    if (snapshots.size() < 2 || snapshots[number].split != Split::kValid)
+      return InvalidInput(history.schema.path + ": --at valid, but [snapshots] has no valid snapshot");
+  }
+  if (number == 0)
+    return InvalidInput(
+        history.schema.path +
+        ": no snapshot lies before the one recommended for: the weights are learned from what follows one");
+  const auto time_of = [&](std::size_t i) { return i < snapshots.size() ? snapshots[i].time : history.end; };
+  return Moments{time_of(number - 1), time_of(number), time_of(std::min(number + 1, snapshots.size()))};
+}
+
+// The kind of event that is recommended for: the first of these that the log has.
+EventKind TargetOf(const ShopHistory& history) {
+  for (const EventKind kind : {EventKind::kPurchase, EventKind::kCart, EventKind::kFavourite}) {
+    if (std::any_of(history.acts.begin(), history.acts.end(),
+                    [&](const Act& act) { return act.kind == kind; }))
+      return kind;
+  }
+  return EventKind::kView;
+}
+
+Result<std::vector<bool>> UnavailableItems(const ShopHistory& history, const std::string& path,
+                                           std::vector<std::string>* warnings) {
+  std::vector<bool> unavailable(history.items.size());
+  if (path.empty()) return unavailable;
+  COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<CsvReader> csv, CsvReader::Open(path, CsvOptions{}));
+  COHORT_ASSIGN_OR_RETURN(bool more, csv->Next());
+  const auto begin = csv->cells().begin(), end = csv->cells().end();
+  const auto column = static_cast<std::size_t>(std::find(begin, end, "item") - begin);
+  if (!more || column == csv->cells().size())
+    return InvalidInput(path + ":1: expected a header with the column \"item\"");
+  std::uint64_t unknown = 0;
+  while (true) {
+    COHORT_ASSIGN_OR_RETURN(more, csv->Next());
+    if (!more) break;
+    if (column >= csv->cells().size()) return InvalidInput(csv->Where() + ": no cell in the column \"item\"");
+    const std::uint32_t item = history.FindItem(csv->cells()[column]);
+    item == kNoItem ? void(++unknown) : void(unavailable[item] = true);
+  }
+  if (unknown > 0)
+    warnings->push_back(path + ": " + std::to_string(unknown) + " of the items are not of this shop");
+  if (std::all_of(unavailable.begin(), unavailable.end(), [](bool is) { return is; }))
+    return InvalidInput(path + ": no item is left to recommend");
+  return unavailable;
+}
+
+// The items whose exposure is held.
+std::vector<bool> GroupOf(const ShopHistory& history, const Recommender& recommender, int new_days) {
+  const std::size_t items = history.items.size();
+  std::vector<bool> group(items);
+  if (new_days > 0) {
+    std::vector<Time> first(items, recommender.now());
+    for (const Act& act : history.acts) first[act.item] = std::min(first[act.item], act.time);
+    for (std::uint32_t i = 0; i < items; ++i)
+      group[i] = recommender.MayShow(i) && first[i] >= recommender.now() - new_days * kDay;
+    return group;
+  }
+  std::vector<std::uint32_t> order;
+  for (std::uint32_t i = 0; i < items; ++i) {
+    if (recommender.MayShow(i)) order.push_back(i);
+  }
+  std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return recommender.tastes().OfItem(a).size() < recommender.tastes().OfItem(b).size();
+  });
+  for (std::size_t i = 0; i < order.size() / 10; ++i) group[order[i]] = true;
+  return group;
+}
+
+// Adds lists up to a ListQuality.
+class QualitySum {
+ public:
+  QualitySum(std::string name, std::size_t items) : shown_(items) { quality_.name = std::move(name); }
+
+  void Add(const std::vector<std::uint32_t>& list, const std::vector<std::uint32_t>& chosen,
+           const ItemLabels& labels, const std::vector<bool>& group) {
+    ++lists_;
+    quality_.distance += labels.MeanDistance(list);
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      all_ += PlaceWeight(i + 1);
+      if (group[list[i]]) quality_.group_exposure += PlaceWeight(i + 1);
+      shown_[list[i]] = true;
+    }
+    if (chosen.empty()) return;
+    ++judged_;
+    double gain = 0, best = 0;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      if (std::find(chosen.begin(), chosen.end(), list[i]) != chosen.end()) gain += PlaceWeight(i + 1);
+      if (i < chosen.size()) best += PlaceWeight(i + 1);
+    }
+    quality_.ndcg += best > 0 ? gain / best : 0;
+    quality_.hit_rate += gain > 0 ? 1 : 0;
+  }
+  void AddTruth(const RecommendationTruth::Value& value, const RecommendationTruth::Value& best) {
+    truth_.taste += value.taste, best_.taste += best.taste;
+    truth_.purchase += value.purchase, best_.purchase += best.purchase;
+  }
+  ListQuality Finish(bool truth) {
+    ListQuality made = quality_;
+    const auto divide = [](double* sum, double by) { *sum = by > 0 ? *sum / by : 0; };
+    divide(&made.distance, static_cast<double>(lists_));
+    divide(&made.group_exposure, all_);
+    divide(&made.ndcg, static_cast<double>(judged_));
+    divide(&made.hit_rate, static_cast<double>(judged_));
+    made.items = static_cast<double>(std::count(shown_.begin(), shown_.end(), true));
+    if (truth) {
+      made.true_share = best_.purchase > 0 ? truth_.purchase / best_.purchase : 0;
+      made.true_taste_share = best_.taste > 0 ? truth_.taste / best_.taste : 0;
+    }
+    return made;
+  }
+  std::uint64_t judged() const { return judged_; }
+
+ private:
+  ListQuality quality_;
+  std::vector<bool> shown_;
+  std::uint64_t lists_ = 0, judged_ = 0;
+  double all_ = 0;
+  RecommendationTruth::Value truth_, best_;
+};
+
+std::vector<std::uint32_t> ItemsOf(const RecommendationList& list) {
+  std::vector<std::uint32_t> items;
+  for (const ListedItem& listed : list.items) items.push_back(listed.item);
+  return items;
+}
+
+std::string CsvCell(const std::string& text) {
+  std::string cell;
+  AppendCsvCell(text, &cell);
+  return cell;
+}
+
+Status CheckOptions(const RecommendOptions& options) {
+  const auto check = [](bool ok, const std::string& text) {
+    return ok ? Status() : Status(ErrorCode::kInvalidInput, text);
+  };
+  COHORT_RETURN_IF_ERROR(
+      check(options.top >= 1 && options.top <= 1000, "--top must be a whole number from 1 to 1000"));
+  COHORT_RETURN_IF_ERROR(
+      check(options.diversity >= 0 && options.diversity <= 1, "--diversity must be a number from 0 to 1"));
+  for (const double diversity : options.try_diversity)
+    COHORT_RETURN_IF_ERROR(
+        check(diversity >= 0 && diversity <= 1, "--try-diversity must be numbers from 0 to 1"));
+  COHORT_RETURN_IF_ERROR(
+      check(options.exposure >= 0 && options.exposure <= 0.5, "--exposure must be a share from 0 to 0.5"));
+  COHORT_RETURN_IF_ERROR(check(options.new_days >= 0 && options.new_days <= 3650,
+                               "--new-days must be a whole number from 0 to 3650"));
+  COHORT_RETURN_IF_ERROR(
+      check(options.model.empty() == options.learn_model.empty(),
+            "--model and --learn-model go together: the weights are learned from scores as of an earlier "
+            "snapshot, and a model that has seen what came after it would look better than it is"));
+  COHORT_RETURN_IF_ERROR(check(options.model.empty() || options.model != options.learn_model,
+                               "--model and --learn-model name the same run; train --learn-model on what was "
+                               "before the snapshot before (--write-pairs)"));
+  COHORT_RETURN_IF_ERROR(check(options.truth.empty() || options.at == RecommendAt::kTest,
+                               "--truth is of the test snapshot: give --at test"));
+  return {};
+}
+
+// Of each source by itself, from items drawn; then of all together, among what the sources would name: the mixture of their scores, and of
+// the likeliest weights of all features, that ranks the choices best.
+std::vector<std::vector<double>> LearnWeights(const Recommender& earlier, Time end,
+                                              const RecommendOptions& options,
+                                              const Recommender::Progress& progress,
+                                              RecommendReport* report) {
+  const Recommender::ChoiceOptions choice_options{
+      .end = end, .skip_bought = options.skip_bought, .seed = options.seed};
+  Choices choices = earlier.DrawChoices(choice_options, nullptr, progress);
+  report->features = earlier.features();
+  const std::size_t features = report->features.size();
+  std::vector<std::vector<double>> source_weights;
+  for (std::size_t source = 0; source < earlier.sources().size(); ++source) {
+    std::vector<bool> used(features);
+    for (std::size_t f = 0; f < features; ++f) used[f] = earlier.SourceOf(f) == source;
+    source_weights.push_back(FitChoices(choices, used, kChoiceL2));
+  }
+  choices = earlier.DrawChoices(choice_options, &source_weights, progress);
+  report->choices = choices.size();
+  std::vector<std::vector<double>> directions = source_weights;
+  directions.push_back(FitChoices(choices, std::vector<bool>(features, true), kChoiceL2));
+  const std::vector<double> shares =
+      AscendGain(Project(choices, directions), std::max(options.top, kLeastGainTop));
+  std::vector<double>& weights = report->weights;
+  weights.assign(features, 0);
+  for (std::size_t k = 0; k < directions.size(); ++k) {
+    for (std::size_t f = 0; f < features; ++f) weights[f] += shares[k] * directions[k][f];
+  }
+  // On the scale of log-odds.
+  const double scale = FitChoices(Project(choices, {weights}), {true}, kChoiceL2)[0];
+  for (double& weight : weights) weight *= scale > 0 ? scale : 1;
+  return source_weights;
+}
+
+Status WriteLists(const std::string& path, const ShopHistory& history, const Recommender& recommender,
+                  const std::vector<std::uint32_t>& users, const std::vector<RecommendationList>& lists,
+                  const Recommender::Progress& progress, RecommendReport* report) {
+  COHORT_ASSIGN_OR_RETURN(CsvFile file, CsvFile::Create(path));
+  file.Row({"user", "rank", "item", "score", "reason"});
+  report->reasons.resize(report->features.size());
+  for (std::size_t number = 0; number < users.size(); ++number) {
+    const std::string user = CsvCell(history.users[users[number]]);
+    for (std::size_t i = 0; i < lists[number].items.size(); ++i) {
+      const ListedItem& listed = lists[number].items[i];
+      ++report->reasons[listed.feature];
+      file.Text(user).Whole(static_cast<std::int64_t>(i + 1)).Text(CsvCell(history.items[listed.item].name));
+      file.Number(listed.probability).Text(CsvCell(recommender.Reason(users[number], listed))).EndRow();
+    }
+    if (number % 256 == 0)
+      progress("writing: " + std::to_string(number) + " of " + std::to_string(users.size()) + " users");
+  }
+  COHORT_RETURN_IF_ERROR(file.Close());
+  return file.Commit();
+}
+
+}  // namespace
+
+Result<RecommendReport> Recommend(const RecommendOptions& options,
+                                  const std::function<void(const std::string&)>& progress) {
+  const auto start = std::chrono::steady_clock::now();
+  COHORT_RETURN_IF_ERROR(CheckOptions(options));
+  COHORT_ASSIGN_OR_RETURN(const ShopHistory history, ReadShopHistory(options.shop, options.data_directory,
+                                                                     DirectoryOf(options.out), progress));
+  COHORT_ASSIGN_OR_RETURN(const Moments moments, MomentsOf(history, options.at));
+  COHORT_ASSIGN_OR_RETURN(const UserSegments segments, UserSegments::Make(history, options.segment));
+  RecommendReport report;
+  report.top = options.top;
+  report.users = history.users.size();
+  report.items = history.items.size();
+  report.acts = history.acts.size();
+  report.learned_at = TimeText(moments.learned_at);
+  report.at = TimeText(moments.at);
+  report.until = TimeText(moments.until);
+  const EventKind target = TargetOf(history);
+  report.target = EventKindName(target);
+  COHORT_ASSIGN_OR_RETURN(const std::vector<bool> unavailable,
+                          UnavailableItems(history, options.unavailable, &report.warnings));
+  std::optional<RecommendationTruth> truth;
+  if (!options.truth.empty()) {
+    COHORT_ASSIGN_OR_RETURN(truth, RecommendationTruth::Read(options.truth, history, moments.at));
+  }
+
+  std::vector<std::vector<double>> source_weights;
+  {
+    COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<Recommender> earlier,
+                            Recommender::Make(history, moments.learned_at, segments, target,
+                                              options.learn_model, unavailable, progress));
+    source_weights = LearnWeights(*earlier, moments.at, options, progress, &report);
+    if (report.choices == 0)
+      return InvalidInput(options.shop + ": nobody who was there before " + report.learned_at + " has a " +
+                          report.target + " from then on and before " + report.at +
+                          " that any recommender would name: there is nothing to learn the weights from; "
+                          "check [snapshots]");
+  }
+
+  COHORT_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Recommender> recommender,
+      Recommender::Make(history, moments.at, segments, target, options.model, unavailable, progress));
+  if (recommender->features() != report.features)
+    return InvalidInput(options.shop +
+                        ": items have fields, or the log has kinds of events, that they did not have at the "
+                        "snapshot before (" +
+                        report.learned_at + ")");
+  const ItemLabels labels(history);
+  const std::vector<bool> group = GroupOf(history, *recommender, options.new_days);
+  report.group_items = static_cast<std::uint64_t>(std::count(group.begin(), group.end(), true));
+  std::vector<QualitySum> sums;
+  for (const auto& source : recommender->sources()) sums.emplace_back(source->name(), history.items.size());
+  sums.emplace_back("blended", history.items.size());
+  for (const double diversity : options.try_diversity) {
+    char name[32];
+    std::snprintf(name, sizeof name, "diversity %g", diversity);
+    sums.emplace_back(name, history.items.size());
+  }
+  sums.emplace_back("re-ranked", history.items.size());
+  const std::size_t blended = recommender->sources().size();
+  std::vector<std::uint32_t> users;
+  for (std::uint32_t user = 0; user < history.users.size(); ++user) {
+    if (recommender->Knows(user)) users.push_back(user);
+  }
+  const ListOptions list_options{options.top, options.diversity, options.exposure > 0 ? kPromotable : 0,
+                                 options.skip_bought};
+  std::vector<RecommendationList> lists;
+  lists.reserve(users.size());
+  // By list: what the user chose afterwards, and the value of the oracle's list.
+  std::vector<std::vector<std::uint32_t>> chosen;
+  std::vector<RecommendationTruth::Value> best;
+  Recommender::Scored scored;
+  const auto judge = [&](std::size_t sum, std::size_t number, const std::vector<std::uint32_t>& list) {
+    sums[sum].Add(list, chosen[number], labels, group);
+    const std::uint32_t user = users[number];
+    if (truth && truth->Knows(user)) sums[sum].AddTruth(truth->Of(user, list), best[number]);
+  };
+  for (std::size_t number = 0; number < users.size(); ++number) {
+    const std::uint32_t user = users[number];
+    recommender->Score(user, options.skip_bought, &scored);
+    chosen.push_back(recommender->Chosen(user, moments.until, options.skip_bought));
+    if (truth)
+      best.push_back(truth->Knows(user) ? truth->Of(user, truth->Best(user, options.top))
+                                        : RecommendationTruth::Value());
+    if (truth || !chosen.back().empty()) {
+      for (std::size_t source = 0; source < blended; ++source)
+        judge(source, number, recommender->Best(source_weights[source], options.top, &scored));
+    }
+    const std::vector<std::uint32_t> candidates = recommender->Candidates(source_weights, &scored);
+    for (std::size_t i = 0; i <= options.try_diversity.size(); ++i) {
+      const ListOptions only{.top = options.top, .diversity = i == 0 ? 0 : options.try_diversity[i - 1]};
+      judge(blended + i, number,
+            ItemsOf(recommender->List(candidates, report.weights, only, labels, group, &scored)));
+    }
+    lists.push_back(recommender->List(candidates, report.weights, list_options, labels, group, &scored));
+    if (number % 256 == 0)
+      progress("recommending: " + std::to_string(number) + " of " + std::to_string(users.size()) + " users");
+  }
+  if (options.exposure > 0) report.exposure_held = HoldExposure(lists, group, options.exposure);
+  for (std::size_t number = 0; number < users.size(); ++number)
+    judge(sums.size() - 1, number, ItemsOf(lists[number]));
+  for (QualitySum& sum : sums) report.quality.push_back(sum.Finish(truth.has_value()));
+  report.judged_users = sums[blended].judged();
+  report.lists = users.size();
+
+  COHORT_RETURN_IF_ERROR(WriteLists(options.out, history, *recommender, users, lists, progress, &report));
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return report;
+}
+
+Result<std::uint64_t> WritePairs(const RecommendOptions& options, const std::string& path,
+                                 const std::function<void(const std::string&)>& progress) {
+  COHORT_ASSIGN_OR_RETURN(const ShopHistory history,
+                          ReadShopHistory(options.shop, options.data_directory, DirectoryOf(path), progress));
+  COHORT_ASSIGN_OR_RETURN(const Moments moments, MomentsOf(history, options.at));
+  const TasteMatrix tastes(history, moments.at);
+  COHORT_ASSIGN_OR_RETURN(CsvFile file, CsvFile::Create(path));
+  file.Row({"user", "item", "label"});
+  std::uint64_t pairs = 0;
+  for (std::size_t user = 0; user < tastes.users(); ++user) {
+    const std::string name = CsvCell(history.users[user]);
+    for (const Taste& taste : tastes.OfUser(user)) {
+      file.Text(name).Text(CsvCell(history.items[taste.other].name)).Whole(1).EndRow();
+      ++pairs;
+    }
+  }
+  COHORT_RETURN_IF_ERROR(file.Close());
+  COHORT_RETURN_IF_ERROR(file.Commit());
+  return pairs;
+}
+
+}  // namespace cohort

@@ -1,0 +1,79 @@
+// `cohort recommend`: lists of items for every user, from the logs of a shop. START HERE.
+//
+//   ShopHistory    who did what              ItemSimilarity, FactorVectors, ContentTaste, SegmentPopularity: score sources
+//   TasteMatrix    ... before a moment       Recommender   all of them, as of a moment
+//   ChoiceModel    their weights             ListDiversity, ListExposure: re-ranking
+//
+// The weights are learned from what users chose between the snapshot before and the moment that is recommended for, from scores as of
+// that snapshot; the lists are made of scores as of the moment itself.
+#ifndef COHORT_LIFECYCLE_RECOMMEND_H_
+#define COHORT_LIFECYCLE_RECOMMEND_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/status.h"
+#include "lifecycle/event.h"
+
+namespace cohort {
+
+enum class RecommendAt { kValid, kTest, kEnd };  // the snapshots of those names; after all events
+
+struct RecommendOptions {
+  std::string shop, data_directory, out;
+  RecommendAt at = RecommendAt::kEnd;
+  std::size_t top = 10;
+  std::string model,
+      learn_model;  // factorisations trained on what was before the moment, and before the snapshot before
+  std::vector<std::string> segment;  // attributes of users
+  bool skip_bought = false;
+  std::string unavailable;  // CSV with a column `item`; empty: none
+  double diversity = 0;     // list_diversity.h
+  std::vector<double> try_diversity;  // lists with each of these are judged as well, to choose by
+  double exposure = 0;      // least share of the group (list_exposure.h)
+  int new_days =
+      0;  // the group: 0: the tenth of items that fewest users took; else items that came within so many days
+  std::uint64_t seed = 1;  // of the choices drawn
+  std::string truth;       // a generated shop's truth/; empty: none
+};
+
+// Of lists of some kind, over the users who chose anything afterwards (ndcg, hit_rate: full ranking, of all items that may be shown) or over all lists.
+struct ListQuality {
+  std::string name;
+  double ndcg = 0, hit_rate = 0;
+  double distance = 0;        // mean pairwise, within a list
+  double group_exposure = 0;  // share of the group
+  double items = 0;           // different ones shown, over all lists
+  // Of a generated shop: what the lists' items are truly bought with, over what the best lists are (recommendation_truth.h).
+  std::optional<double> true_share, true_taste_share;
+};
+
+struct RecommendReport {
+  std::uint64_t users = 0, items = 0, acts = 0, lists = 0, judged_users = 0, choices = 0, group_items = 0;
+  std::size_t top = 0;
+  std::string learned_at, at, until, target;
+  std::vector<std::string> features;
+  std::vector<double> weights;
+  std::vector<std::uint64_t> reasons;  // list places by feature
+  bool exposure_held = true;
+  std::vector<ListQuality>
+      quality;  // each source by itself, all together, with each of try_diversity, re-ranked; without outcomes ndcg and hit_rate are 0
+  std::vector<std::string> warnings;
+  double seconds = 0;
+};
+
+// Writes user,rank,item,score,reason. kInvalidInput: wrong options, description or data.
+Result<RecommendReport> Recommend(const RecommendOptions& options,
+                                  const std::function<void(const std::string&)>& progress);
+
+// Writes user,item,label of each pair of user and item before the moment: what `cohort prepare` and `cohort train` make a factorisation of. Returns
+// the number of pairs.
+Result<std::uint64_t> WritePairs(const RecommendOptions& options, const std::string& path,
+                                 const std::function<void(const std::string&)>& progress);
+
+}  // namespace cohort
+
+#endif  // COHORT_LIFECYCLE_RECOMMEND_H_

@@ -1,0 +1,104 @@
+// Recommender: all score sources as of a moment, and a user's list of them.
+#ifndef COHORT_LIFECYCLE_RECOMMENDER_H_
+#define COHORT_LIFECYCLE_RECOMMENDER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/status.h"
+#include "lifecycle/choice_model.h"
+#include "lifecycle/list_diversity.h"
+#include "lifecycle/list_exposure.h"
+#include "lifecycle/score_source.h"
+#include "lifecycle/shop_history.h"
+#include "lifecycle/taste_matrix.h"
+#include "lifecycle/user_segments.h"
+
+namespace cohort {
+
+struct ListOptions {
+  std::size_t top = 10;
+  double diversity = 0;        // list_diversity.h
+  std::size_t promotable = 0;  // so many items of the group are kept with a list (list_exposure.h)
+  bool skip_bought = false;
+};
+
+class Recommender {
+ public:
+  using Progress = std::function<void(const std::string&)>;
+
+  // `model`: of a factorisation trained on what was before `now` (factor_vectors.h); empty: none. All outlive this. kInvalidInput: the model does not fit.
+  static Result<std::unique_ptr<Recommender>> Make(const ShopHistory& history, Time now,
+                                                   const UserSegments& segments, EventKind target,
+                                                   const std::string& model,
+                                                   const std::vector<bool>& unavailable,
+                                                   const Progress& progress);
+
+  Time now() const { return now_; }
+  const TasteMatrix& tastes() const { return *tastes_; }
+  const std::vector<std::unique_ptr<ScoreSource>>& sources() const { return sources_; }
+  const std::vector<std::string>& features() const {
+    return features_;
+  }  // of all sources, one after the other
+  std::size_t SourceOf(std::size_t feature) const { return source_of_[feature]; }
+  bool Knows(std::uint32_t user) const { return history_.user_since[user] < now_; }
+  // Not unavailable, and known before `now`.
+  bool MayShow(std::uint32_t item) const { return may_show_[item]; }
+  // What the user chose (events of the target kind) from `now` on and before `end`: different items in the order of time.
+  std::vector<std::uint32_t> Chosen(std::uint32_t user, Time end, bool skip_bought) const;
+
+  // A user's scores (features x items), for the calls below.
+  struct Scored {
+    std::vector<float> scores, utilities;
+    std::vector<std::uint8_t> excluded;  // by item: 0 or 1
+    std::vector<std::uint32_t> order;
+  };
+  void Score(std::uint32_t user, bool skip_bought, Scored* scored) const;
+  // The `n` items of largest weights . scores, largest first (equal: the one that more users took, then the first).
+  std::vector<std::uint32_t> Best(const std::vector<double>& weights, std::size_t n, Scored* scored) const;
+  // The best items of each source by itself, together: what the blend ranks. Ascending.
+  std::vector<std::uint32_t> Candidates(const std::vector<std::vector<double>>& source_weights,
+                                        Scored* scored) const;
+
+  // What users chose from `now` on and before `end`, at most `most` choices, of users in an order that the seed draws. Each beside
+  // `drawn` items drawn half evenly, half by how often they were taken; or, with weights of the sources, beside the user's candidates: then
+  // only choices that are among them.
+  struct ChoiceOptions {
+    Time end = 0;
+    bool skip_bought = false;
+    std::size_t most = 8'000, drawn = 200;
+    std::uint64_t seed = 1;
+  };
+  Choices DrawChoices(const ChoiceOptions& options, const std::vector<std::vector<double>>* source_weights,
+                      const Progress& progress) const;
+
+  // The candidates by weights . scores, re-ranked.
+  RecommendationList List(const std::vector<std::uint32_t>& candidates, const std::vector<double>& weights,
+                          const ListOptions& options, const ItemLabels& labels,
+                          const std::vector<bool>& group, Scored* scored) const;
+  std::string Reason(std::uint32_t user, const ListedItem& listed) const;
+
+ private:
+  Recommender(const ShopHistory& history, Time now, EventKind target)
+      : history_(history), now_(now), target_(target) {}
+  void Utilities(const std::vector<double>& weights, Scored* scored) const;
+  // The first n of `items` by utility.
+  void KeepBest(std::size_t n, const Scored& scored, std::vector<std::uint32_t>* items) const;
+
+  const ShopHistory& history_;
+  const Time now_;
+  const EventKind target_;
+  std::vector<bool> may_show_;
+  std::vector<std::string> names_;  // of items, as people know them
+  std::unique_ptr<TasteMatrix> tastes_;
+  std::vector<std::unique_ptr<ScoreSource>> sources_;
+  std::vector<std::string> features_;
+  std::vector<std::size_t> source_of_, first_feature_;
+};
+
+}  // namespace cohort
+
+#endif  // COHORT_LIFECYCLE_RECOMMENDER_H_

@@ -1,0 +1,28 @@
+// ScoreSource: a recommender: what speaks for each item, for a user, as of the moment that it was made for.
+#ifndef COHORT_LIFECYCLE_SCORE_SOURCE_H_
+#define COHORT_LIFECYCLE_SCORE_SOURCE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace cohort {
+
+class ScoreSource {
+ public:
+  virtual ~ScoreSource() = default;
+  virtual std::string name() const = 0;
+  // One or more scores of an item; each is of the kind of a logarithm of a probability, up to a scale.
+  virtual std::vector<std::string> features() const = 0;
+  // scores[f * items + i]: feature f of item i. REQUIRES: scores.size() == features().size() * items. Threads: any, with their own
+  // `scores`.
+  virtual void Score(std::uint32_t user, std::span<float> scores) const = 0;
+  // Why feature `feature` speaks for an item, in words: "like ..., which you took".
+  virtual std::string Reason(std::uint32_t user, std::uint32_t item, std::size_t feature) const = 0;
+};
+
+}  // namespace cohort
+
+#endif  // COHORT_LIFECYCLE_SCORE_SOURCE_H_

@@ -1,0 +1,94 @@
+// From the logs of a generated shop to lists: pairs, a factorisation on the servers, and what the lists are truly bought with.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/end_to_end/shop_run.h"
+
+namespace cohort::testing {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+
+TEST(Recommendations, BlendedTheyBeatEachRecommender) {
+  const TemporaryFolder folder;
+  const std::string shop = folder / "shop",
+                    examples = std::string(COHORT_SOURCE_DIR) + "/launch/examples/recommend/";
+  const Outcome made = RunProgram({Program(), "generate", "--shop", "--out", shop, "--users", "3000",
+                                   "--items", "480", "--days", "300", "--seed", "4"});
+  ASSERT_EQ(made.exit_code, 0) << made.all();
+  for (const std::string at : {"valid", "test"}) {
+    std::filesystem::create_directory(folder / at);
+    const std::string pairs = (folder / at) + "/pairs.csv", data = (folder / at) + "/pairs.h5";
+    const Outcome written = RunProgram(
+        {Program(), "recommend", shop + "/shop.toml", "--at", at, "--write-pairs", pairs, "--json"});
+    ASSERT_EQ(written.exit_code, 0) << written.all();
+    EXPECT_GT(json::parse(written.out)["pairs"].get<int>(), 10'000);
+    const Outcome prepared =
+        RunProgram({Program(), "prepare", examples + "pairs.toml", "--data-dir", folder / at, "--out", data});
+    ASSERT_EQ(prepared.exit_code, 0) << prepared.all();
+    const Outcome trained =
+        RunProgram({Program(), "train", examples + "factors.toml", "--set", "data=" + data, "--set",
+                    "train.epochs=4", "--out", (folder / at) + "/run"},
+                   std::chrono::seconds(300));
+    ASSERT_EQ(trained.exit_code, 0) << trained.all();
+  }
+  const auto recommend = [&](const std::string& out) {
+    return RunProgram({Program(),
+                       "recommend",
+                       shop + "/shop.toml",
+                       "--at",
+                       "test",
+                       "--out",
+                       folder / out,
+                       "--model",
+                       (folder / "test") + "/run",
+                       "--learn-model",
+                       (folder / "valid") + "/run",
+                       "--segment",
+                       "gender,age,income",
+                       "--truth",
+                       shop + "/truth",
+                       "--diversity",
+                       "0.05",
+                       "--exposure",
+                       "0.02",
+                       "--json"},
+                      std::chrono::seconds(120));
+  };
+  const Outcome first = recommend("a.csv");
+  ASSERT_EQ(first.exit_code, 0) << first.all();
+  const json report = json::parse(first.out), &quality = report["quality"];
+  for (const char* single : {"similar items", "factors", "content", "popular"}) {
+    EXPECT_GT(quality["blended"]["share_of_oracle"], quality[single]["share_of_oracle"]) << single;
+    EXPECT_GT(quality["blended"]["share_of_oracle_tastes"], quality[single]["share_of_oracle_tastes"])
+        << single;
+  }
+  EXPECT_GT(quality["blended"]["share_of_oracle_tastes"].get<double>(), 0.7);
+  EXPECT_LE(quality["blended"]["share_of_oracle_tastes"].get<double>(), 1.0);
+  EXPECT_GE(quality["re-ranked"]["exposure"].get<double>(), 0.02);
+  EXPECT_GT(quality["re-ranked"]["distance"].get<double>(), quality["blended"]["distance"].get<double>());
+  const Outcome again = recommend("b.csv");
+  ASSERT_EQ(again.exit_code, 0) << again.all();
+  EXPECT_EQ(ReadFile(folder / "a.csv"), ReadFile(folder / "b.csv"));
+  const auto refused = [&](const std::vector<std::string>& options, const std::string& text) {
+    std::vector<std::string> command = {Program(), "recommend", shop + "/shop.toml"};
+    command.insert(command.end(), options.begin(), options.end());
+    const Outcome outcome = RunProgram(command);
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.all();
+    EXPECT_THAT(outcome.err, HasSubstr(text));
+  };
+  refused({}, "--out FILE.csv is missing");
+  refused({"--out", folder / "a.csv"}, "a.csv exists; choose another file");
+  refused({"--out", (folder / "none") + "/a.csv"}, "its folder does not exist");
+  refused({"--write-pairs", folder / "a.csv"}, "a.csv exists");
+  refused({"--write-pairs", folder / "c.csv", "--out", folder / "c.csv"}, "give one of them");
+  refused({"--out", folder / "c.csv", "--top", "0"}, "--top must be a whole number from 1 to 1000");
+  refused({"--out", folder / "c.csv", "--at", "yesterday"}, "yesterday not in");
+  refused({"--out", folder / "c.csv", "--model", shop, "--learn-model", folder / "test"}, folder / "test");
+}
+
+}  // namespace
+}  // namespace cohort::testing

@@ -1,0 +1,536 @@
+// `cohort recommend`: each score source against its formula, the weights against finite differences, re-ranking against worked examples,
+// and the whole from files to lists.
+#include "lifecycle/recommend.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include "common/random.h"
+#include "lifecycle/content_taste.h"
+#include "lifecycle/item_similarity.h"
+#include "lifecycle/recommender.h"
+#include "lifecycle/segment_popularity.h"
+#include "tests/support/subprocess.h"
+
+namespace cohort::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+// A history in memory: acts by user, items named i0, i1, ... with one of two categories.
+ShopHistory History(const std::vector<std::vector<Act>>& acts, std::size_t items) {
+  ShopHistory history;
+  history.first_act.push_back(0);
+  for (std::size_t user = 0; user < acts.size(); ++user) {
+    history.users.push_back("u" + std::to_string(user));
+    history.user_since.push_back(0);
+    history.acts.insert(history.acts.end(), acts[user].begin(), acts[user].end());
+    history.first_act.push_back(history.acts.size());
+  }
+  for (std::size_t i = 0; i < items; ++i) {
+    history.items.push_back({.name = "i" + std::to_string(i), .category = i % 2 == 0 ? "even" : "odd"});
+    history.item_since.push_back(kNoTime);
+    history.prices.push_back(kNoMoney);
+    history.price_since.push_back(kNoTime);
+  }
+  return history;
+}
+
+ShopHistory RandomHistory(std::uint64_t seed, std::size_t users, std::size_t items) {
+  RandomStream random(seed);
+  std::vector<std::vector<Act>> acts(users);
+  for (std::vector<Act>& of_user : acts) {
+    const std::uint64_t count = random.Below(25);
+    for (std::uint64_t i = 0; i < count; ++i)
+      of_user.push_back({static_cast<Time>(random.Below(1000)),
+                         static_cast<std::uint32_t>(random.Below(items)),
+                         static_cast<EventKind>(random.Below(5))});
+    std::stable_sort(of_user.begin(), of_user.end(),
+                     [](const Act& a, const Act& b) { return a.time < b.time; });
+  }
+  return History(acts, items);
+}
+
+UserSegments OneSegment(const ShopHistory& history) {
+  UserSegments segments;
+  segments.of_user.assign(history.users.size(), 0);
+  return segments;
+}
+
+TEST(Recommend, TastesAreOfWhatWasBefore) {
+  const ShopHistory history = History({{{1, 3, EventKind::kView},
+                                        {2, 1, EventKind::kPurchase},
+                                        {3, 3, EventKind::kPurchase},
+                                        {4, 2, EventKind::kReturn},
+                                        {5, 0, EventKind::kView}}},
+                                      4);
+  const TasteMatrix tastes(history, 5);
+  const auto of_user = tastes.OfUser(0);
+  ASSERT_EQ(of_user.size(), 2u);
+  EXPECT_EQ(of_user[0].other, 1u);  // item 3 was taken after it
+  EXPECT_FLOAT_EQ(of_user[0].strength, std::log2(5.0f));
+  EXPECT_EQ(of_user[1].other, 3u);
+  EXPECT_FLOAT_EQ(of_user[1].strength, std::log2(6.0f));
+  EXPECT_TRUE(tastes.OfItem(0).empty());
+  ASSERT_EQ(tastes.OfItem(3).size(), 1u);
+}
+
+TEST(Recommend, SimilarItemsAreThoseOfTheFormula) {
+  const std::size_t users = 60, items = 15;
+  const ShopHistory history = RandomHistory(7, users, items);
+  const TasteMatrix tastes(history, 800);
+  SimilarityOptions options;
+  options.shrink = 3;
+  options.neighbours = 5;
+  const std::vector<std::string> names(items, "x");
+  const ItemSimilarity similarity(tastes, names, options);
+  std::vector<double> dense(users * items);
+  for (std::size_t user = 0; user < users; ++user) {
+    for (const Taste& taste : tastes.OfUser(user)) dense[user * items + taste.other] = taste.strength;
+  }
+  std::vector<double> all(items * items);
+  for (std::size_t i = 0; i < items; ++i) {
+    for (std::size_t j = 0; j < items; ++j) {
+      double product = 0, of_i = 0, of_j = 0, both = 0;
+      for (std::size_t user = 0; user < users; ++user) {
+        const double a = dense[user * items + i], b = dense[user * items + j];
+        product += a * b, of_i += a * a, of_j += b * b, both += a > 0 && b > 0;
+      }
+      if (i != j && both > 0)
+        all[i * items + j] = product / std::sqrt(of_i * of_j) * both / (both + options.shrink);
+    }
+  }
+  for (std::size_t i = 0; i < items; ++i) {
+    std::vector<double> row(all.begin() + static_cast<std::ptrdiff_t>(i * items),
+                            all.begin() + static_cast<std::ptrdiff_t>((i + 1) * items));
+    const auto neighbours = similarity.Neighbours(i);
+    ASSERT_EQ(neighbours.size(), 5u);
+    for (const Neighbour& neighbour : neighbours)
+      EXPECT_NEAR(neighbour.similarity, row[neighbour.item], 1e-6);
+    std::sort(row.rbegin(), row.rend());
+    for (std::size_t k = 0; k < neighbours.size(); ++k) EXPECT_NEAR(neighbours[k].similarity, row[k], 1e-6);
+  }
+  // Scores: the user's items' neighbours, weighted.
+  std::vector<float> scores(2 * items);
+  for (std::uint32_t user = 0; user < 5; ++user) {
+    similarity.Score(user, scores);
+    const auto taken = tastes.OfUser(user);
+    std::vector<double> similar(items), recent(items);
+    double total = 0, faded = 0;
+    for (std::size_t k = 0; k < taken.size(); ++k) {
+      const Taste& taste = taken[taken.size() - 1 - k];
+      const double fading = std::exp2(-static_cast<double>(k) / options.half_life);
+      total += taste.strength;
+      faded += fading * taste.strength;
+      for (const Neighbour& neighbour : similarity.Neighbours(taste.other)) {
+        similar[neighbour.item] += static_cast<double>(taste.strength) * neighbour.similarity;
+        recent[neighbour.item] += fading * taste.strength * neighbour.similarity;
+      }
+    }
+    for (std::size_t i = 0; i < items; ++i) {
+      EXPECT_NEAR(scores[i], std::log(options.floor + (total > 0 ? similar[i] / total : 0)), 1e-4);
+      EXPECT_NEAR(scores[items + i], std::log(options.floor + (faded > 0 ? recent[i] / faded : 0)), 1e-4);
+    }
+  }
+}
+
+TEST(Recommend, ContentIsTheLiftOfWhatTheUserChooses) {
+  // User 0 takes even items (two views), user 1 one odd and one even; strengths 1. b(even) = (3 + 2 * 3.5 / 5) / (4 + 2).
+  const ShopHistory history = History({{{1, 0, EventKind::kView}, {2, 2, EventKind::kView}},
+                                       {{1, 1, EventKind::kView}, {2, 2, EventKind::kView}}},
+                                      4);
+  const TasteMatrix tastes(history, 10);
+  const UserSegments segments = OneSegment(history);
+  const ContentTaste content(history, tastes, segments, 5);
+  ASSERT_EQ(content.features(), std::vector<std::string>{"category"});
+  const double even = (3 + 2 * 3.5 / 5) / 6, odd = (1 + 2 * 1.5 / 5) / 6;
+  std::vector<float> scores(4);
+  content.Score(0, scores);
+  EXPECT_NEAR(scores[0], std::log((2 + 5 * even) / 7 / even), 1e-6);
+  EXPECT_NEAR(scores[1], std::log((0 + 5 * odd) / 7 / odd), 1e-6);
+  EXPECT_EQ(scores[2], scores[0]);
+  EXPECT_EQ(content.Reason(0, 0, 0), "you choose even");
+}
+
+TEST(Recommend, PopularityIsThatOfTheSegment) {
+  // Segment 0 buys items 0, 0, 2; segment 1 buys item 1.
+  const ShopHistory history =
+      History({{{1, 0, EventKind::kPurchase}, {2, 0, EventKind::kPurchase}, {3, 2, EventKind::kPurchase}},
+               {{1, 1, EventKind::kPurchase}, {99, 3, EventKind::kPurchase}}},
+              4);
+  UserSegments segments;
+  segments.attributes = {"gender"};
+  segments.of_user = {0, 1};
+  segments.count = 2;
+  const SegmentPopularity popularity(history, 50, segments, EventKind::kPurchase);
+  ASSERT_EQ(popularity.features().size(), 1u);
+  std::vector<float> scores(4);
+  popularity.Score(1, scores);
+  const double p0 = 2.5 / 6, p1 = 1.5 / 6, p3 = 0.5 / 6, even = 4.0 / 6, odd = 2.0 / 6;
+  const double share_odd = (1 + odd * 2) / (1 + 2), share_even = (0 + even * 2) / (1 + 2);
+  EXPECT_NEAR(scores[0], std::log((0 + 4 * p0 * share_even / even) / 5), 1e-6);
+  EXPECT_NEAR(scores[1], std::log((1 + 4 * p1 * share_odd / odd) / 5), 1e-6);
+  EXPECT_NEAR(scores[3], std::log((0 + 4 * p3 * share_odd / odd) / 5), 1e-6);
+  EXPECT_EQ(popularity.Reason(1, 1, 0), "popular with customers like you (gender)");
+  double total = 0;
+  for (const float score : scores) total += std::exp(score);
+  EXPECT_NEAR(total, 1, 1e-6);
+}
+
+Choices RandomChoices(std::uint64_t seed, std::size_t choices, std::size_t alternatives,
+                      const std::vector<double>& weights) {
+  RandomStream random(seed);
+  Choices made{.features = weights.size(), .first = {0}, .scores = {}, .offsets = {}};
+  for (std::size_t c = 0; c < choices; ++c) {
+    std::vector<float> scores(alternatives * weights.size());
+    for (float& score : scores) score = static_cast<float>(2 * random.Uniform() - 1);
+    // The one with the largest utility + Gumbel noise is chosen with the probability of the model.
+    std::size_t chosen = 0;
+    double best = -1e300;
+    for (std::size_t i = 0; i < alternatives; ++i) {
+      double utility = -std::log(-std::log(random.Uniform() + 1e-300));
+      for (std::size_t f = 0; f < weights.size(); ++f) utility += weights[f] * scores[i * weights.size() + f];
+      if (utility > best) best = utility, chosen = i;
+    }
+    for (std::size_t f = 0; f < weights.size(); ++f)
+      std::swap(scores[f], scores[chosen * weights.size() + f]);
+    made.scores.insert(made.scores.end(), scores.begin(), scores.end());
+    made.offsets.resize(made.offsets.size() + alternatives);
+    made.first.push_back(made.offsets.size());
+  }
+  return made;
+}
+
+TEST(Recommend, TheLikelihoodsDerivativesAreThoseOfFiniteDifferences) {
+  Choices choices = RandomChoices(3, 20, 6, {0.5, -1, 2});
+  for (std::size_t i = 0; i < choices.offsets.size(); ++i)
+    choices.offsets[i] = 0.1f * static_cast<float>(i % 7);
+  const std::vector<double> at = {0.3, -0.2, 0.7};
+  std::vector<double> gradient, curvature, up, down;
+  LogLikelihood(choices, at, &gradient, &curvature);
+  for (std::size_t f = 0; f < at.size(); ++f) {
+    std::vector<double> above = at, below = at;
+    above[f] += 1e-5, below[f] -= 1e-5;
+    EXPECT_NEAR(gradient[f],
+                (LogLikelihood(choices, above, &up) - LogLikelihood(choices, below, &down)) / 2e-5, 1e-6);
+    for (std::size_t g = 0; g < at.size(); ++g)
+      EXPECT_NEAR(curvature[f * at.size() + g], (up[g] - down[g]) / 2e-5, 1e-6);
+  }
+}
+
+TEST(Recommend, WeightsAreFoundAgain) {
+  const std::vector<double> truth = {0.8, 0, -1.5};
+  const Choices choices = RandomChoices(5, 4000, 10, truth);
+  const std::vector<double> found = FitChoices(choices, {true, true, true}, 1e-6);
+  for (std::size_t f = 0; f < truth.size(); ++f) EXPECT_NEAR(found[f], truth[f], 0.1);
+  std::vector<double> gradient;
+  LogLikelihood(choices, found, &gradient);
+  for (const double slope : gradient) EXPECT_NEAR(slope, 0, 1e-2);
+  EXPECT_EQ(FitChoices(choices, {true, false, true}, 1e-6)[1], 0);
+  EXPECT_EQ(FitChoices({.features = 2, .first = {0}, .scores = {}, .offsets = {}}, {true, true}, 1),
+            std::vector<double>({0, 0}));
+}
+
+TEST(Recommend, TheGainIsThatOfTheChosenItemsRank) {
+  const Choices choices{.features = 2,
+                        .first = {0, 3, 5},
+                        .scores = {2, 0, 3, 0, 1, 5, /* then */ 1, 1, 1, 0},
+                        .offsets = {9, 0, 0, 0, 0}};
+  const double second = 1 / std::log2(3.0);
+  EXPECT_DOUBLE_EQ(MeanGain(choices, {1, 0}, 10),
+                   (second + second) / 2);  // behind a better one; behind an equal one
+  EXPECT_DOUBLE_EQ(MeanGain(choices, {1, 0}, 1), 0);
+  EXPECT_DOUBLE_EQ(MeanGain(choices, {1, 1}, 10), (1 / std::log2(4.0) + 1) / 2);
+  EXPECT_EQ(Project(choices, {{1, 1}}).scores, (std::vector<float>{2, 3, 6, 2, 1}));
+  EXPECT_DOUBLE_EQ(MeanGain(Project(choices, {{1, 1}}), {1}, 10), MeanGain(choices, {1, 1}, 10));
+}
+
+TEST(Recommend, AscendedWeightsRankBetterThanAnyScoreAlone) {
+  const Choices choices = RandomChoices(9, 500, 20, {2, 2, -1});
+  const std::vector<double> found = AscendGain(choices, 5);
+  for (std::size_t f = 0; f < 3; ++f) {
+    std::vector<double> single(3);
+    single[f] = 1;
+    EXPECT_GT(MeanGain(choices, found, 5), 1.05 * MeanGain(choices, single, 5));
+    EXPECT_GE(found[f], 0);
+  }
+  EXPECT_EQ(found[2], 0);  // its true weight is below 0
+}
+
+TEST(Recommend, ADiverseListIsTheWorkedExample) {
+  ShopHistory history = History({}, 4);
+  history.items[0].tags = {"comedy", "drama"};
+  history.items[1].tags = {"drama", "comedy"};
+  history.items[2].tags = {"drama"};
+  history.items[3].tags = {"war"};
+  const ItemLabels labels(history);
+  EXPECT_FLOAT_EQ(labels.Distance(0, 1), 0);
+  EXPECT_FLOAT_EQ(labels.Distance(0, 2), 0.5f);
+  EXPECT_FLOAT_EQ(labels.Distance(0, 3), 1);
+  EXPECT_NEAR(labels.MeanDistance(std::vector<std::uint32_t>{0, 1, 3}), 2.0 / 3, 1e-7);
+  const std::vector<Candidate> candidates = {{0, 4}, {1, 3.9f}, {2, 3.5f}, {3, 3}};
+  const auto list = [&](double diversity) {
+    std::vector<std::uint32_t> items;
+    for (const Candidate& candidate : DiverseList(candidates, labels, diversity, 3))
+      items.push_back(candidate.item);
+    return items;
+  };
+  EXPECT_EQ(list(0), (std::vector<std::uint32_t>{0, 1, 2}));
+  // 0.6 u - 0.4 likeness, after 0: 1: 1.94, 2: 1.90, 3: 1.80; after 1: 2: 1.70, 3: 1.80.
+  EXPECT_EQ(list(0.4), (std::vector<std::uint32_t>{0, 1, 3}));
+  // 0.4 u - 0.6 likeness, after 0: 1: 0.96, 2: 1.10, 3: 1.20; after 3: 1: 0.96, 2: 1.10. Then by utility.
+  EXPECT_EQ(list(0.6), (std::vector<std::uint32_t>{0, 2, 3}));
+  EXPECT_EQ(DiverseList(candidates, labels, 0.5, 9).size(), 4u);
+  EXPECT_TRUE(DiverseList({}, labels, 0.5, 3).empty());
+}
+
+TEST(Recommend, ExposureIsHeldWhereItCostsLeast) {
+  std::vector<RecommendationList> lists;
+  for (std::uint32_t i = 0; i < 100; ++i) {
+    RecommendationList list;
+    for (std::uint32_t k = 0; k < 5; ++k)
+      list.items.push_back({.item = k, .probability = 0.5f / static_cast<float>(k + 1)});
+    for (std::uint32_t k = 0; k < 3; ++k)
+      list.promotable.push_back({.item = 10 + (i + k) % 10, .probability = 0.001f * static_cast<float>(i)});
+    lists.push_back(list);
+  }
+  std::vector<bool> group(20);
+  for (std::size_t i = 10; i < 20; ++i) group[i] = true;
+  const std::vector<RecommendationList> before = lists;
+  EXPECT_EQ(ExposureShare(lists, group), 0);
+  ASSERT_TRUE(HoldExposure(lists, group, 0.03));
+  const double share = ExposureShare(lists, group);
+  double all = 0;
+  for (std::size_t rank = 1; rank <= 5; ++rank) all += PlaceWeight(rank);
+  EXPECT_GE(share, 0.03);
+  EXPECT_LT(share, 0.03 + PlaceWeight(5) / (100 * all));  // not more than asked for
+  // Lists whose promoted items are likeliest lose least; only last places changed.
+  std::uint32_t changed = 0;
+  for (std::size_t i = 0; i < lists.size(); ++i) {
+    for (std::size_t k = 0; k < 4; ++k) EXPECT_EQ(lists[i].items[k].item, before[i].items[k].item);
+    changed += lists[i].items[4].promoted;
+    EXPECT_FALSE(i < 50 && lists[i].items[4].promoted);
+  }
+  EXPECT_EQ(changed, static_cast<std::uint32_t>(std::ceil(0.03 * 100 * all / PlaceWeight(5))));
+  // More than one place of a list, and more than there is.
+  ASSERT_TRUE(HoldExposure(lists, group, 0.4));
+  EXPECT_GE(ExposureShare(lists, group), 0.4);
+  EXPECT_FALSE(HoldExposure(lists, group, 0.9));
+}
+
+// What comes at and after a moment changes no score, candidate or list as of it.
+TEST(Recommend, NothingOfTheFutureIsInAScore) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    const Time now = 500;
+    const ShopHistory history = RandomHistory(seed, 30, 12), other = RandomHistory(seed + 1000, 30, 12);
+    std::vector<std::vector<Act>> mixed(30);
+    for (std::size_t user = 0; user < 30; ++user) {
+      for (const Act& act : history.ActsOf(user)) {
+        if (act.time < now) mixed[user].push_back(act);
+      }
+      for (const Act& act : other.ActsOf(user)) {
+        if (act.time >= now) mixed[user].push_back(act);
+      }
+    }
+    const ShopHistory changed = History(mixed, 12);
+    const UserSegments segments = OneSegment(history);
+    const std::vector<bool> unavailable(12);
+    const auto quiet = [](const std::string&) {};
+    const auto a = Recommender::Make(history, now, segments, EventKind::kPurchase, "", unavailable, quiet);
+    const auto b = Recommender::Make(changed, now, segments, EventKind::kPurchase, "", unavailable, quiet);
+    ASSERT_TRUE(a && b);
+    ASSERT_EQ((*a)->features(), (*b)->features());
+    Recommender::Scored of_a, of_b;
+    for (std::uint32_t user = 0; user < 30; ++user) {
+      (*a)->Score(user, true, &of_a);
+      (*b)->Score(user, true, &of_b);
+      ASSERT_EQ(of_a.scores, of_b.scores) << "seed " << seed << ", user " << user;
+      ASSERT_EQ(of_a.excluded, of_b.excluded);
+    }
+  }
+}
+
+// From files to lists.
+class RecommendFiles : public ::testing::Test {
+ protected:
+  RecommendFiles() {
+    std::ostringstream events;
+    RandomStream random(11);
+    events << "u,t,k,i\n";
+    for (int user = 0; user < 40; ++user) {
+      // Even users like clothes, odd ones tools.
+      for (int i = 0; i < 12; ++i) {
+        const int item =
+            2 * static_cast<int>(random.Below(10)) + (random.Below(5) == 0 ? 1 - user % 2 : user % 2);
+        events << "u" << user << ",2024-0" << 1 + i / 3 << "-" << 10 + random.Below(18) << ","
+               << (random.Below(2) == 0 ? "purchase" : "view") << ",\"i" << item << ",x\"\n";
+      }
+    }
+    events_ = events.str();
+    folder_.Write("events.csv", events_);
+    std::string items = "i,c,t\n";
+    for (int item = 0; item < 20; ++item)
+      items += "\"i" + std::to_string(item) + ",x\"," + (item % 2 == 0 ? "clothes" : "tools") +
+               ",\"the \"\"" + std::to_string(item) + "\"\"\"\n";
+    folder_.Write("items.csv", items);
+    folder_.Write("shop.toml", R"(
+[shop]
+until = "2024-05-01"
+[events]
+files = ["events.csv"]
+user = "u"
+time = "t"
+kind = "k"
+item = "i"
+[items]
+files = ["items.csv"]
+item = "i"
+category = "c"
+text = "t"
+[snapshots]
+train = ["2024-02-01"]
+valid = "2024-03-01"
+test = "2024-04-01"
+[labels.purchase]
+horizon_days = 20
+)");
+    options_.shop = folder_ / "shop.toml";
+    options_.out = folder_ / "lists.csv";
+    options_.top = 3;
+  }
+  Result<RecommendReport> Run() {
+    return Recommend(options_, [](const std::string&) {});
+  }
+  std::string Lists() const {
+    std::ifstream file(options_.out);
+    std::ostringstream text;
+    text << file.rdbuf();
+    return text.str();
+  }
+  std::string Refused() {
+    const auto report = Run();
+    return report ? "not refused" : report.error().text();
+  }
+  TemporaryFolder folder_;
+  RecommendOptions options_;
+  std::string events_;
+};
+
+TEST_F(RecommendFiles, ListsAreAFunctionOfTheShopAlone) {
+  options_.at = RecommendAt::kTest;
+  options_.diversity = 0.1;
+  options_.exposure = 0.05;
+  const auto report = Run();
+  ASSERT_TRUE(report) << report.error().text();
+  EXPECT_EQ(report->users, 40u);
+  EXPECT_EQ(report->items, 20u);
+  EXPECT_EQ(report->learned_at, "2024-03-01");
+  EXPECT_EQ(report->at, "2024-04-01");
+  EXPECT_EQ(report->until, "2024-05-01");
+  EXPECT_EQ(report->target, "purchase");
+  EXPECT_GT(report->choices, 20u);
+  EXPECT_GT(report->judged_users, 20u);
+  EXPECT_EQ(report->group_items, 2u);
+  EXPECT_TRUE(report->exposure_held);
+  EXPECT_GE(report->quality.back().group_exposure, 0.05);
+  const std::string lists = Lists();
+  EXPECT_EQ(std::count(lists.begin(), lists.end(), '\n'), 1 + 40 * 3);
+  EXPECT_THAT(lists, HasSubstr("user,rank,item,score,reason\nu0,1,\"i"));
+  EXPECT_THAT(lists, HasSubstr("shown to few so far; "));
+  // The order of the rows in the file changes no byte.
+  std::istringstream lines(events_);
+  std::vector<std::string> rows;
+  std::string header;
+  std::getline(lines, header);
+  for (std::string line; std::getline(lines, line);) rows.push_back(line);
+  std::string turned = header + "\n";
+  for (auto row = rows.rbegin(); row != rows.rend(); ++row) turned += *row + "\n";
+  folder_.Write("events.csv", turned);
+  ASSERT_TRUE(Run());
+  EXPECT_EQ(Lists(), lists);
+}
+
+TEST_F(RecommendFiles, BoughtAndUnavailableItemsAreLeftOut) {
+  options_.skip_bought = true;
+  folder_.Write("gone.csv", "why,item\nold,\"i3,x\"\nold,nothing\n");
+  options_.unavailable = folder_ / "gone.csv";
+  const auto report = Run();
+  ASSERT_TRUE(report) << report.error().text();
+  EXPECT_EQ(report->judged_users, 0u);  // after the end nothing is known
+  ASSERT_EQ(report->warnings.size(), 1u);
+  EXPECT_THAT(report->warnings[0], HasSubstr("1 of the items are not of this shop"));
+  std::set<std::pair<std::string, std::string>> bought;
+  std::istringstream events(events_), lists(Lists());
+  for (std::string line; std::getline(events, line);) {
+    if (line.find(",purchase,") != std::string::npos)
+      bought.emplace(line.substr(0, line.find(',')),
+                     line.substr(line.find('"'), line.rfind('"') + 1 - line.find('"')));
+  }
+  ASSERT_GT(bought.size(), 50u);
+  std::string line;
+  std::getline(lists, line);
+  std::size_t places = 0;
+  for (; std::getline(lists, line); ++places) {
+    const std::size_t from = line.find('"');
+    const std::string item = line.substr(from, line.find('"', from + 1) + 1 - from);
+    EXPECT_FALSE(bought.contains({line.substr(0, line.find(',')), item})) << line;
+    EXPECT_NE(item, "\"i3,x\"");
+  }
+  EXPECT_EQ(places, 120u);
+}
+
+TEST_F(RecommendFiles, WrongInputIsNamed) {
+  options_.model = "run";
+  EXPECT_THAT(Refused(), HasSubstr("--learn-model"));
+  options_.learn_model = "run";
+  EXPECT_THAT(Refused(), HasSubstr("name the same run"));
+  options_.learn_model = folder_ / "other";
+  EXPECT_THAT(Refused(), HasSubstr("other"));
+  options_.model = options_.learn_model = "";
+  options_.segment = {"gender"};
+  EXPECT_THAT(Refused(), HasSubstr("no attribute of users of that name"));
+  options_.segment.clear();
+  options_.unavailable = folder_ / "events.csv";
+  EXPECT_THAT(Refused(), HasSubstr("column \"item\""));
+  options_.unavailable.clear();
+  options_.diversity = std::nan("");
+  EXPECT_THAT(Refused(), HasSubstr("--diversity"));
+  options_.diversity = 0;
+  options_.truth = folder_ / "truth";
+  EXPECT_THAT(Refused(), HasSubstr("--at test"));
+  options_.truth.clear();
+  folder_.Write("events.csv", "u,t,k,i\nu1,2024-01-01,view,i1\n");
+  EXPECT_THAT(Refused(), HasSubstr("nothing to learn the weights from"));
+  folder_.Write("events.csv", "u,t,k,i\nu1,2024-01-01,view,\n");
+  EXPECT_THAT(Refused(), HasSubstr("no event has an item"));
+}
+
+TEST_F(RecommendFiles, PairsAreWhatWasBefore) {
+  options_.at = RecommendAt::kValid;
+  const auto pairs = WritePairs(options_, folder_ / "pairs.csv", [](const std::string&) {});
+  ASSERT_TRUE(pairs) << pairs.error().text();
+  std::set<std::string> expected;
+  std::istringstream events(events_);
+  std::string line;
+  std::getline(events, line);
+  while (std::getline(events, line)) {
+    if (line.find(",2024-01") != std::string::npos || line.find(",2024-02") != std::string::npos)
+      expected.insert(line.substr(0, line.find(',') + 1) + line.substr(line.find('"')) + ",1");
+  }
+  std::ifstream file(folder_ / "pairs.csv");
+  std::set<std::string> written;
+  std::getline(file, line);
+  EXPECT_EQ(line, "user,item,label");
+  while (std::getline(file, line)) EXPECT_TRUE(written.insert(line).second);
+  EXPECT_EQ(written, expected);
+  EXPECT_EQ(*pairs, expected.size());
+}
+
+}  // namespace
+}  // namespace cohort::testing
