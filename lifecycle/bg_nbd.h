@@ -6,13 +6,15 @@
 #ifndef COHORT_LIFECYCLE_BG_NBD_H_
 #define COHORT_LIFECYCLE_BG_NBD_H_
 
+#include <span>
+
 namespace cohort {
 
 struct BgNbd {
   double r, alpha, a, b;  // alpha in the unit of time. REQUIRES: all > 0, a != 1
 };
 
-// The hypergeometric function 2F1(a, b; c; z) by its series. REQUIRES: 0 <= z < 1, c > 0.
+// The hypergeometric function 2F1(a, b; c; z) by its series. REQUIRES: 0 <= z < 1, c is none of 0, -1, -2, ....
 double Hypergeometric(double a, double b, double c, double z);
 
 // How many orders a customer who has not dropped out yet will make. Either of a customer whose rate and dropout are known, or
@@ -37,6 +39,24 @@ class OrderOutlook {
 // (the paper, section 4.3, written for (x, t_x, T)). `silence` multiplies the likelihood of being alive: the probability that
 // somebody alive would have given no other sign of life since the last order. 1 without repeats.
 double ProbabilityAlive(const BgNbd& model, int repeats, double last, double age, double silence = 1);
+
+// What the model needs to know of a customer, in one unit of time: orders after the first one, when the last of them was, and
+// how long the customer has been known, both since the first order. last = 0 without repeats.
+struct OrderHistory {
+  int repeats = 0;
+  double last = 0, age = 0;
+};
+
+// Of all customers, in natural logarithms (the paper's (6)). The gamma functions cancel to
+//   sum_(i<x) log((r + i) (b + i) / (a + b + i)) + r log alpha - (r + x) log(alpha + T)
+//     + log(1 + [x > 0] a / (b + x - 1) ((alpha + T) / (alpha + t_x))^(r + x)).
+double LogLikelihood(const BgNbd& model, std::span<const OrderHistory> customers);
+
+// The model of the highest likelihood, by BFGS on the logarithms of its parameters (Nocedal, Wright: "Numerical Optimization",
+// 2006, 6.1). A penalty of 0.0005 |log parameters - where the search begins|^2 keeps them finite where the customers do not determine
+// them: nobody or everybody orders again, hardly anybody drops out. With a thousand customers it changes the fifth digit.
+// Same customers in the same order: the same bits. No customers: where the search begins.
+BgNbd FitBgNbd(std::span<const OrderHistory> customers);
 
 }  // namespace cohort
 
