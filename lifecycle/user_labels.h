@@ -38,9 +38,11 @@ class UserLabels {
                    std::span<const Event> after, Time end) const;
   float Churn(const UserPast& past, Time now, std::span<const Event> after, Time end) const;
   float ChurnCost(float churn, const UserPast& past, Time now, const ItemTable& items) const;
+  float Orders(Time now, std::span<const Event> after, Time end) const;
   float Value(Time now, std::span<const Event> after, Time end, const ItemTable& items);
   Money Earned(const Purchase& purchase, const ItemTable& items) const;
 
+  const ShopSchema& schema_;
   const LabelOptions& options_;
   bool margin_;  // costs are given
   std::vector<TaskInfo> infos_;

@@ -8,12 +8,14 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "launch/commands/commands.h"
 #include "launch/paired_bootstrap.h"
 #include "launch/run_plan.h"
 #include "launch/score_file.h"
+#include "prepare/csv_reader.h"
 
 namespace cohort {
 namespace {
@@ -22,7 +24,7 @@ using Json = nlohmann::ordered_json;
 
 struct CompareOptions {
   std::vector<std::string> models;
-  std::string data, split = "test";
+  std::string data, split = "test", ids;
   std::uint32_t draws = 2000;
   std::uint64_t seed = 1;
 };
@@ -101,6 +103,61 @@ Status CheckSameRows(const std::string& path, const std::vector<std::string>& id
   return {ErrorCode::kInvalidInput, path + ": row " + std::to_string(differ.first - ids.begin() + 1) +
                                         " is of \"" + *differ.first + "\", where the dataset has \"" +
                                         *differ.second + "\"" + mend};
+}
+
+// The first column of a CSV file with a header.
+Result<std::unordered_set<std::string>> ReadIds(const std::string& path) {
+  COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<CsvReader> csv, CsvReader::Open(path, CsvOptions{}));
+  COHORT_ASSIGN_OR_RETURN(bool more, csv->Next());
+  std::unordered_set<std::string> ids;
+  while (more) {
+    COHORT_ASSIGN_OR_RETURN(more, csv->Next());
+    if (more && !csv->cells().empty()) ids.emplace(csv->cells()[0]);
+  }
+  if (ids.empty()) return InvalidInput(path + ": no id; expected a header, then a row for each id");
+  return ids;
+}
+
+// Which rows are of those users; kInvalidInput: a user has none.
+Result<std::vector<std::uint32_t>> RowsOf(const CompareOptions& options, const Truth& truth) {
+  COHORT_ASSIGN_OR_RETURN(std::unordered_set<std::string> ids, ReadIds(options.ids));
+  std::vector<std::uint32_t> rows;
+  std::unordered_set<std::string> found;
+  for (std::uint32_t row = 0; row < truth.ids.size(); ++row) {
+    if (!ids.contains(truth.ids[row])) continue;
+    rows.push_back(row);
+    found.insert(truth.ids[row]);
+  }
+  for (const std::string& id : ids) {
+    if (!found.contains(id))
+      return InvalidInput(options.ids + ": \"" + id + "\" is in no row of the " + options.split +
+                          " split of " + options.data + " (" + std::to_string(ids.size() - found.size()) +
+                          " such ids); expected the ids of that split, as `cohort score` writes them");
+  }
+  return rows;
+}
+
+// The rows of `kept` alone, in their order; `width` values a row.
+template <typename T>
+void Keep(const std::vector<std::uint32_t>& kept, std::size_t width, std::vector<T>* values) {
+  if (values->empty()) return;
+  std::vector<T> all;
+  for (const std::uint32_t row : kept) {
+    const auto begin = values->begin() + static_cast<std::ptrdiff_t>(row * width);
+    all.insert(all.end(), begin, begin + static_cast<std::ptrdiff_t>(width));
+  }
+  *values = std::move(all);
+}
+
+void Keep(const std::vector<std::uint32_t>& kept, Truth* truth) {
+  Keep(kept, 1, &truth->ids);
+  Keep(kept, 1, &truth->rows.users);
+  Keep(kept, 1, &truth->rows.weights);
+  for (std::vector<float>& labels : truth->labels) Keep(kept, 1, &labels);
+  std::unordered_map<std::uint32_t, std::uint32_t> numbers;
+  for (std::uint32_t& user : truth->rows.users)
+    user = numbers.emplace(user, static_cast<std::uint32_t>(numbers.size())).first->second;
+  truth->rows.user_count = static_cast<std::uint32_t>(numbers.size());
 }
 
 std::string Number(double value, const char* format = "%.4f") {
@@ -189,6 +246,15 @@ Status Compare(const CompareOptions& options, Console& console) {
     }
   }
 
+  if (!options.ids.empty()) {
+    COHORT_ASSIGN_OR_RETURN(const std::vector<std::uint32_t> kept, RowsOf(options, truth));
+    Keep(kept, &truth);
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+      for (auto& runs : predictions[i]) {
+        for (std::vector<float>& run : runs) Keep(kept, tasks[i].PredictionColumns(), &run);
+      }
+    }
+  }
   std::string text =
       std::to_string(truth.ids.size()) + " rows of " + std::to_string(truth.rows.user_count) +
       " users; 95 % intervals of " + std::to_string(options.draws) +
@@ -245,6 +311,8 @@ void AddCompare(CLI::App& app, Commands& commands) {
       ->required();
   command->add_option("--data", options->data, "the dataset that was scored, with the labels")->required();
   command->add_option("--split", options->split, "the split that was scored (default: test)");
+  command->add_option("--ids", options->ids,
+                      "a CSV file with a header: only the rows of the ids in its first column are judged");
   command->add_option("--draws", options->draws, "of the bootstrap, 1 to 1000000 (default: 2000)")
       ->check(CLI::Range(1u, 1'000'000u));
   command->add_option("--seed", options->seed, "of the draws (default: 1)");

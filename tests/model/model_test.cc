@@ -499,5 +499,30 @@ TEST(Model, LearnsASmallProblem) {
   }
 }
 
+// An offset of log c multiplies what is predicted by c, and nothing else.
+TEST(Model, AnOffsetMultipliesThePrediction) {
+  DatasetInfo data = TestData({TaskType::kCount, TaskType::kRegression});
+  data.features[4].mean = 0.5, data.features[4].deviation = 2;
+  RunConfig config = TestConfig("mmoe");
+  const ModelSpec without = TestSpec(config, data);
+  config.tasks["count0"].offset = "height";
+  const ModelSpec with = TestSpec(config, data);
+  const TestSlice<double> slice = RandomSlice<double>(with, 9, 16, 3);
+  const std::vector<double> dense = RandomDense<double>(with, 4);
+  const auto predict = [&](const ModelSpec& spec) {
+    Model<double> model(spec, 16);
+    std::vector<double> predictions(16 * spec.prediction_columns);
+    model.SetDense(dense.data());
+    model.Predict(slice.Input(), predictions.data());
+    return predictions;
+  };
+  const std::vector<double> plain = predict(without), offset = predict(with);
+  for (std::size_t row = 0; row < 9; ++row) {
+    const double log_c = 0.5 + 2 * slice.numeric[row * with.numerics.size() + 2];
+    EXPECT_NEAR(offset[2 * row], plain[2 * row] * std::exp(log_c), 1e-12 * offset[2 * row]) << row;
+    EXPECT_EQ(offset[2 * row + 1], plain[2 * row + 1]) << row;
+  }
+}
+
 }  // namespace
 }  // namespace cohort
