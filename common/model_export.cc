@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "common/atomic_file.h"
+#include "common/csv_cell.h"
 #include "common/hdf5_file.h"
 #include "common/model_files.h"
 #include "common/model_part_reader.h"
@@ -96,20 +97,6 @@ void AppendNumber(float value, std::string* out) {
   out->append(text, end);
 }
 
-void AppendQuoted(const std::string& cell, std::string* out) {
-  if (cell.find_first_of(",\"\r\n") == std::string::npos &&
-      (cell.empty() || (cell.front() != ' ' && cell.back() != ' '))) {
-    *out += cell;
-    return;
-  }
-  *out += '"';
-  for (const char c : cell) {
-    if (c == '"') *out += '"';
-    *out += c;
-  }
-  *out += '"';
-}
-
 // One form of output: a table is begun, gets its rows, is ended.
 class Sink {
  public:
@@ -148,9 +135,9 @@ class CsvSink : public Sink {
       return Flush(1u << 20);
     }
     if (name != nullptr) {
-      AppendQuoted(name->feature, &text_);
+      AppendCsvCell(name->feature, &text_);
       text_ += ',';
-      AppendQuoted(name->value, &text_);
+      AppendCsvCell(name->value, &text_);
       text_ += ',';
     }
     text_ += ToHex(key);

@@ -83,6 +83,7 @@ bool SchedulerClient::OnMessage(const Stamp& from, Message& message, TimePoint n
     // One to leave alone is for a node that has registered, or for its earlier life.
     if (!registered_ && (order->kind != PhaseKind::kStop || order->phase == kPhaseOfLeaving)) return true;
     if (ForAnEarlierLife(order->request_id)) return true;
+    newest_phase_order_ = std::max(newest_phase_order_, order->request_id);
     if (order->phase <= confirmed_phase_) {
       out.Send(kSchedulerNode, PhaseReply{order->request_id});
     } else if (order->phase > newest_phase_) {
@@ -92,6 +93,8 @@ bool SchedulerClient::OnMessage(const Stamp& from, Message& message, TimePoint n
   } else if (auto* snapshot = std::get_if<SnapshotOrder>(&message)) {
     if (ForAnEarlierLife(snapshot->request_id)) return true;
     out.Send(kSchedulerNode, Ack{snapshot->request_id});
+    // Given before the phase under way: another order for the same snapshot has been followed, and the rows are others by now.
+    if (snapshot->request_id < newest_phase_order_) return true;
     if (snapshot->request_id > newest_snapshot_) {
       newest_snapshot_ = snapshot->request_id;
       snapshot_order_ = std::move(*snapshot);

@@ -126,6 +126,7 @@ class SchedulerClient {
   std::uint32_t newest_phase_ = 0;  // of the orders seen
   std::uint32_t confirmed_phase_ = 0;
   std::optional<PhaseOrder> phase_order_;
+  RequestId newest_phase_order_ = 0;  // an order's id says when it was given
   RequestId newest_snapshot_ = 0;
   std::optional<SnapshotOrder> snapshot_order_;
   std::optional<FenceOrder> fence_order_;

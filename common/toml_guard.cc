@@ -13,14 +13,14 @@ bool BeginsKey(char c) {
 bool BeyondAscii(char c) { return static_cast<unsigned char>(c) >= 0x80; }
 
 // The place behind the string that begins at `at`. One that is not closed ends with its line, or with the text. `trimmed`:
-// the last place where a character beyond ASCII follows space that a backslash takes away.
+// the last place where a character beyond ASCII follows a backslash, or space that a backslash takes away.
 std::size_t EndOfString(std::string_view text, std::size_t at, std::size_t* trimmed) {
   const char quote = text[at];
   const bool lines = text.substr(at, 3) == std::string(3, quote);
   for (std::size_t i = at + (lines ? 3 : 1); i < text.size(); ++i) {
     if (text[i] == '\\' && quote == '"') {
       const std::size_t next = std::min(text.find_first_not_of(" \t\n\v\f\r", i + 1), text.size());
-      if (lines && next > i + 1 && next < text.size() && BeyondAscii(text[next])) *trimmed = next;
+      if (lines && next < text.size() && BeyondAscii(text[next])) *trimmed = next;
       ++i;
     } else if (lines && text.substr(i, 3) == std::string(3, quote)) {
       // Up to two more quotes are content.
@@ -67,8 +67,9 @@ Status CheckTomlShape(std::string_view text, const std::string& origin) {
       for (; i < end; ++i) {
         if (text[i] == '\n') ++line, line_begin = i + 1;
         if (i == trimmed) {
-          return bad(
-              i, "a character beyond ASCII begins a line behind a backslash; put it before the backslash");
+          return bad(i,
+                     "a character beyond ASCII follows a backslash; put it before the backslash, or write "
+                     "the backslash twice");
         }
       }
       continue;

@@ -4,8 +4,8 @@
 //    program (https://github.com/marzer/tomlplusplus/pull/301). Here a failed assertion is thrown, and becomes an error.
 //  - Tables within tables are taken down by recursion, and a dotted key makes as many as it has parts: half a megabyte of
 //    "a.a.a." overflowed the stack. Here their number is limited.
-//  - A character beyond ASCII where TOML has none (outside of strings and comments), or where a line of a text goes on
-//    behind a backslash, reaches code that is marked as unreachable. Here it is refused.
+//  - A character beyond ASCII where TOML has none (outside of strings and comments), or behind a backslash in a text of
+//    several lines, reaches code that is marked as unreachable. Here it is refused.
 #ifndef COHORT_COMMON_TOML_GUARD_H_
 #define COHORT_COMMON_TOML_GUARD_H_
 

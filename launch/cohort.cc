@@ -35,6 +35,7 @@ int Main(int argc, char** argv) {
   AddScore(app, commands);
   AddBaseline(app, commands);
   AddCompare(app, commands);
+  AddExplain(app, commands);
   AddExport(app, commands);
   AddVerify(app, commands);
   AddInspect(app, commands);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/atomic_file.h"
+#include "common/csv_cell.h"
 #include "common/hdf5_file.h"
 
 namespace cohort {
@@ -29,16 +30,6 @@ Status IoError(const std::string& path, const std::string& what) {
   return {ErrorCode::kIo, path + ": " + what + ": " + std::strerror(errno)};
 }
 
-void AppendCell(const std::string& cell, std::string* line) {
-  if (cell.find_first_of(",\"\r\n") == std::string::npos) {
-    *line += cell;
-    return;
-  }
-  *line += '"';
-  for (const char c : cell) *line += c == '"' ? "\"\"" : std::string(1, c);
-  *line += '"';
-}
-
 class CsvScoreWriter : public ScoreWriter {
  public:
   CsvScoreWriter(AtomicFile target, File file, const std::vector<TaskInfo>& tasks)
@@ -46,7 +37,7 @@ class CsvScoreWriter : public ScoreWriter {
     text_ = "id";
     for (const TaskInfo& task : tasks) {
       for (const std::string& name : task.PredictionNames())
-        text_ += ',', AppendCell(name, &text_), ++columns_;
+        text_ += ',', AppendCsvCell(name, &text_), ++columns_;
     }
     text_ += '\n';
   }
@@ -58,7 +49,7 @@ class CsvScoreWriter : public ScoreWriter {
       if (ids.empty()) {
         text_ += std::to_string(numbers[row]);
       } else {
-        AppendCell(ids[row], &text_);
+        AppendCsvCell(ids[row], &text_);
       }
       for (std::size_t column = 0; column < columns_; ++column) {
         const auto end = std::to_chars(number, number + sizeof(number), predictions[row * columns_ + column]);

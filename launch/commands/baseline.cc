@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "common/atomic_file.h"
 #include "launch/commands/commands.h"
 #include "launch/linear_baseline.h"
 #include "launch/run_plan.h"
@@ -29,12 +28,7 @@ Status Baseline(const BaselineOptions& options, Console& console) {
   if (extension != ".csv" && extension != ".h5")
     return {ErrorCode::kInvalidInput,
             options.out + ": unknown format; expected a name ending in .csv or .h5"};
-  std::error_code error;
-  if (std::filesystem::exists(options.out, error) && !options.overwrite)
-    return {ErrorCode::kInvalidInput,
-            options.out + " exists; choose another --out, or replace it with --overwrite"};
-  if (!std::filesystem::is_directory(DirectoryOf(options.out), error))
-    return {ErrorCode::kInvalidInput, options.out + ": its folder does not exist"};
+  COHORT_RETURN_IF_ERROR(CheckOutput(options.out, options.overwrite));
   COHORT_ASSIGN_OR_RETURN(const std::optional<Split> named, SplitFromName(options.split));
   const Split split = named.value_or(Split::kTest);
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<DatasetReader> data, DatasetReader::Open(options.data));

@@ -49,6 +49,9 @@ class Console {
   int exit_code_ = 0;
 };
 
+// Whether a command may write the file: kInvalidInput if it is there and is not to be replaced, or its folder is not there.
+Status CheckOutput(const std::string& path, bool overwrite);
+
 // What runs when a subcommand was chosen, by subcommand. Usage errors that CLI11 cannot see are
 // kInvalidInput.
 using Commands = std::map<const CLI::App*, std::function<Status(Console&)>>;
@@ -61,6 +64,7 @@ void AddEvaluate(CLI::App& app, Commands& commands);
 void AddScore(CLI::App& app, Commands& commands);
 void AddBaseline(CLI::App& app, Commands& commands);
 void AddCompare(CLI::App& app, Commands& commands);
+void AddExplain(CLI::App& app, Commands& commands);
 void AddExport(CLI::App& app, Commands& commands);
 void AddVerify(CLI::App& app, Commands& commands);
 void AddInspect(CLI::App& app, Commands& commands);

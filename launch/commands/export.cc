@@ -1,7 +1,6 @@
 // cohort export: a model's weights for other programs (common/model_export.h).
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -77,11 +76,7 @@ void AddExport(CLI::App& app, Commands& commands) {
   commands[command] = [options](Console& console) -> Status {
     ExportOptions model = options->model;
     COHORT_ASSIGN_OR_RETURN(model.format, FormatOf(*options));
-    std::error_code error;
-    if (std::filesystem::exists(model.out, error) && !options->overwrite) {
-      return Status{ErrorCode::kInvalidInput,
-                    model.out + " exists; choose another --out, or replace it with --overwrite"};
-    }
+    COHORT_RETURN_IF_ERROR(CheckOutput(model.out, options->overwrite));
     if (!options->values.empty()) {
       COHORT_ASSIGN_OR_RETURN(model.values, ReadValues(options->values));
     }

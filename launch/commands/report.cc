@@ -2,7 +2,6 @@
 #include "launch/report/report.h"
 
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -21,11 +20,7 @@ void AddReport(CLI::App& app, Commands& commands) {
   auto overwrite = std::make_shared<bool>(false);
   command->add_flag("--overwrite", *overwrite, "replace the file of --out if it is there");
   commands[command] = [options, overwrite](Console& console) -> Status {
-    std::error_code error;
-    if (!options->out.empty() && !*overwrite && std::filesystem::exists(options->out, error)) {
-      return {ErrorCode::kInvalidInput,
-              options->out + " exists; choose another --out, or replace it with --overwrite"};
-    }
+    if (!options->out.empty()) COHORT_RETURN_IF_ERROR(CheckOutput(options->out, *overwrite));
     COHORT_ASSIGN_OR_RETURN(const ReportSummary summary, WriteReport(*options));
     if (!summary.table.empty()) console.Print(summary.table);
     console.Print("wrote " + summary.path);

@@ -24,14 +24,7 @@ Status Score(const ScoreOptions& options, Console& console) {
     return {ErrorCode::kInvalidInput,
             options.out + ": unknown format; expected a name ending in .csv or .h5"};
   }
-  std::error_code error;
-  if (std::filesystem::exists(options.out, error) && !options.overwrite) {
-    return {ErrorCode::kInvalidInput,
-            options.out + " exists; choose another --out, or replace it with --overwrite"};
-  }
-  if (!std::filesystem::is_directory(DirectoryOf(options.out), error)) {
-    return {ErrorCode::kInvalidInput, options.out + ": its folder does not exist"};
-  }
+  COHORT_RETURN_IF_ERROR(CheckOutput(options.out, options.overwrite));
   ModelJob job = options.job;
   job.scores = std::filesystem::absolute(options.out).lexically_normal().string();
   COHORT_ASSIGN_OR_RETURN(const ScratchFolder folder, RunModelJob(job, Job::kScore, console));

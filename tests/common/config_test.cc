@@ -232,7 +232,8 @@ TEST(Config, BadInputsNamePlaceExpectationAndMend) {
       {d + "x = [1, 1.\"\xc3\xa9\"]", {}, {"run.toml:2:12", "in quotes only"}},
       {d + "x = {a = 1=\"\xc3\xa9\"}", {}, {"run.toml:2:13", "in quotes only"}},
       {d + "x = 2011-10-01 0\"\xc3\xa9\"", {}, {"run.toml:2:18", "in quotes only"}},
-      {d + "# '''\nx = \"\"\"a\\\n\xc3\xa9\"\"\"", {}, {"run.toml:4:1", "behind a backslash"}},
+      {d + "# '''\nx = \"\"\"a\\\n\xc3\xa9\"\"\"", {}, {"run.toml:4:1", "follows a backslash"}},
+      {d + "x = \"\"\"\na\\\xc9\xb6\"\"\"", {}, {"run.toml:3:3", "follows a backslash"}},
       {d, {DottedKey(250000) + "=1"}, {"--set a.a", "16 dots"}},
   };
   for (const BadCase& bad : cases) {

@@ -86,6 +86,10 @@ AllocationBound::~AllocationBound() {
       peak <= most,
       "allocated %zu bytes at a time, the largest block %zu; the bound is %zu for %zu bytes of input", peak,
       static_cast<std::size_t>(now.largest), most, input_bytes_);
+  const std::size_t block = Bound().multiple * input_bytes_ + std::max(bound_.slack, Bound().slack);
+  COHORT_CHECK(static_cast<std::size_t>(now.largest) <= block,
+               "allocated a block of %zu bytes; the bound is %zu for %zu bytes of input",
+               static_cast<std::size_t>(now.largest), block, input_bytes_);
   told.peak = std::max(told.peak, peak);
   told.empty = std::min(told.empty, peak);
   const std::size_t any = std::max(told.empty, bound_.fixed);

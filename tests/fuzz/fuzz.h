@@ -33,8 +33,9 @@ struct Bound {
 };
 
 // Counts what this thread allocates in its lifetime, and stops the program when the bytes that live at one time, or one
-// block, go beyond the bound. Needs the allocator of a sanitizer; counts nothing without. One at a time. At the end of the
-// program a line on stderr says what the most was (launch/fuzz reads it).
+// block, go beyond the bound, or one block beyond 16 x the input + the slack, whatever the multiple. Needs the allocator of a
+// sanitizer; counts nothing without. One at a time. At the end of the program a line on stderr says what the most was
+// (launch/fuzz reads it).
 class AllocationBound {
  public:
   explicit AllocationBound(std::size_t input_bytes) : AllocationBound(input_bytes, Bound()) {}

@@ -42,7 +42,8 @@ TEST(BgNbd, ManyOrders) {
 // The paper's (6), with its gamma and beta functions.
 TEST(BgNbd, LikelihoodIsThePapers) {
   const BgNbd models[] = {kCdnow, {1.5, 36, 1.2, 8}, {0.05, 2, 3, 0.4}};
-  const OrderHistory customers[] = {{0, 0, 38.86}, {2, 30.43, 38.86}, {1, 0.5, 12}, {29, 38, 39}, {100, 2, 2.5}};
+  const OrderHistory customers[] = {
+      {0, 0, 38.86}, {2, 30.43, 38.86}, {1, 0.5, 12}, {29, 38, 39}, {100, 2, 2.5}};
   const auto beta = [](double x, double y) { return std::lgamma(x) + std::lgamma(y) - std::lgamma(x + y); };
   for (const auto& [r, alpha, a, b] : models) {
     double sum = 0;
@@ -50,7 +51,8 @@ TEST(BgNbd, LikelihoodIsThePapers) {
       const double gammas = std::lgamma(r + x) - std::lgamma(r) + r * std::log(alpha);
       double likelihood = std::exp(gammas + beta(a, b + x) - beta(a, b) - (r + x) * std::log(alpha + age));
       if (x > 0)
-        likelihood += std::exp(gammas + beta(a + 1, b + x - 1) - beta(a, b) - (r + x) * std::log(alpha + last));
+        likelihood +=
+            std::exp(gammas + beta(a + 1, b + x - 1) - beta(a, b) - (r + x) * std::log(alpha + last));
       sum += std::log(likelihood);
     }
     EXPECT_NEAR(LogLikelihood({r, alpha, a, b}, customers), sum, 1e-9 * std::abs(sum));
@@ -63,7 +65,8 @@ TEST(BgNbd, FitIsTheMaximum) {
   RandomStream random(3);
   std::vector<OrderHistory> customers;
   for (int i = 0; i < 20'000; ++i) {
-    const double rate = DrawGamma(truth.r, &random) / truth.alpha, dropout = DrawBeta(truth.a, truth.b, &random);
+    const double rate = DrawGamma(truth.r, &random) / truth.alpha,
+                 dropout = DrawBeta(truth.a, truth.b, &random);
     OrderHistory customer{0, 0, 30 + 70 * random.Uniform()};
     for (double t = DrawExponential(&random) / rate; t < customer.age; t += DrawExponential(&random) / rate) {
       ++customer.repeats;
@@ -88,8 +91,12 @@ TEST(BgNbd, FitIsTheMaximum) {
 }
 
 TEST(BgNbd, FitOfWhatDeterminesNothingIsFinite) {
-  const std::vector<std::vector<OrderHistory>> shops = {
-      {}, {{0, 0, 10}}, {{0, 0, 0}}, {{3, 9, 10}}, {{0, 0, 10}, {0, 0, 20}, {0, 0, 5}}, {{5, 10, 10}, {4, 20, 20}}};
+  const std::vector<std::vector<OrderHistory>> shops = {{},
+                                                        {{0, 0, 10}},
+                                                        {{0, 0, 0}},
+                                                        {{3, 9, 10}},
+                                                        {{0, 0, 10}, {0, 0, 20}, {0, 0, 5}},
+                                                        {{5, 10, 10}, {4, 20, 20}}};
   for (const auto& customers : shops) {
     const BgNbd fitted = FitBgNbd(customers);
     for (const double each : {fitted.r, fitted.alpha, fitted.a, fitted.b})
@@ -129,7 +136,8 @@ TEST(BgNbd, FitOfCdnowIsThePublishedOne) {
   std::vector<OrderHistory> customers;
   std::vector<int> actual;
   for (const auto& [id, of] : days) {
-    customers.push_back({static_cast<int>(of.size()) - 1, (of.back() - of.front()) / 7.0, (end - of.front()) / 7.0});
+    customers.push_back(
+        {static_cast<int>(of.size()) - 1, (of.back() - of.front()) / 7.0, (end - of.front()) / 7.0});
     actual.push_back(next[id]);
   }
   ASSERT_EQ(customers.size(), 2357u);

@@ -214,8 +214,9 @@ std::string Shape::Describe() const {
 }
 
 TimePoint Shape::Deadline() const {
-  if (faults.end == kNever) return TimePoint(seconds(300));
-  return faults.end + (credit_bytes < 1000 ? kEndsWithinOneByOne : kEndsWithin);
+  const bool one_by_one = credit_bytes < 1000;
+  if (faults.end == kNever) return TimePoint(seconds(one_by_one ? 1200 : 300));
+  return faults.end + (one_by_one ? kEndsWithinOneByOne : kEndsWithin);
 }
 
 namespace {

@@ -44,6 +44,7 @@ void SimSupervisor::Follow() {
   if ((shape_.deaths == 0 && shape_.changes == 0) || scheduler.decided() || scheduler.kernels().empty())
     return;
   Change();
+  EndRefused();
   KillSomebody();
   if (!network_->Runs(kSchedulerNode)) return;
   TellOfDeaths();
@@ -225,6 +226,16 @@ void SimSupervisor::EndLeavers() {
   }
 }
 
+// Two lives of one incarnation: the first has died with its registration on the way, the second is refused and ends, whether
+// or not there is a scheduler by then.
+void SimSupervisor::EndRefused() {
+  for (std::uint32_t index = 0; index < incarnations_.size(); ++index) {
+    const std::string refusal = cluster_->workers()[index]->failure().text();
+    if (network_->Runs(WorkerNode(index)) && refusal.find("has registered already") != std::string::npos)
+      network_->Kill(WorkerNode(index));
+  }
+}
+
 void SimSupervisor::StartReplacements() {
   const TimePoint now = network_->now();
   for (std::uint32_t index = 0;; ++index) {
@@ -240,13 +251,7 @@ void SimSupervisor::StartReplacements() {
       continue;
     }
     if (member.left()) continue;
-    const SimWorker& worker = *cluster_->workers()[index];
     const bool gone = !network_->Runs(WorkerNode(index));
-    // Two lives of one incarnation: the first has died with its registration on the way, the second is refused and ends.
-    if (!gone && !worker.failure().ok() && member.registration.pid != worker.pid()) {
-      network_->Kill(WorkerNode(index));
-      continue;
-    }
     // One that has died before it registered is started again as it was.
     if (member.registered() || (incarnations_[index] == member.incarnation && !gone)) continue;
     if (starting_.contains(index) && starting_[index] >= now) continue;

@@ -41,6 +41,7 @@ class SimSupervisor {
   void Change();
   void JudgeChange(const ClusterChange& change);
   void EndLeavers();
+  void EndRefused();
   void StartReplacements();
   void StartMissingBackups();
   bool MayDie(NodeId victim) const;

@@ -407,7 +407,10 @@ TEST(Simulation, SeedsThatOnceFailedHold) {
                                                            {Scenario::kPartitionsAndDeaths, 2001523},
                                                            {Scenario::kPartitionsAndDeaths, 2001884},
                                                            {Scenario::kPartitionsAndDeaths, 2004048},
-                                                           {Scenario::kRestarts, 2009163}};
+                                                           {Scenario::kRestarts, 2009163},
+                                                           {Scenario::kBackups, 7086},  // slow, not stuck
+                                                           {Scenario::kSchedulers, 5741},
+                                                           {Scenario::kSchedulers, 8319}};
   for (const auto& [scenario, seed] : kSeeds) {
     const SimOutcome outcome = Simulate(seed, scenario);
     EXPECT_EQ(outcome.violation, "") << Report(seed, scenario, outcome);

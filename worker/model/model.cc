@@ -286,6 +286,15 @@ void Model<T>::Predict(const SliceInput<T>& input, T* predictions) {
   m.chain_losses.Predict(input.rows, m.structure, predictions, m.spec.prediction_columns);
 }
 
+template <typename T>
+void Model<T>::Inputs(const SliceInput<T>& input, T* inputs) {
+  Impl& m = *impl_;
+  COHORT_CHECK(!m.two_tower, "a two_tower has no structure");
+  const MatrixView<const T> x = m.Forward(input, {});
+  for (std::size_t i = 0; i < input.rows; ++i)
+    std::copy_n(x.Row(i), m.spec.InputWidth(), inputs + i * m.spec.InputWidth());
+}
+
 template class Model<float>;
 template class Model<double>;
 

@@ -189,6 +189,10 @@ class Model {
   // unit.
   void Predict(const SliceInput<T>& input, T* predictions);
 
+  // What the sharing structure reads, without dropout: rows x spec.InputWidth(), row-major (attribution.h). REQUIRES: not a
+  // two_tower.
+  void Inputs(const SliceInput<T>& input, T* inputs);
+
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;

@@ -1,0 +1,17 @@
+#include <filesystem>
+
+#include "common/atomic_file.h"
+#include "launch/commands/commands.h"
+
+namespace cohort {
+
+Status CheckOutput(const std::string& path, bool overwrite) {
+  std::error_code error;
+  if (std::filesystem::exists(path, error) && !overwrite)
+    return {ErrorCode::kInvalidInput, path + " exists; choose another --out, or replace it with --overwrite"};
+  if (!std::filesystem::is_directory(DirectoryOf(path), error))
+    return {ErrorCode::kInvalidInput, path + ": its folder does not exist"};
+  return {};
+}
+
+}  // namespace cohort
