@@ -13,7 +13,6 @@ namespace {
 double ScaleOf(double deviation) { return std::isfinite(deviation) && deviation > 0 ? deviation : 1.0; }
 double CenterOf(double mean) { return std::isfinite(mean) ? mean : 0.0; }
 
-constexpr double kMostLogMean = 80.0;
 const double kHalfLog2Pi = 0.5 * std::log(2.0 * std::numbers::pi);
 
 }  // namespace

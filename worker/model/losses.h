@@ -67,11 +67,20 @@ namespace cohort {
 // Least standard deviation of the log-normal part, in deviations of the label's logarithm: its density, hence
 // a gradient, cannot grow without bound on rows that are fitted exactly.
 inline constexpr double kSigmaFloor = 0.05;
+// How far from 0 the logarithm of a Poisson mean is held.
+inline constexpr double kMostLogMean = 80.0;
 
 // Raw outputs of a task's tower: 1; the classes (multiclass); 3 (value, but poisson); the periods (hazard).
 std::uint32_t OutputsOf(const ModelTask& task);
 // Whether a task's loss is that of count: z is the logarithm of what is predicted.
 bool IsPoisson(const ModelTask& task);
+// Adds the task's offset, if it has one, to its z. `numerics`: the rows' numeric inputs, in the order of ModelSpec::numerics.
+template <typename T>
+void AddOffset(const ModelTask& task, std::size_t rows, MatrixView<const T> numerics, MatrixView<T> z) {
+  if (!task.has_offset) return;
+  const T shift = static_cast<T>(task.offset_shift), factor = static_cast<T>(task.offset_factor);
+  for (std::size_t i = 0; i < rows; ++i) *z.Row(i) += shift + factor * numerics.Row(i)[task.offset_input];
+}
 
 // Scratch memory for `capacity` rows; one thread at a time.
 template <typename T>

@@ -89,16 +89,9 @@ struct Model<T>::Impl {
     if (autoencoder) autoencoder->Forward(input.rows, view);
     const MatrixView<const T> features{view.data, view.row};
     structure.Forward(input.rows, features, draw);
-    for (std::size_t j = 0; j < spec.tasks.size(); ++j) {
-      if (spec.tasks[j].has_offset) AddOffset(spec.tasks[j], input.rows, features, structure.logits(j));
-    }
+    for (std::size_t j = 0; j < spec.tasks.size(); ++j)
+      AddOffset(spec.tasks[j], input.rows, features.From(embedded), structure.logits(j));
     return features;
-  }
-
-  void AddOffset(const ModelTask& task, std::size_t rows, MatrixView<const T> features, MatrixView<T> z) const {
-    const T shift = static_cast<T>(task.offset_shift), factor = static_cast<T>(task.offset_factor);
-    for (std::size_t i = 0; i < rows; ++i)
-      *z.Row(i) += shift + factor * features.Row(i)[embedded + task.offset_input];
   }
 
   // The losses of all tasks, and the gradients by their raw outputs at these coefficients (losses.h), by task.

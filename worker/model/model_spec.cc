@@ -85,8 +85,9 @@ Status CheckLoss(const ModelTask& task) {
 Status SetOffset(const ModelSpec& spec, ModelTask* task) {
   if (task->config.offset.empty()) return {};
   const auto bad = [&](const std::string& text) {
-    return InvalidInput("[task." + task->info.name + "] offset = \"" + task->config.offset + "\": " + text +
-                        "; name a numeric feature of scale standard, minmax or none, a logarithm");
+    return Status(ErrorCode::kInvalidInput,
+                  "[task." + task->info.name + "] offset = \"" + task->config.offset + "\": " + text +
+                      "; name a numeric feature of scale standard, minmax or none, a logarithm");
   };
   const std::vector<FeatureInfo>& features = spec.data.features;
   for (std::uint32_t i = 0; i < spec.numerics.size(); ++i) {
