@@ -287,7 +287,9 @@ class ShopParser {
       read.horizon_days = read.shortest_days = Days(label, "horizon_days", 30);
       if (!whole) read.shortest_days = Days(label, "shortest_days", read.horizon_days);
       if (read.shortest_days > read.horizon_days)
-        label.Fail("shortest_days", "shortest_days is more than horizon_days");
+        label.Fail("shortest_days", "shortest_days = " + std::to_string(read.shortest_days) +
+                                        ": expected at most horizon_days, " +
+                                        std::to_string(read.horizon_days));
       if (read.shortest_days < read.horizon_days && !schema_.features.forecast)
         label.Fail("shortest_days",
                    "labels of windows of different lengths need to know them: set forecast = true in "

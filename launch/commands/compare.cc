@@ -7,6 +7,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string_view>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -105,34 +106,26 @@ Status CheckSameRows(const std::string& path, const std::vector<std::string>& id
                                         *differ.second + "\"" + mend};
 }
 
-// The first column of a CSV file with a header.
-Result<std::unordered_set<std::string>> ReadIds(const std::string& path) {
-  COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<CsvReader> csv, CsvReader::Open(path, CsvOptions{}));
-  COHORT_ASSIGN_OR_RETURN(bool more, csv->Next());
+// The rows of the ids in the first column of options.ids, a CSV file with a header. kInvalidInput: an id has none.
+Result<std::vector<std::uint32_t>> RowsOf(const CompareOptions& options, const Truth& truth) {
+  const std::unordered_set<std::string_view> known(truth.ids.begin(), truth.ids.end());
+  COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<CsvReader> csv, CsvReader::Open(options.ids, CsvOptions{}));
   std::unordered_set<std::string> ids;
+  COHORT_ASSIGN_OR_RETURN(bool more, csv->Next());  // the header
   while (more) {
     COHORT_ASSIGN_OR_RETURN(more, csv->Next());
-    if (more && !csv->cells().empty()) ids.emplace(csv->cells()[0]);
+    if (!more) break;
+    const std::string id(csv->cells()[0]);
+    if (!known.contains(id))
+      return InvalidInput(csv->Where() + ": \"" + id + "\" is in no row of the " + options.split +
+                          " split of " + options.data +
+                          "; expected ids of that split, as `cohort score` writes them");
+    ids.insert(id);
   }
-  if (ids.empty()) return InvalidInput(path + ": no id; expected a header, then a row for each id");
-  return ids;
-}
-
-// Which rows are of those users; kInvalidInput: a user has none.
-Result<std::vector<std::uint32_t>> RowsOf(const CompareOptions& options, const Truth& truth) {
-  COHORT_ASSIGN_OR_RETURN(std::unordered_set<std::string> ids, ReadIds(options.ids));
+  if (ids.empty()) return InvalidInput(options.ids + ": no id; expected a header, then a row for each id");
   std::vector<std::uint32_t> rows;
-  std::unordered_set<std::string> found;
   for (std::uint32_t row = 0; row < truth.ids.size(); ++row) {
-    if (!ids.contains(truth.ids[row])) continue;
-    rows.push_back(row);
-    found.insert(truth.ids[row]);
-  }
-  for (const std::string& id : ids) {
-    if (!found.contains(id))
-      return InvalidInput(options.ids + ": \"" + id + "\" is in no row of the " + options.split +
-                          " split of " + options.data + " (" + std::to_string(ids.size() - found.size()) +
-                          " such ids); expected the ids of that split, as `cohort score` writes them");
+    if (ids.contains(truth.ids[row])) rows.push_back(row);
   }
   return rows;
 }
@@ -230,6 +223,10 @@ Status Compare(const CompareOptions& options, Console& console) {
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<DatasetReader> data, DatasetReader::Open(options.data));
   const std::vector<TaskInfo>& tasks = data->info().tasks;
   COHORT_ASSIGN_OR_RETURN(Truth truth, ReadTruth(options, *data, named.value_or(Split::kTest)));
+  std::vector<std::uint32_t> kept;
+  if (!options.ids.empty()) {
+    COHORT_ASSIGN_OR_RETURN(kept, RowsOf(options, truth));
+  }
 
   // By task, by model, by run.
   std::vector<std::vector<std::vector<std::vector<float>>>> predictions(
@@ -241,20 +238,13 @@ Status Compare(const CompareOptions& options, Console& console) {
       COHORT_RETURN_IF_ERROR(CheckSameRows(path, file.ids, truth, options));
       for (std::size_t i = 0; i < tasks.size(); ++i) {
         if (file.predictions[i].empty() && lacks[i].empty()) lacks[i] = path;
+        if (!kept.empty()) Keep(kept, tasks[i].PredictionColumns(), &file.predictions[i]);
         predictions[i][model].push_back(std::move(file.predictions[i]));
       }
     }
   }
 
-  if (!options.ids.empty()) {
-    COHORT_ASSIGN_OR_RETURN(const std::vector<std::uint32_t> kept, RowsOf(options, truth));
-    Keep(kept, &truth);
-    for (std::size_t i = 0; i < tasks.size(); ++i) {
-      for (auto& runs : predictions[i]) {
-        for (std::vector<float>& run : runs) Keep(kept, tasks[i].PredictionColumns(), &run);
-      }
-    }
-  }
+  if (!kept.empty()) Keep(kept, &truth);
   std::string text =
       std::to_string(truth.ids.size()) + " rows of " + std::to_string(truth.rows.user_count) +
       " users; 95 % intervals of " + std::to_string(options.draws) +

@@ -163,7 +163,7 @@ TEST(OrderForecast, WindowsOfDifferentLengthsNeedIt) {
     text.replace(text.find(before), before.size(), after);
   };
   replace("shortest_days = 20", "shortest_days = 70");
-  EXPECT_THAT(error(), ::testing::HasSubstr("shortest_days is more than horizon_days"));
+  EXPECT_THAT(error(), ::testing::HasSubstr("shortest_days = 70: expected at most horizon_days, 60"));
   replace("shortest_days = 70", "shortest_days = 20");
   replace("forecast = true", "forecast = false");
   EXPECT_THAT(error(), ::testing::HasSubstr("set forecast = true in [features]"));
