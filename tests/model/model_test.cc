@@ -387,10 +387,10 @@ TEST(ModelSpec, DisabledTasksLeaveTheModel) {
   const DatasetInfo data = TestData(kAllTaskTypes);
   config.tasks[data.tasks[1].name].enabled = false;
   const ModelSpec spec = TestSpec(config, data);
-  ASSERT_EQ(spec.tasks.size(), 4u);
+  ASSERT_EQ(spec.tasks.size(), 5u);
   EXPECT_EQ(spec.tasks[1].label_column, 2u);
   EXPECT_EQ(spec.tasks[1].prediction_column, 1u);
-  EXPECT_EQ(spec.prediction_columns, 3u + 3u);  // the last are the periods of a hazard
+  EXPECT_EQ(spec.prediction_columns, 3u + 3u + 1u);  // the second 3 are the periods of a hazard
   // The labels of the disabled task are skipped over.
   Model<double> model(spec, 8);
   const StepOutput<double> out =
