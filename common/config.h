@@ -117,7 +117,7 @@ struct EvaluationConfig {
 };
 
 // The loss of a task (worker/model/losses.h); kDefault: its type's own.
-enum class TaskLoss : std::uint8_t { kDefault = 0, kHuber, kFocal };
+enum class TaskLoss : std::uint8_t { kDefault = 0, kHuber, kFocal, kPoisson };
 
 struct TaskConfig {
   float weight = 1.0f;
@@ -128,6 +128,7 @@ struct TaskConfig {
   float gamma = 2.0f;            // focal
   float alpha = 0.25f;           // focal, binary: weight of label 1; 1 - alpha of label 0
   float label_smoothing = 0.0f;  // cross-entropy of binary and multiclass
+  std::string offset;            // count, poisson: a numeric feature that is added to the logarithm of the mean
 };
 
 struct ClusterConfig {

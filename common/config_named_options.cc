@@ -22,8 +22,9 @@ std::vector<Option> TaskOptions(const std::string& task) {
   o.push_back(
       Flag(section + ".enabled", "false leaves the task out of the model", field(&TaskConfig::enabled)));
   o.push_back(Choice(
-      section + ".loss", {"default", "huber", "focal"},
-      "huber: regression; focal: binary, multiclass; default: squared error, cross-entropy, likelihood",
+      section + ".loss", {"default", "huber", "focal", "poisson"},
+      "huber: regression; focal: binary, multiclass; poisson: value; default: squared error, cross-entropy, "
+      "likelihood",
       [task](RunConfig& c, std::size_t i) { c.tasks[task].loss = static_cast<TaskLoss>(i); },
       [task](const RunConfig& c) { return static_cast<std::size_t>(c.tasks.at(task).loss); }));
   o.push_back(Real(section + ".delta", 0, HUGE_VAL, true, "deviations of the label",
@@ -35,6 +36,9 @@ std::vector<Option> TaskOptions(const std::string& task) {
   o.push_back(Real(section + ".label_smoothing", 0, 0.9, false, "of the label",
                    "binary, multiclass: share spread evenly over the classes; not with focal",
                    field(&TaskConfig::label_smoothing)));
+  o.push_back(Text(section + ".offset", "the name of a numeric feature", false,
+                   "count, poisson: added to the logarithm of what is predicted: what is known beforehand",
+                   field(&TaskConfig::offset)));
   return o;
 }
 

@@ -49,11 +49,11 @@ inline constexpr std::uint32_t kMinPeriods = 2, kMaxPeriods = 120;  // of a haza
 enum class FeatureType : std::uint8_t { kNumeric = 0, kCategorical, kBag, kVector };
 enum class Pooling : std::uint8_t { kMean = 0, kSum };
 enum class NumericScale : std::uint8_t { kStandard = 0, kLog1p, kMinMax, kNone };
-enum class TaskType : std::uint8_t { kBinary = 0, kMulticlass, kRegression, kValue, kHazard };
+enum class TaskType : std::uint8_t { kBinary = 0, kMulticlass, kRegression, kValue, kHazard, kCount };
 const char* TaskTypeName(TaskType type);
 // Else a number of the label's own kind.
 inline bool PredictsProbability(TaskType type) {
-  return type != TaskType::kRegression && type != TaskType::kValue;
+  return type != TaskType::kRegression && type != TaskType::kValue && type != TaskType::kCount;
 }
 
 // A feature of the schema, with what was measured on the train split.
@@ -80,8 +80,8 @@ struct TaskInfo {
   TaskType type = TaskType::kBinary;
   std::vector<std::string> classes;  // multiclass, by index
   // over the labelled rows of the train split, weighted: binary: the rate; multiclass: rates; regression,
-  // value: mean and deviation; value also the share above 0 and mean and deviation of the logarithm of the
-  // positive ones
+  // value, count: mean and deviation; value also the share above 0 and mean and deviation of the logarithm of
+  // the positive ones
   double mean = 0, deviation = 1;
   double positive_share = 0, log_mean = 0, log_deviation = 1;
   std::vector<double> class_rates;

@@ -19,7 +19,7 @@ using Json = nlohmann::json;
 constexpr const char* kFeatureTypes[] = {"numeric", "categorical", "bag", "vector"};
 constexpr const char* kPoolings[] = {"mean", "sum"};
 constexpr const char* kScales[] = {"standard", "log1p", "minmax", "none"};
-constexpr const char* kTaskTypes[] = {"binary", "multiclass", "regression", "value", "hazard"};
+constexpr const char* kTaskTypes[] = {"binary", "multiclass", "regression", "value", "hazard", "count"};
 
 template <typename Enum, std::size_t size>
 const char* NameOf(const char* const (&names)[size], Enum value) {

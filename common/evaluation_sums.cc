@@ -44,6 +44,11 @@ double LossOf(double probability) {
 
 }  // namespace
 
+double PoissonDeviance(double label, double mean) {
+  mean = std::max(mean, kMeanFloor);
+  return 2 * ((label > 0 ? label * std::log(label / mean) : 0.0) - (label - mean));
+}
+
 EvaluationSums::EvaluationSums(std::vector<TaskInfo> tasks, std::vector<std::uint32_t> top)
     : tasks_(std::move(tasks)), sums_(tasks_.size()), groups_(BinaryTasks(tasks_), std::move(top)) {
   std::size_t sketches = 0, binary = 0;
@@ -93,7 +98,8 @@ void EvaluationSums::Add(std::uint64_t first_row, std::span<const float> predict
           std::count_if(p.begin(), p.end(), [](float value) { return !std::isfinite(value); }));
       const bool bad_label = std::isinf(label) ||
                              (task.type == TaskType::kMulticlass && !IsClass(label, p.size())) ||
-                             (task.type == TaskType::kHazard && !IsHazardLabel(label, task.periods));
+                             (task.type == TaskType::kHazard && !IsHazardLabel(label, task.periods)) ||
+                             (task.type == TaskType::kCount && label < 0);
       sums.bad_predictions += bad;
       sums.bad_labels += bad_label;
       if (bad > 0 || bad_label) continue;
@@ -145,6 +151,7 @@ void EvaluationSums::AddReal(std::size_t task, float prediction, float label, fl
   sums.loss.Add(w * error * error);
   sums.absolute.Add(w * std::abs(error));
   sums.label_squared.Add(w * y * y);
+  if (tasks_[task].type == TaskType::kCount) sums.deviance.Add(w * PoissonDeviance(label, prediction));
   sums.sketches[0].Add(prediction, label, weight);
 }
 
@@ -190,6 +197,7 @@ void EvaluationSums::Merge(const EvaluationSums& other) {
     sums.loss.Add(theirs.loss);
     sums.absolute.Add(theirs.absolute);
     sums.label_squared.Add(theirs.label_squared);
+    sums.deviance.Add(theirs.deviance);
     sums.right.Add(theirs.right);
     for (std::size_t c = 0; c < sums.hit.size(); ++c) {
       sums.hit[c].Add(theirs.hit[c]);
@@ -215,7 +223,8 @@ Buffer EvaluationSums::ToBytes() const {
   out.Put<std::uint64_t>(sums_.size());
   for (const TaskSums& sums : sums_) {
     for (const std::uint64_t count : {sums.rows, sums.bad_predictions, sums.bad_labels}) out.Put(count);
-    for (const FixedSum& sum : {sums.weight, sums.loss, sums.absolute, sums.label_squared, sums.right})
+    for (const FixedSum& sum :
+         {sums.weight, sums.loss, sums.absolute, sums.label_squared, sums.deviance, sums.right})
       out.Put(sum);
     for (const auto* list : {&sums.hit, &sums.predicted, &sums.actual, &sums.at_risk, &sums.squared})
       out.PutList(*list);
@@ -237,7 +246,8 @@ Status EvaluationSums::FromBytes(std::span<const std::byte> bytes) {
   for (TaskSums& sums : sums_) {
     for (std::uint64_t* count : {&sums.rows, &sums.bad_predictions, &sums.bad_labels}) in.Get(count);
     if (sums.rows > rows_) return wrong();
-    for (FixedSum* sum : {&sums.weight, &sums.loss, &sums.absolute, &sums.label_squared, &sums.right})
+    for (FixedSum* sum :
+         {&sums.weight, &sums.loss, &sums.absolute, &sums.label_squared, &sums.deviance, &sums.right})
       in.Get(sum);
     for (auto* list : {&sums.hit, &sums.predicted, &sums.actual, &sums.at_risk, &sums.squared}) {
       const std::size_t size = list->size();

@@ -23,6 +23,10 @@ inline constexpr double kProbabilityFloor = 1e-7;
 // Cells of all sketches of an evaluation, 80 bytes each, divided among them; and of one of them at the most.
 inline constexpr std::size_t kSketchCells = std::size_t{1} << 20, kMostCellsOfASketch = std::size_t{1} << 18;
 
+// What a label y >= 0 tells against a mean m > 0: 2 (y log(y / m) - (y - m)), 0 at y = m. A mean below the floor counts as that.
+double PoissonDeviance(double label, double mean);
+inline constexpr double kMeanFloor = 1e-7;
+
 // Of the labelled rows of one task. Sums are over weights, and of real values in the unit of the task's sketch.
 struct TaskSums {
   std::uint64_t rows = 0;
@@ -33,6 +37,7 @@ struct TaskSums {
   FixedSum loss;           // classes, hazard: -log p(label); real: squared error / scale^2
   FixedSum absolute;       // real: |error| / scale
   FixedSum label_squared;  // real: ((label - origin) / scale)^2
+  FixedSum deviance;       // count: PoissonDeviance
   // By class, at a threshold of 0.5 (binary: of class 1 only) or of the most likely class: right ones, predicted,
   // labelled. `right` is over all classes.
   FixedSum right;
@@ -41,7 +46,7 @@ struct TaskSums {
   // hazard, by period: the weight at risk in it; and of the squared error of the last prediction: by the period of the
   // event, then of those seen to the end without it.
   std::vector<FixedSum> at_risk, squared;
-  // binary, regression, value: one of (prediction, label); multiclass: of (probability of the class, is it the class) by
+  // binary, regression, value, count: one of (prediction, label); multiclass: of (probability of the class, is it the class) by
   // class, then of (largest probability, is it right); hazard: of (P(event by the last period), label).
   std::vector<ScoreSketch> sketches;
 };

@@ -39,6 +39,10 @@ RowTerms TermsOf(LinearFamily family, double predictor, double target) {
       const double ratio = target * std::exp(-predictor);
       return {-predictor - ratio, ratio - 1, 1};
     }
+    case LinearFamily::kPoisson: {
+      const double mean = std::exp(std::min(predictor, kMostLogAmount));
+      return {target * predictor - mean, target - mean, mean};
+    }
     case LinearFamily::kGaussian:
       break;
   }
@@ -71,7 +75,7 @@ bool Solve(std::vector<double>* a, std::vector<double>* b) {
 
 double FirstIntercept(LinearFamily family, double mean) {
   if (family == LinearFamily::kGaussian) return mean;
-  if (family == LinearFamily::kGamma) return std::log(mean);
+  if (family == LinearFamily::kGamma || family == LinearFamily::kPoisson) return std::log(mean);
   return std::log(mean / (1 - mean));
 }
 
@@ -87,6 +91,10 @@ std::vector<double> FitLinear(LinearFamily family, const std::vector<double>& in
   const double mean = std::inner_product(weights.begin(), weights.end(), targets.begin(), 0.0) / total;
   if (family == LinearFamily::kLogistic && (mean <= 0 || mean >= 1)) {
     fitted[0] = mean <= 0 ? -kCertain : kCertain;
+    return fitted;
+  }
+  if (family == LinearFamily::kPoisson && mean <= 0) {
+    fitted[0] = -kCertain;
     return fitted;
   }
   fitted[0] = FirstIntercept(family, mean);
@@ -168,7 +176,7 @@ Result<LinearBaseline> LinearBaseline::Fit(DatasetReader& data, const std::vecto
     labels.push_back(i);
   }
   if (labels.empty())
-    return InvalidInput("no task of type binary, value or regression: others have no baseline");
+    return InvalidInput("no task of type binary, count, value or regression: others have no baseline");
 
   const std::uint64_t rows = info.rows[static_cast<std::size_t>(Split::kTrain)];
   const std::size_t width = features.size();
@@ -205,6 +213,8 @@ Result<LinearBaseline> LinearBaseline::Fit(DatasetReader& data, const std::vecto
     const TaskInfo& task = baseline.tasks_[i];
     if (task.type == TaskType::kBinary) {
       baseline.parts_.push_back({task.name, "probability", fit(i, LinearFamily::kLogistic, any, same)});
+    } else if (task.type == TaskType::kCount) {
+      baseline.parts_.push_back({task.name, "mean", fit(i, LinearFamily::kPoisson, any, same)});
     } else if (task.type == TaskType::kRegression) {
       baseline.parts_.push_back({task.name, "amount", fit(i, LinearFamily::kGaussian, any, same)});
     } else {
@@ -237,6 +247,7 @@ void LinearBaseline::Predict(const RowBlock& block, std::vector<float>* out) con
       double value = Dot(part->weights, x.data());
       ++part;
       if (task.type == TaskType::kBinary) value = logistic(value);
+      if (task.type == TaskType::kCount) value = std::exp(std::min(value, kMostLogAmount));
       if (task.type == TaskType::kValue) {
         value = logistic(value) * std::exp(std::min(Dot(part->weights, x.data()), kMostLogAmount));
         ++part;

@@ -2,6 +2,7 @@
 //
 //   binary      logistic regression
 //   value       logistic (is it above 0?) times gamma with a logarithmic link (how much, where it is above 0)
+//   count       Poisson regression with a logarithmic link
 //   regression  least squares
 // Other types have no baseline. Features are scaled as in training (standardised with the dataset's mean and deviation, after the
 // logarithm where their scale is log1p; a missing one is the mean, 0). Each model maximises its mean log-likelihood, weighted, less
@@ -21,10 +22,10 @@
 
 namespace cohort {
 
-enum class LinearFamily { kGaussian, kLogistic, kGamma };
+enum class LinearFamily { kGaussian, kLogistic, kGamma, kPoisson };
 
-// The weights of the maximum, intercept first: 1 + width of them. `inputs`: (rows, width); `targets` > 0 for gamma, 0 or 1 for
-// logistic; `weights` > 0. No rows: all 0.
+// The weights of the maximum, intercept first: 1 + width of them. `inputs`: (rows, width); `targets` > 0 for gamma, >= 0 for Poisson, 0 or
+// 1 for logistic; `weights` > 0. No rows: all 0.
 std::vector<double> FitLinear(LinearFamily family, const std::vector<double>& inputs, std::size_t width,
                               const std::vector<double>& targets, const std::vector<double>& weights,
                               double l2);
@@ -33,7 +34,7 @@ class LinearBaseline {
  public:
   // Weights of one model, in words and numbers.
   struct Part {
-    std::string task, what;       // what: "probability", "above 0", "amount"
+    std::string task, what;       // what: "probability", "above 0", "amount", "mean"
     std::vector<double> weights;  // intercept, then by feature
   };
 

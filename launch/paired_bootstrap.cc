@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "common/check.h"
+#include "common/evaluation_sums.h"
 #include "common/random.h"
 #include "scheduler/evaluation.h"
 #include "scheduler/rank_metrics.h"
@@ -30,6 +31,9 @@ std::vector<MetricName> MetricsFor(TaskType type) {
       return {{"spearman", true}, {"mae", false}};
     case TaskType::kValue:
       return {{"spearman", true}, {"mae", false}, {"total_ratio", false}, {"decile_mape", false}};
+    case TaskType::kCount:
+      return {{"spearman", true},     {"mae", false},  {"total_ratio", false},
+              {"decile_mape", false}, {"rmse", false}, {"poisson_deviance", false}};
     case TaskType::kHazard:
       return {{"logloss", false}};
   }
@@ -70,6 +74,7 @@ double LossOf(const TaskInfo& task, const float* prediction, float label) {
     }
     case TaskType::kRegression:
     case TaskType::kValue:
+    case TaskType::kCount:
       break;
   }
   return std::abs(double{prediction[0]} - double{label});
@@ -86,6 +91,10 @@ class JudgedRun {
     for (const std::uint32_t row : labelled) {
       const float* prediction = predictions.data() + row * width;
       losses_[row] = LossOf(task, prediction, labels[row]);
+      if (task.type == TaskType::kCount) {
+        deviances_.resize(labels.size());
+        deviances_[row] = PoissonDeviance(labels[row], *prediction);
+      }
       if (task.type == TaskType::kMulticlass) {
         right_.resize(labels.size());
         right_[row] = std::max_element(prediction, prediction + width) - prediction ==
@@ -124,6 +133,7 @@ class JudgedRun {
         return;
       case TaskType::kRegression:
       case TaskType::kValue:
+      case TaskType::kCount:
         break;
     }
     out->push_back(SpearmanOf(weights, weight, label_ranks, label_squares));
@@ -146,6 +156,14 @@ class JudgedRun {
       }
     }
     out->push_back(bins > 0 ? error / static_cast<double>(bins) : kUndefined);
+    if (task_.type != TaskType::kCount) return;
+    double squared = 0, deviance = 0;
+    for (const std::uint32_t row : labelled) {
+      squared += weights[row] * losses_[row] * losses_[row];
+      deviance += weights[row] * deviances_[row];
+    }
+    out->push_back(std::sqrt(mean(squared)));
+    out->push_back(mean(deviance));
   }
 
  private:
@@ -187,7 +205,7 @@ class JudgedRun {
   const TaskInfo& task_;
   const std::vector<float>& labels_;
   const std::vector<float>& predictions_;
-  std::vector<double> losses_;
+  std::vector<double> losses_, deviances_;
   std::vector<char> right_;
   Order order_;
   std::vector<Tie> ties_;
@@ -226,6 +244,8 @@ bool IsLabelOf(const TaskInfo& task, float label) {
       return label >= 0 && label < static_cast<float>(task.classes.size()) && label == std::floor(label);
     case TaskType::kHazard:
       return IsHazardLabel(label, task.periods);
+    case TaskType::kCount:
+      return std::isfinite(label) && label >= 0;
     case TaskType::kRegression:
     case TaskType::kValue:
       break;
@@ -250,7 +270,7 @@ std::vector<MetricComparison> CompareModels(const TaskInfo& task, const JudgedRo
     }
   }
   const std::vector<MetricName> metrics = MetricsFor(task.type);
-  const bool ranked = task.type == TaskType::kRegression || task.type == TaskType::kValue;
+  const bool ranked = !PredictsProbability(task.type);
   const Order label_order = ranked ? OrderOf(labels, labelled) : Order{};
 
   // values[metric][model]: first of the rows as they are, then by draw.

@@ -23,6 +23,7 @@ ShopRows::ShopRows(const ShopSchema& schema, FindingLog* log, std::string direct
       features_(schema),
       labels_(schema),
       items_(schema.snapshots.size(), schema.features.price_bands),
+      forecast_(schema),
       store_(std::move(directory), memory_bytes) {}
 
 DatasetInfo ShopRows::info() const {
@@ -91,6 +92,7 @@ void ShopRows::CleanUser(UserRecords* user) {
     if (interval == schema_.snapshots.end()) continue;
     items_.AddSale(event.item, event.price, static_cast<std::size_t>(interval - schema_.snapshots.begin()));
   }
+  forecast_.AddUser(user->user, events);
   ++users_;
 }
 
@@ -104,6 +106,7 @@ Status ShopRows::Clean(const Progress& progress) {
     if (progress) progress(partition + 1);
   }
   items_.Accumulate();
+  forecast_.Fit();
   return {};
 }
 
@@ -162,7 +165,7 @@ Status ShopRows::WriteRow(const UserRecords& user, const UserPast& past, std::si
   }
   RowBlock& block = output.block(snapshot);
   block.labels.insert(block.labels.end(), row_labels_.begin(), row_labels_.end());
-  features_.Append(past, description, snapshot, items_, &block);
+  features_.Append(past, description, snapshot, items_, forecast_, &block);
   block.ids.push_back(user.user);
   block.input_rows.push_back(rows_++);
   ++block.rows;

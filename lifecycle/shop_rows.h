@@ -22,6 +22,7 @@
 #include "common/status.h"
 #include "lifecycle/event_store.h"
 #include "lifecycle/item_table.h"
+#include "lifecycle/order_forecast.h"
 #include "lifecycle/shop_schema.h"
 #include "lifecycle/user_features.h"
 #include "lifecycle/user_labels.h"
@@ -74,6 +75,7 @@ class ShopRows {
   UserFeatures features_;
   UserLabels labels_;
   ItemTable items_;
+  OrderForecast forecast_;
   EventStore store_;
   Time end_ = 0;
   std::vector<float> row_labels_;

@@ -200,7 +200,7 @@ class ShopParser {
   }
 
   void ReadFeatures(const TomlTable& table) {
-    table.AllowOnly({"windows_days", "history", "price_bands", "bins"});
+    table.AllowOnly({"windows_days", "history", "price_bands", "bins", "forecast"});
     FeatureOptions& features = schema_.features;
     if (table.Has("windows_days")) {
       features.windows_days.clear();
@@ -219,6 +219,8 @@ class ShopParser {
     features.history = static_cast<int>(table.Integer("history", features.history, 1, 4096));
     features.price_bands = static_cast<int>(table.Integer("price_bands", features.price_bands, 2, 64));
     features.bins = static_cast<std::uint32_t>(table.Integer("bins", 0, 2, 1024));
+    features.forecast = table.Flag("forecast", false);
+    if (features.forecast) NeedsPurchases(table, "forecast");
   }
 
   bool HasKind(EventKind kind) const { return schema_.events.has_kind[static_cast<std::size_t>(kind)]; }
@@ -251,7 +253,7 @@ class ShopParser {
 
   void ReadLabels(const TomlTable& table) {
     if (!table.exists()) return;
-    table.AllowOnly({"acquisition_cost", "activation", "churn", "purchase", "value", "campaign"});
+    table.AllowOnly({"acquisition_cost", "activation", "churn", "purchase", "orders", "value", "campaign"});
     LabelOptions& labels = schema_.labels;
     const bool sign_up = schema_.users && schema_.users->sign_up;
     if (const TomlTable cost = table.Table("acquisition_cost"); cost.exists()) {
@@ -280,11 +282,29 @@ class ShopParser {
     const auto horizon = [&](const char* key) -> std::optional<HorizonLabel> {
       const TomlTable label = table.Table(key);
       if (!label.exists()) return std::nullopt;
-      label.AllowOnly({"horizon_days"});
+      const bool whole = std::string_view(key) == "purchase";
+      if (whole) {
+        label.AllowOnly({"horizon_days"});
+      } else {
+        label.AllowOnly({"horizon_days", "shortest_days"});
+      }
       NeedsPurchases(label, nullptr);
-      return HorizonLabel{Days(label, "horizon_days", 30)};
+      HorizonLabel read;
+      read.horizon_days = read.shortest_days = Days(label, "horizon_days", 30);
+      if (!whole) read.shortest_days = Days(label, "shortest_days", read.horizon_days);
+      if (read.shortest_days > read.horizon_days)
+        label.Fail("shortest_days", "shortest_days = " + std::to_string(read.shortest_days) +
+                                        ": expected at most horizon_days, " +
+                                        std::to_string(read.horizon_days));
+      if (read.shortest_days < read.horizon_days && !schema_.features.forecast)
+        label.Fail("shortest_days",
+                   "labels of windows of different lengths need to know them: set forecast = true in "
+                   "[features], and offset = \"log_expected_" +
+                       std::string(key) + "\" in [task." + key + "] of the run file");
+      return read;
     };
     labels.purchase = horizon("purchase");
+    labels.orders = horizon("orders");
     labels.value = horizon("value");
     if (const TomlTable campaign = table.Table("campaign"); campaign.exists()) {
       campaign.AllowOnly({"arms", "horizon_days"});
@@ -297,8 +317,8 @@ class ShopParser {
       if (arms.size() < 2 || std::adjacent_find(arms.begin(), arms.end()) != arms.end())
         campaign.Fail("arms", "\"arms\" must list two arms or more, each once");
     }
-    if (!labels.acquisition_cost && !labels.activation && !labels.churn && !labels.purchase && !labels.value &&
-        !labels.campaign)
+    if (!labels.acquisition_cost && !labels.activation && !labels.churn && !labels.purchase && !labels.orders &&
+        !labels.value && !labels.campaign)
       table.Fail(nullptr, "[labels] has none: write [labels.churn], [labels.purchase] or another");
   }
 
@@ -373,7 +393,8 @@ class ShopParser {
     };
     if (schema_.labels.churn) check("churn", schema_.labels.churn->horizon_days);
     if (schema_.labels.purchase) check("purchase", schema_.labels.purchase->horizon_days);
-    if (schema_.labels.value) check("value", schema_.labels.value->horizon_days);
+    if (schema_.labels.orders) check("orders", schema_.labels.orders->shortest_days);
+    if (schema_.labels.value) check("value", schema_.labels.value->shortest_days);
   }
 
   TomlDocument* document_;

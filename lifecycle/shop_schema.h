@@ -2,6 +2,7 @@
 #ifndef COHORT_LIFECYCLE_SHOP_SCHEMA_H_
 #define COHORT_LIFECYCLE_SHOP_SCHEMA_H_
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
@@ -69,6 +70,7 @@ struct FeatureOptions {
   int history = 32;                                  // events of a sequence
   int price_bands = 5;
   std::uint32_t bins = 0;  // of numeric features
+  bool forecast = false;   // order_forecast.h
 };
 
 struct AcquisitionLabel {
@@ -87,6 +89,7 @@ struct ChurnLabel {
 };
 struct HorizonLabel {
   int horizon_days = 30;
+  int shortest_days = 30;  // train and valid rows: a window cut by the test snapshot counts from that length on
 };
 
 struct CampaignLabel {
@@ -98,7 +101,7 @@ struct LabelOptions {
   std::optional<AcquisitionLabel> acquisition_cost;
   std::optional<ActivationLabel> activation;
   std::optional<ChurnLabel> churn;
-  std::optional<HorizonLabel> purchase, value;
+  std::optional<HorizonLabel> purchase, orders, value;
   std::optional<CampaignLabel> campaign;
 };
 
@@ -118,6 +121,14 @@ struct ShopSchema {
   LabelOptions labels;
 
   Time test_time() const { return snapshots.back().time; }
+  // How long the window of a label at a snapshot is: the horizon; before the test snapshot no further than to it. 0: shorter than
+  // the shortest, the label is masked.
+  Time Window(const HorizonLabel& label, Time snapshot) const {
+    const Time horizon = label.horizon_days * kDay;
+    if (snapshot >= test_time()) return horizon;
+    const Time window = std::min(horizon, test_time() - snapshot);
+    return window >= label.shortest_days * kDay ? window : 0;
+  }
 };
 
 inline constexpr int kMostSnapshots = 64;

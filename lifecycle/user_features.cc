@@ -15,6 +15,7 @@ namespace {
 constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
 constexpr std::uint32_t kHourBlocks = 6, kWeekdays = 7;
 constexpr double kDiscount = 0.95;         // of the usual price: below it a purchase counts as discounted
+constexpr double kLeastExpected = 1e-9;    // of a forecast, before its logarithm
 constexpr std::size_t kMostBought = 1024;  // latest lines in the bags of what was bought
 
 double InDays(Time seconds) { return static_cast<double>(seconds) / static_cast<double>(kDay); }
@@ -146,6 +147,11 @@ void UserFeatures::Describe() {
     windows("contacts");
     amount("contact_recency_days");
   }
+  if (schema_.features.forecast) {
+    share("alive");
+    if (schema_.labels.orders) share("log_expected_orders");
+    if (schema_.labels.value && prices_) share("log_expected_value");
+  }
   if (schema_.users) {
     for (const AttributeSchema& attribute : schema_.users->attributes) {
       if (attribute.numeric) share("user_" + attribute.name);
@@ -186,7 +192,8 @@ std::vector<std::uint32_t> UserFeatures::bins() const {
 }
 
 void UserFeatures::AppendNumeric(const UserPast& past, const UserRecord* description, std::size_t snapshot,
-                                 const ItemTable& items, std::vector<float>* out) const {
+                                 const ItemTable& items, const OrderForecast& forecast,
+                                 std::vector<float>* out) const {
   const Time now = schema_.snapshots[snapshot].time;
   const std::vector<int>& windows = schema_.features.windows_days;
   const std::vector<Event>& events = past.events();
@@ -275,6 +282,7 @@ void UserFeatures::AppendNumeric(const UserPast& past, const UserRecord* descrip
     AppendCounts(past.contacts(), EventKind::kContact, now, windows, out);
     put(past.contacts().empty() ? kMissing : InDays(now - past.contacts().back().time));
   }
+  if (schema_.features.forecast) AppendForecast(past, snapshot, forecast, out);
   if (schema_.users) {
     for (std::size_t i = 0; i < schema_.users->attributes.size(); ++i) {
       if (!schema_.users->attributes[i].numeric) continue;
@@ -283,6 +291,26 @@ void UserFeatures::AppendNumeric(const UserPast& past, const UserRecord* descrip
                          : std::bit_cast<float>(static_cast<std::uint32_t>(description->attributes[i])));
     }
   }
+}
+
+void UserFeatures::AppendForecast(const UserPast& past, std::size_t snapshot, const OrderForecast& forecast,
+                                  std::vector<float>* out) const {
+  const Time now = schema_.snapshots[snapshot].time;
+  const OrdersSoFar so_far = OrderForecast::OrdersBefore(past.events(), now);
+  const bool known = so_far.orders > 0;
+  // The window of the row's label; where the row has no label, the horizon.
+  const auto orders = [&](const HorizonLabel& label) {
+    const Time window = schema_.Window(label, now);
+    return forecast.Orders(snapshot, so_far, window > 0 ? window : label.horizon_days * kDay);
+  };
+  const auto put_log = [&](double expected) {
+    out->push_back(static_cast<float>(std::log(std::max(expected, kLeastExpected))));
+  };
+  out->push_back(known ? static_cast<float>(forecast.Alive(snapshot, so_far)) : kMissing);
+  if (schema_.labels.orders) known ? put_log(orders(*schema_.labels.orders)) : out->push_back(kMissing);
+  if (!schema_.labels.value || !prices_) return;
+  const double worth = known ? forecast.OrderValue(snapshot, so_far) : std::nan("");
+  std::isnan(worth) ? out->push_back(kMissing) : put_log(orders(*schema_.labels.value) * worth);
 }
 
 void UserFeatures::AppendSequences(const UserPast& past, const ItemTable& items, RowBlock* block) const {
@@ -343,11 +371,11 @@ void UserFeatures::AppendShares(const UserPast& past, std::size_t snapshot, cons
 }
 
 void UserFeatures::Append(const UserPast& past, const UserRecord* description, std::size_t snapshot,
-                          const ItemTable& items, RowBlock* block) const {
+                          const ItemTable& items, const OrderForecast& forecast, RowBlock* block) const {
   const Time now = schema_.snapshots[snapshot].time;
   if (description != nullptr && description->sign_up != kNoTime && description->sign_up >= now)
     description = nullptr;
-  AppendNumeric(past, description, snapshot, items, &block->numeric);
+  AppendNumeric(past, description, snapshot, items, forecast, &block->numeric);
   std::size_t feature = first_categorical_;
   const auto put = [&](Key key) {
     block->categorical.push_back(key != 0 ? key : MissingKey(infos_[feature].name));

@@ -10,6 +10,7 @@
 #include "common/dataset.h"
 #include "lifecycle/event_store.h"
 #include "lifecycle/item_table.h"
+#include "lifecycle/order_forecast.h"
 #include "lifecycle/shop_schema.h"
 #include "lifecycle/user_past.h"
 
@@ -33,12 +34,14 @@ class UserFeatures {
   // and no others. `description` may be null; of a user who signs up at the snapshot or later nothing of it is told.
   // `snapshot`: the number of the snapshot in the schema.
   void Append(const UserPast& past, const UserRecord* description, std::size_t snapshot,
-              const ItemTable& items, RowBlock* block) const;
+              const ItemTable& items, const OrderForecast& forecast, RowBlock* block) const;
 
  private:
   void Describe();
   void AppendNumeric(const UserPast& past, const UserRecord* description, std::size_t snapshot,
-                     const ItemTable& items, std::vector<float>* out) const;
+                     const ItemTable& items, const OrderForecast& forecast, std::vector<float>* out) const;
+  void AppendForecast(const UserPast& past, std::size_t snapshot, const OrderForecast& forecast,
+                      std::vector<float>* out) const;
   void AppendSequences(const UserPast& past, const ItemTable& items, RowBlock* block) const;
   void AppendShares(const UserPast& past, std::size_t snapshot, const ItemTable& items,
                     RowBlock* block) const;

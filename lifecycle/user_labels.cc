@@ -20,7 +20,7 @@ std::span<const Event> Window(std::span<const Event> events, Time from, Time to)
 }  // namespace
 
 UserLabels::UserLabels(const ShopSchema& schema)
-    : options_(schema.labels), margin_(schema.items && schema.items->cost) {
+    : schema_(schema), options_(schema.labels), margin_(schema.items && schema.items->cost) {
   const auto add = [&](const char* name, TaskType type) -> TaskInfo& {
     TaskInfo info;
     info.name = name;
@@ -45,6 +45,7 @@ UserLabels::UserLabels(const ShopSchema& schema)
     if (options_.churn->with_cost) add("churn_cost", TaskType::kRegression);
   }
   if (options_.purchase) add("purchase", TaskType::kBinary);
+  if (options_.orders) add("orders", TaskType::kCount);
   if (options_.value) add("value", TaskType::kValue);
   if (options_.campaign) {
     add("campaign_arm", TaskType::kMulticlass).classes = options_.campaign->arms;
@@ -116,9 +117,22 @@ float UserLabels::ChurnCost(float churn, const UserPast& past, Time now, const I
   return static_cast<float>(InCurrency(money));
 }
 
+float UserLabels::Orders(Time now, std::span<const Event> after, Time end) const {
+  const Time length = schema_.Window(*options_.orders, now);
+  if (length == 0 || now + length > end) return kMasked;
+  std::uint32_t orders = 0;
+  Time last = kNoTime;
+  for (const Event& event : Window(after, now, now + length)) {
+    if (event.kind != EventKind::kPurchase) continue;
+    orders += event.time != last;
+    last = event.time;
+  }
+  return static_cast<float>(orders);
+}
+
 float UserLabels::Value(Time now, std::span<const Event> after, Time end, const ItemTable& items) {
-  const Time until = now + options_.value->horizon_days * kDay;
-  if (until > end) return kMasked;
+  const Time length = schema_.Window(*options_.value, now), until = now + length;
+  if (length == 0 || until > end) return kMasked;
   UserPast window;  // returns of what was bought before it find no purchase here
   for (const Event& event : Window(after, now, until)) window.Add(event);
   Money money = 0;
@@ -165,6 +179,7 @@ bool UserLabels::Append(const UserPast& past, const UserRecord* description, Tim
                                   [](const Event& event) { return event.kind == EventKind::kPurchase; });
     labels->push_back(until > end ? kMasked : buys ? 1 : 0);
   }
+  if (options_.orders) labels->push_back(Orders(now, after, end));
   if (options_.value) labels->push_back(Value(now, after, end, items));
   if (options_.campaign) AppendCampaign(now, after, end, items, labels);
   return std::any_of(labels->begin() + static_cast<std::ptrdiff_t>(first), labels->end(),

@@ -38,12 +38,14 @@ class UserLabels {
                    std::span<const Event> after, Time end) const;
   float Churn(const UserPast& past, Time now, std::span<const Event> after, Time end) const;
   float ChurnCost(float churn, const UserPast& past, Time now, const ItemTable& items) const;
+  float Orders(Time now, std::span<const Event> after, Time end) const;
   float Value(Time now, std::span<const Event> after, Time end, const ItemTable& items);
   // The first contact of the snapshot's day whose arm was drawn by chance: the arm, and what came of it.
   void AppendCampaign(Time now, std::span<const Event> after, Time end, const ItemTable& items,
                       std::vector<float>* labels) const;
   Money Earned(const Purchase& purchase, const ItemTable& items) const;
 
+  const ShopSchema& schema_;
   const LabelOptions& options_;
   bool margin_;  // costs are given
   std::vector<TaskInfo> infos_;

@@ -110,6 +110,7 @@ std::string Rates(const TaskInfo& task) {
     case TaskType::kBinary:
       return Percent(task.mean) + " positive";
     case TaskType::kRegression:
+    case TaskType::kCount:
       return "mean " + Number(task.mean) + ", deviation " + Number(task.deviation);
     case TaskType::kValue:
       return "mean " + Number(task.mean) + ", " + Percent(task.positive_share) + " above 0";

@@ -196,8 +196,9 @@ float RowBuilder::ReadLabel(std::size_t task, const Record& record, std::string_
     case NumberKind::kNumber:
       break;
   }
-  if (schema.type == TaskType::kValue && number < 0) {
-    return masked(FindingKind::kLabelNegative, "is below 0, which a value cannot be");
+  if ((schema.type == TaskType::kValue || schema.type == TaskType::kCount) && number < 0) {
+    return masked(FindingKind::kLabelNegative,
+                  std::string("is below 0, which a ") + TaskTypeName(schema.type) + " cannot be");
   }
   if (schema.type != TaskType::kHazard) return number;
   if (number < 0 || number != std::floor(number))

@@ -261,7 +261,7 @@ class SchemaParser {
     }
     if (!table.Has("type")) table.Fail(nullptr, "task \"" + task.name + "\" needs a type");
     task.type = static_cast<TaskType>(
-        table.Choice("type", {"binary", "multiclass", "regression", "value", "hazard"}, 0));
+        table.Choice("type", {"binary", "multiclass", "regression", "value", "hazard", "count"}, 0));
     task.positive = table.Texts("positive");
     task.negative = table.Texts("negative");
     task.classes = table.Texts("classes");

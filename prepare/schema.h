@@ -34,7 +34,7 @@
 //   vocabulary = "item"          (own) the feature whose values and embeddings these are; categorical, bag and sequence
 //   [[task]]
 //   name, column (as of features)
-//   type      = "binary" | "multiclass" | "regression" | "value" (zero-inflated, >= 0) | "hazard"
+//   type      = "binary" | "multiclass" | "regression" | "value" (zero-inflated, >= 0) | "hazard" | "count" (>= 0)
 //   positive  = [...]            binary: cells that mean 1. None: 1/0, true/false, yes/no
 //   negative  = [...]            binary, with positive: cells that mean 0. None: all others
 //   classes   = [...]            multiclass, in this order. None: those of the training rows, sorted

@@ -142,7 +142,8 @@ void EvaluateReal(const TaskSums& sums, TaskMetrics* metrics) {
   Set("spearman", Spearman(sketch), metrics);
   Set("gini", NormalizedGini(sketch), metrics);
   Bins(ties, metrics);
-  if (metrics->type == TaskType::kValue) values["decile_mape"] = DecileMape(metrics->deciles);
+  if (metrics->type != TaskType::kRegression) values["decile_mape"] = DecileMape(metrics->deciles);
+  if (metrics->type == TaskType::kCount) values["poisson_deviance"] = Ratio(sums.deviance.value(), total);
   // The upper 1 % is drawn in the last bin: a long tail would leave one bar.
   std::uint64_t rows = (sums.rows - 1) * 99 / 100;
   std::size_t last = 0;
@@ -232,6 +233,7 @@ std::vector<TaskMetrics> MetricsOf(const EvaluationSums& sums, const std::vector
           break;
         case TaskType::kRegression:
         case TaskType::kValue:
+        case TaskType::kCount:
           EvaluateReal(of_task, &metrics);
           break;
         case TaskType::kHazard:

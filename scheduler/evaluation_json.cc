@@ -9,7 +9,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr int kEvaluationFormat = 1;
 constexpr TaskType kTaskTypes[] = {TaskType::kBinary, TaskType::kMulticlass, TaskType::kRegression,
-                                   TaskType::kValue, TaskType::kHazard};
+                                   TaskType::kValue, TaskType::kHazard, TaskType::kCount};
 
 // The metrics that a task of this type has, in the order in which they are written.
 std::vector<std::string> NamesOf(const TaskMetrics& metrics) {
@@ -17,7 +17,8 @@ std::vector<std::string> NamesOf(const TaskMetrics& metrics) {
   const bool binary = metrics.type == TaskType::kBinary;
   if (!binary && metrics.type != TaskType::kMulticlass) {
     std::vector<std::string> real = {"mse", "mae", "r2", "spearman", "gini", "total_ratio"};
-    if (metrics.type == TaskType::kValue) real.push_back("decile_mape");
+    if (metrics.type != TaskType::kRegression) real.push_back("decile_mape");
+    if (metrics.type == TaskType::kCount) real.push_back("poisson_deviance");
     return real;
   }
   std::vector<std::string> names = {"auc", "logloss", "accuracy", "precision", "recall", "f1", "ece"};

@@ -7,13 +7,16 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "launch/commands/commands.h"
 #include "launch/paired_bootstrap.h"
 #include "launch/run_plan.h"
 #include "launch/score_file.h"
+#include "prepare/csv_reader.h"
 
 namespace cohort {
 namespace {
@@ -22,7 +25,7 @@ using Json = nlohmann::ordered_json;
 
 struct CompareOptions {
   std::vector<std::string> models;
-  std::string data, split = "test";
+  std::string data, split = "test", ids;
   std::uint32_t draws = 2000;
   std::uint64_t seed = 1;
 };
@@ -103,6 +106,53 @@ Status CheckSameRows(const std::string& path, const std::vector<std::string>& id
                                         *differ.second + "\"" + mend};
 }
 
+// The rows of the ids in the first column of options.ids, a CSV file with a header. kInvalidInput: an id has none.
+Result<std::vector<std::uint32_t>> RowsOf(const CompareOptions& options, const Truth& truth) {
+  const std::unordered_set<std::string_view> known(truth.ids.begin(), truth.ids.end());
+  COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<CsvReader> csv, CsvReader::Open(options.ids, CsvOptions{}));
+  std::unordered_set<std::string> ids;
+  COHORT_ASSIGN_OR_RETURN(bool more, csv->Next());  // the header
+  while (more) {
+    COHORT_ASSIGN_OR_RETURN(more, csv->Next());
+    if (!more) break;
+    const std::string id(csv->cells()[0]);
+    if (!known.contains(id))
+      return InvalidInput(csv->Where() + ": \"" + id + "\" is in no row of the " + options.split +
+                          " split of " + options.data +
+                          "; expected ids of that split, as `cohort score` writes them");
+    ids.insert(id);
+  }
+  if (ids.empty()) return InvalidInput(options.ids + ": no id; expected a header, then a row for each id");
+  std::vector<std::uint32_t> rows;
+  for (std::uint32_t row = 0; row < truth.ids.size(); ++row) {
+    if (ids.contains(truth.ids[row])) rows.push_back(row);
+  }
+  return rows;
+}
+
+// The rows of `kept` alone, in their order; `width` values a row.
+template <typename T>
+void Keep(const std::vector<std::uint32_t>& kept, std::size_t width, std::vector<T>* values) {
+  if (values->empty()) return;
+  std::vector<T> all;
+  for (const std::uint32_t row : kept) {
+    const auto begin = values->begin() + static_cast<std::ptrdiff_t>(row * width);
+    all.insert(all.end(), begin, begin + static_cast<std::ptrdiff_t>(width));
+  }
+  *values = std::move(all);
+}
+
+void Keep(const std::vector<std::uint32_t>& kept, Truth* truth) {
+  Keep(kept, 1, &truth->ids);
+  Keep(kept, 1, &truth->rows.users);
+  Keep(kept, 1, &truth->rows.weights);
+  for (std::vector<float>& labels : truth->labels) Keep(kept, 1, &labels);
+  std::unordered_map<std::uint32_t, std::uint32_t> numbers;
+  for (std::uint32_t& user : truth->rows.users)
+    user = numbers.emplace(user, static_cast<std::uint32_t>(numbers.size())).first->second;
+  truth->rows.user_count = static_cast<std::uint32_t>(numbers.size());
+}
+
 std::string Number(double value, const char* format = "%.4f") {
   if (std::isnan(value)) return "-";
   char text[40];
@@ -173,6 +223,10 @@ Status Compare(const CompareOptions& options, Console& console) {
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<DatasetReader> data, DatasetReader::Open(options.data));
   const std::vector<TaskInfo>& tasks = data->info().tasks;
   COHORT_ASSIGN_OR_RETURN(Truth truth, ReadTruth(options, *data, named.value_or(Split::kTest)));
+  std::vector<std::uint32_t> kept;
+  if (!options.ids.empty()) {
+    COHORT_ASSIGN_OR_RETURN(kept, RowsOf(options, truth));
+  }
 
   // By task, by model, by run.
   std::vector<std::vector<std::vector<std::vector<float>>>> predictions(
@@ -184,11 +238,13 @@ Status Compare(const CompareOptions& options, Console& console) {
       COHORT_RETURN_IF_ERROR(CheckSameRows(path, file.ids, truth, options));
       for (std::size_t i = 0; i < tasks.size(); ++i) {
         if (file.predictions[i].empty() && lacks[i].empty()) lacks[i] = path;
+        if (!kept.empty()) Keep(kept, tasks[i].PredictionColumns(), &file.predictions[i]);
         predictions[i][model].push_back(std::move(file.predictions[i]));
       }
     }
   }
 
+  if (!kept.empty()) Keep(kept, &truth);
   std::string text =
       std::to_string(truth.ids.size()) + " rows of " + std::to_string(truth.rows.user_count) +
       " users; 95 % intervals of " + std::to_string(options.draws) +
@@ -245,6 +301,8 @@ void AddCompare(CLI::App& app, Commands& commands) {
       ->required();
   command->add_option("--data", options->data, "the dataset that was scored, with the labels")->required();
   command->add_option("--split", options->split, "the split that was scored (default: test)");
+  command->add_option("--ids", options->ids,
+                      "a CSV file with a header: only the rows of the ids in its first column are judged");
   command->add_option("--draws", options->draws, "of the bootstrap, 1 to 1000000 (default: 2000)")
       ->check(CLI::Range(1u, 1'000'000u));
   command->add_option("--seed", options->seed, "of the draws (default: 1)");

@@ -23,7 +23,8 @@ constexpr MetricColumn kClassColumns[] = {{"auc", "AUC"},
 constexpr MetricColumn kRealColumns[] = {{"mse", "MSE"},   {"mae", "MAE"},
                                          {"r2", "R²"},     {"spearman", "Spearman"},
                                          {"gini", "Gini"}, {"total_ratio", "predicted / actual"},
-                                         {"decile_mape", "decile MAPE"}};
+                                         {"decile_mape", "decile MAPE"},
+                                         {"poisson_deviance", "Poisson deviance"}};
 
 constexpr MetricColumn kHazardColumns[] = {
     {"auc", "AUC at the end"}, {"c_index", "c-index"},

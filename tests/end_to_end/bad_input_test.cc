@@ -408,6 +408,22 @@ std::vector<Case> Cases() {
   add(FlagCase("CompareOneNameTwice", {"compare", "a=x.csv", "a=y.csv", "--data", "SHOP/shop.h5"},
                {"two models are called \"a\"", "a=FILE,FILE"}));
   add(FlagCase("CompareNoFileName", {"compare", "a=", "--data", "SHOP/shop.h5"}, {"NAME=FILE"}));
+  const auto compare_ids = [&](const std::string& name,
+                               const std::vector<std::pair<std::string, std::string>>& files,
+                               const std::vector<std::string>& expected) {
+    add({"CompareIds" + name,
+         {"compare", "a=a.csv", "--data", "SHOP/shop.h5", "--ids", "DIR/ids.csv"},
+         files,
+         expected,
+         2,
+         "",
+         {}});
+  };
+  compare_ids("NoSuchFile", {}, {"ids.csv"});
+  compare_ids("EmptyFile", {{"ids.csv", ""}}, {"ids.csv", "no id", "expected a header"});
+  compare_ids("HeaderAlone", {{"ids.csv", "user\n"}}, {"ids.csv: no id", "expected a header"});
+  compare_ids("Stranger", {{"ids.csv", "user\nnobody\n"}},
+              {"ids.csv:2: \"nobody\" is in no row of the test split"});
   add(FlagCase("InspectNothing", {"inspect", "DIR/none"}, {"none", "manifest.json"}));
   add({"InspectDamaged", {"inspect", "DIR/model"}, {}, {"part-00000.h5", "damaged"}, 1, "", damaged_model});
   add(FlagCase("InspectDataset", {"inspect", "SHOP/shop.h5"}, {"no model here"}));

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "tests/end_to_end/shop_run.h"
 #include "tests/support/slowdown.h"
@@ -123,6 +124,49 @@ TEST(RealData, OnlineRetailKnowsWhoComesBack) {
   const Outcome other_rows = compare("valid");
   EXPECT_EQ(other_rows.exit_code, 2);
   EXPECT_THAT(other_rows.all(), ::testing::HasSubstr("3412 rows, where the valid split"));
+}
+
+// Fitted on weeks 1 to 39 of all customers, judged by weeks 40 to 78 of the 2,357 of the published sample. The figures of seed 1; what
+// other seeds have, and which aims are missed: docs/lifecycle.md.
+TEST(RealData, CdnowCountsTheOrdersOfTheNextThirtyNineWeeks) {
+  const std::string data = DataDir("cdnow");
+  if (!std::filesystem::exists(data)) GTEST_SKIP() << "COHORT_DATA_DIR does not lead to cdnow";
+  TemporaryFolder folder;
+  const Outcome made = RunProgram({Example("cdnow") + "/make_csv", data, folder / "csv"}, std::chrono::seconds(60));
+  ASSERT_EQ(made.exit_code, 0) << made.all();
+  const json result = RunExample(folder, "cdnow", folder / "csv", {}, "shop.toml");
+  ASSERT_TRUE(result.is_object());
+  EXPECT_EQ(result["tasks"]["orders"]["test"]["rows"], 23570);
+  const std::string scores = folder / "scores.csv", baseline = folder / "baseline.csv";
+  const Outcome scored = RunProgram({Program(), "score", folder / "run", "--data", folder / "data.h5",
+                                     "--split", "test", "--out", scores, "--set", Patience()});
+  ASSERT_EQ(scored.exit_code, 0) << scored.all();
+  const Outcome fitted = RunProgram(
+      {Program(), "baseline", folder / "data.h5", "--features", "log_expected_orders", "--out", baseline});
+  ASSERT_EQ(fitted.exit_code, 0) << fitted.all();
+  const auto compare = [&](const std::string& ids) {
+    return RunProgram({Program(), "compare", "model=" + scores, "bg_nbd=" + baseline, "--data", folder / "data.h5",
+                       "--ids", ids, "--draws", "200", "--json"});
+  };
+  const Outcome compared = compare(folder / "csv/sample.csv");
+  ASSERT_EQ(compared.exit_code, 0) << compared.all();
+  const json judged = json::parse(compared.out);
+  EXPECT_EQ(judged["users"], 2357);
+  const auto metric = [&](const char* task, const char* name, const char* model) {
+    return judged["tasks"][task][name]["models"][model]["value"].get<double>();
+  };
+  EXPECT_LE(metric("orders", "poisson_deviance", "model"), 1.56);  // 1.545
+  EXPECT_LE(metric("orders", "rmse", "model"), 1.64);              // 1.613
+  EXPECT_NEAR(metric("orders", "total_ratio", "model"), 0.86,
+              0.02);                                      // the aim, 0.9, is missed
+  EXPECT_GE(metric("value", "spearman", "model"), 0.43);  // 0.441
+  EXPECT_NEAR(metric("value", "total_ratio", "model"), 0.82, 0.03);
+  EXPECT_NEAR(metric("orders", "poisson_deviance", "bg_nbd"), 1.6, 0.03);
+
+  std::ofstream(folder / "ids.csv") << "customer\n00004\n4\n";
+  const Outcome stranger = compare(folder / "ids.csv");
+  EXPECT_EQ(stranger.exit_code, 2);
+  EXPECT_THAT(stranger.all(), ::testing::HasSubstr("\"4\" is in no row of the test split"));
 }
 
 // Three epochs instead of the twenty of docs/results.md: 0.674 and 0.403. The most popular films alone give 0.454 and 0.255.

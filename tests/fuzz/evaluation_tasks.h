@@ -27,7 +27,7 @@ inline std::vector<TaskInfo> TasksOf(std::uint8_t choice) {
   TaskInfo amount = task("amount", TaskType::kRegression);
   amount.mean = 3;
   amount.deviation = 10;
-  switch (choice % 6) {
+  switch (choice % 7) {
     case 0:
       return {task("buy", TaskType::kBinary)};
     case 1:
@@ -38,6 +38,8 @@ inline std::vector<TaskInfo> TasksOf(std::uint8_t choice) {
       return {task("value", TaskType::kValue)};
     case 4:
       return {hazard};
+    case 5:
+      return {task("orders", TaskType::kCount)};
     default:
       return {task("click", TaskType::kBinary), task("buy", TaskType::kBinary), amount};
   }

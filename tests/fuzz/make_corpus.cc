@@ -72,7 +72,7 @@ void Messages() {
 }
 
 void Evaluations() {
-  for (std::uint8_t choice = 0; choice < 6; ++choice) {
+  for (std::uint8_t choice = 0; choice < 7; ++choice) {
     for (const bool grouped : {false, true}) {
       const std::vector<TaskInfo> tasks = TasksOf(choice);
       EvaluationSums sums(tasks, kTop);
@@ -135,7 +135,7 @@ void Manifests() {
   info.features[2].name = "image";
   info.features[2].type = FeatureType::kVector;
   info.features[2].length = 3;
-  for (std::uint8_t choice = 0; choice < 5; ++choice) {
+  for (std::uint8_t choice = 0; choice < 6; ++choice) {
     info.tasks = TasksOf(choice);
     for (TaskInfo& task : info.tasks) {
       task.at_risk.assign(task.periods, 0.5);

@@ -54,7 +54,8 @@ TEST(FitLinear, IsAtTheMaximum) {
     weights.push_back(0.5 + random.Uniform());
   }
   constexpr double kL2 = 0.05;
-  for (const LinearFamily family : {LinearFamily::kGaussian, LinearFamily::kLogistic, LinearFamily::kGamma}) {
+  for (const LinearFamily family :
+       {LinearFamily::kGaussian, LinearFamily::kLogistic, LinearFamily::kGamma, LinearFamily::kPoisson}) {
     std::vector<double> targets;
     for (const double sum : linear) {
       const double u = random.Uniform();
@@ -71,6 +72,7 @@ TEST(FitLinear, IsAtTheMaximum) {
         total += weights[row];
         value += weights[row] * (family == LinearFamily::kGaussian   ? -(y - eta) * (y - eta) / 2
                                  : family == LinearFamily::kLogistic ? y * eta - std::log(1 + std::exp(eta))
+                                 : family == LinearFamily::kPoisson  ? y * eta - std::exp(eta)
                                                                      : -eta - y * std::exp(-eta));
       }
       for (std::size_t i = 1; i < b.size(); ++i) squares += b[i] * b[i];
@@ -88,6 +90,7 @@ TEST(FitLinear, IsAtTheMaximum) {
 TEST(FitLinear, LabelsThatAreAllTheSame) {
   EXPECT_EQ(FitLinear(LinearFamily::kLogistic, {1, 2}, 1, {1, 1}, {1, 1}, 0), (std::vector<double>{40, 0}));
   EXPECT_EQ(FitLinear(LinearFamily::kLogistic, {1, 2}, 1, {0, 0}, {1, 1}, 0), (std::vector<double>{-40, 0}));
+  EXPECT_EQ(FitLinear(LinearFamily::kPoisson, {1, 2}, 1, {0, 0}, {1, 1}, 0), (std::vector<double>{-40, 0}));
   EXPECT_EQ(FitLinear(LinearFamily::kGamma, {}, 1, {}, {}, 0), (std::vector<double>{0, 0}));
 }
 

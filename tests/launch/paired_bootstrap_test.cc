@@ -55,6 +55,7 @@ Sample RandomSample(TaskType type, std::uint32_t users, std::uint64_t seed) {
           break;
         case TaskType::kRegression:
         case TaskType::kValue:
+        case TaskType::kCount:
           label = random.Below(3) == 0 ? 0 : static_cast<float>(random.Below(20)) * (0.5f + score);
           sample.predictions.push_back(8 * score + 1);
           break;
@@ -80,7 +81,8 @@ TEST_P(PairedBootstrap, MetricsAreThoseOfEvaluation) {
   const auto compared =
       CompareModels(sample.task, sample.rows, sample.labels, {{sample.predictions}}, {.draws = 1});
   ASSERT_FALSE(compared.empty());
-  const TaskMetrics expected = Evaluated(sample);
+  TaskMetrics expected = Evaluated(sample);
+  expected.values["rmse"] = std::sqrt(expected.Value("mse"));
   for (const MetricComparison& each : compared) {
     ASSERT_TRUE(std::isfinite(expected.Value(each.metric))) << each.metric;
     EXPECT_NEAR(each.models[0].value, expected.Value(each.metric), 1e-6) << each.metric;
@@ -106,7 +108,8 @@ TEST_P(PairedBootstrap, ADrawTakesUsersWithAllTheirRows) {
           drawn.predictions.push_back(sample.predictions[row * width + k]);
       }
     }
-    const TaskMetrics expected = Evaluated(drawn);
+    TaskMetrics expected = Evaluated(drawn);
+    expected.values["rmse"] = std::sqrt(expected.Value("mse"));
     for (const MetricComparison& each : compared) {
       EXPECT_NEAR(each.models[0].low, expected.Value(each.metric), 1e-6) << each.metric << ", seed " << seed;
       EXPECT_EQ(each.models[0].low, each.models[0].high);
@@ -116,7 +119,7 @@ TEST_P(PairedBootstrap, ADrawTakesUsersWithAllTheirRows) {
 
 INSTANTIATE_TEST_SUITE_P(AllTypes, PairedBootstrap,
                          ::testing::Values(TaskType::kBinary, TaskType::kMulticlass, TaskType::kRegression,
-                                           TaskType::kValue, TaskType::kHazard));
+                                           TaskType::kValue, TaskType::kHazard, TaskType::kCount));
 
 TEST(PairedBootstrapIntervals, OfAMeanAreThoseOfItsStandardError) {
   Sample sample{Task(TaskType::kRegression), {}, {}, {}};
@@ -159,7 +162,7 @@ TEST(PairedBootstrapLabels, AreThoseOfTheirTask) {
   const auto takes = [](TaskType type, float label) { return IsLabelOf(Task(type), label); };
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   for (const TaskType type : {TaskType::kBinary, TaskType::kMulticlass, TaskType::kRegression,
-                              TaskType::kValue, TaskType::kHazard}) {
+                              TaskType::kValue, TaskType::kHazard, TaskType::kCount}) {
     EXPECT_TRUE(takes(type, std::numeric_limits<float>::quiet_NaN()));
     EXPECT_TRUE(takes(type, 1));
     EXPECT_FALSE(takes(type, kInfinity));
@@ -173,6 +176,7 @@ TEST(PairedBootstrapLabels, AreThoseOfTheirTask) {
   EXPECT_TRUE(takes(TaskType::kHazard, -3));
   EXPECT_FALSE(takes(TaskType::kHazard, 0));
   EXPECT_FALSE(takes(TaskType::kHazard, 4));
+  EXPECT_FALSE(takes(TaskType::kCount, -1));
 }
 
 TEST(PairedBootstrapIntervals, RunsOfAModelCountByTheirMean) {

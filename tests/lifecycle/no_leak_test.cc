@@ -57,12 +57,13 @@ SmallShop Changed(const SmallShop& shop, Time from, Time to, RandomStream* rando
 TEST(NoLeak, NothingAfterASnapshotChangesAFeatureAndNothingBeforeItALabel) {
   const std::uint64_t cases = FromEnvironment("COHORT_LEAK_CASES", 500);
   const std::uint64_t first_seed = FromEnvironment("COHORT_LEAK_SEED", 1);
-  const ShopSchema schemas[] = {SmallSchema(SmallSchemaText(false)), SmallSchema(SmallSchemaText(true))};
+  const ShopSchema schemas[] = {SmallSchema(SmallSchemaText(false)), SmallSchema(SmallSchemaText(true)),
+                                SmallSchema(SmallForecastSchemaText())};
   std::uint64_t features_compared = 0, labels_compared = 0, events_changed = 0;
   for (std::uint64_t seed = first_seed; seed < first_seed + cases; ++seed) {
     SCOPED_TRACE("COHORT_LEAK_SEED=" + std::to_string(seed));
     RandomStream random(seed);
-    const ShopSchema& schema = schemas[seed % 2];
+    const ShopSchema& schema = schemas[seed % 3];
     const SmallShop shop = RandomShop(kEnd, &random);
     const SmallRows rows = RowsOf(schema, shop, &random);
     const std::size_t at = random.Below(schema.snapshots.size());

@@ -260,6 +260,31 @@ TEST_F(PrepareShopTest, RefusesADescriptionThatMakesNoSense) {
   EXPECT_THAT(SchemaError("until = \"2020-12-01\"", "until = \"2020-10-01\""), HasSubstr("it has no future"));
 }
 
+TEST_F(PrepareShopTest, RefusesForecastsAndWindowsThatMakeNoSense) {
+  const auto features = [&](const std::string& text) {
+    return SchemaError("[labels.churn]", "[features]\n" + text + "\n[labels.churn]");
+  };
+  EXPECT_THAT(features("forecast = 1"), HasSubstr("shop.toml:22:12"));
+  EXPECT_THAT(features("forecasts = true"), HasSubstr("did you mean \"forecast\""));
+  EXPECT_THAT(SchemaError("kind = \"kind\"\nitem = \"item\"\nquantity = \"quantity\"\nprice = \"price\"\n",
+                          "kind_is = \"view\"\n[features]\nforecast = true\n"),
+              HasSubstr("shop.toml:9:12: [events] has no purchases"));
+  const auto orders = [&](const std::string& text) {
+    return SchemaError("[labels.purchase]\nhorizon_days = 30", "[labels.orders]\n" + text);
+  };
+  EXPECT_THAT(orders("horizon_days = 0"), HasSubstr("shop.toml:20:16"));
+  EXPECT_THAT(orders("horizon_days = \"a year\""), HasSubstr("shop.toml:20:16"));
+  EXPECT_THAT(orders("horizon_days = 30\nshortest_days = 0"), HasSubstr("shop.toml:21:17"));
+  EXPECT_THAT(orders("horizon_days = 30\nshortest_days = 31"),
+              HasSubstr("shortest_days = 31: expected at most horizon_days, 30"));
+  EXPECT_THAT(
+      orders("horizon_days = 30\nshortest_days = 20"),
+      HasSubstr("set forecast = true in [features], and offset = \"log_expected_orders\" in [task.orders]"));
+  EXPECT_THAT(orders("horizon_days = 300"), HasSubstr("[labels.orders] looks 300 days ahead"));
+  EXPECT_THAT(SchemaError("[labels.purchase]", "[labels.purchase]\nshortest_days = 20"),
+              HasSubstr("unknown key \"shortest_days\""));
+}
+
 TEST(ShopSchema, ReadsEveryKey) {
   for (const char* name : {"every-key", "online-retail", "train-list"}) {
     const auto schema =

@@ -102,6 +102,19 @@ cost = true
 )") + (hazard ? "horizon_days = 15\nperiods = 4\nseen_within_days = 0\n" : "horizon_days = 30\n");
 }
 
+// With a forecast of orders, and windows that end with the test snapshot.
+inline std::string SmallForecastSchemaText() {
+  std::string text = SmallSchemaText(false);
+  const auto put = [&](const std::string& before, const std::string& line) {
+    text.insert(text.find(before), line);
+  };
+  put("[labels.acquisition_cost]", "forecast = true\n");
+  put("[labels.value]", "[labels.orders]\nhorizon_days = 60\nshortest_days = 20\n");
+  text.replace(text.find("horizon_days = 30", text.find("[labels.value]")), 17,
+               "horizon_days = 60\nshortest_days = 25");
+  return text;
+}
+
 inline ShopSchema SmallSchema(const std::string& text) {
   Result<ShopSchema> schema = ParseShopSchema(text, "shop.toml", "");
   EXPECT_TRUE(schema) << (schema ? "" : schema.error().text());

@@ -40,6 +40,9 @@ Explained OfKind(const std::string& kind, bool rich) {
     config.model.linear = true;
     config.model.autoencoder.weight = 0.1f;
     config.model.autoencoder.bottleneck = 3;
+    for (const TaskInfo& task : data.tasks) {
+      if (task.type == TaskType::kCount) config.tasks[task.name].offset = "height";
+    }
   }
   return Explained(TestSpec(config, data));
 }

@@ -76,11 +76,14 @@ TEST(Gradient, EveryStructureWithOtherLosses) {
   TaskConfig focal{.loss = TaskLoss::kFocal, .gamma = 2.0f, .alpha = 0.3f};
   TaskConfig sharp{.loss = TaskLoss::kFocal, .gamma = 0.5f, .alpha = 0.7f};
   TaskConfig smooth{.label_smoothing = 0.2f};
+  TaskConfig poisson{.loss = TaskLoss::kPoisson}, exposed{.offset = "height"};
+  TaskConfig both{.loss = TaskLoss::kPoisson, .offset = "age"};
   const Variant variants[] = {
       {"huber", TaskType::kRegression, huber},      {"focal", TaskType::kBinary, focal},
       {"focal", TaskType::kMulticlass, focal},      {"focal 0.5", TaskType::kBinary, sharp},
       {"focal 0.5", TaskType::kMulticlass, sharp},  {"smoothing", TaskType::kBinary, smooth},
-      {"smoothing", TaskType::kMulticlass, smooth},
+      {"smoothing", TaskType::kMulticlass, smooth}, {"poisson", TaskType::kValue, poisson},
+      {"offset", TaskType::kCount, exposed},        {"poisson, offset", TaskType::kValue, both},
   };
   for (const std::string& kind : kAllKinds) {
     for (const Variant& variant : variants) {

@@ -20,7 +20,7 @@ ModelTask TaskOf(TaskType type, const TaskConfig& config) {
   ModelTask task;
   task.info = TestData({type}).tasks[0];
   task.config = config;
-  task.outputs = OutputsOf(task.info);
+  task.outputs = OutputsOf(task);
   return task;
 }
 
@@ -115,6 +115,43 @@ TEST(Losses, FocalIsStableFarFromZero) {
     EXPECT_NEAR(LossOf<float>(binary, {-100.0}, 1.0f).sum, 25, 1e-4);
     EXPECT_NEAR(LossOf<float>(binary, {-100.0}, 1.0f).dz[0], -0.25, 1e-6);
   }
+}
+
+// Half the deviance over the mean label, 1.7; of a value task, over 3.
+TEST(Losses, PoissonByHand) {
+  const ModelTask count = TaskOf(TaskType::kCount, {}), value = TaskOf(TaskType::kValue, {.loss = TaskLoss::kPoisson});
+  EXPECT_EQ(count.outputs, 1u);
+  EXPECT_EQ(value.outputs, 1u);
+  for (const double z : {-3.0, 0.0, 1.2}) {
+    for (const float label : {0.0f, 1.0f, 7.0f}) {
+      const double y = label, mean = std::exp(z);
+      const double deviance = 2 * ((y > 0 ? y * std::log(y / mean) : 0.0) - (y - mean));
+      EXPECT_NEAR(LossOf<double>(count, {z}, label).sum, deviance / 2 / 1.7, 1e-12) << z << ' ' << y;
+      EXPECT_NEAR(LossOf<double>(count, {z}, label).dz[0], (mean - y) / 1.7, 1e-12) << z << ' ' << y;
+      EXPECT_NEAR(LossOf<double>(value, {z}, label).sum, deviance / 2 / 3, 1e-12) << z << ' ' << y;
+      EXPECT_NEAR(LossOf<float>(count, {z}, label).sum, deviance / 2 / 1.7, 1e-5 * (1 + deviance));
+    }
+  }
+  EXPECT_EQ(LossOf<double>(count, {1.0}, std::nanf("")).dz[0], 0);
+  // Far from 0 everything is finite.
+  for (const double z : {-1000.0, 1000.0}) {
+    const LossOutput far = LossOf<float>(count, {z}, 3.0f);
+    EXPECT_TRUE(std::isfinite(far.sum) && std::isfinite(far.dz[0])) << z;
+  }
+  Losses<double> losses(16);
+  const double z = 0.4;
+  double prediction = 0;
+  losses.Predict(count, 1, {&z, 16}, &prediction, 1);
+  EXPECT_NEAR(prediction, std::exp(0.4), 1e-14);
+}
+
+// Where training starts: at the mean label, whatever the offset.
+TEST(BaseRates, OfACountAreItsMean) {
+  ModelTask task = TaskOf(TaskType::kCount, {});
+  EXPECT_NEAR(BaseRatesOf(task).biases[0], std::log(1.7), 1e-6);
+  EXPECT_NEAR(BaseRatesOf(task).loss, 0.5 * (2.1 / 1.7) * (2.1 / 1.7), 1e-9);
+  task.has_offset = true, task.offset_mean = -1, task.offset_deviation = 0.8;
+  EXPECT_NEAR(BaseRatesOf(task).biases[0], std::log(1.7) + 1 - 0.32, 1e-6);
 }
 
 // At the initial biases the gradient by every raw output, summed over labels as frequent as the statistics say, is 0, and
@@ -261,6 +298,34 @@ TEST(ModelSpec, LossesMustSuitTheirTasks) {
   chain.tasks["hazard1"].loss = TaskLoss::kFocal;
   EXPECT_THAT(BuildModelSpec(chain, hazard).error().text(), HasSubstr("the task is hazard"));
   EXPECT_EQ(error(1, {.loss = TaskLoss::kHuber}), "");
+  EXPECT_THAT(error(1, {.loss = TaskLoss::kPoisson}), HasSubstr("poisson is for value tasks"));
+  EXPECT_THAT(error(1, {.offset = "height"}), HasSubstr("[task.regression1] offset: the task is regression"));
+}
+
+TEST(ModelSpec, AnOffsetIsANumericFeatureOnTheScaleOfLogarithms) {
+  DatasetInfo data = TestData({TaskType::kCount});
+  data.features[4].mean = 3, data.features[4].deviation = 2, data.features[4].minimum = -1,
+  data.features[4].maximum = 9;
+  const auto spec = [&](const std::string& name) {
+    RunConfig config = TestConfig("mmoe");
+    config.tasks["count0"].offset = name;
+    return BuildModelSpec(config, data);
+  };
+  const auto scaled = [&](NumericScale scale) {
+    data.features[4].scale = scale;
+    const ModelTask task = spec("height")->tasks[0];
+    EXPECT_TRUE(task.has_offset);
+    EXPECT_EQ(task.offset_input, 2u);  // after the number and the missing indicator of "age"
+    return std::pair(task.offset_shift, task.offset_factor);
+  };
+  EXPECT_EQ(scaled(NumericScale::kStandard), std::pair(3.0, 2.0));
+  EXPECT_EQ(scaled(NumericScale::kMinMax), std::pair(-1.0, 10.0));
+  EXPECT_EQ(scaled(NumericScale::kNone), std::pair(0.0, 1.0));
+  data.features[4].scale = NumericScale::kLog1p;
+  EXPECT_THAT(spec("height").error().text(),
+              HasSubstr("[task.count0] offset = \"height\": its scale is log1p; name a numeric feature of scale"));
+  EXPECT_THAT(spec("city").error().text(), HasSubstr("no numeric feature of that name"));
+  EXPECT_THAT(spec("hight").error().text(), HasSubstr("no numeric feature of that name"));
 }
 
 TEST(ModelSpec, WarnsOfOptionsOfALossThatIsNotTaken) {

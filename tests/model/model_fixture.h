@@ -61,6 +61,9 @@ inline DatasetInfo TestData(const std::vector<TaskType>& types) {
         task.hazards = {0.2, 0.1, 0.3};
         task.mean = EventShares(task.hazards).back();
         break;
+      case TaskType::kCount:
+        task.mean = 1.7, task.deviation = 2.1;
+        break;
     }
     data.tasks.push_back(task);
   }
@@ -84,7 +87,8 @@ inline ModelSpec TestSpec(const RunConfig& config, const DatasetInfo& data) {
 }
 
 inline const std::vector<TaskType> kAllTaskTypes = {
-    TaskType::kBinary, TaskType::kMulticlass, TaskType::kRegression, TaskType::kValue, TaskType::kHazard};
+    TaskType::kBinary, TaskType::kMulticlass, TaskType::kRegression, TaskType::kValue,
+    TaskType::kHazard, TaskType::kCount};
 
 // A model kind with tasks that suit it: esmm and aitm want a chain of them.
 inline const std::vector<std::string> kAllKinds = {"single", "shared_bottom", "mmoe", "ple", "esmm", "aitm"};
@@ -229,6 +233,9 @@ TestSlice<T> RandomSlice(const ModelSpec& spec, std::uint32_t rows, std::uint32_
           break;
         case TaskType::kHazard:
           label = static_cast<float>(1 + random.Below(task.periods)) * (random.Below(2) ? 1.0f : -1.0f);
+          break;
+        case TaskType::kCount:
+          label = static_cast<float>(random.Below(6));
           break;
       }
       const bool missing = random.Below(4) == 0 || padding;

@@ -387,10 +387,10 @@ TEST(ModelSpec, DisabledTasksLeaveTheModel) {
   const DatasetInfo data = TestData(kAllTaskTypes);
   config.tasks[data.tasks[1].name].enabled = false;
   const ModelSpec spec = TestSpec(config, data);
-  ASSERT_EQ(spec.tasks.size(), 4u);
+  ASSERT_EQ(spec.tasks.size(), 5u);
   EXPECT_EQ(spec.tasks[1].label_column, 2u);
   EXPECT_EQ(spec.tasks[1].prediction_column, 1u);
-  EXPECT_EQ(spec.prediction_columns, 3u + 3u);  // the last are the periods of a hazard
+  EXPECT_EQ(spec.prediction_columns, 3u + 3u + 1u);  // the second 3 are the periods of a hazard
   // The labels of the disabled task are skipped over.
   Model<double> model(spec, 8);
   const StepOutput<double> out =
@@ -496,6 +496,31 @@ TEST(Model, LearnsASmallProblem) {
       RecordProperty(kind + std::to_string(j), std::to_string(out.loss[j] / first.loss[j]));
       EXPECT_LT(out.loss[j], (j == 3 ? 0.75 : 0.5) * first.loss[j]) << kind << ' ' << spec.tasks[j].info.name;
     }
+  }
+}
+
+// An offset of log c multiplies what is predicted by c, and nothing else.
+TEST(Model, AnOffsetMultipliesThePrediction) {
+  DatasetInfo data = TestData({TaskType::kCount, TaskType::kRegression});
+  data.features[4].mean = 0.5, data.features[4].deviation = 2;
+  RunConfig config = TestConfig("mmoe");
+  const ModelSpec without = TestSpec(config, data);
+  config.tasks["count0"].offset = "height";
+  const ModelSpec with = TestSpec(config, data);
+  const TestSlice<double> slice = RandomSlice<double>(with, 9, 16, 3);
+  const std::vector<double> dense = RandomDense<double>(with, 4);
+  const auto predict = [&](const ModelSpec& spec) {
+    Model<double> model(spec, 16);
+    std::vector<double> predictions(16 * spec.prediction_columns);
+    model.SetDense(dense.data());
+    model.Predict(slice.Input(), predictions.data());
+    return predictions;
+  };
+  const std::vector<double> plain = predict(without), offset = predict(with);
+  for (std::size_t row = 0; row < 9; ++row) {
+    const double log_c = 0.5 + 2 * slice.numeric[row * with.numerics.size() + 2];
+    EXPECT_NEAR(offset[2 * row], plain[2 * row] * std::exp(log_c), 1e-12 * offset[2 * row]) << row;
+    EXPECT_EQ(offset[2 * row + 1], plain[2 * row + 1]) << row;
   }
 }
 

@@ -25,7 +25,7 @@ struct Split {
 Split Draw(std::uint64_t seed, std::size_t rows, std::uint64_t distinct) {
   Split split;
   for (const TaskType type : {TaskType::kBinary, TaskType::kMulticlass, TaskType::kRegression,
-                              TaskType::kValue, TaskType::kBinary, TaskType::kHazard}) {
+                              TaskType::kValue, TaskType::kBinary, TaskType::kHazard, TaskType::kCount}) {
     TaskInfo task;
     task.name = "t" + std::to_string(split.tasks.size());
     task.type = type;
@@ -44,7 +44,7 @@ Split Draw(std::uint64_t seed, std::size_t rows, std::uint64_t distinct) {
   for (std::size_t i = 0; i < rows; ++i) {
     const float p = draw(), q = draw(), r = draw();
     split.predictions.insert(split.predictions.end(), {p, q / (q + r + p), r / (q + r + p), p / (q + r + p),
-                                                       5 * q, 9 * r, q, 0.2f * r, 0.4f * r, 0.7f * r, r});
+                                                       5 * q, 9 * r, q, 0.2f * r, 0.4f * r, 0.7f * r, r, 3 * p});
     const auto label = [&](float value) { return random.Below(5) == 0 ? kMissing : value; };
     split.labels.push_back(label(random.Uniform() < p ? 1.0f : 0.0f));
     split.labels.push_back(label(static_cast<float>(random.Below(3))));
@@ -53,6 +53,7 @@ Split Draw(std::uint64_t seed, std::size_t rows, std::uint64_t distinct) {
     split.labels.push_back(label(random.Uniform() < q * q ? 1.0f : 0.0f));
     const auto period = static_cast<float>(1 + random.Below(4));
     split.labels.push_back(label(random.Uniform() < r ? period : -period));
+    split.labels.push_back(label(static_cast<float>(random.Below(4))));
     split.weights.push_back(0.1f * static_cast<float>(1 + random.Below(30)));
     if (random.Below(9) == 0) ++group;
     split.groups.push_back(random.Below(40) == 0 ? kNoGroup : group);

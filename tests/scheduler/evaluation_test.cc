@@ -225,6 +225,17 @@ TEST(Evaluation, RegressionAgreesWithBruteForce) {
   }
 }
 
+TEST(Evaluation, PoissonDevianceByHand) {
+  const auto metrics = Evaluate(Task("c", TaskType::kCount), {1, 0.5f, 0}, {3, 0, 0}, {1, 2, 1});
+  EXPECT_NEAR(metrics.Value("poisson_deviance"), (2 * (3 * std::log(3.0) - 2) + 2 * 2 * 0.5 + 2e-7) / 4, 1e-9);
+  EXPECT_NEAR(metrics.Value("mse"), (4 + 2 * 0.25) / 4, 1e-12);
+  EXPECT_FALSE(Evaluate(Task("v", TaskType::kValue), {1, 2}, {3, 0}).values.contains("poisson_deviance"));
+  // Nothing predicted where something came: the mean counts as 1e-7.
+  EXPECT_NEAR(Evaluate(Task("c", TaskType::kCount), {0}, {1}).Value("poisson_deviance"),
+              2 * (std::log(1e7) - 1 + 1e-7), 1e-6);
+  EXPECT_EQ(Evaluate(Task("c", TaskType::kCount), {1, 1}, {-1, 2}).Value("bad_labels"), 1);
+}
+
 TEST(Evaluation, GiniIsOneForAPerfectOrderAndOppositeForTheReverse) {
   const std::vector<float> labels = {0, 0, 1, 2, 7};
   EXPECT_NEAR(Evaluate(Task("v", TaskType::kValue), labels, labels).Value("gini"), 1, 1e-12);
@@ -263,7 +274,7 @@ TEST(Evaluation, UndefinedMetricsAreAbsentAndNullInJson) {
   EXPECT_DOUBLE_EQ(constant.Value("mse"), 2.5);
 
   for (TaskType type : {TaskType::kBinary, TaskType::kMulticlass, TaskType::kRegression, TaskType::kValue,
-                        TaskType::kHazard}) {
+                        TaskType::kHazard, TaskType::kCount}) {
     TaskInfo task = Task("e", type, {"x"});
     if (type == TaskType::kHazard) task.periods = 2;
     const auto empty = Evaluate(task, {}, {});

@@ -55,6 +55,7 @@ void Attribution::Forward(std::size_t rows) {
   structure_.Forward(rows, Const(x_.view()));
   for (std::size_t j = 0; j < spec_.tasks.size(); ++j) {
     if (chain_losses_.Owns(j)) continue;
+    AddOffset(spec_.tasks[j], rows, Const(x_.view()).From(spec_.EmbeddedWidth()), structure_.logits(j));
     losses_.Predict(spec_.tasks[j], rows, Const(structure_.logits(j)),
                     predictions_.data() + spec_.tasks[j].prediction_column, spec_.prediction_columns);
   }
@@ -71,6 +72,10 @@ void Attribution::LogitGradient(std::size_t i, std::size_t task, std::uint32_t c
       *structure_.logit_gradient(before).Row(i) = *p * Sigmoid(-*structure_.logits(before).Row(i));
       if (before == task) return;
     }
+    return;
+  }
+  if (IsPoisson(spec_.tasks[task])) {
+    *dz = std::abs(*z) > kMostLogMean ? 0 : *p;
     return;
   }
   switch (info.type) {
@@ -96,6 +101,8 @@ void Attribution::LogitGradient(std::size_t i, std::size_t task, std::uint32_t c
     case TaskType::kHazard:  // 1 - product over j <= k of (1 - h_j)
       for (std::uint32_t k = 0; k <= column; ++k) dz[k] = (1 - p[column]) * Sigmoid(z[k]);
       return;
+    case TaskType::kCount:
+      return;
   }
 }
 
@@ -108,6 +115,10 @@ void Attribution::Backward(std::size_t rows, std::uint32_t output) {
   }
   for (std::size_t i = 0; i < rows; ++i) LogitGradient(i, task, output - spec_.tasks[task].prediction_column);
   structure_.Backward(rows, Const(x_.view()), dense_gradient_.data(), dx_.view());
+  if (!spec_.tasks[task].has_offset) return;
+  const std::size_t column = spec_.EmbeddedWidth() + spec_.tasks[task].offset_input;
+  for (std::size_t i = 0; i < rows; ++i)
+    dx_.view().Row(i)[column] += spec_.tasks[task].offset_factor * *structure_.logit_gradient(task).Row(i);
 }
 
 double Attribution::Predict(std::span<const double> x, std::uint32_t output) {

@@ -95,6 +95,17 @@ BaseRates BaseRatesOf(const ModelTask& task) {
   BaseRates result;
   result.biases.assign(task.outputs, 0.0f);
   if (info.labelled == 0) return result;
+  if (IsPoisson(task)) {
+    // With an offset: as if it were normal, so that exp(bias + offset) has the labels' mean; the loss about half of Pearson's
+    // statistic.
+    const double offset = task.has_offset ? task.offset_mean + 0.5 * task.offset_deviation * task.offset_deviation : 0.0;
+    result.biases = {static_cast<float>(std::log(std::max(info.mean, kLeastRate)) - offset)};
+    const double relative = info.deviation / std::max(info.mean, kLeastRate);
+    result.loss = 0.5 * relative * relative;
+    if (!std::isfinite(result.biases[0])) result.biases[0] = 0.0f;
+    if (!std::isfinite(result.loss) || !(result.loss > 0.0)) result.loss = 1.0;
+    return result;
+  }
   switch (info.type) {
     case TaskType::kBinary:
       OfClasses(task, {1.0 - info.mean, info.mean}, &result);
@@ -115,6 +126,8 @@ BaseRates BaseRatesOf(const ModelTask& task) {
                        static_cast<float>(std::log(std::expm1(1.0 - kSigmaFloor)))};
       result.loss =
           Entropy(info.positive_share) + info.positive_share * (0.5 * std::log(2.0 * std::numbers::pi) + 0.5);
+      break;
+    case TaskType::kCount:
       break;
     case TaskType::
         kHazard:  // the hazards of the periods; where nobody was at risk, that of the last one before

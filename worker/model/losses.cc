@@ -17,16 +17,22 @@ const double kHalfLog2Pi = 0.5 * std::log(2.0 * std::numbers::pi);
 
 }  // namespace
 
-std::uint32_t OutputsOf(const TaskInfo& task) {
-  switch (task.type) {
+bool IsPoisson(const ModelTask& task) {
+  return task.info.type == TaskType::kCount || task.config.loss == TaskLoss::kPoisson;
+}
+
+std::uint32_t OutputsOf(const ModelTask& task) {
+  if (IsPoisson(task)) return 1;
+  switch (task.info.type) {
     case TaskType::kMulticlass:
-      return static_cast<std::uint32_t>(task.classes.size());
+      return static_cast<std::uint32_t>(task.info.classes.size());
     case TaskType::kValue:
       return 3;
     case TaskType::kHazard:
-      return task.periods;
+      return task.info.periods;
     case TaskType::kBinary:
     case TaskType::kRegression:
+    case TaskType::kCount:
       break;
   }
   return 1;
@@ -76,6 +82,7 @@ double Losses<T>::Gradient(const ModelTask& task, std::size_t rows, MatrixView<c
                            const float* labels, std::size_t label_stride, const float* weights,
                            double coefficient, MatrixView<T> dz) {
   const Labelled labelled{labels, label_stride, weights, coefficient};
+  if (IsPoisson(task)) return Poisson(task, rows, z, labelled, dz);
   switch (task.info.type) {
     case TaskType::kBinary:
       return Binary(task, rows, z, labelled, dz);
@@ -87,6 +94,8 @@ double Losses<T>::Gradient(const ModelTask& task, std::size_t rows, MatrixView<c
       return Value(task, rows, z, labelled, dz);
     case TaskType::kHazard:
       return Hazard(task, rows, z, labelled, dz);
+    case TaskType::kCount:
+      break;
   }
   return 0.0;
 }
@@ -270,6 +279,31 @@ double Losses<T>::Value(const ModelTask& task, std::size_t rows, MatrixView<cons
 }
 
 template <typename T>
+double Losses<T>::Poisson(const ModelTask& task, std::size_t rows, MatrixView<const T> z,
+                          const Labelled& labels, MatrixView<T> dz) {
+  const double unit = ScaleOf(task.info.mean);
+  const T per_unit = static_cast<T>(1.0 / unit);
+  T *mean = scratch_[0], *log_y = scratch_[1];
+  for (std::size_t i = 0; i < rows; ++i) {
+    mean[i] = std::clamp(*z.Row(i), static_cast<T>(-kMostLogMean), static_cast<T>(kMostLogMean));
+    log_y[i] = labels.Has(i) && labels.Label(i) > 0.0f ? static_cast<T>(labels.Label(i)) : T{1};
+  }
+  kernels_.exp(rows, mean, mean);
+  kernels_.log(rows, log_y, log_y);
+  double sum = 0.0;
+  for (std::size_t i = 0; i < rows; ++i) {
+    *dz.Row(i) = T{0};
+    if (!labels.Has(i)) continue;
+    const T y = static_cast<T>(labels.Label(i));
+    *dz.Row(i) = labels.Coefficient(i) * per_unit * (mean[i] - y);
+    sum += static_cast<double>(labels.weights[i]) / unit *
+           (static_cast<double>(mean[i]) - static_cast<double>(y) +
+            static_cast<double>(y) * (static_cast<double>(log_y[i]) - static_cast<double>(*z.Row(i))));
+  }
+  return sum;
+}
+
+template <typename T>
 double Losses<T>::Hazard(const ModelTask& task, std::size_t rows, MatrixView<const T> z,
                          const Labelled& labels, MatrixView<T> dz) {
   // s: the logit of what did not happen; l = softplus(s), where nothing cancels.
@@ -299,6 +333,14 @@ double Losses<T>::Hazard(const ModelTask& task, std::size_t rows, MatrixView<con
 template <typename T>
 void Losses<T>::Predict(const ModelTask& task, std::size_t rows, MatrixView<const T> z, T* predictions,
                         std::size_t stride) {
+  if (IsPoisson(task)) {
+    T* mean = scratch_[0];
+    for (std::size_t i = 0; i < rows; ++i)
+      mean[i] = std::clamp(*z.Row(i), static_cast<T>(-kMostLogMean), static_cast<T>(kMostLogMean));
+    kernels_.exp(rows, mean, mean);
+    for (std::size_t i = 0; i < rows; ++i) predictions[i * stride] = mean[i];
+    return;
+  }
   switch (task.info.type) {
     case TaskType::kBinary: {
       T* p = scratch_[1];
@@ -343,6 +385,8 @@ void Losses<T>::Predict(const ModelTask& task, std::size_t rows, MatrixView<cons
       }
       return;
     }
+    case TaskType::kCount:
+      break;
   }
 }
 

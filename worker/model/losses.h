@@ -20,10 +20,19 @@
 //               model for neural networks", PeerJ 2019; Kvamme, Borgan: "Continuous and discrete-time survival prediction
 //               with neural networks", Lifetime Data Analysis 2021.
 //
-// Losses that a task may take instead ([task.NAME] loss); predictions stay as above:
+//   count       Poisson with a logarithmic link: mean mu = exp(z), held within exp(+-80); m: the mean label of the train split:
+//               l = (mu - y z - (y - y log y)) / m, half the deviance in units of m, which is 0 at mu = y. Only the mean must be
+//               right for mu to be estimated consistently, so it serves any label >= 0: Gourieroux, Monfort, Trognon: "Pseudo
+//               Maximum Likelihood Methods: Applications to Poisson Models", Econometrica 1984. Prediction mu.
+//
+// An offset ([task.NAME] offset) is the value of a numeric feature that Model adds to z: the logarithm of an exposure, or of a
+// forecast that the model is to correct (McCullagh, Nelder: "Generalized Linear Models", 1989, section 6.2).
+//
+// Losses that a task may take instead ([task.NAME] loss); predictions stay as above, but poisson's:
 //
 //   huber       regression: with r = z - t, l = r^2 / 2 where |r| <= delta, else delta (|r| - delta / 2). delta is in units
 //               of the scaled target: deviations of the label. Huber: "Robust Estimation of a Location Parameter", 1964.
+//   poisson     value: z, loss and prediction of count.
 //   focal       with p the probability that is predicted for the label, l = -a (1 - p)^gamma log p. binary: a = alpha for
 //               label 1, 1 - alpha for label 0; multiclass: a = 1. With s the logit of p it is
 //               a exp(-gamma softplus(s)) softplus(-s), whose slope by s, -a exp(-gamma softplus(s))
@@ -58,9 +67,20 @@ namespace cohort {
 // Least standard deviation of the log-normal part, in deviations of the label's logarithm: its density, hence
 // a gradient, cannot grow without bound on rows that are fitted exactly.
 inline constexpr double kSigmaFloor = 0.05;
+// How far from 0 the logarithm of a Poisson mean is held.
+inline constexpr double kMostLogMean = 80.0;
 
-// Raw outputs of a task's tower: 1; the classes (multiclass); 3 (value); the periods (hazard).
-std::uint32_t OutputsOf(const TaskInfo& task);
+// Raw outputs of a task's tower: 1; the classes (multiclass); 3 (value, but poisson); the periods (hazard).
+std::uint32_t OutputsOf(const ModelTask& task);
+// Whether a task's loss is that of count: z is the logarithm of what is predicted.
+bool IsPoisson(const ModelTask& task);
+// Adds the task's offset, if it has one, to its z. `numerics`: the rows' numeric inputs, in the order of ModelSpec::numerics.
+template <typename T>
+void AddOffset(const ModelTask& task, std::size_t rows, MatrixView<const T> numerics, MatrixView<T> z) {
+  if (!task.has_offset) return;
+  const T shift = static_cast<T>(task.offset_shift), factor = static_cast<T>(task.offset_factor);
+  for (std::size_t i = 0; i < rows; ++i) *z.Row(i) += shift + factor * numerics.Row(i)[task.offset_input];
+}
 
 // Scratch memory for `capacity` rows; one thread at a time.
 template <typename T>
@@ -95,6 +115,8 @@ class Losses {
                     MatrixView<T> dz);
   double Value(const ModelTask& task, std::size_t rows, MatrixView<const T> z, const Labelled& labels,
                MatrixView<T> dz);
+  double Poisson(const ModelTask& task, std::size_t rows, MatrixView<const T> z, const Labelled& labels,
+                 MatrixView<T> dz);
   double Hazard(const ModelTask& task, std::size_t rows, MatrixView<const T> z, const Labelled& labels,
                 MatrixView<T> dz);
   // Column k of z as an array.

@@ -89,6 +89,8 @@ struct Model<T>::Impl {
     if (autoencoder) autoencoder->Forward(input.rows, view);
     const MatrixView<const T> features{view.data, view.row};
     structure.Forward(input.rows, features, draw);
+    for (std::size_t j = 0; j < spec.tasks.size(); ++j)
+      AddOffset(spec.tasks[j], input.rows, features.From(embedded), structure.logits(j));
     return features;
   }
 

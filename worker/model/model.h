@@ -25,6 +25,12 @@ struct ModelTask {
   std::uint32_t label_column = 0;       // in RowBlock::labels
   std::uint32_t outputs = 1;            // raw outputs of the tower (losses.h)
   std::uint32_t prediction_column = 0;  // first of info.PredictionColumns() columns
+  // An offset (losses.h): offset_shift + offset_factor * numerics[offset_input] is added to z; its mean and deviation over the
+  // train split.
+  bool has_offset = false;
+  std::uint32_t offset_input = 0;
+  double offset_shift = 0, offset_factor = 1;
+  double offset_mean = 0, offset_deviation = 0;
 };
 
 // An embedded field: a categorical or bag feature, or the quantile bin of a numeric one.

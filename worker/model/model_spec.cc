@@ -69,11 +69,46 @@ Status CheckLoss(const ModelTask& task) {
     return bad("loss = \"huber\"", "huber is for regression tasks; remove it");
   if (config.loss == TaskLoss::kFocal && !classes)
     return bad("loss = \"focal\"", "focal is for binary and multiclass tasks; remove it");
+  if (config.loss == TaskLoss::kPoisson && type != TaskType::kValue && type != TaskType::kCount)
+    return bad("loss = \"poisson\"", "poisson is for value tasks (and what count tasks have anyway); remove it");
+  if (!config.offset.empty() && !IsPoisson(task))
+    return bad("offset", std::string("an offset is of tasks that predict by their logarithm: count, ") +
+                             "and value with loss = \"poisson\"; remove it");
   if (config.label_smoothing > 0.0f && !classes)
     return bad("label_smoothing", "only labels of binary and multiclass tasks can be smoothed; remove it");
   if (config.label_smoothing > 0.0f && config.loss == TaskLoss::kFocal)
     return bad("label_smoothing", "with loss = \"focal\" labels are not smoothed; remove one of the two");
   return {};
+}
+
+// Finds the feature that the run file calls the task's offset.
+Status SetOffset(const ModelSpec& spec, ModelTask* task) {
+  if (task->config.offset.empty()) return {};
+  const auto bad = [&](const std::string& text) {
+    return Status(ErrorCode::kInvalidInput,
+                  "[task." + task->info.name + "] offset = \"" + task->config.offset + "\": " + text +
+                      "; name a numeric feature of scale standard, minmax or none, a logarithm");
+  };
+  const std::vector<FeatureInfo>& features = spec.data.features;
+  for (std::uint32_t i = 0; i < spec.numerics.size(); ++i) {
+    const FeatureInfo& feature = features[spec.numerics[i].feature];
+    if (spec.numerics[i].missing_indicator || feature.name != task->config.offset) continue;
+    if (feature.type != FeatureType::kNumeric) return bad("it is a vector");
+    if (feature.scale == NumericScale::kLog1p) return bad("its scale is log1p");
+    task->has_offset = true;
+    task->offset_input = i;
+    if (feature.scale == NumericScale::kStandard) {
+      task->offset_shift = feature.mean;
+      task->offset_factor = feature.deviation > 0 ? feature.deviation : 1;
+    } else if (feature.scale == NumericScale::kMinMax) {
+      task->offset_shift = feature.minimum;
+      task->offset_factor = feature.maximum > feature.minimum ? feature.maximum - feature.minimum : 1;
+    }
+    task->offset_mean = feature.mean;
+    task->offset_deviation = feature.deviation;
+    return {};
+  }
+  return bad("the dataset has no numeric feature of that name");
 }
 
 Status AddTasks(const RunConfig& config, const DatasetInfo& data, ModelSpec* spec) {
@@ -99,7 +134,8 @@ Status AddTasks(const RunConfig& config, const DatasetInfo& data, ModelSpec* spe
     }
     COHORT_RETURN_IF_ERROR(CheckLoss(task));
     task.label_column = static_cast<std::uint32_t>(i);
-    task.outputs = OutputsOf(task.info);
+    task.outputs = OutputsOf(task);
+    COHORT_RETURN_IF_ERROR(SetOffset(*spec, &task));
     task.prediction_column = spec->prediction_columns;
     spec->prediction_columns += task.info.PredictionColumns();
     spec->tasks.push_back(std::move(task));
@@ -384,6 +420,8 @@ std::vector<std::string> WarningsOf(const ModelSpec& spec) {
         warnings.push_back("task." + task.info.name + "." + option + " changes nothing: it needs " + needs);
     };
     idle("delta", config.delta != usual.delta, config.loss == TaskLoss::kHuber, "loss = \"huber\"");
+    if (config.loss == TaskLoss::kPoisson && task.info.type == TaskType::kCount)
+      warnings.push_back("task." + task.info.name + ".loss = \"poisson\" changes nothing: the task is count");
     idle("gamma", config.gamma != usual.gamma, focal, "loss = \"focal\"");
     idle("alpha", config.alpha != usual.alpha, focal && task.info.type == TaskType::kBinary,
          "loss = \"focal\" and a binary task");
