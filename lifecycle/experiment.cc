@@ -56,17 +56,18 @@ Result<Experiment> ReadExperiment(DatasetReader& data, const DenseInputs& inputs
   if (control == arms.classes.end())
     return InvalidInput("the task \"" + options.arm + "\" has no class \"" + options.control + "\"" +
                         DidYouMean(options.control, arms.classes) + "; --control names the arm without action");
-  if (outcome.type != TaskType::kBinary && outcome.type != TaskType::kValue && outcome.type != TaskType::kRegression)
+  const bool amount = outcome.type == TaskType::kValue || outcome.type == TaskType::kCount;
+  if (outcome.type != TaskType::kBinary && outcome.type != TaskType::kRegression && !amount)
     return InvalidInput("the task \"" + options.outcome + "\" is " + TaskTypeName(outcome.type) +
-                        "; an outcome is binary, a value or a regression");
+                        "; an outcome is binary, a value, a count or a regression");
   if (info.has_weight)
     return InvalidInput("the rows of the dataset have weights, which an experiment does not know; leave [weight] out");
 
   Experiment experiment;
   experiment.width = inputs.width();
-  experiment.link = options.link.value_or(outcome.type == TaskType::kBinary  ? Link::kLogit
-                                          : outcome.type == TaskType::kValue ? Link::kLog
-                                                                             : Link::kIdentity);
+  experiment.link = options.link.value_or(outcome.type == TaskType::kBinary ? Link::kLogit
+                                          : amount                          ? Link::kLog
+                                                                            : Link::kIdentity);
   if (experiment.link == Link::kLogit && outcome.type != TaskType::kBinary)
     return InvalidInput("the logit link is for binary outcomes; \"" + options.outcome + "\" is " +
                         TaskTypeName(outcome.type));

@@ -35,8 +35,8 @@ struct Experiment {
 struct ExperimentOptions {
   std::string arm;      // a multiclass task: its classes are the arms
   std::string control;  // one of them
-  std::string outcome;  // a binary, value or regression task
-  std::optional<Link> link;  // default: binary logit, value log, regression identity
+  std::string outcome;  // a binary, value, count or regression task
+  std::optional<Link> link;  // default: binary logit, value and count log, regression identity
 };
 
 // The rows of all splits that have an arm and an outcome. Each arm's propensity is its share of them: chance gave it to everybody alike.

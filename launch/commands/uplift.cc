@@ -394,7 +394,7 @@ void AddUplift(CLI::App& app, Commands& commands) {
   command->add_option("DATASET", options->data, "a dataset written by `cohort prepare`")->required();
   command->add_option("--arm", options->experiment.arm, "the multiclass task that says which arm a row got")->required();
   command->add_option("--control", options->experiment.control, "the arm without action")->required();
-  command->add_option("--outcome", options->experiment.outcome, "the task that says what came of it: binary, value or regression")
+  command->add_option("--outcome", options->experiment.outcome, "the task that says what came of it: binary, value, count or regression")
       ->required();
   command->add_option("--link", options->link,
                       "on which scale effects are alike: identity, log (a factor) or logit (default: identity for a regression, "
