@@ -252,8 +252,8 @@ TEST(Model, SteadyStepAllocatesNothing) {
 TEST(Model, UntrainedPredictionsAreTheBaseRates) {
   for (const std::string& kind : kAllKinds) {
     DatasetInfo data = TestData(TypesFor(kind));
-    if (data.tasks.size() > 5)
-      data.tasks[5].mean = 0.1, data.tasks[6].mean = 0.03;  // the chain: 0.2, 0.1, 0.03
+    if (data.tasks.size() > 6)
+      data.tasks[6].mean = 0.1, data.tasks[7].mean = 0.03;  // the chain: 0.2, 0.1, 0.03
     const ModelSpec spec = TestSpec(TestConfig(kind), data);
     std::vector<float> dense(spec.dense_count, 0.0f);  // the initial values without their random part
     for (std::size_t s = 0; s < spec.dense_init.size(); ++s) {
@@ -263,12 +263,13 @@ TEST(Model, UntrainedPredictionsAreTheBaseRates) {
     }
     Model<float> model(spec, 4);
     const std::vector<float> p = RunPredict(model, spec, RandomSlice<float>(spec, 1, 4, 1), dense);
-    // binary, four classes, regression, value, three periods; of a chain two more binary ones
-    ASSERT_GE(p.size(), 10u);
-    if (p.size() > 10) {
-      EXPECT_NEAR(p[10], 0.1, 1e-6);
-      EXPECT_NEAR(p[11], 0.03, 1e-6);
+    // binary, four classes, regression, value, three periods, count; of a chain two more binary ones
+    ASSERT_GE(p.size(), 11u);
+    if (p.size() > 11) {
+      EXPECT_NEAR(p[11], 0.1, 1e-6);
+      EXPECT_NEAR(p[12], 0.03, 1e-6);
     }
+    EXPECT_NEAR(p[10], 1.7, 1e-6);
     EXPECT_NEAR(p[7], 0.2, 1e-6);
     EXPECT_NEAR(p[8], 1 - 0.8 * 0.9, 1e-6);
     EXPECT_NEAR(p[9], 1 - 0.8 * 0.9 * 0.7, 1e-6);

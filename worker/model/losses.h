@@ -67,8 +67,9 @@ namespace cohort {
 // Least standard deviation of the log-normal part, in deviations of the label's logarithm: its density, hence
 // a gradient, cannot grow without bound on rows that are fitted exactly.
 inline constexpr double kSigmaFloor = 0.05;
-// How far from 0 the logarithm of a Poisson mean is held.
-inline constexpr double kMostLogMean = 80.0;
+// How far from 0 the logarithm of a Poisson mean is held: e^40 is more than anything that is counted, and a gradient of it still has
+// room in a float for what the layers below multiply it with.
+inline constexpr double kMostLogMean = 40.0;
 
 // Raw outputs of a task's tower: 1; the classes (multiclass); 3 (value, but poisson); the periods (hazard).
 std::uint32_t OutputsOf(const ModelTask& task);
