@@ -69,11 +69,8 @@ Result<std::unique_ptr<FactorVectors>> FactorVectors::Read(const std::string& mo
     }
     return {};
   }));
-  made->users_unknown_ = static_cast<std::size_t>(
-      std::count(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(users), false));
-  made->items_unknown_ = static_cast<std::size_t>(
-      std::count(found.begin() + static_cast<std::ptrdiff_t>(users), found.end(), false));
-  if (made->items_unknown_ == items)
+  if (std::none_of(found.begin() + static_cast<std::ptrdiff_t>(users), found.end(),
+                   [](bool is) { return is; }))
     return InvalidInput(model + " knows none of the " + std::to_string(items) + " items of " +
                         history.schema.path +
                         ": expected it to be trained on their ids, as --write-pairs writes them");

@@ -30,14 +30,11 @@ class FactorVectors : public ScoreSource {
   std::string Reason(std::uint32_t, std::uint32_t, std::size_t) const override {
     return "chosen by customers with tastes like yours";
   }
-  std::size_t users_unknown() const { return users_unknown_; }
-  std::size_t items_unknown() const { return items_unknown_; }
 
  private:
   static constexpr std::size_t kBlock = 64;  // items side by side
 
   std::size_t items_ = 0, factors_ = 0;  // factors: H - 1
-  std::size_t users_unknown_ = 0, items_unknown_ = 0;
   std::vector<float> users_;   // users x factors
   std::vector<float> blocks_;  // block by block of kBlock items: factors x kBlock
   std::vector<float> biases_;

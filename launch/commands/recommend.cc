@@ -102,8 +102,6 @@ Status Run(CommandOptions options, Console& console) {
   if (options.at == "test") recommend.at = RecommendAt::kTest;
   const auto progress = [&](const std::string& line) { console.Progress(line); };
   if (!options.pairs.empty()) {
-    if (!recommend.out.empty())
-      return {ErrorCode::kInvalidInput, "--out and --write-pairs: give one of them"};
     COHORT_RETURN_IF_ERROR(CheckOutput(options.pairs, options.overwrite));
     COHORT_ASSIGN_OR_RETURN(const std::uint64_t pairs, WritePairs(recommend, options.pairs, progress));
     console.Print("wrote " + std::to_string(pairs) + " pairs to " + options.pairs);
@@ -175,9 +173,13 @@ void AddRecommend(CLI::App& app, Commands& commands) {
   command->add_option("--seed", recommend.seed, "of the items drawn to learn the weights (default: 1)");
   command->add_option("--truth", recommend.truth,
                       "truth/ of a generated shop: how near the lists come to the best ones");
-  command->add_option(
+  CLI::Option* pairs = command->add_option(
       "--write-pairs", options->pairs,
       "instead of lists: write user,item,label of what was before the moment, to train a factorisation on");
+  for (const char* of_lists :
+       {"--out", "--top", "--model", "--learn-model", "--segment", "--skip-bought", "--unavailable",
+        "--diversity", "--try-diversity", "--exposure", "--new-days", "--seed", "--truth"})
+    pairs->excludes(command->get_option(of_lists));
   command->add_flag("--overwrite", options->overwrite, "replace a file that is there");
   commands[command] = [options](Console& console) { return Run(*options, console); };
 }

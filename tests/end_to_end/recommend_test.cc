@@ -84,7 +84,8 @@ TEST(Recommendations, BlendedTheyBeatEachRecommender) {
   refused({"--out", folder / "a.csv"}, "a.csv exists; choose another file");
   refused({"--out", (folder / "none") + "/a.csv"}, "its folder does not exist");
   refused({"--write-pairs", folder / "a.csv"}, "a.csv exists");
-  refused({"--write-pairs", folder / "c.csv", "--out", folder / "c.csv"}, "give one of them");
+  refused({"--write-pairs", folder / "c.csv", "--out", folder / "c.csv"}, "--out excludes --write-pairs");
+  refused({"--write-pairs", folder / "c.csv", "--diversity", "0.1"}, "--diversity excludes --write-pairs");
   refused({"--out", folder / "c.csv", "--top", "0"}, "--top must be a whole number from 1 to 1000");
   refused({"--out", folder / "c.csv", "--at", "yesterday"}, "yesterday not in");
   refused({"--out", folder / "c.csv", "--model", shop, "--learn-model", folder / "test"}, folder / "test");
