@@ -53,9 +53,13 @@ Result<Experiment> ReadExperiment(DatasetReader& data, const DenseInputs& inputs
     return InvalidInput("the task \"" + options.arm + "\" has " + std::to_string(arms.classes.size()) +
                         " classes; an experiment has at most " + std::to_string(kMostArms) + " arms");
   const auto control = std::find(arms.classes.begin(), arms.classes.end(), options.control);
-  if (control == arms.classes.end())
+  if (control == arms.classes.end()) {
+    std::string names;
+    for (const std::string& name : arms.classes) names += (names.empty() ? "" : ", ") + name;
     return InvalidInput("the task \"" + options.arm + "\" has no class \"" + options.control + "\"" +
-                        DidYouMean(options.control, arms.classes) + "; --control names the arm without action");
+                        DidYouMean(options.control, arms.classes) +
+                        "; the control is the arm without action, one of: " + names);
+  }
   const bool amount = outcome.type == TaskType::kValue || outcome.type == TaskType::kCount;
   if (outcome.type != TaskType::kBinary && outcome.type != TaskType::kRegression && !amount)
     return InvalidInput("the task \"" + options.outcome + "\" is " + TaskTypeName(outcome.type) +

@@ -23,7 +23,8 @@ void Moments::AddAll(std::span<const double> values) {
 
 double Moments::deviation() const {
   const double deviation = weight_ > 0 ? std::sqrt(squares_ / weight_) : 0;
-  return deviation > 0 ? deviation : 1;
+  // The rounding of equal values is no deviation.
+  return deviation > 1e-10 * std::abs(mean_) ? deviation : 1;
 }
 
 FeatureStatistics::FeatureStatistics(const FeatureInfo& feature, std::uint32_t column, std::uint32_t columns,

@@ -1,3 +1,7 @@
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 
 #include "common/atomic_file.h"
@@ -11,6 +15,8 @@ Status CheckOutput(const std::string& path, bool overwrite) {
     return {ErrorCode::kInvalidInput, path + " exists; choose another file, or replace it with --overwrite"};
   if (!std::filesystem::is_directory(DirectoryOf(path), error))
     return {ErrorCode::kInvalidInput, path + ": its folder does not exist"};
+  if (::access(DirectoryOf(path).c_str(), W_OK | X_OK) != 0)
+    return {ErrorCode::kInvalidInput, path + ": its folder cannot be written: " + std::strerror(errno)};
   return {};
 }
 

@@ -49,8 +49,15 @@ std::string ToText(const RecommendReport& report) {
   text += Line("%-15s %9s %9s %9s %9s %7s%s", "lists", ("NDCG" + top).c_str(), ("HR" + top).c_str(),
                "distance", "exposure", "items", truth ? "   of the oracle's: purchases   tastes" : "");
   for (const ListQuality& quality : report.quality) {
-    std::string line = Line("%-15s %9.4f %9.4f %9.4f %9.4f %7.0f", quality.name.c_str(), quality.ndcg,
-                            quality.hit_rate, quality.distance, quality.group_exposure, quality.items);
+    if (report.judged_users == 0 && quality.items == 0)
+      continue;  // single recommenders are made to be judged
+    const auto judged = [&](double value) {
+      return report.judged_users > 0 ? Line("%9.4f", value) : Line("%9s", "-");
+    };
+    std::string line = Line("%-15s", quality.name.c_str());
+    line.pop_back();
+    for (const double value : {quality.ndcg, quality.hit_rate}) line += " " + judged(value), line.pop_back();
+    line += Line(" %9.4f %9.4f %7.0f", quality.distance, quality.group_exposure, quality.items);
     line.pop_back();
     text += line + (truth ? Line("                     %8.1f %% %6.1f %%", 100 * *quality.true_share,
                                  100 * *quality.true_taste_share)

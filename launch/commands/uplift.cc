@@ -196,17 +196,15 @@ std::string Percent(double share) {
   return text;
 }
 
-// Writes what a model of all rows expects of each row of a split.
+// Writes what a model of all rows expects of each row of a split: the outcome without action, and what each arm adds.
 Status WriteEffects(DatasetReader& data, const DenseInputs& inputs, const Experiment& experiment,
-                    const UpliftCommand& options, Console& console, std::uint64_t* written) {
-  COHORT_ASSIGN_OR_RETURN(const std::optional<Split> named, SplitFromName(options.split));
-  const Split split = named.value_or(Split::kTest);
+                    const UpliftCommand& options, Split split, Console& console, std::uint64_t* written) {
   UpliftOptions learner;
   learner.seed = options.seed;
   console.Progress("fitting all rows");
   const UpliftModel model = UpliftModel::Fit(experiment, learner);
   std::string text = data.info().has_id ? "id" : "row";
-  for (const std::string& arm : experiment.arms) text += ',', AppendCsvCell("outcome." + arm, &text);
+  text += ',', AppendCsvCell("outcome." + experiment.arms[0], &text);
   for (std::size_t a = 1; a < experiment.arms.size(); ++a) text += ',', AppendCsvCell("effect." + experiment.arms[a], &text);
   text += "\n";
   const std::uint64_t rows = data.info().rows[static_cast<std::size_t>(split)];
@@ -221,10 +219,8 @@ Status WriteEffects(DatasetReader& data, const DenseInputs& inputs, const Experi
     for (std::size_t row = 0; row < block.rows; ++row) {
       AppendCsvCell(block.ids.empty() ? std::to_string(block.input_rows[row]) : block.ids[row], &text);
       char number[40];
-      for (std::size_t a = 0; a < outlook.arms; ++a) {
-        std::snprintf(number, sizeof number, ",%.9g", outlook.outcome[row * outlook.arms + a]);
-        text += number;
-      }
+      std::snprintf(number, sizeof number, ",%.9g", outlook.outcome[row * outlook.arms]);
+      text += number;
       for (std::size_t a = 1; a < outlook.arms; ++a) {
         std::snprintf(number, sizeof number, ",%.9g", outlook.effect[row * outlook.arms + a]);
         text += number;
@@ -237,6 +233,7 @@ Status WriteEffects(DatasetReader& data, const DenseInputs& inputs, const Experi
 }
 
 Status Uplift(UpliftCommand options, Console& console) {
+  COHORT_ASSIGN_OR_RETURN(const std::optional<Split> written_split, SplitFromName(options.split));
   if (options.link == "identity") options.experiment.link = Link::kIdentity;
   if (options.link == "log") options.experiment.link = Link::kLog;
   if (options.link == "logit") options.experiment.link = Link::kLogit;
@@ -251,6 +248,7 @@ Status Uplift(UpliftCommand options, Console& console) {
   for (const std::string& text : options.costs) {
     COHORT_ASSIGN_OR_RETURN(const auto cost, NumberOfArm("--cost", text, experiment.arms));
     if (cost.first == 0) return Refused("--cost \"" + text + "\": the control costs nothing");
+    if (cost.second < 0) return Refused("--cost \"" + text + "\": expected 0 or more");
     costs[cost.first] = cost.second;
   }
   std::vector<Target> targets;
@@ -372,7 +370,8 @@ Status Uplift(UpliftCommand options, Console& console) {
   json["curves"] = std::move(curves);
   if (!options.out.empty()) {
     std::uint64_t written = 0;
-    COHORT_RETURN_IF_ERROR(WriteEffects(*data, inputs, experiment, options, console, &written));
+    COHORT_RETURN_IF_ERROR(WriteEffects(*data, inputs, experiment, options,
+                                        written_split.value_or(Split::kTest), console, &written));
     text += "\nwrote " + options.out + " (" + std::to_string(written) + " rows of the " + options.split +
             " split, by a model of all rows of the experiment)\n";
     json["out"] = options.out;
@@ -396,9 +395,11 @@ void AddUplift(CLI::App& app, Commands& commands) {
   command->add_option("--control", options->experiment.control, "the arm without action")->required();
   command->add_option("--outcome", options->experiment.outcome, "the task that says what came of it: binary, value, count or regression")
       ->required();
-  command->add_option("--link", options->link,
-                      "on which scale effects are alike: identity, log (a factor) or logit (default: identity for a regression, "
-                      "log for a value, logit for a binary outcome)")
+  command
+      ->add_option("--link", options->link,
+                   "on which scale effects are alike: identity, log (a factor) or logit (default: identity "
+                   "for a regression, "
+                   "log for a value or count, logit for a binary outcome)")
       ->check(CLI::IsMember({"identity", "log", "logit"}));
   command->add_option("--without", options->without, "features that are not looked at, separated by commas")->delimiter(',');
   command->add_option("--cost", options->costs, "ARM=NUMBER: of a contact, in the outcome's unit (default: 0); may be repeated");
@@ -411,7 +412,9 @@ void AddUplift(CLI::App& app, Commands& commands) {
   command->add_option("--draws", options->draws, "of the bootstrap, 1 to 100000 (default: 1000)")
       ->check(CLI::Range(1u, 100'000u));
   command->add_option("--seed", options->seed, "of the halves, folds and draws (default: 1)");
-  command->add_option("--out", options->out, "a CSV to write: expected outcomes and effects of the rows of --split");
+  command->add_option("--out", options->out,
+                      "a CSV to write: the outcome expected without action of each row of --split, and what "
+                      "each arm adds to it, costs not taken off");
   command->add_option("--split", options->split, "train, valid or test (default: test)");
   command->add_flag("--overwrite", options->overwrite, "replace a file that is there");
   commands[command] = [options](Console& console) { return Uplift(*options, console); };

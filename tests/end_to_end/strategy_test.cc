@@ -173,10 +173,8 @@ TEST_F(Strategy, EffectsOfACampaign) {
   EXPECT_EQ(result["policies"]["nobody"]["dr_over_nobody"]["mean"], 0);
   EXPECT_EQ(result["targets"][0]["arm"], "coupon");
   EXPECT_EQ(result["curves"]["gift"]["gain_by_percent"].size(), 101u);
-  // What is written is the effect: the difference of two expectations but for the weights of its parts; 0 is not among them by chance.
   const std::vector<Cells> lines = CsvLines(ReadFile(*folder_ / "effects.csv"));
-  EXPECT_EQ(lines[0], (Cells{"id", "outcome.none", "outcome.email", "outcome.coupon", "outcome.gift",
-                             "effect.email", "effect.coupon", "effect.gift"}));
+  EXPECT_EQ(lines[0], (Cells{"id", "outcome.none", "effect.email", "effect.coupon", "effect.gift"}));
   EXPECT_EQ(lines.size(), result["left_out"].get<std::size_t>() + 1);
   // The same bytes again, and of another seed others.
   const Outcome again = uplift("again.csv", "1");
@@ -351,7 +349,9 @@ TEST_F(Strategy, SaysWhatIsWrong) {
     for (const std::string& word : words) EXPECT_THAT(outcome.err, HasSubstr(word));
   };
   uplift("campaign_amr", "none", {}, {"no task \"campaign_amr\"", "\"campaign_arm\""});
-  uplift("campaign_arm", "nobody", {}, {"no class \"nobody\"", "--control"});
+  uplift("campaign_arm", "nobody", {}, {"no class \"nobody\"", "one of: none, email"});
+  uplift("campaign_arm", "none", {"--split", "trian"}, {"trian"});
+  uplift("campaign_arm", "none", {"--cost", "email=-1"}, {"email=-1", "0 or more"});
   uplift("campaign_arm", "none", {"--cost", "email=nan"}, {"--cost \"email=nan\"", "ARM=NUMBER"});
   uplift("campaign_arm", "none", {"--cost", "emial=1"}, {"no arm \"emial\"", "\"email\""});
   uplift("campaign_arm", "none", {"--target", "email=1.5"}, {"--target \"email=1.5\"", "between 0 and 1"});
