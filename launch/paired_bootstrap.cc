@@ -5,9 +5,9 @@
 #include <limits>
 #include <numeric>
 
+#include "common/bootstrap.h"
 #include "common/check.h"
 #include "common/evaluation_sums.h"
-#include "common/random.h"
 #include "scheduler/evaluation.h"
 #include "scheduler/rank_metrics.h"
 
@@ -211,21 +211,13 @@ class JudgedRun {
   std::vector<Tie> ties_;
 };
 
-// Of ascending values, type 7.
-double Percentile(const std::vector<double>& sorted, double share) {
-  const double place = share * static_cast<double>(sorted.size() - 1);
-  const auto below = static_cast<std::size_t>(place);
-  const double above = sorted[std::min(below + 1, sorted.size() - 1)];
-  return sorted[below] + (place - static_cast<double>(below)) * (above - sorted[below]);
-}
-
 Estimate EstimateOf(double value, std::vector<double> draws) {
   Estimate estimate{value, kUndefined, kUndefined, kUndefined, 0};
   std::erase_if(draws, [](double draw) { return std::isnan(draw); });
   if (draws.empty()) return estimate;
   std::sort(draws.begin(), draws.end());
-  estimate.low = Percentile(draws, 0.025);
-  estimate.high = Percentile(draws, 0.975);
+  estimate.low = Percentile(draws, kLowPercentile);
+  estimate.high = Percentile(draws, kHighPercentile);
   estimate.defined = draws.size();
   estimate.share_above_0 =
       static_cast<double>(draws.end() - std::upper_bound(draws.begin(), draws.end(), 0.0)) /
@@ -282,9 +274,7 @@ std::vector<MetricComparison> CompareModels(const TaskInfo& task, const JudgedRo
     if (draw == 0) {
       std::fill(drawn.begin(), drawn.end(), 1);
     } else {
-      std::fill(drawn.begin(), drawn.end(), 0);
-      RandomStream random(options.seed, draw);
-      for (std::uint32_t i = 0; i < rows.user_count; ++i) ++drawn[random.Below(rows.user_count)];
+      drawn = DrawUsers(rows.user_count, options.seed, draw);
     }
     double total = 0;
     for (const std::uint32_t row : labelled) {

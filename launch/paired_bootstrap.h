@@ -50,7 +50,7 @@ struct BootstrapOptions {
 bool IsLabelOf(const TaskInfo& task, float label);
 
 // Of one task: binary auc, logloss; multiclass logloss, accuracy; regression spearman, mae; value spearman, mae, total_ratio,
-// decile_mape; hazard logloss. `labels`: rows, NaN masks; each IsLabelOf the task. `models`: by model, by run: (rows, task.PredictionColumns()), finite.
+// decile_mape; count those and rmse, poisson_deviance; hazard logloss. `labels`: rows, NaN masks; each IsLabelOf the task. `models`: by model, by run: (rows, task.PredictionColumns()), finite.
 std::vector<MetricComparison> CompareModels(const TaskInfo& task, const JudgedRows& rows,
                                             const std::vector<float>& labels,
                                             const std::vector<std::vector<std::vector<float>>>& models,

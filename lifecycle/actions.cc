@@ -27,8 +27,8 @@ class ActionsReader {
 
   Result<ActionsFile> Read() {
     const TomlTable root = document_->root();
-    root.AllowOnly({"data", "split", "budget", "holdout", "exploration", "key_file", "seed", "experiment", "rules", "users",
-                    "fairness", "contacts", "action"});
+    root.AllowOnly({"data", "split", "budget", "holdout", "exploration", "key_file", "seed", "experiment",
+                    "rules", "users", "fairness", "contacts", "action"});
     file_.data = Path(root, "data", true);
     file_.split = static_cast<Split>(root.Choice("split", {"train", "valid", "test"}, 2));
     file_.budget = root.Number("budget", kNoLimit, 0, kMostMoney);
@@ -36,11 +36,15 @@ class ActionsReader {
     file_.exploration = root.Number("exploration", 0, 0, 0.9);
     file_.key_file = Path(root, "key_file", false);
     if ((file_.holdout > 0 || file_.exploration > 0) && file_.key_file.empty())
-      root.Fail(nullptr, "holdout and exploration are drawn by a keyed hash of the user: name a key_file with a secret of 16 "
-                         "characters or more");
+      root.Fail(nullptr,
+                "holdout and exploration are drawn by a keyed hash of the user: name a key_file with a "
+                "secret of 16 "
+                "characters or more");
     file_.seed = static_cast<std::uint64_t>(root.Integer("seed", 1, 0, std::int64_t{1} << 62));
     if (root.Has("experiment") == root.Has("rules"))
-      root.Fail(nullptr, "write [experiment], from which the effects of the actions are learnt, or, without one, [rules]");
+      root.Fail(
+          nullptr,
+          "write [experiment], from which the effects of the actions are learnt, or, without one, [rules]");
     if (const TomlTable table = root.Table("experiment"); table.exists()) ReadExperiment(table);
     if (const TomlTable table = root.Table("rules"); table.exists()) {
       table.AllowOnly({"scores", "risk", "value"});
@@ -48,12 +52,14 @@ class ActionsReader {
     }
     if (const TomlTable table = root.Table("users"); table.exists()) {
       table.AllowOnly({"file", "id", "stage", "group"});
-      file_.users = {Path(table, "file", true), Needed(table, "id"), table.Text("stage", ""), table.Text("group", "")};
+      file_.users = {Path(table, "file", true), Needed(table, "id"), table.Text("stage", ""),
+                     table.Text("group", "")};
     }
     if (const TomlTable table = root.Table("fairness"); table.exists()) {
       table.AllowOnly({"least_ratio"});
       file_.least_ratio = table.Number("least_ratio", 0.8, 0, 1);
-      if (!file_.users || file_.users->group.empty()) table.Fail(nullptr, "[fairness] needs the column group of [users]");
+      if (!file_.users || file_.users->group.empty())
+        table.Fail(nullptr, "[fairness] needs the column group of [users]");
     }
     if (const TomlTable table = root.Table("contacts"); table.exists()) ReadContacts(table);
     const std::vector<TomlTable> actions = root.Tables("action");
@@ -77,7 +83,8 @@ class ActionsReader {
   void ReadExperiment(const TomlTable& table) {
     table.AllowOnly({"arm", "control", "outcome", "link", "without"});
     ActionsFile::Effects effects;
-    effects.experiment = {Needed(table, "arm"), Needed(table, "control"), Needed(table, "outcome"), std::nullopt};
+    effects.experiment = {Needed(table, "arm"), Needed(table, "control"), Needed(table, "outcome"),
+                          std::nullopt};
     if (table.Has("link"))
       effects.experiment.link = static_cast<Link>(table.Choice("link", {"identity", "logit", "log"}, 0));
     if (table.Has("without")) effects.without = table.Texts("without");
@@ -88,9 +95,11 @@ class ActionsReader {
     table.AllowOnly({"file", "user", "time", "time_format", "arm", "ignore", "now", "within_days", "most"});
     ActionsFile::Contacts contacts;
     contacts.file = Path(table, "file", true);
-    contacts.user = Needed(table, "user"), contacts.time = Needed(table, "time"), contacts.arm = table.Text("arm", "");
+    contacts.user = Needed(table, "user"), contacts.time = Needed(table, "time"),
+    contacts.arm = table.Text("arm", "");
     if (table.Has("ignore")) contacts.ignore = table.Texts("ignore");
-    if (!contacts.ignore.empty() && contacts.arm.empty()) table.Fail("ignore", "\"ignore\" lists arms: name the column \"arm\"");
+    if (!contacts.ignore.empty() && contacts.arm.empty())
+      table.Fail("ignore", "\"ignore\" lists arms: name the column \"arm\"");
     if (const auto format = TimeFormat::Parse(table.Text("time_format", "iso"))) {
       contacts.time_format = *format;
     } else {
@@ -120,7 +129,9 @@ class ActionsReader {
     if (!action.consent.empty() && !file_.users) table.Fail("consent", "\"consent\" is a column of [users]");
     if (file_.rules) {
       if (!table.Has("assumed"))
-        table.Fail(nullptr, "without an experiment an action needs \"assumed\": the share of risk x value that it is taken to save");
+        table.Fail(nullptr,
+                   "without an experiment an action needs \"assumed\": the share of risk x value that it is "
+                   "taken to save");
       action.assumed = table.Number("assumed", 0, 0, 1);
       table.Forbid("arm", "without an experiment there are no arms");
     } else {
@@ -171,18 +182,21 @@ Result<ActionsFile> LoadActions(const std::string& path) {
   return ActionsReader(document.get(), path).Read();
 }
 
-Result<UserTable> ReadUserTable(const std::string& path, const std::string& id, const std::vector<std::string>& columns) {
+Result<UserTable> ReadUserTable(const std::string& path, const std::string& id,
+                                const std::vector<std::string>& columns) {
   UserTable table;
   std::vector<std::string> wanted = {id};
   wanted.insert(wanted.end(), columns.begin(), columns.end());
-  const Status status = ForEachRow(path, wanted, [&](const CsvReader& csv, std::span<const std::size_t> places) -> Status {
-    std::vector<std::string> cells;
-    for (std::size_t i = 1; i < places.size(); ++i) cells.emplace_back(csv.cells()[places[i]]);
-    const std::string user(csv.cells()[places[0]]);
-    if (!table.cells.emplace(user, std::move(cells)).second)
-      return {ErrorCode::kInvalidInput, csv.Where(places[0]) + ": \"" + user + "\" is there already; expected one row a user"};
-    return {};
-  });
+  const Status status =
+      ForEachRow(path, wanted, [&](const CsvReader& csv, std::span<const std::size_t> places) -> Status {
+        std::vector<std::string> cells;
+        for (std::size_t i = 1; i < places.size(); ++i) cells.emplace_back(csv.cells()[places[i]]);
+        const std::string user(csv.cells()[places[0]]);
+        if (!table.cells.emplace(user, std::move(cells)).second)
+          return {ErrorCode::kInvalidInput,
+                  csv.Where(places[0]) + ": \"" + user + "\" is there already; expected one row a user"};
+        return {};
+      });
   if (!status.ok()) return tl::unexpected<Status>(status);
   return table;
 }
@@ -191,8 +205,8 @@ Result<std::unordered_map<std::string, int>> CountContacts(const ActionsFile::Co
   std::unordered_map<std::string, int> counts;
   std::vector<std::string> wanted = {contacts.user, contacts.time};
   if (!contacts.arm.empty()) wanted.push_back(contacts.arm);
-  const Status status =
-      ForEachRow(contacts.file, wanted, [&](const CsvReader& csv, std::span<const std::size_t> places) -> Status {
+  const Status status = ForEachRow(
+      contacts.file, wanted, [&](const CsvReader& csv, std::span<const std::size_t> places) -> Status {
         const std::string_view cell = csv.cells()[places[1]];
         const std::optional<Time> time = contacts.time_format.Read(cell);
         if (!time)
@@ -212,7 +226,8 @@ Result<std::unordered_map<std::string, int>> CountContacts(const ActionsFile::Co
 double KeyedShare(const std::string& key, const std::string& purpose, const std::string& user) {
   // XXH3 takes a secret of 136 bytes or more: that of the key's hashes.
   std::array<std::uint64_t, 24> secret{};
-  for (std::size_t i = 0; i < secret.size(); ++i) secret[i] = Mix64(XXH3_64bits_withSeed(key.data(), key.size(), i + 1));
+  for (std::size_t i = 0; i < secret.size(); ++i)
+    secret[i] = Mix64(XXH3_64bits_withSeed(key.data(), key.size(), i + 1));
   const std::string text = purpose + '\0' + user;
   return UniformDouble(Mix64(XXH3_64bits_withSecret(text.data(), text.size(), secret.data(), sizeof secret)));
 }

@@ -17,17 +17,17 @@ namespace cohort {
 
 struct Action {
   std::string name;
-  std::string arm;                  // of the experiment; default: the name
+  std::string arm;  // of the experiment; default: the name
   double cost = 0;
   double cap = kNoLimit;            // most users
   std::vector<std::string> stages;  // empty: any
-  std::string consent;              // a column of [users], 1, true or yes where the user agreed; empty: none is needed
-  std::optional<double> assumed;    // of [rules]: the share of risk x value that it is taken to save
+  std::string consent;  // a column of [users], 1, true or yes where the user agreed; empty: none is needed
+  std::optional<double> assumed;  // of [rules]: the share of risk x value that it is taken to save
 };
 
 struct ActionsFile {
   std::string path;
-  std::string data;           // a dataset
+  std::string data;            // a dataset
   Split split = Split::kTest;  // whose users get actions
   double budget = kNoLimit;
   double holdout = 0, exploration = 0;  // shares of the users
@@ -66,7 +66,8 @@ struct UserTable {
   std::unordered_map<std::string, std::vector<std::string>> cells;  // in the order asked for
 };
 // kInvalidInput: no such column, an id twice.
-Result<UserTable> ReadUserTable(const std::string& path, const std::string& id, const std::vector<std::string>& columns);
+Result<UserTable> ReadUserTable(const std::string& path, const std::string& id,
+                                const std::vector<std::string>& columns);
 
 // By user: contacts within the window before `now`.
 Result<std::unordered_map<std::string, int>> CountContacts(const ActionsFile::Contacts& contacts);

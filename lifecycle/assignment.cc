@@ -53,7 +53,9 @@ class PricedProblem {
     if (!group_caps_.empty()) price += prices_[1 + problem_.actions + problem_.groups[user]];
     return price;
   }
-  double GainOf(std::size_t user, std::size_t action) const { return problem_.gains[user * problem_.actions + action]; }
+  double GainOf(std::size_t user, std::size_t action) const {
+    return problem_.gains[user * problem_.actions + action];
+  }
 
   // The best action at the prices, and what it is worth there.
   std::pair<std::uint32_t, double> Choice(std::size_t user) const {
@@ -122,7 +124,8 @@ class PricedProblem {
       if (assignment.cost + cost > problem_.budget * (1 + 1e-12)) return false;
       if (static_cast<double>(assignment.of_action[action] + 1) > problem_.caps[action]) return false;
       return group_caps_.empty() || had != kNoAction ||
-             static_cast<double>(assignment.of_group[problem_.groups[user]] + 1) <= group_caps_[problem_.groups[user]];
+             static_cast<double>(assignment.of_group[problem_.groups[user]] + 1) <=
+                 group_caps_[problem_.groups[user]];
     };
     const auto give = [&](std::uint32_t user, std::size_t action) {
       const std::uint32_t had = assignment.action[user];
@@ -175,17 +178,20 @@ class PricedProblem {
   }
 
   const AssignmentProblem& problem_;
-  std::vector<double> group_caps_;  // by group, or empty
+  std::vector<double> group_caps_;              // by group, or empty
   std::vector<double> limits_, prices_, best_;  // budget, by action, by group
 };
 
 }  // namespace
 
-bool IsFair(std::span<const std::uint64_t> of_group, std::span<const std::uint64_t> sizes, double least_ratio) {
+bool IsFair(std::span<const std::uint64_t> of_group, std::span<const std::uint64_t> sizes,
+            double least_ratio) {
   for (std::size_t a = 0; a < sizes.size(); ++a) {
     for (std::size_t b = 0; b < sizes.size(); ++b) {
       if (sizes[a] == 0 || sizes[b] == 0) continue;
-      if (static_cast<double>(of_group[a] * sizes[b]) < least_ratio * static_cast<double>(of_group[b] * sizes[a])) return false;
+      if (static_cast<double>(of_group[a] * sizes[b]) <
+          least_ratio * static_cast<double>(of_group[b] * sizes[a]))
+        return false;
     }
   }
   return true;
@@ -214,7 +220,9 @@ Assignment Assign(const AssignmentProblem& problem) {
       const std::uint64_t had = assignment.of_group[least], of = sizes[least];
       std::uint64_t cap = std::min(sizes[group], assignment.of_group[group]);
       // The very comparison of IsFair.
-      while (cap > 0 && static_cast<double>(had * sizes[group]) < problem.least_ratio * static_cast<double>(cap * of)) --cap;
+      while (cap > 0 &&
+             static_cast<double>(had * sizes[group]) < problem.least_ratio * static_cast<double>(cap * of))
+        --cap;
       if (cap == assignment.of_group[group]) continue;
       caps[group] = std::min(caps[group], static_cast<double>(cap));
       lowered = true;

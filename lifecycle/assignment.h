@@ -23,7 +23,8 @@ inline constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 
 struct AssignmentProblem {
   std::size_t users = 0, actions = 0;
-  std::vector<double> gains;  // (users, actions): expected, less the action's cost; -infinity where the user may not get it
+  std::vector<double>
+      gains;  // (users, actions): expected, less the action's cost; -infinity where the user may not get it
   std::vector<double> costs;  // by action, >= 0
   std::vector<double> caps;   // by action: most users; kNoLimit
   double budget = kNoLimit;   // of the costs
@@ -36,12 +37,12 @@ struct AssignmentProblem {
 inline constexpr std::uint32_t kNoAction = ~std::uint32_t{0};
 
 struct Assignment {
-  std::vector<std::uint32_t> action;    // by user: kNoAction, or one with a gain above 0
-  double gain = 0, cost = 0;            // summed
-  double bound = 0;                     // no assignment within budget and caps (and groups' caps, below) gains more
-  std::vector<std::uint64_t> of_action; // users
+  std::vector<std::uint32_t> action;  // by user: kNoAction, or one with a gain above 0
+  double gain = 0, cost = 0;          // summed
+  double bound = 0;  // no assignment within budget and caps (and groups' caps, below) gains more
+  std::vector<std::uint64_t> of_action;  // users
   std::vector<std::uint64_t> of_group;
-  double unfair_gain = 0;               // without the fairness constraint; equal to gain where that costs nothing
+  double unfair_gain = 0;  // without the fairness constraint; equal to gain where that costs nothing
 };
 
 // Fairness is met by capping the groups that get most: the assignment whose caps leave every group's share at least least_ratio times
@@ -50,7 +51,8 @@ Assignment Assign(const AssignmentProblem& problem);
 
 // For all pairs of groups a, b with users: of_group[a] / sizes[a] >= least_ratio * of_group[b] / sizes[b], in whole numbers but
 // for the ratio.
-bool IsFair(std::span<const std::uint64_t> of_group, std::span<const std::uint64_t> sizes, double least_ratio);
+bool IsFair(std::span<const std::uint64_t> of_group, std::span<const std::uint64_t> sizes,
+            double least_ratio);
 
 }  // namespace cohort
 

@@ -52,8 +52,10 @@ BinnedInputs::BinnedInputs(std::span<const float> values, std::size_t width)
       if (edge > column.front() && (edges_[i].empty() || edge > edges_[i].back())) edges_[i].push_back(edge);
     }
     // Rare values above the last quantile, such as a flag that few have, get a bin too.
-    if (!column.empty() && column.back() > column.front() && edges_[i].empty()) edges_[i].push_back(column.back());
-    for (std::size_t row = 0; row < rows_; ++row) codes_[i * rows_ + row] = CodeOf(i, values[row * width + i]);
+    if (!column.empty() && column.back() > column.front() && edges_[i].empty())
+      edges_[i].push_back(column.back());
+    for (std::size_t row = 0; row < rows_; ++row)
+      codes_[i * rows_ + row] = CodeOf(i, values[row * width + i]);
   }
 }
 
@@ -149,8 +151,8 @@ class TreeGrower {
     model_->nodes_.resize(child + 2);
     model_->nodes_[node] = {static_cast<std::uint32_t>(best_column), child, best_bin, 0};
     Split(child, begin, left, best_left, depth - 1);
-    Split(child + 1, left, end,
-          {sum.gradient - best_left.gradient, sum.information - best_left.information}, depth - 1);
+    Split(child + 1, left, end, {sum.gradient - best_left.gradient, sum.information - best_left.information},
+          depth - 1);
   }
 
   const BinnedInputs& inputs_;
@@ -178,7 +180,8 @@ BoostedTrees BoostedTrees::Fit(const BinnedInputs& inputs, Link link, std::span<
     }
     const double length = sum.gradient / sum.information;
     model.intercept_ += link == Link::kIdentity ? length : std::clamp(length, -2.0, 2.0);
-    model.intercept_ = link == Link::kIdentity ? model.intercept_ : std::clamp(model.intercept_, -kMostScore, kMostScore);
+    model.intercept_ =
+        link == Link::kIdentity ? model.intercept_ : std::clamp(model.intercept_, -kMostScore, kMostScore);
     if (std::abs(length) < 1e-10) break;
   }
   std::vector<double> scores(inputs.rows());
@@ -219,7 +222,8 @@ CrossFitted CrossFitted::Fit(const BinnedInputs& inputs, Link link, std::span<co
   for (int fold = 0; fold < count; ++fold) {
     std::vector<std::uint32_t> seen, held_out;
     for (const std::uint32_t row : rows) (folds[row] == fold ? held_out : seen).push_back(row);
-    fitted.models_.push_back(BoostedTrees::Fit(inputs, link, seen, targets, offsets, options, held_out, &losses));
+    fitted.models_.push_back(
+        BoostedTrees::Fit(inputs, link, seen, targets, offsets, options, held_out, &losses));
     // No rows: no rounds, and a loss that stays.
     for (std::size_t i = 0; i < total.size(); ++i) total[i] += losses[std::min(i, losses.size() - 1)];
   }

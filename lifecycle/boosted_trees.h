@@ -44,12 +44,12 @@ class BinnedInputs {
 };
 
 struct BoostOptions {
-  int rounds = 200;        // at most; CrossFit takes the number with the least loss out of fold, which may be 0
-  int depth = 3;           // splits above a leaf
-  double rate = 0.1;       // of each tree
-  double leaf_l2 = 1;      // in units of the mean information of a row: so many rows of nothing in each leaf
-  int least_rows = 50;     // of a leaf
-  int patience = 15;       // rounds without a lower held-out loss, after which no more are grown
+  int rounds = 200;     // at most; CrossFit takes the number with the least loss out of fold, which may be 0
+  int depth = 3;        // splits above a leaf
+  double rate = 0.1;    // of each tree
+  double leaf_l2 = 1;   // in units of the mean information of a row: so many rows of nothing in each leaf
+  int least_rows = 50;  // of a leaf
+  int patience = 15;    // rounds without a lower held-out loss, after which no more are grown
 };
 
 class BoostedTrees {
@@ -57,8 +57,9 @@ class BoostedTrees {
   // Fits on `rows` of the inputs. `targets`, `offsets` by row of the inputs (offsets: or empty, all 0). `held_out` rows are scored after
   // each round: `losses`, when given, gets their summed losses for 0, 1, ... rounds. REQUIRES: logit: targets in [0, 1].
   static BoostedTrees Fit(const BinnedInputs& inputs, Link link, std::span<const std::uint32_t> rows,
-                          std::span<const float> targets, std::span<const double> offsets, const BoostOptions& options,
-                          std::span<const std::uint32_t> held_out = {}, std::vector<double>* losses = nullptr);
+                          std::span<const float> targets, std::span<const double> offsets,
+                          const BoostOptions& options, std::span<const std::uint32_t> held_out = {},
+                          std::vector<double>* losses = nullptr);
 
   double intercept() const { return intercept_; }
   std::size_t rounds() const { return firsts_.size(); }

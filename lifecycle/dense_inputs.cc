@@ -32,8 +32,12 @@ Result<DenseInputs> DenseInputs::Of(DatasetReader& data, const std::vector<std::
       inputs.skipped_.push_back(feature.name);
       continue;
     }
-    inputs.sources_.push_back({feature.name, feature.type, info.ColumnOf(i),
-                               feature.type == FeatureType::kVector ? feature.length : 1, {}, 0});
+    inputs.sources_.push_back({feature.name,
+                               feature.type,
+                               info.ColumnOf(i),
+                               feature.type == FeatureType::kVector ? feature.length : 1,
+                               {},
+                               0});
   }
   if (inputs.sources_.empty())
     return InvalidInput("the dataset has no numeric, categorical or vector feature to learn from");

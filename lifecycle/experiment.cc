@@ -40,8 +40,8 @@ std::uint64_t UserHash(const RowBlock& block, std::size_t row, const DatasetInfo
   return RandomBits(info.files[static_cast<std::size_t>(split)], block.input_rows[row]);
 }
 
-Result<Experiment> ReadExperiment(DatasetReader& data, const DenseInputs& inputs, const ExperimentOptions& options,
-                                  std::uint64_t* left_out) {
+Result<Experiment> ReadExperiment(DatasetReader& data, const DenseInputs& inputs,
+                                  const ExperimentOptions& options, std::uint64_t* left_out) {
   const DatasetInfo& info = data.info();
   COHORT_ASSIGN_OR_RETURN(const std::size_t arm_task, TaskNamed(info, options.arm));
   COHORT_ASSIGN_OR_RETURN(const std::size_t outcome_task, TaskNamed(info, options.outcome));
@@ -65,7 +65,8 @@ Result<Experiment> ReadExperiment(DatasetReader& data, const DenseInputs& inputs
     return InvalidInput("the task \"" + options.outcome + "\" is " + TaskTypeName(outcome.type) +
                         "; an outcome is binary, a value, a count or a regression");
   if (info.has_weight)
-    return InvalidInput("the rows of the dataset have weights, which an experiment does not know; leave [weight] out");
+    return InvalidInput(
+        "the rows of the dataset have weights, which an experiment does not know; leave [weight] out");
 
   Experiment experiment;
   experiment.width = inputs.width();
@@ -107,18 +108,21 @@ Result<Experiment> ReadExperiment(DatasetReader& data, const DenseInputs& inputs
         experiment.outcome.push_back(came);
         experiment.user.push_back(UserHash(block, row, info, split));
         const auto from = values.begin() + static_cast<std::ptrdiff_t>(row * inputs.width());
-        experiment.inputs.insert(experiment.inputs.end(), from, from + static_cast<std::ptrdiff_t>(inputs.width()));
+        experiment.inputs.insert(experiment.inputs.end(), from,
+                                 from + static_cast<std::ptrdiff_t>(inputs.width()));
       }
     }
   }
   for (std::size_t a = 0; a < counts.size(); ++a) {
     if (counts[a] < kLeastArmRows)
-      return InvalidInput("the arm \"" + experiment.arms[a] + "\" has " + std::to_string(counts[a]) + " rows with a label of \"" +
-                          options.outcome + "\"; at least " + std::to_string(kLeastArmRows) +
-                          " are needed to learn what it does");
-    experiment.propensities.push_back(static_cast<double>(counts[a]) / static_cast<double>(experiment.rows()));
+      return InvalidInput("the arm \"" + experiment.arms[a] + "\" has " + std::to_string(counts[a]) +
+                          " rows with a label of \"" + options.outcome + "\"; at least " +
+                          std::to_string(kLeastArmRows) + " are needed to learn what it does");
+    experiment.propensities.push_back(static_cast<double>(counts[a]) /
+                                      static_cast<double>(experiment.rows()));
   }
-  if (experiment.rows() > 0xffffffffu) return InvalidInput("more than 2^32 rows of an experiment are not supported");
+  if (experiment.rows() > 0xffffffffu)
+    return InvalidInput("more than 2^32 rows of an experiment are not supported");
   return experiment;
 }
 

@@ -33,17 +33,17 @@ struct Experiment {
 };
 
 struct ExperimentOptions {
-  std::string arm;      // a multiclass task: its classes are the arms
-  std::string control;  // one of them
-  std::string outcome;  // a binary, value, count or regression task
+  std::string arm;           // a multiclass task: its classes are the arms
+  std::string control;       // one of them
+  std::string outcome;       // a binary, value, count or regression task
   std::optional<Link> link;  // default: binary logit, value and count log, regression identity
 };
 
 // The rows of all splits that have an arm and an outcome. Each arm's propensity is its share of them: chance gave it to everybody alike.
 // `left_out`: rows without. kInvalidInput: no such task, or of another type; an arm has less than kLeastArmRows rows; rows have weights.
 inline constexpr std::size_t kLeastArmRows = 100;
-Result<Experiment> ReadExperiment(DatasetReader& data, const DenseInputs& inputs, const ExperimentOptions& options,
-                                  std::uint64_t* left_out);
+Result<Experiment> ReadExperiment(DatasetReader& data, const DenseInputs& inputs,
+                                  const ExperimentOptions& options, std::uint64_t* left_out);
 
 // A hash of the row's user: of its id, or of its place where the dataset has none. `row`: within the block.
 std::uint64_t UserHash(const RowBlock& block, std::size_t row, const DatasetInfo& info, Split split);

@@ -35,8 +35,8 @@ class FactorVectors : public ScoreSource {
   static constexpr std::size_t kBlock = 64;  // items side by side
 
   std::size_t items_ = 0, factors_ = 0;  // factors: H - 1
-  std::vector<float> users_;   // users x factors
-  std::vector<float> blocks_;  // block by block of kBlock items: factors x kBlock
+  std::vector<float> users_;             // users x factors
+  std::vector<float> blocks_;            // block by block of kBlock items: factors x kBlock
   std::vector<float> biases_;
 };
 

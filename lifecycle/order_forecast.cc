@@ -101,7 +101,8 @@ void OrderForecast::Fit() {
   fitted_.resize(schema_.snapshots.size());
   for (std::size_t i = 0; i < customers_.size(); ++i) {
     std::vector<Customer>& sample = customers_[i];
-    std::sort(sample.begin(), sample.end(), [](const Customer& a, const Customer& b) { return a.hash < b.hash; });
+    std::sort(sample.begin(), sample.end(),
+              [](const Customer& a, const Customer& b) { return a.hash < b.hash; });
     std::vector<OrderHistory> histories;
     for (const Customer& customer : sample) histories.push_back(HistoryAt(i, customer.so_far));
     fitted_[i].orders = FitBgNbd(histories);

@@ -26,8 +26,8 @@ namespace cohort {
 // The customer's orders before a snapshot.
 struct OrdersSoFar {
   std::uint32_t orders = 0;
-  Time first = 0, last = 0;     // of the orders
-  std::uint32_t priced = 0;     // orders with a price
+  Time first = 0, last = 0;       // of the orders
+  std::uint32_t priced = 0;       // orders with a price
   double money = 0, squares = 0;  // of the priced ones: sum of their worth, and of its square
 };
 
@@ -60,7 +60,8 @@ class OrderForecast {
   };
   struct Fitted {
     BgNbd orders{};
-    double mean = 0, credibility = 0;  // of the worth of an order: m and k; k < 0: everybody's mean is the same
+    double mean = 0,
+           credibility = 0;  // of the worth of an order: m and k; k < 0: everybody's mean is the same
     bool priced = false;
   };
   OrderHistory HistoryAt(std::size_t snapshot, const OrdersSoFar& so_far) const;

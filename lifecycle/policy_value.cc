@@ -6,7 +6,7 @@
 #include <numeric>
 #include <unordered_map>
 
-#include "common/random.h"
+#include "common/bootstrap.h"
 
 namespace cohort {
 namespace {
@@ -28,14 +28,6 @@ UserNumbers NumberUsers(const Experiment& experiment) {
   return numbers;
 }
 
-// As many users as there are, with replacement: how often each is drawn.
-std::vector<std::uint32_t> DrawUsers(std::uint32_t users, std::uint64_t seed, std::uint32_t draw) {
-  RandomStream random(seed, draw);
-  std::vector<std::uint32_t> counts(users);
-  for (std::uint32_t i = 0; i < users; ++i) ++counts[random.Below(users)];
-  return counts;
-}
-
 // Rows by falling score; equal scores in the order of the rows.
 std::vector<std::uint32_t> OrderOf(std::span<const double> scores) {
   std::vector<std::uint32_t> order(scores.size());
@@ -55,7 +47,8 @@ Policy ConstantPolicy(std::string name, std::size_t rows, std::span<const double
   return policy;
 }
 
-Policy TopPolicy(std::string name, std::size_t arms, std::size_t arm, std::span<const double> scores, double share) {
+Policy TopPolicy(std::string name, std::size_t arms, std::size_t arm, std::span<const double> scores,
+                 double share) {
   Policy policy{std::move(name), std::vector<float>(scores.size() * arms)};
   double left = share * static_cast<double>(scores.size());
   const std::vector<std::uint32_t> order = OrderOf(scores);
@@ -76,7 +69,8 @@ Policy BestArmPolicy(std::string name, const Outlook& outlook, std::span<const d
   for (std::size_t first = 0; first < outlook.effect.size(); first += outlook.arms) {
     std::size_t best = 0;
     for (std::size_t a = 1; a < outlook.arms; ++a) {
-      if (outlook.effect[first + a] - costs[a] > (best == 0 ? 0 : outlook.effect[first + best] - costs[best])) best = a;
+      if (outlook.effect[first + a] - costs[a] > (best == 0 ? 0 : outlook.effect[first + best] - costs[best]))
+        best = a;
     }
     policy.chances[first + best] = 1;
   }
@@ -100,13 +94,7 @@ Interval IntervalOf(double value, std::vector<double> draws) {
               draws.end());
   if (draws.empty()) return {value, kUndefined, kUndefined};
   std::sort(draws.begin(), draws.end());
-  const auto percentile = [&](double share) {
-    const double at = share * static_cast<double>(draws.size() - 1);
-    const auto below = static_cast<std::size_t>(at);
-    const std::size_t above = std::min(below + 1, draws.size() - 1);
-    return draws[below] + (at - static_cast<double>(below)) * (draws[above] - draws[below]);
-  };
-  return {value, percentile(0.025), percentile(0.975)};
+  return {value, Percentile(draws, kLowPercentile), Percentile(draws, kHighPercentile)};
 }
 
 PolicyEstimates::PolicyEstimates(const Experiment& experiment, std::span<const double> predicted,

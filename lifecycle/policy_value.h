@@ -29,7 +29,8 @@ struct Policy {
 Policy ConstantPolicy(std::string name, std::size_t rows, std::span<const double> chances);
 // One arm to the share of the rows with the highest score, nobody else anything. Rows of equal score at the border share what is left,
 // each with the same chance.
-Policy TopPolicy(std::string name, std::size_t arms, std::size_t arm, std::span<const double> scores, double share);
+Policy TopPolicy(std::string name, std::size_t arms, std::size_t arm, std::span<const double> scores,
+                 double share);
 // The arm with the largest effect less its cost, if that is above 0.
 Policy BestArmPolicy(std::string name, const Outlook& outlook, std::span<const double> costs);
 
@@ -38,8 +39,8 @@ inline constexpr std::size_t kEstimators = 3;
 const char* EstimatorName(Estimator estimator);
 
 struct Interval {
-  double value = 0;            // of the rows as they are
-  double low = 0, high = 0;    // NaN: defined in no draw
+  double value = 0;          // of the rows as they are
+  double low = 0, high = 0;  // NaN: defined in no draw
   bool above(double bound) const { return low > bound; }
 };
 // The percentiles of draws; NaN draws are left out.
@@ -48,8 +49,9 @@ Interval IntervalOf(double value, std::vector<double> draws);
 class PolicyEstimates {
  public:
   // `predicted`: outcomes of a model that has not seen these rows: (rows, arms). `costs`: by arm, in units of the outcome.
-  PolicyEstimates(const Experiment& experiment, std::span<const double> predicted, std::span<const double> costs,
-               const std::vector<Policy>& policies, std::uint32_t draws, std::uint64_t seed);
+  PolicyEstimates(const Experiment& experiment, std::span<const double> predicted,
+                  std::span<const double> costs, const std::vector<Policy>& policies, std::uint32_t draws,
+                  std::uint64_t seed);
 
   Interval Value(Estimator estimator, std::size_t policy) const;
   Interval Difference(Estimator estimator, std::size_t policy, std::size_t other) const;

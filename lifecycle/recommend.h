@@ -30,10 +30,10 @@ struct RecommendOptions {
       learn_model;  // factorisations trained on what was before the moment, and before the snapshot before
   std::vector<std::string> segment;  // attributes of users
   bool skip_bought = false;
-  std::string unavailable;  // CSV with a column `item`; empty: none
-  double diversity = 0;     // list_diversity.h
+  std::string unavailable;            // CSV with a column `item`; empty: none
+  double diversity = 0;               // list_diversity.h
   std::vector<double> try_diversity;  // lists with each of these are judged as well, to choose by
-  double exposure = 0;      // least share of the group (list_exposure.h)
+  double exposure = 0;                // least share of the group (list_exposure.h)
   int new_days =
       0;  // the group: 0: the tenth of items that fewest users took; else items that came within so many days
   std::uint64_t seed = 1;  // of the choices drawn

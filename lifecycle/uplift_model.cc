@@ -41,8 +41,8 @@ UpliftModel UpliftModel::Fit(const Experiment& experiment, const UpliftOptions& 
     for (const std::uint32_t row : all) {
       if (experiment.arm[row] == a) some.push_back(row);
     }
-    model.models_.push_back(CrossFitted::Fit(model.inputs_, model.link_, some, experiment.outcome, base, folds,
-                                             options.folds, options.effect));
+    model.models_.push_back(CrossFitted::Fit(model.inputs_, model.link_, some, experiment.outcome, base,
+                                             folds, options.folds, options.effect));
     model.arms_[a].rounds = model.models_.back().rounds();
   }
 

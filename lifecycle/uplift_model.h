@@ -59,7 +59,8 @@ class UpliftModel {
  private:
   explicit UpliftModel(const Experiment& experiment);
   // From scores of the link: base and arms'.
-  void Fill(double base, std::span<const double> arms, std::span<const double> common, Outlook* outlook) const;
+  void Fill(double base, std::span<const double> arms, std::span<const double> common,
+            Outlook* outlook) const;
 
   Link link_;
   BinnedInputs inputs_;

@@ -44,7 +44,7 @@ struct Decision {
   std::vector<std::string> groups;   // by number
   std::vector<std::string> reasons;  // by user; empty: not decided yet
   std::vector<bool> held, explored;
-  std::vector<double> untreated;     // by user: expected without action, or risk x value
+  std::vector<double> untreated;  // by user: expected without action, or risk x value
 };
 
 // The small files beside the dataset; what ACTIONS.toml does not name is empty.
@@ -98,8 +98,8 @@ void ApplyRules(const ActionsFile& file, const Files& files, Decision* decision)
       const bool known = found != files.users.cells.end();
       for (std::size_t i = 0; i < actions; ++i) {
         const Action& action = file.actions[i];
-        if (!action.stages.empty() &&
-            (!known || std::find(action.stages.begin(), action.stages.end(), found->second[0]) == action.stages.end()))
+        if (!action.stages.empty() && (!known || std::find(action.stages.begin(), action.stages.end(),
+                                                           found->second[0]) == action.stages.end()))
           forbid(user, i);
         if (!action.consent.empty() && (!known || !Agreed(found->second[2 + i]))) forbid(user, i);
       }
@@ -116,8 +116,8 @@ void ApplyRules(const ActionsFile& file, const Files& files, Decision* decision)
     const auto contacted = files.contacts.find(id);
     if (contacted != files.contacts.end() && contacted->second >= file.contacts->most) {
       for (std::size_t i = 0; i < actions; ++i) forbid(user, i);
-      decision->reasons[user] = "no action: contacted " + std::to_string(contacted->second) + " times within " +
-                                std::to_string(file.contacts->within_days) + " days";
+      decision->reasons[user] = "no action: contacted " + std::to_string(contacted->second) +
+                                " times within " + std::to_string(file.contacts->within_days) + " days";
     }
     decision->held[user] = file.holdout > 0 && KeyedShare(files.key, "holdout", id) < file.holdout;
     if (decision->held[user]) {
@@ -142,7 +142,8 @@ Explored Explore(const ActionsFile& file, const std::string& key, Decision* deci
   decision->explored.resize(problem.users);
   const std::string round = "explore " + std::to_string(file.seed);
   for (std::size_t user = 0; user < problem.users; ++user) {
-    if (!decision->reasons[user].empty() || KeyedShare(key, round, decision->ids[user]) >= file.exploration) continue;
+    if (!decision->reasons[user].empty() || KeyedShare(key, round, decision->ids[user]) >= file.exploration)
+      continue;
     std::vector<std::uint32_t> choices = {kNoAction};
     for (std::uint32_t i = 0; i < problem.actions; ++i) {
       if (problem.gains[user * problem.actions + i] > -kNoLimit) choices.push_back(i);
@@ -167,8 +168,9 @@ struct Evidence {
   std::vector<std::string> names;
   std::vector<std::array<Interval, kEstimators>> over_nobody, strategy_over;
 };
-Evidence Judge(const Experiment& experiment, const ActionsFile& file, const std::vector<std::size_t>& arm_of_action,
-               const std::vector<double>& costs, double users_to_decide) {
+Evidence Judge(const Experiment& experiment, const ActionsFile& file,
+               const std::vector<std::size_t>& arm_of_action, const std::vector<double>& costs,
+               double users_to_decide) {
   std::vector<std::uint32_t> fitting, judged_rows;
   for (std::uint32_t row = 0; row < experiment.rows(); ++row)
     (RandomBits(file.seed, experiment.user[row], 2) >> 63 ? fitting : judged_rows).push_back(row);
@@ -243,7 +245,8 @@ Status Strategy(const StrategyCommand& options, Console& console) {
   Decision decision;
   AssignmentProblem& problem = decision.problem;
   problem.actions = actions, problem.budget = file.budget;
-  for (const Action& action : file.actions) problem.costs.push_back(action.cost), problem.caps.push_back(action.cap);
+  for (const Action& action : file.actions)
+    problem.costs.push_back(action.cost), problem.caps.push_back(action.cap);
 
   Experiment experiment;
   std::vector<std::size_t> arm_of_action;
@@ -260,7 +263,8 @@ Status Strategy(const StrategyCommand& options, Console& console) {
       const auto arm = std::find(experiment.arms.begin(), experiment.arms.end(), action.arm);
       if (arm == experiment.arms.end() || arm == experiment.arms.begin())
         return Refused(file.path + ": the action \"" + action.name + "\": \"" + action.arm +
-                       "\" is no arm of the experiment besides its control" + DidYouMean(action.arm, experiment.arms));
+                       "\" is no arm of the experiment besides its control" +
+                       DidYouMean(action.arm, experiment.arms));
       arm_of_action.push_back(static_cast<std::size_t>(arm - experiment.arms.begin()));
       arm_costs[arm_of_action.back()] = action.cost;
     }
@@ -293,14 +297,17 @@ Status Strategy(const StrategyCommand& options, Console& console) {
       }
       const auto found = files.scores.cells.find(decision.ids.back());
       if (found == files.scores.cells.end())
-        return Refused(file.rules->scores + ": nothing of user \"" + decision.ids.back() + "\"; score the same split");
+        return Refused(file.rules->scores + ": nothing of user \"" + decision.ids.back() +
+                       "\"; score the same split");
       char* end = nullptr;
-      const double risk = std::strtod(found->second[0].c_str(), &end), value = std::strtod(found->second[1].c_str(), &end);
+      const double risk = std::strtod(found->second[0].c_str(), &end),
+                   value = std::strtod(found->second[1].c_str(), &end);
       if (!std::isfinite(risk * value) || risk < 0 || risk > 1)
-        return Refused(file.rules->scores + ": user \"" + decision.ids.back() + "\": \"" + found->second[0] + "\" and \"" +
-                       found->second[1] + "\"; expected a probability and a number");
+        return Refused(file.rules->scores + ": user \"" + decision.ids.back() + "\": \"" + found->second[0] +
+                       "\" and \"" + found->second[1] + "\"; expected a probability and a number");
       decision.untreated.push_back(risk * value);
-      for (const Action& action : file.actions) problem.gains.push_back(*action.assumed * risk * value - action.cost);
+      for (const Action& action : file.actions)
+        problem.gains.push_back(*action.assumed * risk * value - action.cost);
     }
   }
   problem.users = decision.ids.size();
@@ -320,13 +327,15 @@ Status Strategy(const StrategyCommand& options, Console& console) {
     nobody += action == kNoAction;
     if (action != kNoAction && !drawn) {
       gain = MoneyText(problem.gains[user * actions + action]);
-      reason = file.effects ? "adds " + MoneyText(problem.gains[user * actions + action] + problem.costs[action]) + " to " +
-                                  MoneyText(decision.untreated[user])
-                            : "rule: risk x value " + MoneyText(decision.untreated[user]) + "; effect not measured";
+      reason = file.effects
+                   ? "adds " + MoneyText(problem.gains[user * actions + action] + problem.costs[action]) +
+                         " to " + MoneyText(decision.untreated[user])
+                   : "rule: risk x value " + MoneyText(decision.untreated[user]) + "; effect not measured";
     } else if (reason.empty()) {
       const double* gains = problem.gains.data() + user * actions;
-      reason = *std::max_element(gains, gains + actions) > 0 ? "no action: the limits go to users with more gain"
-                                                             : "no action: none is expected to pay";
+      reason = *std::max_element(gains, gains + actions) > 0
+                   ? "no action: the limits go to users with more gain"
+                   : "no action: none is expected to pay";
     }
     AppendCsvCell(decision.ids[user], &csv);
     csv += ',';
@@ -337,24 +346,33 @@ Status Strategy(const StrategyCommand& options, Console& console) {
   }
   COHORT_RETURN_IF_ERROR(WriteFileAtomically(options.out, csv));
 
-  std::string text = std::to_string(problem.users) + " users: " + std::to_string(held) + " in the control group, " +
-                     std::to_string(explored.users) + " explored, " + std::to_string(nobody) + " without action\n";
-  Json json{{"status", "done"}, {"users", problem.users}, {"held", held}, {"explored", explored.users},
-            {"without_action", nobody}, {"measured", file.effects.has_value()}, {"gain", assignment.gain},
-            {"bound", assignment.bound}, {"cost", assignment.cost}, {"exploration_cost", explored.cost}};
+  std::string text = std::to_string(problem.users) + " users: " + std::to_string(held) +
+                     " in the control group, " + std::to_string(explored.users) + " explored, " +
+                     std::to_string(nobody) + " without action\n";
+  Json json{{"status", "done"},
+            {"users", problem.users},
+            {"held", held},
+            {"explored", explored.users},
+            {"without_action", nobody},
+            {"measured", file.effects.has_value()},
+            {"gain", assignment.gain},
+            {"bound", assignment.bound},
+            {"cost", assignment.cost},
+            {"exploration_cost", explored.cost}};
   for (std::size_t i = 0; i < actions; ++i) {
     text += "  " + file.actions[i].name + ": " + std::to_string(assignment.of_action[i]) + " users, cost " +
             MoneyText(file.actions[i].cost * static_cast<double>(assignment.of_action[i])) + "\n";
     json["actions"][file.actions[i].name] = assignment.of_action[i];
   }
-  text += "expected gain, less costs: " + MoneyText(assignment.gain) + ", at a cost of " + MoneyText(assignment.cost) +
-          (explored.users > 0 ? " and " + MoneyText(explored.cost) + " for exploration" : "") + "; no assignment within these limits reaches more than " +
-          MoneyText(assignment.bound) + "\n";
+  text += "expected gain, less costs: " + MoneyText(assignment.gain) + ", at a cost of " +
+          MoneyText(assignment.cost) +
+          (explored.users > 0 ? " and " + MoneyText(explored.cost) + " for exploration" : "") +
+          "; no assignment within these limits reaches more than " + MoneyText(assignment.bound) + "\n";
   if (file.least_ratio > 0) {
     std::vector<std::uint64_t> sizes(decision.groups.size());
     for (const std::uint32_t group : problem.groups) ++sizes[group];
-    text += "share of the users with an action, by group (fairness costs " + MoneyText(assignment.unfair_gain - assignment.gain) +
-            " of expected gain):\n";
+    text += "share of the users with an action, by group (fairness costs " +
+            MoneyText(assignment.unfair_gain - assignment.gain) + " of expected gain):\n";
     for (std::size_t group = 0; group < sizes.size(); ++group) {
       text += "  " + (decision.groups[group].empty() ? "(not known)" : decision.groups[group]) + ": " +
               std::to_string(assignment.of_group[group]) + " of " + std::to_string(sizes[group]) + "\n";
@@ -362,22 +380,30 @@ Status Strategy(const StrategyCommand& options, Console& console) {
     }
   }
   if (!file.effects) {
-    text += "the effects are ASSUMED, not measured: there is no experiment. Keep a control group (holdout) and explore, and the next "
-            "run can measure them\n";
+    text +=
+        "the effects are ASSUMED, not measured: there is no experiment. Keep a control group (holdout) and "
+        "explore, and the next "
+        "run can measure them\n";
   } else {
     console.Progress("judging by the experiment");
-    const Evidence evidence = Judge(experiment, file, arm_of_action, arm_costs, static_cast<double>(problem.users));
-    text += "evidence: chosen alike on one half of the experiment, measured on the other; per user, less costs, 95 % intervals, doubly "
-            "robust\n";
+    const Evidence evidence =
+        Judge(experiment, file, arm_of_action, arm_costs, static_cast<double>(problem.users));
+    text +=
+        "evidence: chosen alike on one half of the experiment, measured on the other; per user, less costs, "
+        "95 % intervals, doubly "
+        "robust\n";
     for (std::size_t k = 0; k < evidence.names.size(); ++k) {
       const auto dr = static_cast<std::size_t>(Estimator::kDr);
       text += "  " + evidence.names[k] + ": over nobody " + IntervalText(evidence.over_nobody[k][dr]) +
               (k > 0 ? "; the strategy over it " + IntervalText(evidence.strategy_over[k][dr]) : "") + "\n";
       for (const Estimator estimator : {Estimator::kIps, Estimator::kSnips, Estimator::kDr}) {
         const auto e = static_cast<std::size_t>(estimator);
-        const auto list = [](const Interval& interval) { return Json{interval.value, interval.low, interval.high}; };
-        json["evidence"][evidence.names[k]][EstimatorName(estimator)] = {{"over_nobody", list(evidence.over_nobody[k][e])},
-                                                                         {"strategy_over", list(evidence.strategy_over[k][e])}};
+        const auto list = [](const Interval& interval) {
+          return Json{interval.value, interval.low, interval.high};
+        };
+        json["evidence"][evidence.names[k]][EstimatorName(estimator)] = {
+            {"over_nobody", list(evidence.over_nobody[k][e])},
+            {"strategy_over", list(evidence.strategy_over[k][e])}};
       }
     }
     if (!evidence.over_nobody[0][static_cast<std::size_t>(Estimator::kDr)].above(0))
@@ -392,10 +418,12 @@ Status Strategy(const StrategyCommand& options, Console& console) {
 
 void AddStrategy(CLI::App& app, Commands& commands) {
   auto options = std::make_shared<StrategyCommand>();
-  CLI::App* command = app.add_subcommand(
-      "strategy", "which user gets which action within budget, caps, consent and fairness, and what that is worth (docs/strategy.md)");
+  CLI::App* command = app.add_subcommand("strategy",
+                                         "which user gets which action within budget, caps, consent and "
+                                         "fairness, and what that is worth (docs/strategy.md)");
   command->add_option("ACTIONS.toml", options->actions, "the actions, their costs and limits")->required();
-  command->add_option("--out", options->out, "the CSV to write: user, action, expected gain, cost, reason")->required();
+  command->add_option("--out", options->out, "the CSV to write: user, action, expected gain, cost, reason")
+      ->required();
   command->add_flag("--overwrite", options->overwrite, "replace a file that is there");
   commands[command] = [options](Console& console) { return Strategy(*options, console); };
 }

@@ -69,7 +69,11 @@ struct Figure {
   }
   Json ToJson() const {
     const auto number = [&](double sum) { return std::isfinite(sum) ? Json(sum / splits) : Json(nullptr); };
-    return {{"mean", number(value)}, {"mean_low", number(low)}, {"mean_high", number(high)}, {"above", above}, {"splits", splits}};
+    return {{"mean", number(value)},
+            {"mean_low", number(low)},
+            {"mean_high", number(high)},
+            {"above", above},
+            {"splits", splits}};
   }
 };
 
@@ -133,16 +137,18 @@ void JudgeSplit(const Experiment& fitting, const Experiment& judged, const Uplif
   ++findings->chosen[best];
   for (std::size_t row = 0; row < rows; ++row) {
     for (std::size_t a = 0; a < arms; ++a)
-      findings->shares[a] += static_cast<double>(policies[personal].chances[row * arms + a]) / static_cast<double>(rows);
+      findings->shares[a] +=
+          static_cast<double>(policies[personal].chances[row * arms + a]) / static_cast<double>(rows);
   }
 
   // Scores by arm and ranking.
   const auto scores_of = [&](std::size_t arm, std::size_t ranking) {
     std::vector<double> scores(rows);
     for (std::size_t row = 0; row < rows; ++row) {
-      scores[row] = ranking == 0   ? outlook.effect[row * arms + arm]
-                    : ranking == 1 ? outlook.outcome[row * arms + arm]
-                                   : static_cast<double>(judged.inputs[row * judged.width + rules[ranking - 2].column]);
+      scores[row] = ranking == 0 ? outlook.effect[row * arms + arm]
+                    : ranking == 1
+                        ? outlook.outcome[row * arms + arm]
+                        : static_cast<double>(judged.inputs[row * judged.width + rules[ranking - 2].column]);
     }
     return scores;
   };
@@ -175,7 +181,8 @@ void JudgeSplit(const Experiment& fitting, const Experiment& judged, const Uplif
   findings->curves.resize(arms);
   for (std::size_t a = 1; a < arms; ++a) {
     for (std::size_t ranking = 0; ranking < rankings; ++ranking) {
-      const JudgedCurve curve = JudgeCurve(judged, a, scores_of(a, ranking), std::min(options.draws, 200u), seed);
+      const JudgedCurve curve =
+          JudgeCurve(judged, a, scores_of(a, ranking), std::min(options.draws, 200u), seed);
       findings->qini[a][ranking].Add(curve.qini, 0);
       findings->auuc[a][ranking].Add(curve.auuc, 0);
       if (ranking > 0) continue;
@@ -205,7 +212,8 @@ Status WriteEffects(DatasetReader& data, const DenseInputs& inputs, const Experi
   const UpliftModel model = UpliftModel::Fit(experiment, learner);
   std::string text = data.info().has_id ? "id" : "row";
   text += ',', AppendCsvCell("outcome." + experiment.arms[0], &text);
-  for (std::size_t a = 1; a < experiment.arms.size(); ++a) text += ',', AppendCsvCell("effect." + experiment.arms[a], &text);
+  for (std::size_t a = 1; a < experiment.arms.size(); ++a)
+    text += ',', AppendCsvCell("effect." + experiment.arms[a], &text);
   text += "\n";
   const std::uint64_t rows = data.info().rows[static_cast<std::size_t>(split)];
   RowBlock block;
@@ -255,17 +263,20 @@ Status Uplift(UpliftCommand options, Console& console) {
   for (const std::string& text : options.targets) {
     COHORT_ASSIGN_OR_RETURN(const auto target, NumberOfArm("--target", text, experiment.arms));
     if (target.first == 0 || !(target.second > 0 && target.second < 1))
-      return Refused("--target \"" + text + "\": expected an arm that is not the control, and a share between 0 and 1");
+      return Refused("--target \"" + text +
+                     "\": expected an arm that is not the control, and a share between 0 and 1");
     targets.push_back({target.first, target.second});
   }
   std::vector<Rule> rules;
   for (const std::string& text : options.rules) {
     const std::size_t equals = text.find('=');
     const std::optional<std::size_t> column =
-        equals == std::string::npos ? std::nullopt : inputs.ColumnOf(text.substr(0, equals), text.substr(equals + 1));
+        equals == std::string::npos ? std::nullopt
+                                    : inputs.ColumnOf(text.substr(0, equals), text.substr(equals + 1));
     if (!column)
-      return Refused("--rule \"" + text + "\": expected FEATURE=VALUE, a categorical feature and one of its " +
-                          std::to_string(DenseInputs::kMostLevels) + " most frequent values");
+      return Refused("--rule \"" + text +
+                     "\": expected FEATURE=VALUE, a categorical feature and one of its " +
+                     std::to_string(DenseInputs::kMostLevels) + " most frequent values");
     rules.push_back({text, *column});
   }
   if (!inputs.skipped().empty()) {
@@ -273,7 +284,8 @@ Status Uplift(UpliftCommand options, Console& console) {
     for (const std::string& name : inputs.skipped()) names += (names.empty() ? "" : ", ") + name;
     console.Note("features that are bags, texts or sequences are not looked at: " + names);
   }
-  if (left_out > 0) console.Note(std::to_string(left_out) + " rows have no arm or no outcome, and are left out");
+  if (left_out > 0)
+    console.Note(std::to_string(left_out) + " rows have no arm or no outcome, and are left out");
 
   Findings findings;
   for (std::uint32_t split = 0; split < options.splits; ++split) {
@@ -282,28 +294,34 @@ Status Uplift(UpliftCommand options, Console& console) {
     std::vector<std::uint32_t> fitting, judged;
     for (std::uint32_t row = 0; row < experiment.rows(); ++row)
       (RandomBits(seed, experiment.user[row], 1) >> 63 ? fitting : judged).push_back(row);
-    JudgeSplit(experiment.Select(fitting), experiment.Select(judged), options, costs, targets, rules, seed, &findings);
+    JudgeSplit(experiment.Select(fitting), experiment.Select(judged), options, costs, targets, rules, seed,
+               &findings);
   }
 
-  Json json{{"status", "done"}, {"rows", experiment.rows()}, {"left_out", left_out}, {"splits", options.splits}};
+  Json json{
+      {"status", "done"}, {"rows", experiment.rows()}, {"left_out", left_out}, {"splits", options.splits}};
   std::string text = std::to_string(experiment.rows()) + " rows of the experiment:";
   for (std::size_t a = 0; a < arms; ++a)
     text += (a == 0 ? " " : ", ") + experiment.arms[a] + " " + Percent(experiment.propensities[a]);
   text += "\n" + std::to_string(options.splits) +
-          " times cut into halves by user: one is fitted, the other judges. Means over them, of the values and of the bounds of "
-          "95 % intervals\n(" + std::to_string(options.draws) + " draws of users); doubly robust, unless said\n\n";
+          " times cut into halves by user: one is fitted, the other judges. Means over them, of the values "
+          "and of the bounds of "
+          "95 % intervals\n(" +
+          std::to_string(options.draws) + " draws of users); doubly robust, unless said\n\n";
   const auto dr = static_cast<std::size_t>(Estimator::kDr);
   std::size_t width = 20;
   for (const std::string& name : findings.policies) width = std::max(width, name.size());
-  text += options.experiment.outcome + " per row, less costs\n" + Padded("", width) +
-          "     ips       snips     dr        dr, over nobody                  dr, over the best single arm\n";
+  text +=
+      options.experiment.outcome + " per row, less costs\n" + Padded("", width) +
+      "     ips       snips     dr        dr, over nobody                  dr, over the best single arm\n";
   Json policies = Json::object();
   for (std::size_t k = 0; k < findings.policies.size(); ++k) {
     char line[120];
     std::snprintf(line, sizeof line, "  %-9.5g %-9.5g %-9.5g", findings.values[k][0].mean(),
                   findings.values[k][1].mean(), findings.values[k][2].mean());
     text += "  " + Padded(findings.policies[k], width) + line + "  " +
-            Padded(findings.over_nobody[k].Text("%+.4g"), 30) + "  " + findings.over_best[k][dr].Text("%+.4g") + "\n";
+            Padded(findings.over_nobody[k].Text("%+.4g"), 30) + "  " +
+            findings.over_best[k][dr].Text("%+.4g") + "\n";
     Json each = Json::object();
     for (const Estimator estimator : {Estimator::kIps, Estimator::kSnips, Estimator::kDr}) {
       const auto e = static_cast<std::size_t>(estimator);
@@ -320,16 +338,16 @@ Status Uplift(UpliftCommand options, Console& console) {
     chosen[experiment.arms[a]] = findings.chosen[a];
     shares[experiment.arms[a]] = findings.shares[a] / options.splits;
     if (findings.chosen[a] > 0)
-      text += " " + (a == 0 ? std::string("nobody") : experiment.arms[a]) + " (" + std::to_string(findings.chosen[a]) + " of " +
-              std::to_string(options.splits) + ")";
+      text += " " + (a == 0 ? std::string("nobody") : experiment.arms[a]) + " (" +
+              std::to_string(findings.chosen[a]) + " of " + std::to_string(options.splits) + ")";
   }
   text += "; by predicted effect:";
   for (std::size_t a = 0; a < arms; ++a)
     text += (a == 0 ? " " : ", ") + experiment.arms[a] + " " + Percent(findings.shares[a] / options.splits);
   const bool claimed = 10 * gain.above >= 9 * options.splits;
-  text += "\n  choosing by predicted effect beats the best single arm in " + std::to_string(gain.above) + " of " +
-          std::to_string(options.splits) + " (interval above 0): " +
-          (claimed ? "a gain" : "no gain is shown") + "\n";
+  text += "\n  choosing by predicted effect beats the best single arm in " + std::to_string(gain.above) +
+          " of " + std::to_string(options.splits) +
+          " (interval above 0): " + (claimed ? "a gain" : "no gain is shown") + "\n";
   json["policies"] = std::move(policies);
   json["best_single"] = std::move(chosen);
   json["shares"] = std::move(shares);
@@ -344,8 +362,9 @@ Status Uplift(UpliftCommand options, Console& console) {
     Json each{{"arm", experiment.arms[targets[t].arm]}, {"share", targets[t].share}};
     for (std::size_t ranking = 0; ranking < rankings.size(); ++ranking) {
       const Figure& ratio = findings.ratios[t][ranking][dr];
-      text += "  " + Padded(rankings[ranking], width) + "  " + Padded(ratio.Text("%.3f"), 30) + "interval above 1 in " +
-              std::to_string(ratio.above) + " of " + std::to_string(ratio.splits) + "\n";
+      text += "  " + Padded(rankings[ranking], width) + "  " + Padded(ratio.Text("%.3f"), 30) +
+              "interval above 1 in " + std::to_string(ratio.above) + " of " + std::to_string(ratio.splits) +
+              "\n";
       for (const Estimator estimator : {Estimator::kIps, Estimator::kSnips, Estimator::kDr})
         each[rankings[ranking]][EstimatorName(estimator)] =
             findings.ratios[t][ranking][static_cast<std::size_t>(estimator)].ToJson();
@@ -360,9 +379,11 @@ Status Uplift(UpliftCommand options, Console& console) {
     text += experiment.arms[a] + "\n";
     Json each = Json::object();
     for (std::size_t ranking = 0; ranking < rankings.size(); ++ranking) {
-      text += "  " + Padded(rankings[ranking], width) + "  " + Padded(findings.qini[a][ranking].Text("%+.3g"), 30) + "  " +
+      text += "  " + Padded(rankings[ranking], width) + "  " +
+              Padded(findings.qini[a][ranking].Text("%+.3g"), 30) + "  " +
               findings.auuc[a][ranking].Text("%+.3g") + "\n";
-      each[rankings[ranking]] = {{"qini", findings.qini[a][ranking].ToJson()}, {"auuc", findings.auuc[a][ranking].ToJson()}};
+      each[rankings[ranking]] = {{"qini", findings.qini[a][ranking].ToJson()},
+                                 {"auuc", findings.auuc[a][ranking].ToJson()}};
     }
     each["gain_by_percent"] = findings.curves[a];
     curves[experiment.arms[a]] = std::move(each);
@@ -386,14 +407,17 @@ Status Uplift(UpliftCommand options, Console& console) {
 
 void AddUplift(CLI::App& app, Commands& commands) {
   auto options = std::make_shared<UpliftCommand>();
-  CLI::App* command = app.add_subcommand(
-      "uplift",
-      "what actions add to an outcome, for whom, and what choosing by it is worth, from a randomised experiment: a doubly robust "
-      "learner, judged on users that it has not seen (docs/uplift.md)");
+  CLI::App* command = app.add_subcommand("uplift",
+                                         "what actions add to an outcome, for whom, and what choosing by it "
+                                         "is worth, from a randomised experiment: a doubly robust "
+                                         "learner, judged on users that it has not seen (docs/uplift.md)");
   command->add_option("DATASET", options->data, "a dataset written by `cohort prepare`")->required();
-  command->add_option("--arm", options->experiment.arm, "the multiclass task that says which arm a row got")->required();
+  command->add_option("--arm", options->experiment.arm, "the multiclass task that says which arm a row got")
+      ->required();
   command->add_option("--control", options->experiment.control, "the arm without action")->required();
-  command->add_option("--outcome", options->experiment.outcome, "the task that says what came of it: binary, value, count or regression")
+  command
+      ->add_option("--outcome", options->experiment.outcome,
+                   "the task that says what came of it: binary, value, count or regression")
       ->required();
   command
       ->add_option("--link", options->link,
@@ -401,13 +425,19 @@ void AddUplift(CLI::App& app, Commands& commands) {
                    "for a regression, "
                    "log for a value or count, logit for a binary outcome)")
       ->check(CLI::IsMember({"identity", "log", "logit"}));
-  command->add_option("--without", options->without, "features that are not looked at, separated by commas")->delimiter(',');
-  command->add_option("--cost", options->costs, "ARM=NUMBER: of a contact, in the outcome's unit (default: 0); may be repeated");
+  command->add_option("--without", options->without, "features that are not looked at, separated by commas")
+      ->delimiter(',');
+  command->add_option("--cost", options->costs,
+                      "ARM=NUMBER: of a contact, in the outcome's unit (default: 0); may be repeated");
   command->add_option("--target", options->targets,
-                      "ARM=SHARE: what it brings to give the arm to this share of the users, the first by predicted effect, by "
+                      "ARM=SHARE: what it brings to give the arm to this share of the users, the first by "
+                      "predicted effect, by "
                       "predicted outcome and by each --rule, over as many at random; may be repeated");
-  command->add_option("--rule", options->rules, "FEATURE=VALUE: a ranking that puts these first; may be repeated");
-  command->add_option("--splits", options->splits, "how often the rows are cut into halves, 1 to 1000 (default: 5)")
+  command->add_option("--rule", options->rules,
+                      "FEATURE=VALUE: a ranking that puts these first; may be repeated");
+  command
+      ->add_option("--splits", options->splits,
+                   "how often the rows are cut into halves, 1 to 1000 (default: 5)")
       ->check(CLI::Range(1u, 1000u));
   command->add_option("--draws", options->draws, "of the bootstrap, 1 to 100000 (default: 1000)")
       ->check(CLI::Range(1u, 100'000u));

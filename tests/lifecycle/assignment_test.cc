@@ -120,7 +120,8 @@ TEST(Assignment, IsFairInWholeNumbers) {
     for (const std::uint32_t group : problem.groups) ++sizes[group];
     const Assignment assignment = Assign(problem);
     ExpectAllowed(problem, assignment);
-    for (std::size_t user = 0; user < problem.users; ++user) counts[problem.groups[user]] += assignment.action[user] != kNoAction;
+    for (std::size_t user = 0; user < problem.users; ++user)
+      counts[problem.groups[user]] += assignment.action[user] != kNoAction;
     EXPECT_EQ(counts, assignment.of_group);
     EXPECT_TRUE(IsFair(counts, sizes, problem.least_ratio));
     EXPECT_LE(assignment.gain, assignment.unfair_gain + 1e-9);

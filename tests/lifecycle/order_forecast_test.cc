@@ -25,8 +25,9 @@ TEST(OrderForecast, OrdersAreTimesOfPurchases) {
   Event view, returned = Purchase(9, 10);
   view.time = 2 * kDay;
   returned.kind = EventKind::kReturn;
-  const std::vector<Event> events = {view,           Purchase(3, 10), Purchase(3, 5, 2 * kOnePiece), Purchase(8, std::nan("")),
-                                     returned, Purchase(20, 7)};
+  const std::vector<Event> events = {
+      view,     Purchase(3, 10), Purchase(3, 5, 2 * kOnePiece), Purchase(8, std::nan("")),
+      returned, Purchase(20, 7)};
   const auto at = [&](Time day) { return OrderForecast::OrdersBefore(events, day * kDay); };
   EXPECT_EQ(at(3).orders, 0u);
   EXPECT_EQ(at(4).orders, 1u);
@@ -72,7 +73,8 @@ TEST(OrderForecast, ASampleOfTheUsersInAnyOrder) {
   RandomStream random(2);
   const Time end = schema.snapshots.back().time / kDay;
   for (int i = 0; i < kUsers; ++i) {
-    const double rate = DrawGamma(truth.r, &random) / truth.alpha, dropout = DrawBeta(truth.a, truth.b, &random);
+    const double rate = DrawGamma(truth.r, &random) / truth.alpha,
+                 dropout = DrawBeta(truth.a, truth.b, &random);
     std::vector<Event>& events = users.emplace_back();
     double t = 40 * random.Uniform();
     for (; t < static_cast<double>(end); t += DrawExponential(&random) / rate) {
@@ -145,7 +147,8 @@ TEST(OrderForecast, RowsHaveTheForecastOfTheirLabelsWindow) {
     OrdersSoFar b;
     b.orders = b.priced = 1, b.first = b.last = 30 * kDay, b.money = 10, b.squares = 100;
     const SmallRow& row = rows.at({"b", snapshot});
-    EXPECT_NEAR(row.numeric[feature("log_expected_orders")], std::log(forecast.Orders(snapshot, b, days * kDay)), 1e-5);
+    EXPECT_NEAR(row.numeric[feature("log_expected_orders")],
+                std::log(forecast.Orders(snapshot, b, days * kDay)), 1e-5);
     EXPECT_NEAR(row.numeric[feature("log_expected_value")],
                 std::log(forecast.Orders(snapshot, b, days * kDay) * 10), 1e-5);
     EXPECT_EQ(row.numeric[feature("alive")], 1);

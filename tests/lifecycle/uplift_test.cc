@@ -123,7 +123,8 @@ TEST(UpliftModel, AverageCoversTheTruthAndNoGainIsSeenWhereThereIsNone) {
     missed += std::abs(model.arms()[1].average) > 1.96 * model.arms()[1].average_error;
     const Outlook outlook = model.Predict(judge.experiment.inputs);
     const std::vector<double> costs(3), nobody = {1, 0, 0};
-    const std::vector<Policy> policies = {ConstantPolicy("nobody", 1'500, nobody), BestArmPolicy("best", outlook, costs)};
+    const std::vector<Policy> policies = {ConstantPolicy("nobody", 1'500, nobody),
+                                          BestArmPolicy("best", outlook, costs)};
     const PolicyEstimates values(judge.experiment, outlook.outcome, costs, policies, 200, seed);
     claimed += values.Difference(Estimator::kDr, 1, 0).above(0);
   }
