@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::uint64_t kKeyChunk = 16384;
 constexpr std::uint64_t kByteChunk = 65536;
+constexpr const char *kNameKeys = "names/keys", *kNameOffsets = "names/offsets", *kNameBytes = "names/bytes";
+constexpr std::uint64_t kMostNames = std::uint64_t{1} << 24;
 
 std::string Name(Split split, const char* array) { return std::string(SplitName(split)) + "/" + array; }
 std::string BagName(Split split, std::size_t bag, const char* part) {
@@ -48,6 +50,14 @@ class Hdf5DatasetReader final : public DatasetReader {
                  static_cast<unsigned long long>(first), count, static_cast<unsigned long long>(rows));
     Status status = ReadChecked(split, first, count, with_ids, block);
     return status.ok() ? status : AsInput(file_->path(), status);
+  }
+
+  Result<DatasetNames> ReadNames() override {
+    DatasetNames names;
+    if (!file_->Has(kNameKeys)) return names;
+    const Status status = ReadNames(&names);
+    if (!status.ok()) return tl::unexpected<Status>(AsInput(file_->path(), status));
+    return names;
   }
 
   // Whether every array is there with the type and rows that the description promises.
@@ -149,6 +159,24 @@ class Hdf5DatasetReader final : public DatasetReader {
     return {};
   }
 
+  Status ReadNames(DatasetNames* names) {
+    COHORT_ASSIGN_OR_RETURN(const Hdf5Shape shape, file_->CheckedShape(kNameKeys, Hdf5Type::kUint64));
+    const std::uint64_t count = shape.rows();
+    if (count > kMostNames || shape.dims.size() != 1)
+      return {ErrorCode::kCorrupt, std::string(kNameKeys) + ": more names than there can be"};
+    COHORT_RETURN_IF_ERROR(CheckArray(kNameOffsets, Hdf5Type::kUint64, count + 1, 1));
+    std::vector<Key> keys(count);
+    std::vector<std::uint64_t> offsets;
+    std::vector<std::uint8_t> bytes;
+    COHORT_RETURN_IF_ERROR(file_->ReadRows<Key>(kNameKeys, 0, count, keys));
+    COHORT_RETURN_IF_ERROR(ReadList<std::uint8_t>(kNameOffsets, kNameBytes, 0,
+                                                  static_cast<std::uint32_t>(count), &offsets, &bytes));
+    for (std::size_t i = 0; i < keys.size(); ++i)
+      names->emplace(keys[i], std::string(reinterpret_cast<const char*>(bytes.data()) + offsets[i],
+                                          offsets[i + 1] - offsets[i]));
+    return {};
+  }
+
   // Reads the lists of `count` rows; `offsets` then counts from 0.
   template <typename T>
   Status ReadList(const std::string& offsets_name, const std::string& values_name, std::uint64_t first,
@@ -236,6 +264,24 @@ class Hdf5DatasetWriter final : public DatasetWriter {
     }
     state.rows += rows;
     return {};
+  }
+
+  Status AddNames(const DatasetNames& names) override {
+    if (names.empty()) return {};
+    std::vector<Key> keys;
+    std::vector<std::uint64_t> offsets = {0};
+    std::vector<std::uint8_t> bytes;
+    for (const auto& [key, text] : names) {
+      keys.push_back(key);
+      bytes.insert(bytes.end(), text.begin(), text.end());
+      offsets.push_back(bytes.size());
+    }
+    COHORT_RETURN_IF_ERROR(writer_->CreateExtendable<Key>(kNameKeys, 0, kBlockRows));
+    COHORT_RETURN_IF_ERROR(writer_->CreateExtendable<std::uint64_t>(kNameOffsets, 0, kBlockRows));
+    COHORT_RETURN_IF_ERROR(writer_->CreateExtendable<std::uint8_t>(kNameBytes, 0, kByteChunk));
+    COHORT_RETURN_IF_ERROR(writer_->Append<Key>(kNameKeys, keys));
+    COHORT_RETURN_IF_ERROR(writer_->Append<std::uint64_t>(kNameOffsets, offsets));
+    return writer_->Append<std::uint8_t>(kNameBytes, bytes);
   }
 
   Status Finish(const DatasetInfo& info) override {

@@ -23,12 +23,15 @@
 //   numeric (rows, n) f32 | categorical (rows, m) u64 | label (rows, t) f32 | weight (rows) f32 | row (rows)
 //   u64: row number in the input | bag_<i>_offsets (rows+1) u64, bag_<i>_keys (total) u64 | vector_<i> (rows, length)
 //   f32 | id_offsets (rows+1) u64, id_bytes u8 | group (rows) u64 (not train)
+// and the group names (absent in older files), texts of categorical values in the order of their keys:
+//   keys (n) u64 | offsets (n+1) u64 | bytes u8
 // Object times are off, so that equal inputs give equal bytes.
 #ifndef COHORT_COMMON_DATASET_H_
 #define COHORT_COMMON_DATASET_H_
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -74,6 +77,9 @@ struct FeatureInfo {
       bin_edges;        // bins = n: at most n-1 inner quantile edges, ascending; the bin is embedded too
   double distinct = 0;  // estimated distinct values of the train split
 };
+
+// A numeric feature's value in deviations from its mean, of log1p(|x|) sign(x) where that is its scale; 0 where it is missing.
+double StandardScore(const FeatureInfo& feature, float value);
 
 struct TaskInfo {
   std::string name;
@@ -175,6 +181,9 @@ struct RowBlock {
   std::vector<std::uint64_t> groups;      // rows, or empty (train, or no groups)
 };
 
+// Texts of categorical values by their keys: of features with few values only (NameTable).
+using DatasetNames = std::map<Key, std::string>;
+
 // Reads a dataset. One thread at a time (HDF5 has one lock); each process may open the file.
 class DatasetReader {
  public:
@@ -185,6 +194,8 @@ class DatasetReader {
   // REQUIRES: first + count <= info().rows[split].
   virtual Status Read(Split split, std::uint64_t first, std::uint32_t count, bool with_ids,
                       RowBlock* block) = 0;
+  // Empty when the file has none.
+  virtual Result<DatasetNames> ReadNames() { return DatasetNames(); }
 };
 
 // Writes a dataset, row blocks in input order per split. The file appears under its name only when Finish
@@ -195,6 +206,8 @@ class DatasetWriter {
   static Result<std::unique_ptr<DatasetWriter>> Create(const std::string& path, const DatasetInfo& info);
   virtual ~DatasetWriter() = default;
   virtual Status Append(Split split, const RowBlock& block) = 0;
+  // At most once.
+  virtual Status AddNames(const DatasetNames& names) = 0;
   virtual Status Finish(const DatasetInfo& info) = 0;
 };
 

@@ -152,6 +152,13 @@ TaskInfo TaskFrom(const Json& json) {
 
 const char* TaskTypeName(TaskType type) { return NameOf(kTaskTypes, type); }
 
+double StandardScore(const FeatureInfo& feature, float value) {
+  if (std::isnan(value)) return 0;
+  const double x = value;
+  const double scaled = feature.scale == NumericScale::kLog1p ? std::copysign(std::log1p(std::abs(x)), x) : x;
+  return (scaled - feature.mean) / feature.deviation;
+}
+
 std::vector<std::string> TaskInfo::PredictionNames() const {
   std::vector<std::string> names;
   if (type == TaskType::kMulticlass) {

@@ -86,8 +86,8 @@ struct EncodedRows {
   }
 };
 
-std::string ValueText(const DatasetInfo& info, std::size_t feature, const RowBlock& block,
-                      std::uint32_t row) {
+std::string ValueText(const DatasetInfo& info, const DatasetNames& names, std::size_t feature,
+                      const RowBlock& block, std::uint32_t row) {
   const std::uint32_t column = info.ColumnOf(feature);
   char text[32];
   switch (info.features[feature].type) {
@@ -102,11 +102,13 @@ std::string ValueText(const DatasetInfo& info, std::size_t feature, const RowBlo
       const std::vector<std::uint64_t>& offsets = block.bag_offsets[column];
       return std::to_string(offsets[row + 1] - offsets[row]) + " ids";
     }
-    case FeatureType::kCategorical:
-      return block.categorical[static_cast<std::size_t>(row) * info.CountOf(FeatureType::kCategorical) +
-                               column] == MissingKey(info.features[feature].name)
-                 ? "missing"
-                 : "";
+    case FeatureType::kCategorical: {
+      const Key key =
+          block.categorical[static_cast<std::size_t>(row) * info.CountOf(FeatureType::kCategorical) + column];
+      if (key == MissingKey(info.features[feature].name)) return "missing";
+      const auto name = names.find(key);
+      return name == names.end() ? "" : name->second;
+    }
     case FeatureType::kVector:
       return "";
   }
@@ -125,9 +127,10 @@ class Reader {
     }
   }
 
-  // The rows of a split for which `wanted` holds, which hears of each row and its id.
+  // The rows of a split for which `wanted` holds, which hears of each row and its id. With names of categories: values in words, too.
   Result<std::vector<EncodedRows>> Read(
-      Split split, bool values, const std::function<bool(std::uint64_t, const std::string&)>& wanted) {
+      Split split, const DatasetNames* names,
+      const std::function<bool(std::uint64_t, const std::string&)>& wanted) {
     std::vector<EncodedRows> all;
     const std::uint64_t count = data_.info().rows[static_cast<std::size_t>(split)];
     std::vector<DistinctKeys> distinct(encoder_.table_count());
@@ -148,10 +151,10 @@ class Reader {
         encoder_.Append(block, i, distinct.data(), &rows.slice);
         rows.ids.push_back(block.ids.empty() ? std::to_string(block.input_rows[i]) : block.ids[i]);
         rows.rows.push_back(first + i);
-        if (!values) continue;
+        if (names == nullptr) continue;
         std::vector<std::string>& texts = rows.values.emplace_back();
         for (const std::size_t feature : columns_)
-          texts.push_back(ValueText(data_.info(), feature, block, i));
+          texts.push_back(ValueText(data_.info(), *names, feature, block, i));
       }
       encoder_.Finish(&rows.slice);
       for (std::size_t t = 0; t < distinct.size(); ++t) {
@@ -242,13 +245,14 @@ Result<std::vector<Explanation>> Explain(const ExplainRequest& request) {
   const Split background = rows_of(Split::kTrain) > 0 ? Split::kTrain : request.split;
   tell("reading rows");
   COHORT_ASSIGN_OR_RETURN(const std::vector<EncodedRows> average,
-                          reader.Read(background, false, [&](std::uint64_t row, const std::string&) {
+                          reader.Read(background, nullptr, [&](std::uint64_t row, const std::string&) {
                             return IsSpread(row, rows_of(background), request.background);
                           }));
+  COHORT_ASSIGN_OR_RETURN(const DatasetNames names, data->ReadNames());
   std::unordered_set<std::string> missing(request.users.begin(), request.users.end());
   const std::unordered_set<std::string> users = missing;
   COHORT_ASSIGN_OR_RETURN(const std::vector<EncodedRows> explained,
-                          reader.Read(request.split, true, [&](std::uint64_t row, const std::string& id) {
+                          reader.Read(request.split, &names, [&](std::uint64_t row, const std::string& id) {
                             if (users.empty()) return IsSpread(row, rows_of(request.split), request.rows);
                             missing.erase(id);
                             return users.count(id) > 0;

@@ -228,12 +228,7 @@ Result<LinearBaseline> LinearBaseline::Fit(DatasetReader& data, const std::vecto
 std::vector<double> LinearBaseline::InputsOf(const RowBlock& block, std::size_t row) const {
   std::vector<double> inputs;
   for (std::size_t i = 0; i < features_.size(); ++i) {
-    const FeatureInfo& feature = features_[i];
-    const float cell = block.numeric[row * numeric_ + columns_[i]];
-    const double value = feature.scale == NumericScale::kLog1p
-                             ? std::copysign(std::log1p(std::abs(double{cell})), double{cell})
-                             : double{cell};
-    inputs.push_back(std::isnan(cell) ? 0 : (value - feature.mean) / feature.deviation);
+    inputs.push_back(StandardScore(features_[i], block.numeric[row * numeric_ + columns_[i]]));
   }
   return inputs;
 }

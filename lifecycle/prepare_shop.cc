@@ -103,7 +103,7 @@ Result<PrepareReport> PrepareShop(const PrepareOptions& options) {
                                 "\" has no label in any test row: events are known until " +
                                 TimeText(rows.end()));
   }
-  COHORT_RETURN_IF_ERROR(sink->Finish(&report));
+  COHORT_RETURN_IF_ERROR(sink->Finish(rows.Names(), &report));
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   report.cpu_seconds = static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC;
   return report;

@@ -154,11 +154,10 @@ Status ShopReader::ReadItems() {
         }
         item.price = price;
         item.cost = cost;
-        const UserFeatures& features = rows_->features();
         if (columns[1] >= 0 && !IsMissing(CellOf(csv, columns[1])))
-          item.category = features.CategoryKey(CellOf(csv, columns[1]));
+          item.category = rows_->CategoryKey(CellOf(csv, columns[1]));
         if (columns[2] >= 0 && !IsMissing(CellOf(csv, columns[2])))
-          item.brand = features.BrandKey(CellOf(csv, columns[2]));
+          item.brand = rows_->BrandKey(CellOf(csv, columns[2]));
         if (rows_->items().words().empty()) return {};
         const auto text = [&](std::size_t i) {
           return columns[i] < 0 || IsMissing(CellOf(csv, columns[i])) ? std::string_view()
@@ -177,11 +176,7 @@ Status ShopReader::ReadUsers() {
   const UsersSchema& users = *schema_.users;
   const std::optional<ColumnReference> id(users.user);
   std::vector<std::optional<ColumnReference>> attributes;
-  std::vector<FeatureKeys> keys;
-  for (const AttributeSchema& attribute : users.attributes) {
-    attributes.emplace_back(attribute.column);
-    keys.emplace_back("user_" + attribute.name);
-  }
+  for (const AttributeSchema& attribute : users.attributes) attributes.emplace_back(attribute.column);
   std::vector<const std::optional<ColumnReference>*> wanted = {&id, &users.sign_up, &users.acquisition_cost};
   for (const auto& attribute : attributes) wanted.push_back(&attribute);
   constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
@@ -217,7 +212,7 @@ Status ShopReader::ReadUsers() {
                 std::bit_cast<std::uint32_t>(number_of(csv, column, "user_" + users.attributes[i].name)));
           } else {
             const std::string_view cell = CellOf(csv, column);
-            record.attributes.push_back(IsMissing(cell) ? 0 : keys[i].Category(cell));
+            record.attributes.push_back(IsMissing(cell) ? 0 : rows_->AttributeKey(i, cell));
           }
         }
         return rows_->AddUser(user, record);

@@ -24,7 +24,12 @@ ShopRows::ShopRows(const ShopSchema& schema, FindingLog* log, std::string direct
       labels_(schema),
       items_(schema.snapshots.size(), schema.features.price_bands),
       forecast_(schema),
-      store_(std::move(directory), memory_bytes) {}
+      store_(std::move(directory), memory_bytes),
+      names_(kFirstAttribute + (schema.users ? schema.users->attributes.size() : 0)) {
+  if (!schema.users) return;
+  for (const AttributeSchema& attribute : schema.users->attributes)
+    attribute_keys_.emplace_back("user_" + attribute.name);
+}
 
 DatasetInfo ShopRows::info() const {
   DatasetInfo info;
@@ -37,7 +42,7 @@ DatasetInfo ShopRows::info() const {
 std::uint32_t ShopRows::ArmNumber(std::string_view arm) {
   std::string id("\0arm ", 5);  // no id of an item: CSV files hold no NUL
   id += arm;
-  return items_.Number(id, features_.ArmKey(arm));
+  return items_.Number(id, Named(2, features_.ArmKey(arm), arm));
 }
 
 void ShopRows::CleanUser(UserRecords* user) {

@@ -26,6 +26,7 @@
 #include "lifecycle/shop_schema.h"
 #include "lifecycle/user_features.h"
 #include "lifecycle/user_labels.h"
+#include "prepare/name_table.h"
 #include "prepare/prepare.h"
 #include "prepare/row_builder.h"
 
@@ -48,6 +49,12 @@ class ShopRows {
   ItemTable& items() { return items_; }
   std::uint32_t ItemNumber(std::string_view id) { return items_.Number(id, features_.ItemKey(id)); }
   std::uint32_t ArmNumber(std::string_view arm);
+  Key CategoryKey(std::string_view category) { return Named(0, features_.CategoryKey(category), category); }
+  Key BrandKey(std::string_view brand) { return Named(1, features_.BrandKey(brand), brand); }
+  // Of [users]: `attribute` in the schema's order.
+  Key AttributeKey(std::size_t attribute, std::string_view text) {
+    return Named(kFirstAttribute + attribute, attribute_keys_[attribute].Category(text), text);
+  }
 
   // Items must be described before events are cleaned. REQUIRES: user.size() < 2^16.
   Status AddEvent(std::string_view user, const Event& event) { return store_.Add(user, event); }
@@ -62,9 +69,16 @@ class ShopRows {
   Status Visit(const std::function<void(UserRecords&)>& visit) const;
 
   std::vector<ReportCount> counts() const;
+  // Texts of categories, brands, arms and users' attributes.
+  DatasetNames Names() const { return names_.Names(); }
   Time end() const { return end_; }  // what is looked at lies before it; after Clean
 
  private:
+  static constexpr std::size_t kFirstAttribute = 3;  // of names_, after categories, brands and arms
+  Key Named(std::size_t vocabulary, Key key, std::string_view text) {
+    names_.Add(vocabulary, key, text);
+    return key;
+  }
   void CleanUser(UserRecords* user);
   Status WriteUser(const UserRecords& user, const Output& output);
   Status WriteRow(const UserRecords& user, const UserPast& past, std::size_t snapshot, std::size_t next_event,
@@ -77,6 +91,8 @@ class ShopRows {
   ItemTable items_;
   OrderForecast forecast_;
   EventStore store_;
+  std::vector<FeatureKeys> attribute_keys_;
+  NameTable names_;
   Time end_ = 0;
   std::vector<float> row_labels_;
   std::uint64_t rows_ = 0;

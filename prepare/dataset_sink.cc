@@ -15,9 +15,8 @@ void AddWarnings(PrepareReport* report) {
       warnings.push_back("feature \"" + feature.name + "\" is missing in every training row");
     } else if (feature.type == FeatureType::kNumeric ? feature.minimum == feature.maximum
                                                      : feature.distinct < 1.5) {
-      if (feature.missing == 0) {
-        warnings.push_back("feature \"" + feature.name + "\" has the same value in every training row");
-      }
+      warnings.push_back("feature \"" + feature.name + "\" has the same value in every training row" +
+                         (feature.missing == 0 ? "" : " that has one"));
     }
   }
   for (const TaskInfo& task : info.tasks) {
@@ -109,8 +108,9 @@ Status DatasetSink::Measure(PrepareReport* report) {
   return {};
 }
 
-Status DatasetSink::Finish(PrepareReport* report) {
+Status DatasetSink::Finish(const DatasetNames& names, PrepareReport* report) {
   AddWarnings(report);
+  COHORT_RETURN_IF_ERROR(writer_->AddNames(names));
   COHORT_RETURN_IF_ERROR(writer_->Finish(info_));
   report->output = path_;
   std::error_code ignored;

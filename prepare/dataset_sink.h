@@ -32,7 +32,7 @@ class DatasetSink {
   Status Measure(PrepareReport* report);
   // The file appears under its name. Adds output, output_bytes and warnings about features and tasks to the report.
   // REQUIRES: Measure was called with the same report.
-  Status Finish(PrepareReport* report);
+  Status Finish(const DatasetNames& names, PrepareReport* report);
 
  private:
   DatasetSink(std::string path, DatasetInfo info, std::vector<std::uint32_t> bins,

@@ -229,7 +229,7 @@ class Preparation {
     COHORT_RETURN_IF_ERROR(CheckTraining());
     COHORT_RETURN_IF_ERROR(CheckLabels());
     COHORT_ASSIGN_OR_RETURN(report_.duplicates, duplicates_.Count());
-    COHORT_RETURN_IF_ERROR(sink_->Finish(&report_));
+    COHORT_RETURN_IF_ERROR(sink_->Finish(builder_->Names(), &report_));
     AddWarnings();
     return {};
   }

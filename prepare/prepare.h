@@ -78,6 +78,11 @@ struct Finding {
   std::vector<std::string> places;  // "file:line:column: what", the first few
 };
 
+// By kind and by feature or task (empty for rows).
+using Findings = std::map<std::pair<FindingKind, std::string>, Finding>;
+// For people: a line for each and its first places; of none, that there are none.
+std::string ToText(const Findings& findings);
+
 // Something counted that is neither wrong nor lost.
 struct ReportCount {
   std::string name;  // "returns_matched", for programs
@@ -89,8 +94,7 @@ struct PrepareReport {
   std::string output;
   DatasetInfo info;                                      // statistics of the train split
   std::array<std::vector<TaskInfo>, kSplitCount> tasks;  // the same measures of the labels of every split
-  // By kind and by feature or task (empty for rows).
-  std::map<std::pair<FindingKind, std::string>, Finding> findings;
+  Findings findings;
   DuplicateCounter::Counts duplicates;
   std::vector<ReportCount> counts;  // of a shop
   std::vector<std::string> warnings;

@@ -145,6 +145,18 @@ std::uint64_t PrepareReport::Count(FindingKind kind) const {
   return count;
 }
 
+std::string ToText(const Findings& findings) {
+  std::string text;
+  for (const auto& [key, finding] : findings) {
+    const auto& [kind, name] = key;
+    text += std::string(Section(kind)) + ": " + std::to_string(finding.count) +
+            (IsDroppedRow(kind) ? " rows: " : " cells of ") + (name.empty() ? "" : "\"" + name + "\": ") +
+            FindingText(kind) + "\n";
+    for (const std::string& place : finding.places) text += "    " + place + "\n";
+  }
+  return findings.empty() ? "nothing was dropped, defaulted or masked\n" : text;
+}
+
 std::string PrepareReport::ToText() const {
   std::string text = output + ": " + std::to_string(records) + " rows read\n\n";
   TextTable splits;
@@ -195,15 +207,8 @@ std::string PrepareReport::ToText() const {
   }
   text += labels.ToText() + "\n";
 
-  for (const auto& [key, finding] : findings) {
-    const auto& [kind, name] = key;
-    text += std::string(Section(kind)) + ": " + std::to_string(finding.count) +
-            (IsDroppedRow(kind) ? " rows: " : " cells of ") + (name.empty() ? "" : "\"" + name + "\": ") +
-            FindingText(kind) + "\n";
-    for (const std::string& place : finding.places) text += "    " + place + "\n";
-  }
+  text += cohort::ToText(findings);
   for (const ReportCount& count : counts) text += std::to_string(count.count) + " " + count.text + "\n";
-  if (findings.empty()) text += "nothing was dropped, defaulted or masked\n";
   for (const std::string& warning : warnings) text += "warning: " + warning + "\n";
   const double megabytes = static_cast<double>(input_bytes) / 1e6;
   return text + Format("%.1f MB in %.2f s (%.0f MB/s, %.2f s of CPU time, %d %s); %.1f MB written\n",

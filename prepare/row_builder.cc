@@ -84,6 +84,7 @@ void FindingLog::Fail(const CsvReader& csv, std::ptrdiff_t cell, const std::stri
 RowBuilder::RowBuilder(const Schema& schema, FindingLog* log)
     : schema_(schema),
       log_(log),
+      names_(schema.features.size()),
       limits_(schema.features.size()),
       label_values_(schema.tasks.size()),
       labels_(schema.tasks.size()) {
@@ -348,7 +349,12 @@ bool RowBuilder::Append(const Record& record, Split split, RowBlock* block) {
         block->numeric.push_back(ReadNumeric(i, record, cell));
         break;
       case FeatureType::kCategorical:
-        block->categorical.push_back(IsMissing(cell) ? missing_keys_[i] : keys_[i].Category(cell));
+        if (IsMissing(cell)) {
+          block->categorical.push_back(missing_keys_[i]);
+        } else {
+          block->categorical.push_back(keys_[i].Category(cell));
+          names_.Add(i, block->categorical.back(), cell);
+        }
         break;
       case FeatureType::kBag:
         if (!IsMissing(cell)) {

@@ -15,6 +15,7 @@
 #include "common/status.h"
 #include "prepare/csv_reader.h"
 #include "prepare/group_numbers.h"
+#include "prepare/name_table.h"
 #include "prepare/prepare.h"
 #include "prepare/schema.h"
 #include "prepare/words.h"
@@ -48,11 +49,11 @@ class FindingLog {
   // What the data cannot be used with, strict or not: `what` is wrong with a cell.
   void Fail(const CsvReader& csv, std::ptrdiff_t cell, const std::string& what);
   const Status& status() const { return status_; }
-  std::map<std::pair<FindingKind, std::string>, Finding> Take() { return std::move(findings_); }
+  Findings Take() { return std::move(findings_); }
 
  private:
   const bool strict_;
-  std::map<std::pair<FindingKind, std::string>, Finding> findings_;
+  Findings findings_;
   Status status_;
 };
 
@@ -69,6 +70,8 @@ class RowBuilder {
   // The split of a record; nothing: the row cannot be used, which was logged.
   std::optional<Split> SplitOf(const Record& record);
   bool IsMissing(std::string_view cell) const;
+  // Texts of the categorical values so far.
+  DatasetNames Names() const { return names_.Names(); }
   // Adds the record to `block`; false: the row was dropped, which was logged. REQUIRES: `split` is SplitOf's.
   bool Append(const Record& record, Split split, RowBlock* block);
 
@@ -94,6 +97,7 @@ class RowBuilder {
   Words words_;
   std::vector<FeatureKeys> keys_;
   std::vector<Key> missing_keys_;
+  NameTable names_;  // by feature
   std::vector<std::optional<Limits>> limits_;
   std::array<GroupNumbers, kSplitCount> groups_;
   std::vector<std::map<std::string, float, std::less<>>> label_values_;  // by task: cell -> label

@@ -133,6 +133,20 @@ TEST_F(DatasetTest, RoundTrip) {
   EXPECT_EQ(block.rows, 0u);
 }
 
+TEST_F(DatasetTest, KeepsNames) {
+  const DatasetNames names = {{5, "Paris"}, {7, ""}, {~Key{0}, "Æ, \"quoted\""}};
+  auto writer = DatasetWriter::Create(Path("x.h5"), SmallInfo());
+  ASSERT_TRUE(writer) << writer.error().text();
+  ASSERT_TRUE((*writer)->Append(Split::kTrain, MakeBlock(0, 5)).ok());
+  ASSERT_TRUE((*writer)->AddNames(names).ok());
+  ASSERT_TRUE((*writer)->Finish(SmallInfo()).ok());
+  auto reader = DatasetReader::Open(Path("x.h5"));
+  ASSERT_TRUE(reader) << reader.error().text();
+  EXPECT_EQ(*(*reader)->ReadNames(), names);
+  Write(Path("y.h5"));
+  EXPECT_TRUE((*DatasetReader::Open(Path("y.h5")))->ReadNames()->empty());
+}
+
 TEST_F(DatasetTest, GroupsBelongToTheEvaluationSplits) {
   DatasetInfo info = SmallInfo();
   info.has_group = true;

@@ -68,6 +68,13 @@ TEST_F(Explain, ReasonsOfOneUser) {
   EXPECT_THAT(explained.out, HasSubstr(id + ", row 0 of test: "));
   EXPECT_THAT(explained.out, HasSubstr("where the average input has"));
   EXPECT_THAT(explained.out, HasSubstr(" others"));
+  // A category in words.
+  std::map<std::string, std::string> channels;
+  for (const auto& line : CsvLines(ReadFile(shop_.folder() / "shares.csv"))) {
+    if (line[5] == "channel") channels[line[6]] = line[0];
+  }
+  EXPECT_GT(channels.size(), 2u);
+  EXPECT_EQ(channels.count(""), 0u);
 }
 
 TEST_F(Explain, SaysWhatIsWrong) {

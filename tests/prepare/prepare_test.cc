@@ -1,4 +1,5 @@
 #include "prepare/prepare.h"
+#include "prepare/name_table.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -115,6 +116,10 @@ TEST_F(PrepareTest, SmallFileEndToEnd) {
   EXPECT_THAT(block.bag_offsets[0], ElementsAre(0, 2, 2, 4, 5, 6));
   EXPECT_EQ(block.bag_keys[0][2], CategoryKey("tags", "b"));
   EXPECT_EQ(block.bag_keys[0][3], CategoryKey("tags", "c"));
+  auto reader = DatasetReader::Open(Options().output);
+  ASSERT_TRUE(reader) << reader.error().text();
+  EXPECT_THAT(*(*reader)->ReadNames(), ::testing::Contains(std::pair(CategoryKey("city", "Paris"), std::string("Paris"))));
+  EXPECT_EQ((*reader)->ReadNames()->count(CategoryKey("tags", "b")), 0u) << "of categorical features only";
   const float missing = -77;
   std::vector<float> labels = block.labels;
   for (float& label : labels) label = std::isnan(label) ? missing : label;
@@ -492,6 +497,30 @@ TEST_F(PrepareTest, WarnsOfUselessColumns) {
               ElementsAre(HasSubstr("\"x\" has the same value"), HasSubstr("\"c\" has the same value"),
                           HasSubstr("\"m\" is missing in every"), HasSubstr("\"y\" has the same label"),
                           HasSubstr("test split is empty")));
+}
+
+TEST_F(PrepareTest, AConstantWithMissingCellsIsTold) {
+  Write("a.csv", "x,y\n1,0\n,1\n1,0\n");
+  auto report =
+      Run("[source]\nfiles = [\"a.csv\"]\n[[feature]]\nname = \"x\"\ntype = \"numeric\"\n"
+          "[[task]]\nname = \"y\"\ntype = \"binary\"\n");
+  ASSERT_TRUE(report) << report.error().text();
+  EXPECT_THAT(report->warnings,
+              ElementsAre("feature \"x\" has the same value in every training row that has one"));
+}
+
+// Ids are no names: of a feature with many values, or with long ones, no text is kept, wherever in the file the last of them comes.
+TEST(NameTable, KeepsFewShortTexts) {
+  NameTable table(3);
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < 1000; ++i) table.Add(0, CategoryKey("a", std::to_string(i)), std::to_string(i));
+    for (int i = 0; i < 1001; ++i) table.Add(1, CategoryKey("b", std::to_string(i)), std::to_string(i));
+    table.Add(2, CategoryKey("c", "short"), "short");
+    table.Add(2, CategoryKey("c", std::string(129, 'x')), std::string(129, 'x'));
+  }
+  const DatasetNames names = table.Names();
+  EXPECT_EQ(names.size(), 1000u);
+  EXPECT_EQ(names.at(CategoryKey("a", "999")), "999");
 }
 
 TEST_F(PrepareTest, SequencesKeepTheLatestItemsInOrderAndShareAVocabulary) {
