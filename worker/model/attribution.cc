@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "common/check.h"
 
@@ -131,30 +132,72 @@ Attributed Attribution::Explain(std::span<const double> x, std::span<const doubl
                                 std::uint32_t output, double tolerance) {
   COHORT_CHECK(x.size() == spec_.InputWidth() && baseline.size() == x.size(),
                "%zu inputs, %zu of the baseline", x.size(), baseline.size());
+  const std::size_t width = x.size();
   Attributed result;
   result.prediction = Predict(x, output);
   result.baseline = Predict(baseline, output);
-  for (std::size_t intervals = kMinIntervals;; intervals *= 2) {
-    result.inputs.assign(x.size(), 0.0);
-    for (std::size_t first = 0; first < intervals; first += kRows) {
-      for (std::size_t i = 0; i < kRows; ++i) {
-        const double s = (static_cast<double>(first + i) + 0.5) / static_cast<double>(intervals);
-        double* point = x_.view().Row(i);
-        for (std::size_t c = 0; c < x.size(); ++c) point[c] = baseline[c] + s * (x[c] - baseline[c]);
-      }
-      Forward(kRows);
-      Backward(kRows, output);
-      for (std::size_t i = 0; i < kRows; ++i) {
-        const double* slope = dx_.view().Row(i);
-        for (std::size_t c = 0; c < x.size(); ++c) result.inputs[c] += slope[c];
-      }
-    }
-    for (std::size_t c = 0; c < x.size(); ++c)
-      result.inputs[c] *= (x[c] - baseline[c]) / static_cast<double>(intervals);
-    result.sum = std::accumulate(result.inputs.begin(), result.inputs.end(), 0.0);
-    const double missing = std::abs(result.sum - (result.prediction - result.baseline));
-    if (missing <= tolerance || intervals >= kMaxIntervals) return result;
+  const auto place = [&](std::size_t row, double s) {
+    double* point = x_.view().Row(row);
+    for (std::size_t c = 0; c < width; ++c) point[c] = baseline[c] + s * (x[c] - baseline[c]);
+  };
+  const auto value = [&](std::size_t row) { return predictions_[row * spec_.prediction_columns + output]; };
+  // A part of the way; its slopes at the middle times the step are `parts` of the same number.
+  struct Interval {
+    double from = 0, to = 1, at_from = 0, at_middle = 0, at_to = 0, missing = 0;
+    double middle() const { return (from + to) / 2; }
+  };
+  std::vector<Interval> intervals(kRows);
+  std::vector<double> parts;
+  std::vector<std::uint32_t> changed(kRows);  // intervals whose middles are new
+  std::iota(changed.begin(), changed.end(), 0u);
+  for (std::size_t i = 0; i < kRows; ++i) {
+    intervals[i].from = static_cast<double>(i) / kRows, intervals[i].to = static_cast<double>(i + 1) / kRows;
+    place(i, intervals[i].to);
   }
+  Forward(kRows);
+  for (std::size_t i = 0; i < kRows; ++i) {
+    intervals[i].at_from = i == 0 ? result.baseline : intervals[i - 1].at_to;
+    intervals[i].at_to = i + 1 == kRows ? result.prediction : value(i);
+  }
+  while (true) {
+    parts.resize(intervals.size() * width);
+    for (std::size_t i = 0; i < kRows; ++i) place(i, intervals[changed[i]].middle());
+    Forward(kRows);
+    Backward(kRows, output);
+    for (std::size_t i = 0; i < kRows; ++i) {
+      Interval& each = intervals[changed[i]];
+      each.at_middle = value(i);
+      const double* slope = dx_.view().Row(i);
+      double* part = &parts[changed[i] * width];
+      double sum = 0;
+      for (std::size_t c = 0; c < width; ++c) {
+        part[c] = slope[c] * (x[c] - baseline[c]) * (each.to - each.from);
+        sum += part[c];
+      }
+      each.missing = std::abs(sum - (each.at_to - each.at_from));
+    }
+    double missing = 0;
+    for (const Interval& each : intervals) missing += each.missing;
+    if (missing <= tolerance || intervals.size() >= kMaxIntervals) break;
+    // Halves those that miss most.
+    std::vector<std::uint32_t> order(intervals.size());
+    std::iota(order.begin(), order.end(), 0u);
+    std::nth_element(order.begin(), order.begin() + kRows / 2 - 1, order.end(),
+                     [&](std::uint32_t a, std::uint32_t b) {
+                       return std::pair(-intervals[a].missing, a) < std::pair(-intervals[b].missing, b);
+                     });
+    for (std::size_t i = 0; i < kRows / 2; ++i) {
+      const Interval whole = intervals[order[i]];
+      intervals[order[i]] = {whole.from, whole.middle(), whole.at_from, 0, whole.at_middle, 0};
+      changed[2 * i] = order[i];
+      changed[2 * i + 1] = static_cast<std::uint32_t>(intervals.size());
+      intervals.push_back({whole.middle(), whole.to, whole.at_middle, 0, whole.at_to, 0});
+    }
+  }
+  result.inputs.assign(width, 0.0);
+  for (std::size_t i = 0; i < parts.size(); ++i) result.inputs[i % width] += parts[i];
+  result.sum = std::accumulate(result.inputs.begin(), result.inputs.end(), 0.0);
+  return result;
 }
 
 }  // namespace cohort

@@ -4,7 +4,8 @@
 // shape. Input c is given
 //   a_c = (x_c - x0_c) * integral over s in [0, 1] of dF/dx_c (x0 + s (x - x0)) ds,   so that   sum_c a_c = F(x) - F(x0).
 // Sundararajan, Taly, Yan: "Axiomatic Attribution for Deep Networks", ICML 2017. The integral is a sum over the midpoints of
-// equal intervals, whose number is doubled until the sum over c agrees with the difference.
+// intervals. What F gains over an interval is known, and so is what the sum over c misses of it: those that miss most, where a unit of the
+// network switches on or off, are halved until all together miss little enough.
 #ifndef COHORT_WORKER_MODEL_ATTRIBUTION_H_
 #define COHORT_WORKER_MODEL_ATTRIBUTION_H_
 
@@ -47,13 +48,13 @@ class Attribution {
 
   // The prediction of column `output` at x: spec.InputWidth() values (Model::Inputs).
   double Predict(std::span<const double> x, std::uint32_t output);
-  // Doubles the intervals until |sum - (F(x) - F(x0))| <= tolerance, or there are kMaxIntervals.
+  // Halves intervals until their |misses| sum to at most `tolerance`, so |sum - (F(x) - F(x0))| is, or there are kMaxIntervals.
   Attributed Explain(std::span<const double> x, std::span<const double> baseline, std::uint32_t output,
                      double tolerance);
 
  private:
   static constexpr std::size_t kRows = 64;  // points that are computed together
-  static constexpr std::size_t kMinIntervals = 64, kMaxIntervals = 65'536;
+  static constexpr std::size_t kMaxIntervals = 16'384;
 
   // Predictions of the first `rows` rows of x_ into predictions_; then the gradients of column `output` into dx_.
   void Forward(std::size_t rows);
