@@ -15,6 +15,7 @@
 #include "common/nearest.h"
 #include "common/random.h"
 #include "launch/commands/commands.h"
+#include "launch/report/uplift_page.h"
 #include "launch/run_plan.h"
 #include "lifecycle/policy_value.h"
 #include "lifecycle/uplift_model.h"
@@ -25,7 +26,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct UpliftCommand {
-  std::string data, out, split = "test", link;
+  std::string data, out, report, split = "test", link;
   ExperimentOptions experiment;
   std::vector<std::string> without, costs, targets, rules;
   std::uint32_t splits = 5, draws = 1000;
@@ -96,9 +97,11 @@ struct Findings {
   std::vector<double> shares;         // by arm: of the rows, by predicted effect
   // By target, by ranking (uplift, response, rules): the increment over that of a random choice of as many.
   std::vector<std::vector<std::array<Figure, kEstimators>>> ratios;
+  // By target, by ranking and then of the random choice: what it adds to nobody, doubly robust.
+  std::vector<std::vector<Figure>> increments;
   // By arm but the control, by ranking.
   std::vector<std::vector<Figure>> qini, auuc;
-  std::vector<std::vector<double>> curves;  // by arm: of the uplift ranking, summed
+  std::vector<std::vector<std::vector<double>>> curves;  // the same: gains of the curve, means
 };
 
 void JudgeSplit(const Experiment& fitting, const Experiment& judged, const UpliftCommand& options,
@@ -161,6 +164,11 @@ void JudgeSplit(const Experiment& fitting, const Experiment& judged, const Uplif
   const PolicyEstimates values(judged, outlook.outcome, costs, policies, options.draws, seed);
   findings->values.resize(named), findings->over_best.resize(named), findings->over_nobody.resize(named);
   findings->ratios.resize(targets.size(), std::vector<std::array<Figure, kEstimators>>(rankings));
+  findings->increments.resize(targets.size(), std::vector<Figure>(rankings + 1));
+  for (std::size_t t = 0; t < targets.size(); ++t) {
+    for (std::size_t k = 0; k <= rankings; ++k)
+      findings->increments[t][k].Add(values.Difference(Estimator::kDr, named + t * (rankings + 1) + k, 0), 0);
+  }
   for (const Estimator estimator : {Estimator::kIps, Estimator::kSnips, Estimator::kDr}) {
     const auto e = static_cast<std::size_t>(estimator);
     for (std::size_t k = 0; k < named; ++k) {
@@ -178,17 +186,16 @@ void JudgeSplit(const Experiment& fitting, const Experiment& judged, const Uplif
 
   findings->qini.resize(arms, std::vector<Figure>(rankings));
   findings->auuc.resize(arms, std::vector<Figure>(rankings));
-  findings->curves.resize(arms);
+  findings->curves.resize(arms, std::vector<std::vector<double>>(rankings));
   for (std::size_t a = 1; a < arms; ++a) {
     for (std::size_t ranking = 0; ranking < rankings; ++ranking) {
       const JudgedCurve curve =
           JudgeCurve(judged, a, scores_of(a, ranking), std::min(options.draws, 200u), seed);
       findings->qini[a][ranking].Add(curve.qini, 0);
       findings->auuc[a][ranking].Add(curve.auuc, 0);
-      if (ranking > 0) continue;
-      findings->curves[a].resize(curve.curve.gain.size());
-      for (std::size_t i = 0; i < curve.curve.gain.size(); ++i)
-        findings->curves[a][i] += curve.curve.gain[i] / options.splits;
+      std::vector<double>& mean = findings->curves[a][ranking];
+      mean.resize(curve.curve.gain.size());
+      for (std::size_t i = 0; i < mean.size(); ++i) mean[i] += curve.curve.gain[i] / options.splits;
     }
   }
 }
@@ -245,7 +252,9 @@ Status Uplift(UpliftCommand options, Console& console) {
   if (options.link == "identity") options.experiment.link = Link::kIdentity;
   if (options.link == "log") options.experiment.link = Link::kLog;
   if (options.link == "logit") options.experiment.link = Link::kLogit;
-  if (!options.out.empty()) COHORT_RETURN_IF_ERROR(CheckOutput(options.out, options.overwrite));
+  for (const std::string& path : {options.out, options.report}) {
+    if (!path.empty()) COHORT_RETURN_IF_ERROR(CheckOutput(path, options.overwrite));
+  }
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<DatasetReader> data, DatasetReader::Open(options.data));
   COHORT_ASSIGN_OR_RETURN(const DenseInputs inputs, DenseInputs::Of(*data, options.without));
   std::uint64_t left_out = 0;
@@ -358,34 +367,50 @@ Status Uplift(UpliftCommand options, Console& console) {
   Json target_json = Json::array();
   for (std::size_t t = 0; t < targets.size(); ++t) {
     text += "\n" + experiment.arms[targets[t].arm] + " to " + Percent(targets[t].share) +
-            ", the first by: its increment over that of as many at random\n";
-    Json each{{"arm", experiment.arms[targets[t].arm]}, {"share", targets[t].share}};
+            ", the first by: what it adds per row, and over what as many at random add\n";
+    const Figure& random = findings.increments[t].back();
+    // Times nothing is no figure.
+    const bool comparable = 2 * random.above > random.splits;
+    Json each{{"arm", experiment.arms[targets[t].arm]},
+              {"share", targets[t].share},
+              {"random", random.ToJson()},
+              {"comparable", comparable}};
     for (std::size_t ranking = 0; ranking < rankings.size(); ++ranking) {
       const Figure& ratio = findings.ratios[t][ranking][dr];
-      text += "  " + Padded(rankings[ranking], width) + "  " + Padded(ratio.Text("%.3f"), 30) +
-              "interval above 1 in " + std::to_string(ratio.above) + " of " + std::to_string(ratio.splits) +
-              "\n";
+      text += "  " + Padded(rankings[ranking], width) + "  " +
+              Padded(findings.increments[t][ranking].Text("%+.4g"), 34);
+      text += comparable ? Padded(ratio.Text("%.3f"), 30) + "interval above 1 in " +
+                               std::to_string(ratio.above) + " of " + std::to_string(ratio.splits) + "\n"
+                         : "–\n";
+      each[rankings[ranking]]["increment"] = findings.increments[t][ranking].ToJson();
       for (const Estimator estimator : {Estimator::kIps, Estimator::kSnips, Estimator::kDr})
         each[rankings[ranking]][EstimatorName(estimator)] =
             findings.ratios[t][ranking][static_cast<std::size_t>(estimator)].ToJson();
     }
+    text += "  " + Padded("at random", width) + "  " + random.Text("%+.4g") +
+            (comparable ? "\n" : ": not shown to add anything, so there is nothing to compare with\n");
     target_json.push_back(std::move(each));
   }
   json["targets"] = std::move(target_json);
 
   text += "\nranking of users by:                  Qini coefficient               AUUC\n";
   Json curves = Json::object();
+  UpliftPage page{.outcome = options.experiment.outcome, .text = {}, .arms = {}};
   for (std::size_t a = 1; a < arms; ++a) {
     text += experiment.arms[a] + "\n";
     Json each = Json::object();
+    page.arms.push_back({experiment.arms[a], {}});
     for (std::size_t ranking = 0; ranking < rankings.size(); ++ranking) {
+      const Figure& qini = findings.qini[a][ranking];
+      page.arms.back().rankings.push_back({rankings[ranking], findings.curves[a][ranking], qini.mean(),
+                                           qini.low / qini.splits, qini.high / qini.splits});
       text += "  " + Padded(rankings[ranking], width) + "  " +
               Padded(findings.qini[a][ranking].Text("%+.3g"), 30) + "  " +
               findings.auuc[a][ranking].Text("%+.3g") + "\n";
       each[rankings[ranking]] = {{"qini", findings.qini[a][ranking].ToJson()},
-                                 {"auuc", findings.auuc[a][ranking].ToJson()}};
+                                 {"auuc", findings.auuc[a][ranking].ToJson()},
+                                 {"gain_by_percent", findings.curves[a][ranking]}};
     }
-    each["gain_by_percent"] = findings.curves[a];
     curves[experiment.arms[a]] = std::move(each);
   }
   json["curves"] = std::move(curves);
@@ -398,6 +423,12 @@ Status Uplift(UpliftCommand options, Console& console) {
     json["out"] = options.out;
   }
   text.pop_back();
+  if (!options.report.empty()) {
+    page.text = text;
+    COHORT_RETURN_IF_ERROR(WriteFileAtomically(options.report, RenderUpliftPage(page)));
+    text += "\nwrote " + options.report;
+    json["report"] = options.report;
+  }
   console.Print(text);
   console.SetJson(json.dump());
   return {};
@@ -445,6 +476,7 @@ void AddUplift(CLI::App& app, Commands& commands) {
   command->add_option("--out", options->out,
                       "a CSV to write: the outcome expected without action of each row of --split, and what "
                       "each arm adds to it, costs not taken off");
+  command->add_option("--report", options->report, "an HTML page to write: Qini curves, and what is printed");
   command->add_option("--split", options->split, "train, valid or test (default: test)");
   command->add_flag("--overwrite", options->overwrite, "replace a file that is there");
   commands[command] = [options](Console& console) { return Uplift(*options, console); };

@@ -1,0 +1,55 @@
+#include "launch/report/uplift_page.h"
+
+#include "launch/report/chart.h"
+#include "launch/report/html.h"
+#include "launch/report/page.h"
+
+namespace cohort {
+namespace {
+
+std::string RenderArm(const UpliftPage& page, const UpliftPage::Arm& arm) {
+  Chart chart;
+  chart.title = arm.name + ", Qini curves";
+  chart.description =
+      "outcomes gained over the control when the arm goes to the first users by each ranking and to nobody "
+      "else";
+  chart.x = {.label = "users who get it (%)", .low = 0, .high = 100};
+  chart.y.label = page.outcome + " gained per user";
+  std::string rows;
+  for (const UpliftPage::Ranking& ranking : arm.rankings) {
+    Series& line = chart.series.emplace_back();
+    line.name = ranking.name;
+    for (std::size_t i = 0; i < ranking.gain.size(); ++i)
+      line.points.push_back({static_cast<double>(i), ranking.gain[i]});
+    rows += "<tr><th>" + EscapeHtml(ranking.name) + "</th><td>" + FormatMetric(ranking.qini) + "</td><td>" +
+            FormatMetric(ranking.low) + "</td><td>" + FormatMetric(ranking.high) + "</td></tr>\n";
+  }
+  if (!arm.rankings.empty() && !arm.rankings[0].gain.empty()) {
+    chart.series.push_back(
+        {.name = "at random", .mark = Mark::kLine, .points = {{0, 0}, {100, arm.rankings[0].gain.back()}}});
+  }
+  return RenderChart(chart) + "<div class=\"scroll\"><table><thead><tr><th>" + EscapeHtml(arm.name) +
+         "</th><th>Qini coefficient</th><th>low</th><th>high</th></tr></thead><tbody>\n" + rows +
+         "</tbody></table></div>\n";
+}
+
+}  // namespace
+
+std::string RenderUpliftPage(const UpliftPage& page) {
+  std::string html =
+      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+      "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>Cohort "
+      "uplift</title>\n"
+      "<style>" +
+      StyleSheet() + "</style></head>\n<body><main>\n<h1>Uplift: " + EscapeHtml(page.outcome) +
+      "</h1>\n<h2>Who gains most, first</h2>\n"
+      "<p>The further a ranking's curve is above the straight line, the better it finds those whom the arm "
+      "moves. The Qini "
+      "coefficient is the area between them, with a 95 % interval; both are means over the halves.</p>\n"
+      "<div class=\"charts\">\n";
+  for (const UpliftPage::Arm& arm : page.arms) html += "<div>" + RenderArm(page, arm) + "</div>\n";
+  return html + "</div>\n<h2>In numbers</h2>\n<pre>" + EscapeHtml(page.text) +
+         "</pre>\n</main></body></html>\n";
+}
+
+}  // namespace cohort
