@@ -83,6 +83,7 @@ class ActionsReader {
   void ReadExperiment(const TomlTable& table) {
     table.AllowOnly({"arm", "control", "outcome", "link", "without"});
     ActionsFile::Effects effects;
+    effects.where = table.Where();
     effects.experiment = {Needed(table, "arm"), Needed(table, "control"), Needed(table, "outcome"),
                           std::nullopt};
     if (table.Has("link"))
@@ -119,6 +120,7 @@ class ActionsReader {
     table.AllowOnly({"name", "arm", "cost", "cap", "stages", "consent", "assumed"});
     Action action;
     action.name = Needed(table, "name");
+    action.where = table.Where();
     action.arm = table.Text("arm", action.name);
     action.cost = table.Number("cost", 0, 0, kMostMoney);
     if (table.Has("cap")) action.cap = static_cast<double>(table.Integer("cap", 0, 0, std::int64_t{1} << 40));

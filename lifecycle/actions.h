@@ -17,7 +17,8 @@ namespace cohort {
 
 struct Action {
   std::string name;
-  std::string arm;  // of the experiment; default: the name
+  std::string where;  // path:line:column, for errors
+  std::string arm;    // of the experiment; default: the name
   double cost = 0;
   double cap = kNoLimit;            // most users
   std::vector<std::string> stages;  // empty: any
@@ -34,6 +35,7 @@ struct ActionsFile {
   std::string key_file;                 // of the draw of both
   std::uint64_t seed = 1;
   struct Effects {
+    std::string where;  // of [experiment]
     ExperimentOptions experiment;
     std::vector<std::string> without;
   };

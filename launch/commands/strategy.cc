@@ -1,10 +1,13 @@
 // cohort strategy: which user gets which action, and what that is worth (lifecycle/actions.h, assignment.h, uplift_model.h).
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
 #include <utility>
 
 #include "common/atomic_file.h"
@@ -80,7 +83,67 @@ Result<Files> ReadFiles(const ActionsFile& file) {
   return files;
 }
 
-bool Agreed(const std::string& cell) { return cell == "1" || cell == "true" || cell == "yes"; }
+// 1, true or yes; 0, false, no or nothing; anything else: nullopt.
+std::optional<bool> ReadConsent(std::string cell) {
+  for (char& letter : cell) letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+  if (cell == "1" || cell == "true" || cell == "yes") return true;
+  if (cell.empty() || cell == "0" || cell == "false" || cell == "no") return false;
+  return std::nullopt;
+}
+
+Status CheckConsents(const ActionsFile& file, const UserTable& users) {
+  for (std::size_t i = 0; i < file.actions.size(); ++i) {
+    const std::string& column = file.actions[i].consent;
+    if (column.empty()) continue;
+    for (const auto& [user, cells] : users.cells) {
+      if (!ReadConsent(cells[2 + i]).has_value())
+        return Refused(file.users->file + ": user \"" + user + "\": \"" + cells[2 + i] + "\" in column \"" +
+                       column + "\"; a consent is 1, true or yes, or 0, false, no or empty");
+    }
+  }
+  return {};
+}
+
+// What fits too badly to be meant: nobody of the dataset in a file beside it is an error, the rest is said.
+Status CheckFit(const ActionsFile& file, const Files& files, const Decision& decision,
+                std::vector<std::string>* warnings) {
+  const auto known = [&](const auto& cells) {
+    return static_cast<std::size_t>(
+        std::count_if(decision.ids.begin(), decision.ids.end(),
+                      [&](const std::string& id) { return cells.count(id) > 0; }));
+  };
+  const std::string of_all = " of " + std::to_string(decision.ids.size()) + " users";
+  if (file.users) {
+    const std::size_t found = known(files.users.cells);
+    if (found == 0 && !decision.ids.empty() && !files.users.cells.empty())
+      return Refused(file.users->file + ": none of the users of " + file.data + " (the first is \"" +
+                     decision.ids[0] + "\") is in column \"" + file.users->id + "\" (one is \"" +
+                     files.users.cells.begin()->first + "\")");
+    if (found < decision.ids.size())
+      warnings->push_back(std::to_string(decision.ids.size() - found) + of_all + " are not in " +
+                          file.users->file + ": they agreed to nothing and are in no stage");
+    std::set<std::string> stages;
+    for (const auto& [user, cells] : files.users.cells) stages.insert(cells[0]);
+    for (const Action& action : file.actions) {
+      for (const std::string& stage : action.stages) {
+        if (stages.count(stage) == 0)
+          warnings->push_back(action.where + ": the action \"" + action.name + "\": nobody in " +
+                              file.users->file + " has the stage \"" + stage + "\"" +
+                              DidYouMean(stage, {stages.begin(), stages.end()}));
+      }
+    }
+  }
+  if (file.contacts && !files.contacts.empty() && known(files.contacts) == 0)
+    warnings->push_back(file.contacts->file + ": none of its users of those days is in " + file.data);
+  if (file.rules) {
+    const auto below = std::count_if(decision.untreated.begin(), decision.untreated.end(),
+                                     [](double value) { return value < 0; });
+    if (below > 0)
+      warnings->push_back(std::to_string(below) + of_all + " have a " + file.rules->value + " below 0 in " +
+                          file.rules->scores + ": nothing is done for them");
+  }
+  return {};
+}
 
 // Marks what a user may not get: consent, stage, contact windows, the control group.
 void ApplyRules(const ActionsFile& file, const Files& files, Decision* decision) {
@@ -101,7 +164,8 @@ void ApplyRules(const ActionsFile& file, const Files& files, Decision* decision)
         if (!action.stages.empty() && (!known || std::find(action.stages.begin(), action.stages.end(),
                                                            found->second[0]) == action.stages.end()))
           forbid(user, i);
-        if (!action.consent.empty() && (!known || !Agreed(found->second[2 + i]))) forbid(user, i);
+        if (!action.consent.empty() && (!known || !ReadConsent(found->second[2 + i]).value_or(false)))
+          forbid(user, i);
       }
       if (file.least_ratio > 0) {
         const std::string group = known ? found->second[1] : "";
@@ -239,6 +303,7 @@ Status Strategy(const StrategyCommand& options, Console& console) {
   COHORT_RETURN_IF_ERROR(CheckOutput(options.out, options.overwrite));
   COHORT_ASSIGN_OR_RETURN(const ActionsFile file, LoadActions(options.actions));
   COHORT_ASSIGN_OR_RETURN(const Files files, ReadFiles(file));
+  if (file.users) COHORT_RETURN_IF_ERROR(CheckConsents(file, files.users));
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<DatasetReader> data, DatasetReader::Open(file.data));
   const std::size_t actions = file.actions.size();
 
@@ -257,12 +322,15 @@ Status Strategy(const StrategyCommand& options, Console& console) {
     COHORT_ASSIGN_OR_RETURN(DenseInputs read, DenseInputs::Of(*data, file.effects->without));
     inputs = std::make_unique<DenseInputs>(std::move(read));
     std::uint64_t left_out = 0;
-    COHORT_ASSIGN_OR_RETURN(experiment, ReadExperiment(*data, *inputs, file.effects->experiment, &left_out));
+    Result<Experiment> read_experiment = ReadExperiment(*data, *inputs, file.effects->experiment, &left_out);
+    if (!read_experiment.has_value())
+      return read_experiment.error().Within(file.effects->where + ": " + file.data);
+    experiment = *std::move(read_experiment);
     arm_costs.resize(experiment.arms.size());
     for (const Action& action : file.actions) {
       const auto arm = std::find(experiment.arms.begin(), experiment.arms.end(), action.arm);
       if (arm == experiment.arms.end() || arm == experiment.arms.begin())
-        return Refused(file.path + ": the action \"" + action.name + "\": \"" + action.arm +
+        return Refused(action.where + ": the action \"" + action.name + "\": \"" + action.arm +
                        "\" is no arm of the experiment besides its control" +
                        DidYouMean(action.arm, experiment.arms));
       arm_of_action.push_back(static_cast<std::size_t>(arm - experiment.arms.begin()));
@@ -312,6 +380,8 @@ Status Strategy(const StrategyCommand& options, Console& console) {
   }
   problem.users = decision.ids.size();
   decision.reasons.resize(problem.users);
+  std::vector<std::string> warnings;
+  COHORT_RETURN_IF_ERROR(CheckFit(file, files, decision, &warnings));
   ApplyRules(file, files, &decision);
   const Explored explored = Explore(file, files.key, &decision);
   console.Progress("assigning");
@@ -409,6 +479,8 @@ Status Strategy(const StrategyCommand& options, Console& console) {
     if (!evidence.over_nobody[0][static_cast<std::size_t>(Estimator::kDr)].above(0))
       text += "no gain over nobody is shown: the interval covers 0\n";
   }
+  for (const std::string& warning : warnings) console.Note("warning: " + warning);
+  json["warnings"] = warnings;
   console.Print(text + "wrote " + options.out);
   console.SetJson(json.dump());
   return {};

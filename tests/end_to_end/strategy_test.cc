@@ -156,6 +156,8 @@ TEST_F(Strategy, EffectsOfACampaign) {
                        seed,
                        "--out",
                        *folder_ / out,
+                       "--report",
+                       *folder_ / (out + ".html"),
                        "--json"});
   };
   const Outcome first = uplift("effects.csv", "1");
@@ -172,7 +174,13 @@ TEST_F(Strategy, EffectsOfACampaign) {
   }
   EXPECT_EQ(result["policies"]["nobody"]["dr_over_nobody"]["mean"], 0);
   EXPECT_EQ(result["targets"][0]["arm"], "coupon");
-  EXPECT_EQ(result["curves"]["gift"]["gain_by_percent"].size(), 101u);
+  EXPECT_EQ(result["curves"]["gift"]["predicted effect"]["gain_by_percent"].size(), 101u);
+  const json& random = result["targets"][0]["random"];
+  EXPECT_EQ(result["targets"][0]["comparable"].get<bool>(), 2 * random["above"].get<int>() > 2);
+  const std::string page = ReadFile(*folder_ / "effects.csv.html");
+  for (const char* text :
+       {"<svg", "email, Qini curves", "gift, Qini curves", "at random", "Qini coefficient"})
+    EXPECT_THAT(page, HasSubstr(text));
   const std::vector<Cells> lines = CsvLines(ReadFile(*folder_ / "effects.csv"));
   EXPECT_EQ(lines[0], (Cells{"id", "outcome.none", "effect.email", "effect.coupon", "effect.gift"}));
   EXPECT_EQ(lines.size(), result["left_out"].get<std::size_t>() + 1);
@@ -288,6 +296,18 @@ TEST_F(Strategy, WithoutAnExperimentEffectsAreAssumedAndSaidToBe) {
   EXPECT_THAT(unknown.err, AllOf(HasSubstr("people.csv"), HasSubstr("no column \"id\"")));
 }
 
+TEST_F(Strategy, SaysWhatFitsBadly) {
+  const std::string all = ReadFile(*folder_ / "people.csv");
+  folder_->Write("half.csv", all.substr(0, all.find('\n', all.size() / 2) + 1));
+  const Outcome decided =
+      Decide(Changed(Actions(), {{"people.csv", "half.csv"}, {"[\"active\"]", "[\"activ\", \"active\"]"}}),
+             "warned.csv");
+  ASSERT_EQ(decided.exit_code, 0) << decided.all();
+  EXPECT_THAT(decided.err, HasSubstr("users are not in"));
+  EXPECT_THAT(decided.err, HasSubstr("has the stage \"activ\"; did you mean \"active\"?"));
+  EXPECT_EQ(json::parse(decided.out)["warnings"].size(), 2u);
+}
+
 TEST_F(Strategy, SaysWhatIsWrong) {
   const auto refused = [&](const std::vector<std::pair<std::string, std::string>>& changes,
                            const std::vector<std::string>& words) {
@@ -319,6 +339,14 @@ TEST_F(Strategy, SaysWhatIsWrong) {
   refused({{"key_file = \"strategy.key\"\n", ""}}, {"key_file"});
   refused({{"[experiment]", "[experimen]"}}, {"experimen", "\"experiment\""});
   refused({{"budget = 160", "budgets = 160"}}, {"actions.toml:2:", "budgets", "\"budget\""});
+  folder_->Write("maybe.csv", "user,stage,email_ok,region\nu00000001,new,perhaps,north\n");
+  refused({{"people.csv", "maybe.csv"}},
+          {"maybe.csv: user \"u00000001\": \"perhaps\" in column \"email_ok\"", "1, true or yes"});
+  folder_->Write("strangers.csv", "user,stage,email_ok,region\nsomebody,new,yes,north\n");
+  refused({{"people.csv", "strangers.csv"}},
+          {"strangers.csv: none of the users of", "\"user\"", "\"somebody\""});
+  refused({{"arm = \"gift\"", "arm = \"gifts\""}}, {"actions.toml:37:"});
+  refused({{"arm = \"campaign_arm\"", "arm = \"campaign\""}}, {"actions.toml:7:"});
   folder_->Write("short.key", "short\n");
   refused({{"strategy.key", "short.key"}}, {"short.key", "5 characters", "16"});
   folder_->Write("twice.csv",
