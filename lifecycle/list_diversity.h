@@ -26,7 +26,7 @@ class ItemLabels {
 
 struct Candidate {
   std::uint32_t item;
-  float utility;  // a logarithm of odds
+  float utility;  // a logarithm of odds, in units of how far those lie apart (Recommender::Spread)
 };
 
 // `n` of the candidates, chosen one after the other, each the one with the largest

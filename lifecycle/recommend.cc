@@ -260,6 +260,7 @@ Result<RecommendReport> Recommend(const RecommendOptions& options,
   report.users = history.users.size();
   report.items = history.items.size();
   report.acts = history.acts.size();
+  report.findings = history.findings;
   report.learned_at = TimeText(moments.learned_at);
   report.at = TimeText(moments.at);
   report.until = TimeText(moments.until);
@@ -310,8 +311,12 @@ Result<RecommendReport> Recommend(const RecommendOptions& options,
   for (std::uint32_t user = 0; user < history.users.size(); ++user) {
     if (recommender->Knows(user)) users.push_back(user);
   }
-  const ListOptions list_options{options.top, options.diversity, options.exposure > 0 ? kPromotable : 0,
-                                 options.skip_bought};
+  report.spread = recommender->Spread(users, source_weights, report.weights, options.skip_bought);
+  const ListOptions list_options{.top = options.top,
+                                 .diversity = options.diversity,
+                                 .spread = report.spread,
+                                 .promotable = options.exposure > 0 ? kPromotable : 0,
+                                 .skip_bought = options.skip_bought};
   std::vector<RecommendationList> lists;
   lists.reserve(users.size());
   // By list: what the user chose afterwards, and the value of the oracle's list.
@@ -336,7 +341,9 @@ Result<RecommendReport> Recommend(const RecommendOptions& options,
     }
     const std::vector<std::uint32_t> candidates = recommender->Candidates(source_weights, &scored);
     for (std::size_t i = 0; i <= options.try_diversity.size(); ++i) {
-      const ListOptions only{.top = options.top, .diversity = i == 0 ? 0 : options.try_diversity[i - 1]};
+      const ListOptions only{.top = options.top,
+                             .diversity = i == 0 ? 0 : options.try_diversity[i - 1],
+                             .spread = report.spread};
       judge(blended + i, number,
             ItemsOf(recommender->List(candidates, report.weights, only, labels, group, &scored)));
     }

@@ -17,6 +17,7 @@
 
 #include "common/status.h"
 #include "lifecycle/event.h"
+#include "prepare/prepare.h"
 
 namespace cohort {
 
@@ -57,10 +58,12 @@ struct RecommendReport {
   std::string learned_at, at, until, target;
   std::vector<std::string> features;
   std::vector<double> weights;
+  double spread = 1;                   // of a user's log-odds: the unit of --diversity (Recommender::Spread)
   std::vector<std::uint64_t> reasons;  // list places by feature
   bool exposure_held = true;
   std::vector<ListQuality>
       quality;  // each source by itself, all together, with each of try_diversity, re-ranked; without outcomes ndcg and hit_rate are 0
+  Findings findings;  // of the logs
   std::vector<std::string> warnings;
   double seconds = 0;
 };

@@ -16,6 +16,7 @@ namespace {
 constexpr double kContentPrior = 5;
 constexpr std::size_t kCandidates = 100;  // of each source
 constexpr std::size_t kChoicesOfUser = 5;
+constexpr std::size_t kUsersOfSpread = 500;
 
 }  // namespace
 
@@ -200,6 +201,29 @@ std::vector<std::uint32_t> Recommender::Candidates(const std::vector<std::vector
   return candidates;
 }
 
+double Recommender::Spread(const std::vector<std::uint32_t>& users,
+                           const std::vector<std::vector<double>>& source_weights,
+                           const std::vector<double>& weights, bool skip_bought) const {
+  const std::size_t measured = std::min(kUsersOfSpread, users.size());
+  Scored scored;
+  double variances = 0;
+  for (std::size_t k = 0; k < measured; ++k) {
+    Score(users[k * users.size() / measured], skip_bought, &scored);
+    const std::vector<std::uint32_t> candidates = Candidates(source_weights, &scored);
+    if (candidates.empty()) continue;
+    Utilities(weights, &scored);
+    double sum = 0, squares = 0;
+    for (const std::uint32_t item : candidates) sum += scored.utilities[item];
+    const double mean = sum / static_cast<double>(candidates.size());
+    for (const std::uint32_t item : candidates) {
+      const double apart = scored.utilities[item] - mean;
+      squares += apart * apart;
+    }
+    variances += squares / static_cast<double>(candidates.size());
+  }
+  return variances > 0 ? std::sqrt(variances / static_cast<double>(measured)) : 1;
+}
+
 RecommendationList Recommender::List(const std::vector<std::uint32_t>& candidate_items,
                                      const std::vector<double>& weights, const ListOptions& options,
                                      const ItemLabels& labels, const std::vector<bool>& group,
@@ -232,7 +256,8 @@ RecommendationList Recommender::List(const std::vector<std::uint32_t>& candidate
     return made;
   };
   std::vector<Candidate> candidates;
-  for (const std::uint32_t item : pool) candidates.push_back({item, scored->utilities[item]});
+  for (const std::uint32_t item : pool)
+    candidates.push_back({item, scored->utilities[item] / static_cast<float>(options.spread)});
   for (const Candidate& chosen : DiverseList(candidates, labels, options.diversity, options.top))
     list.items.push_back(listed(chosen.item));
   if (options.promotable == 0) return list;

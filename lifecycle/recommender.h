@@ -21,7 +21,8 @@ namespace cohort {
 
 struct ListOptions {
   std::size_t top = 10;
-  double diversity = 0;        // list_diversity.h
+  double diversity = 0;        // list_diversity.h, of log-odds over `spread`
+  double spread = 1;           // > 0
   std::size_t promotable = 0;  // so many items of the group are kept with a list (list_exposure.h)
   bool skip_bought = false;
 };
@@ -75,6 +76,11 @@ class Recommender {
   Choices DrawChoices(const ChoiceOptions& options, const std::vector<std::vector<double>>* source_weights,
                       const Progress& progress) const;
 
+  // How far the log-odds of a user's candidates lie apart: the standard deviation within a user, its square averaged over at most 500 users
+  // spread evenly over `users`. 1 if they do not differ.
+  double Spread(const std::vector<std::uint32_t>& users,
+                const std::vector<std::vector<double>>& source_weights, const std::vector<double>& weights,
+                bool skip_bought) const;
   // The candidates by weights . scores, re-ranked.
   RecommendationList List(const std::vector<std::uint32_t>& candidates, const std::vector<double>& weights,
                           const ListOptions& options, const ItemLabels& labels,

@@ -50,6 +50,7 @@ Result<ShopHistory> ReadShopHistory(const std::string& shop_file, const std::str
     progress("sorting: " + std::to_string(100 * done / EventStore::kPartitions) + " %");
   }));
   history.end = rows.end();
+  history.findings = log.Take();
 
   struct Place {
     std::string name;

@@ -13,6 +13,7 @@
 #include "lifecycle/event.h"
 #include "lifecycle/item_table.h"
 #include "lifecycle/shop_schema.h"
+#include "prepare/prepare.h"
 
 namespace cohort {
 
@@ -39,6 +40,7 @@ struct ShopHistory {
   std::vector<Money> prices;      // by item: of the list, else that of its first event with one; kNoMoney
   std::vector<Time> price_since;  // by item: when that became known; kNoTime: always
   Time end = 0;                   // after the last event
+  Findings findings;              // what of the files could not be used, with the first places
 
   std::span<const Act> ActsOf(std::size_t user) const {
     return std::span(acts).subspan(first_act[user], first_act[user + 1] - first_act[user]);

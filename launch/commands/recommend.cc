@@ -25,10 +25,11 @@ std::string Line(const char* format, auto... values) {
 }
 
 std::string ToText(const RecommendReport& report) {
-  std::string text = std::to_string(report.acts) + " events of " + std::to_string(report.users) +
-                     " users with " + std::to_string(report.items) + " items; weights from " +
-                     std::to_string(report.choices) + " choices (" + report.target + ") of " +
-                     report.learned_at + " to " + report.at + "; lists as of " + report.at + "\n";
+  std::string text = ToText(report.findings);
+  text += std::to_string(report.acts) + " events of " + std::to_string(report.users) + " users with " +
+          std::to_string(report.items) + " items; weights from " + std::to_string(report.choices) +
+          " choices (" + report.target + ") of " + report.learned_at + " to " + report.at + "; lists as of " +
+          report.at + "\n";
   text += Line("%-22s %10s %16s", "score", "weight", "reason of (%)");
   std::uint64_t places = 0;
   for (const std::uint64_t count : report.reasons) places += count;
@@ -67,7 +68,8 @@ std::string ToText(const RecommendReport& report) {
 }
 
 Json ToJson(const RecommendReport& report) {
-  Json weights = Json::object(), lists = Json::object();
+  Json weights = Json::object(), lists = Json::object(), dropped = Json::object();
+  for (const auto& [key, finding] : report.findings) dropped[FindingName(key.first)] = finding.count;
   for (std::size_t f = 0; f < report.features.size(); ++f)
     weights[report.features[f]] = {{"weight", report.weights[f]}, {"reasons", report.reasons[f]}};
   const std::string top = "@" + std::to_string(report.top);
@@ -98,7 +100,9 @@ Json ToJson(const RecommendReport& report) {
           {"group_items", report.group_items},
           {"exposure_held", report.exposure_held},
           {"features", std::move(weights)},
+          {"spread", report.spread},
           {"quality", std::move(lists)},
+          {"dropped", std::move(dropped)},
           {"warnings", report.warnings},
           {"seconds", report.seconds}};
 }
