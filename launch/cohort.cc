@@ -36,6 +36,7 @@ int Main(int argc, char** argv) {
   AddBaseline(app, commands);
   AddCompare(app, commands);
   AddUplift(app, commands);
+  AddProfile(app, commands);
   AddStrategy(app, commands);
   AddRecommend(app, commands);
   AddExplain(app, commands);
