@@ -77,11 +77,12 @@ std::string ShopToml(const ShopCalendar& calendar, bool campaign) {
   const std::string rows =
       campaign ? "[snapshots]\ntrain = [\"" + Date(calendar.campaign) + "\"]     # the day of the campaign\ntest = \"" +
                      Date(calendar.test) +
-                     "\"          # when actions are to be chosen\n\n[features]\nwindows_days = [7, 30, 90]\nhistory = 1\n\n"
-                     "[labels.campaign]\nhorizon_days = 28\narms = [" + arms + "]\n"
+                     "\"          # when actions are to be chosen\n\n[features]\nwindows_days = [7, 30, 90]\nhistory = 1\nforecast = true\n\n"
+                     "[labels.campaign]\nhorizon_days = 28\narms = [" + arms +
+                     "]\n[labels.value]              # its forecast is a feature\nhorizon_days = 28\nshortest_days = 28\n"
                : "[snapshots]\ntrain = [" + times + "]     # one of them at the campaign, " + Date(calendar.campaign) +
                      "\nvalid = \"" + Date(calendar.valid) + "\"\ntest = \"" + Date(calendar.test) +
-                     "\"\n\n[features]\nwindows_days = [7, 30, 90]\nhistory = 32\nbins = 16\n\n"
+                     "\"\n\n[features]\nwindows_days = [7, 30, 90]\nhistory = 32\nbins = 16\nforecast = true\n\n"
                      "[labels.acquisition_cost]\ndays = 30\n[labels.activation]\ndays = 14\n"
                      "activities = [\"favourite\", \"cart\", \"purchase\"]\n[labels.churn]\nhorizon_days = 30\n"
                      "seen_within_days = 90\n[labels.purchase]\nhorizon_days = 30\n[labels.value]\nhorizon_days = 30\n";
@@ -127,6 +128,33 @@ learning_rate = 0.001
 servers = 1
 workers = 2
 )";
+
+std::string ActionsToml() {
+  std::string text =
+      R"(# Which user gets which contact, by what the campaign has shown, and what that is worth.
+#   cohort prepare campaign.toml --out campaign.h5
+#   cohort strategy actions.toml --out actions.csv
+data = "campaign.h5"
+# budget = 1000                 # of all contacts
+# holdout = 0.1                 # a permanent control group; needs key_file, a secret
+
+[experiment]
+arm = "campaign_arm"
+control = "none"
+outcome = "campaign_outcome"
+link = "log"                    # a contact multiplies what a user would have bought anyway
+# The campaign itself lies between its day and the day of choosing: what contacts left behind differs.
+without = ["contacts", "contacts_7d", "contacts_30d", "contacts_90d", "contact_recency_days", "last_arm"]
+)";
+  for (std::size_t arm = 1; arm < kShopArms; ++arm) {
+    const std::int64_t cents = ShopWorld::ArmCostCents(static_cast<int>(arm));
+    char cost[32];
+    std::snprintf(cost, sizeof cost, "%lld.%02lld", static_cast<long long>(cents / 100),
+                  static_cast<long long>(cents % 100));
+    text += std::string("\n[[action]]\nname = \"") + ShopWorld::Arms()[arm] + "\"\ncost = " + cost + "\n";
+  }
+  return text;
+}
 
 class LogWriter {
  public:
@@ -344,6 +372,7 @@ class LogWriter {
     }
     for (CsvFile& file : files_) COHORT_RETURN_IF_ERROR(file.Commit());
     COHORT_RETURN_IF_ERROR(WriteFileAtomically((directory_ / "run.toml").string(), kRunToml));
+    COHORT_RETURN_IF_ERROR(WriteFileAtomically((directory_ / "actions.toml").string(), ActionsToml()));
     COHORT_RETURN_IF_ERROR(
         WriteFileAtomically((directory_ / "campaign.toml").string(), ShopToml(calendar_, /*campaign=*/true)));
     COHORT_RETURN_IF_ERROR(

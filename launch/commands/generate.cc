@@ -89,7 +89,9 @@ Status GenerateLogs(const GenerateOptions& given, Console& console) {
                 PoliciesLine("with half of those contacts' cost", summary.under_budget) +
                 "\nnext: cohort prepare " + options.directory + "/shop.toml --out " + options.directory +
                 "/shop.h5, then cohort train " + options.directory + "/run.toml --truth " +
-                options.directory + "/truth --out RUN_DIR");
+                options.directory + "/truth --out RUN_DIR\nor:   cohort prepare " + options.directory +
+                "/campaign.toml --out " + options.directory + "/campaign.h5, then cohort strategy " +
+                options.directory + "/actions.toml --out ACTIONS.csv");
   console.SetJson(nlohmann::json{{"status", "done"},
                                  {"users", summary.users},
                                  {"customers", summary.customers},

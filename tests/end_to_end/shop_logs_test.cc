@@ -2,15 +2,103 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "tests/end_to_end/shop_run.h"
+#include "tests/support/csv_lines.h"
 
 namespace cohort::testing {
 namespace {
 
 using nlohmann::json;
 using ::testing::HasSubstr;
+
+// Profiles of the users of a trained shop: stages beside the true ones, tiers that stay, predictions with intervals.
+void Profile(const std::string& shop, const std::string& run) {
+  for (const std::string split : {"test", "valid"}) {
+    const Outcome scored = RunProgram({Program(), "score", run, "--data", shop + "/shop.h5", "--split", split,
+                                       "--out", shop + "/" + split + ".csv"});
+    ASSERT_EQ(scored.exit_code, 0) << scored.all();
+  }
+  const auto profile = [&](const std::string& out, std::vector<std::string> more) {
+    std::vector<std::string> command = {Program(), "profile", shop + "/shop.h5", "--out", shop + "/" + out, "--json"};
+    command.insert(command.end(), more.begin(), more.end());
+    return RunProgram(command);
+  };
+  const Outcome made = profile("profiles.csv", {"--scores", shop + "/test.csv", "--calibrate", shop + "/valid.csv",
+                                                "--tier-by", "value", "--tiers", "gold=40,silver=10"});
+  ASSERT_EQ(made.exit_code, 0) << made.all();
+  const json result = json::parse(made.out);
+  EXPECT_EQ(result["segments"].size(), 6u);
+  EXPECT_GT(result["calibrated"]["churn"].get<int>(), 1000);
+  const std::vector<std::vector<std::string>> lines = CsvLines(ReadFile(shop + "/profiles.csv"));
+  const auto column = [&](const char* name) {
+    return static_cast<std::size_t>(std::find(lines[0].begin(), lines[0].end(), name) - lines[0].begin());
+  };
+  const std::size_t stage = column("stage"), tier = column("tier"), value = column("value"), low = column("churn.low"),
+                    churn = column("churn"), high = column("churn.high"), channel = column("user_channel");
+  ASSERT_LT(channel, lines[0].size());
+  std::map<std::string, std::string> truth;
+  for (const std::vector<std::string>& line : CsvLines(ReadFile(shop + "/truth/moments.csv")))
+    truth[line[0]] = line[2];  // the latest is that of the test snapshot
+  std::map<std::string, std::pair<int, int>> found;  // by true stage: found right, all
+  std::set<std::string> channels;
+  for (std::size_t i = 1; i < lines.size(); ++i) {
+    const std::vector<std::string>& line = lines[i];
+    auto& [right, all] = found[truth.at(line[0])];
+    right += line[stage] == truth.at(line[0]), ++all;
+    channels.insert(line[channel]);
+    EXPECT_LE(std::stod(line[low]), std::stod(line[churn]));
+    EXPECT_LE(std::stod(line[churn]), std::stod(line[high]));
+    const double worth = std::stod(line[value]);
+    EXPECT_EQ(line[tier], worth >= 40 ? "gold" : worth >= 10 ? "silver" : "") << worth;
+  }
+  double balanced = 0;
+  for (const auto& [name, counts] : found) balanced += 1.0 * counts.first / counts.second / found.size();
+  EXPECT_EQ(found.size(), 4u);
+  EXPECT_GE(balanced, 0.85);
+  EXPECT_THAT(channels, ::testing::Contains("search"));
+  const Outcome grouped =
+      profile("grouped.csv", {"--scores", shop + "/test.csv", "--calibrate", shop + "/valid.csv", "--groups",
+                              "user_channel,user_gender", "--report", shop + "/profiles.html"});
+  ASSERT_EQ(grouped.exit_code, 0) << grouped.all();
+  const json groups = json::parse(grouped.out)["groups"]["user_channel"];
+  EXPECT_EQ(groups.size(), 5u);
+  std::size_t users = 0;
+  for (const json& group : groups) {
+    users += group["users"].get<std::size_t>();
+    const json& off = group["came_minus_expected"]["purchase"];
+    EXPECT_NEAR(off[0].get<double>(), 0, 5 * (off[2].get<double>() - off[0].get<double>())) << group;
+  }
+  EXPECT_EQ(users, lines.size() - 1);
+  const std::string page = ReadFile(shop + "/profiles.html");
+  for (const char* text : {"stages of life", "segment 6", "user_gender", "came less expected", "search"})
+    EXPECT_THAT(page, HasSubstr(text));
+  // The night after: who was gold stays so a little below.
+  const Outcome later = profile("later.csv", {"--scores", shop + "/test.csv", "--calibrate", shop + "/valid.csv",
+                                              "--tier-by", "value", "--tiers", "gold=42,silver=10", "--former",
+                                              shop + "/profiles.csv"});
+  ASSERT_EQ(later.exit_code, 0) << later.all();
+  EXPECT_EQ(json::parse(later.out)["tiers"]["gold"], result["tiers"]["gold"]);
+
+  const auto refused = [&](const std::vector<std::string>& more, const std::string& words) {
+    const Outcome outcome = profile("refused.csv", more);
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.all();
+    EXPECT_THAT(outcome.err, HasSubstr(words));
+  };
+  refused({"--scores", shop + "/valid.csv"}, "score the same dataset with --split test");
+  refused({"--tier-by", "value"}, "--tier-by and --tiers go together");
+  refused({"--tier-by", "revenu", "--tiers", "gold=5"}, "did you mean \"revenue\"");
+  refused({"--tier-by", "revenue", "--tiers", "gold"}, "NAME=NUMBER");
+  refused({"--by", "order"}, "did you mean \"orders\"");
+  refused({"--calibrate", shop + "/valid.csv"}, "--scores");
+  refused({"--tier-by", "revenue", "--tiers", "gold=5", "--former", shop + "/test.csv"}, "no column \"tier\"");
+  refused({"--groups", "user_chanel"}, "did you mean \"user_channel\"");
+  refused({"--split", "tset"}, "tset");
+}
 
 TEST(ShopLogs, FromTheLogsToAModelBesideTheTruth) {
   const TemporaryFolder folder;
@@ -48,6 +136,7 @@ TEST(ShopLogs, FromTheLogsToAModelBesideTheTruth) {
     EXPECT_LT(best, model) << task;
     EXPECT_LT(model, best + 0.4 * (constant - best)) << task;
   }
+  Profile(shop, folder / "run");
   const Outcome again = RunProgram({Program(), "generate", "--shop", "--out", shop, "--users", "10"});
   EXPECT_EQ(again.exit_code, 2);
   EXPECT_THAT(again.err, HasSubstr("--overwrite"));

@@ -80,10 +80,13 @@ class ShopLogsTest : public ::testing::Test {
 };
 
 const std::vector<std::string>& AllFiles() {
-  static const std::vector<std::string> files = {
-      "users.csv",         "items.csv",         "events.csv",       "campaigns.csv",
-      "shop.toml",         "campaign.toml",     "run.toml",         "truth/users.csv",  "truth/items.csv",
-      "truth/moments.csv", "truth/effects.csv", "truth/tastes.csv", "truth/expectations.csv"};
+  static const std::vector<std::string> files = {"users.csv",         "items.csv",
+                                                 "events.csv",        "campaigns.csv",
+                                                 "shop.toml",         "campaign.toml",
+                                                 "actions.toml",      "run.toml",
+                                                 "truth/users.csv",   "truth/items.csv",
+                                                 "truth/moments.csv", "truth/effects.csv",
+                                                 "truth/tastes.csv",  "truth/expectations.csv"};
   return files;
 }
 
