@@ -419,12 +419,16 @@ std::string RenderTasks(const RunData& run) {
   return html;
 }
 
-std::string RenderPage(const RunData& run) {
+std::string HtmlPage(const std::string& title, const std::string& main) {
   return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-         "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>Cohort run " +
-         EscapeHtml(run.name) + "</title>\n<style>" + StyleSheet() + "</style></head>\n<body><main>\n" +
-         RenderHeadline(run) + RenderLosses(run) + RenderTasks(run) + RenderMetrics(run) + RenderSystem(run) +
+         "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>" +
+         EscapeHtml(title) + "</title>\n<style>" + StyleSheet() + "</style></head>\n<body><main>\n" + main +
          "</main></body></html>\n";
+}
+
+std::string RenderPage(const RunData& run) {
+  return HtmlPage("Cohort run " + run.name, RenderHeadline(run) + RenderLosses(run) + RenderTasks(run) +
+                                                RenderMetrics(run) + RenderSystem(run));
 }
 
 }  // namespace cohort

@@ -18,6 +18,9 @@ std::string RenderTasks(const RunData& run);     // ROC, calibration, scores, de
 std::string RenderSystem(const RunData& run);    // speed over time, load per server and worker, counts
 std::string StyleSheet();
 
+// A whole page around what lies in <main>.
+std::string HtmlPage(const std::string& title, const std::string& main);
+
 }  // namespace cohort
 
 #endif  // COHORT_LAUNCH_REPORT_PAGE_H_

@@ -48,12 +48,7 @@ std::string RenderFeature(const ProfilePage& page, const ProfilePage::Feature& f
 }  // namespace
 
 std::string RenderProfilePage(const ProfilePage& page) {
-  std::string html =
-      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>Cohort "
-      "profiles</title>\n"
-      "<style>" +
-      StyleSheet() + "</style></head>\n<body><main>\n<h1>Profiles: " + EscapeHtml(page.title) + "</h1>\n";
+  std::string html = "<h1>Profiles: " + EscapeHtml(page.title) + "</h1>\n";
   if (!page.stages.empty() || !page.tiers.empty()) {
     html += "<div class=\"charts\">\n";
     if (!page.stages.empty()) html += RenderBars({"stages of life", "users by stage of life", page.stages});
@@ -68,7 +63,7 @@ std::string RenderProfilePage(const ProfilePage& page) {
         "was expected, with 1.96 standard errors.</p>\n";
     for (const ProfilePage::Feature& feature : page.features) html += RenderFeature(page, feature);
   }
-  return html + "<h2>In words</h2>\n<pre>" + EscapeHtml(page.text) + "</pre>\n</main></body></html>\n";
+  return HtmlPage("Cohort profiles", html + "<h2>In words</h2>\n<pre>" + EscapeHtml(page.text) + "</pre>\n");
 }
 
 }  // namespace cohort

@@ -45,19 +45,15 @@ std::string RenderCoefficients(const UpliftPage& page) {
 
 std::string RenderUpliftPage(const UpliftPage& page) {
   std::string html =
-      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>Cohort "
-      "uplift</title>\n"
-      "<style>" +
-      StyleSheet() + "</style></head>\n<body><main>\n<h1>Uplift: " + EscapeHtml(page.outcome) +
+      "<h1>Uplift: " + EscapeHtml(page.outcome) +
       "</h1>\n<h2>Who gains most, first</h2>\n"
       "<p>The further a ranking's curve is above the straight line, the better it finds those whom the arm "
       "moves. The Qini "
       "coefficient is the area between them, with a 95 % interval; both are means over the halves.</p>\n"
       "<div class=\"charts\">\n";
   for (const UpliftPage::Arm& arm : page.arms) html += RenderCurves(page, arm);
-  return html + "</div>\n" + RenderCoefficients(page) + "<h2>In numbers</h2>\n<pre>" + EscapeHtml(page.text) +
-         "</pre>\n</main></body></html>\n";
+  return HtmlPage("Cohort uplift", html + "</div>\n" + RenderCoefficients(page) +
+                                       "<h2>In numbers</h2>\n<pre>" + EscapeHtml(page.text) + "</pre>\n");
 }
 
 }  // namespace cohort
