@@ -129,7 +129,7 @@ herr_t Truncate(H5FD_t* base, hid_t, hbool_t) {
   return 0;
 }
 
-hid_t Register() {
+hid_t RegisterDriver() {
   H5FD_class_t driver{};
   driver.name = "cohort";
   driver.maxaddr = (haddr_t{1} << 62) - 1;
@@ -154,7 +154,7 @@ hid_t Register() {
 
 bool UseForgivingDriver(std::int64_t access, WriteFailure* failure) {
   // Registered for the life of the process; which thread comes first does not matter.
-  static const hid_t driver = Register();
+  static const hid_t driver = RegisterDriver();
   const Settings settings{failure};
   return driver >= 0 && H5Pset_driver(access, driver, &settings) >= 0;
 }

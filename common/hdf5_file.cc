@@ -65,7 +65,7 @@ std::string InnermostReason() {
   return reason.empty() ? "HDF5 gives no reason" : reason;
 }
 
-Status Failure(ErrorCode code, const std::string& path, const std::string& name, const char* what) {
+Status FailedTo(ErrorCode code, const std::string& path, const std::string& name, const char* what) {
   return {code, path + (name.empty() ? "" : ": " + name) + ": cannot " + what + ": " + InnermostReason()};
 }
 
@@ -192,7 +192,7 @@ struct Hdf5Writer::State {
       return {ErrorCode::kIo, path + (name.empty() ? "" : ": " + name) + ": cannot " + what + ": " +
                                   std::strerror(failure.error)};
     }
-    return done ? Status() : Failure(ErrorCode::kIo, path, name, what);
+    return done ? Status() : FailedTo(ErrorCode::kIo, path, name, what);
   }
 };
 
@@ -309,11 +309,11 @@ Status Hdf5Writer::SetText(const std::string& object, const std::string& attribu
   Handle space(H5Screate(H5S_SCALAR), H5Sclose);
   Handle type = TextType(value.size() + 1);  // with its final NUL
   if (!target.ok() || !space.ok() || !type.ok())
-    return Failure(ErrorCode::kIo, path_, name, "set the attribute");
+    return FailedTo(ErrorCode::kIo, path_, name, "set the attribute");
   Handle created(H5Acreate2(target.id(), attribute.c_str(), type.id(), space.id(), H5P_DEFAULT, H5P_DEFAULT),
                  H5Aclose);
   if (!created.ok() || H5Awrite(created.id(), type.id(), value.c_str()) < 0 || !created.Close()) {
-    return Failure(ErrorCode::kIo, path_, name, "set the attribute");
+    return FailedTo(ErrorCode::kIo, path_, name, "set the attribute");
   }
   return {};
 }
@@ -323,12 +323,12 @@ Status Hdf5Writer::SetInteger(const std::string& object, const std::string& attr
   const std::string name = object + "@" + attribute;
   Handle target(H5Oopen(state_->file.id(), object.c_str(), H5P_DEFAULT), H5Oclose);
   Handle space(H5Screate(H5S_SCALAR), H5Sclose);
-  if (!target.ok() || !space.ok()) return Failure(ErrorCode::kIo, path_, name, "set the attribute");
+  if (!target.ok() || !space.ok()) return FailedTo(ErrorCode::kIo, path_, name, "set the attribute");
   Handle created(
       H5Acreate2(target.id(), attribute.c_str(), H5T_STD_I64LE, space.id(), H5P_DEFAULT, H5P_DEFAULT),
       H5Aclose);
   if (!created.ok() || H5Awrite(created.id(), H5T_NATIVE_INT64, &value) < 0 || !created.Close()) {
-    return Failure(ErrorCode::kIo, path_, name, "set the attribute");
+    return FailedTo(ErrorCode::kIo, path_, name, "set the attribute");
   }
   return {};
 }
@@ -336,7 +336,7 @@ Status Hdf5Writer::SetInteger(const std::string& object, const std::string& attr
 Status Hdf5Writer::CreateGroup(const std::string& name) {
   Quiet();
   return MakeGroup(state_->file.id(), name) ? Status()
-                                            : Failure(ErrorCode::kIo, path_, name, "create the group");
+                                            : FailedTo(ErrorCode::kIo, path_, name, "create the group");
 }
 
 Status Hdf5Writer::Close() {
@@ -379,7 +379,7 @@ Result<std::unique_ptr<Hdf5Reader>> Hdf5Reader::Open(const std::string& path) {
   Handle access = FileAccess(false);
   if (access.ok()) state->file = Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.id()), H5Fclose);
   if (!state->file.ok()) {
-    return tl::unexpected<Status>(Failure(ErrorCode::kCorrupt, path, "", "open it as an HDF5 file"));
+    return tl::unexpected<Status>(FailedTo(ErrorCode::kCorrupt, path, "", "open it as an HDF5 file"));
   }
   return std::unique_ptr<Hdf5Reader>(new Hdf5Reader(path, std::move(state)));
 }
@@ -393,7 +393,7 @@ Result<std::vector<std::string>> Hdf5Reader::List(const std::string& group) cons
   };
   Handle opened(H5Gopen2(state_->file.id(), group.c_str(), H5P_DEFAULT), H5Gclose);
   if (!opened.ok() || H5Literate(opened.id(), H5_INDEX_NAME, H5_ITER_NATIVE, nullptr, add, &names) < 0) {
-    return tl::unexpected<Status>(Failure(ErrorCode::kCorrupt, path_, group, "list the group"));
+    return tl::unexpected<Status>(FailedTo(ErrorCode::kCorrupt, path_, group, "list the group"));
   }
   std::sort(names.begin(), names.end());
   return names;
@@ -415,7 +415,7 @@ Result<const Hdf5Reader::State::Dataset*> Hdf5Reader::State::Open(const std::str
   if (auto found = datasets.find(name); found != datasets.end()) return &found->second;
   Quiet();
   auto failure = [&](const char* what) {
-    return tl::unexpected<Status>(Failure(ErrorCode::kCorrupt, path, name, what));
+    return tl::unexpected<Status>(FailedTo(ErrorCode::kCorrupt, path, name, what));
   };
   Dataset dataset;
   dataset.id = Handle(H5Dopen2(file.id(), name.c_str(), H5P_DEFAULT), H5Dclose);
@@ -498,7 +498,7 @@ Status Hdf5Reader::ReadRowsOf(const std::string& name, Hdf5Type type, std::uint6
                                   nullptr) >= 0 &&
               H5Dread((*dataset)->id.id(), text.ok() ? text.id() : FileTypeOf(type), memory_space.id(),
                       file_space.id(), H5P_DEFAULT, out) >= 0;
-  return read ? Status() : Failure(ErrorCode::kCorrupt, path_, name, "read");
+  return read ? Status() : FailedTo(ErrorCode::kCorrupt, path_, name, "read");
 }
 
 Result<std::vector<std::string>> Hdf5Reader::ReadText(const std::string& name, std::uint64_t first,
@@ -526,7 +526,7 @@ Result<std::string> Hdf5Reader::GetText(const std::string& object, const std::st
       H5Aopen_by_name(state_->file.id(), object.c_str(), attribute.c_str(), H5P_DEFAULT, H5P_DEFAULT),
       H5Aclose);
   if (!opened.ok())
-    return tl::unexpected<Status>(Failure(ErrorCode::kCorrupt, path_, name, "open the attribute"));
+    return tl::unexpected<Status>(FailedTo(ErrorCode::kCorrupt, path_, name, "open the attribute"));
   Handle type(H5Aget_type(opened.id()), H5Tclose);
   Handle space(H5Aget_space(opened.id()), H5Sclose);
   std::size_t size = type.ok() ? H5Tget_size(type.id()) : 0;
@@ -538,7 +538,7 @@ Result<std::string> Hdf5Reader::GetText(const std::string& object, const std::st
   Handle memory_type = TextType(size);
   std::string value(size, '\0');
   if (!memory_type.ok() || H5Aread(opened.id(), memory_type.id(), value.data()) < 0) {
-    return tl::unexpected<Status>(Failure(ErrorCode::kCorrupt, path_, name, "read the attribute"));
+    return tl::unexpected<Status>(FailedTo(ErrorCode::kCorrupt, path_, name, "read the attribute"));
   }
   value.resize(std::strlen(value.c_str()));
   return value;
@@ -551,7 +551,7 @@ Result<std::int64_t> Hdf5Reader::GetInteger(const std::string& object, const std
       H5Aopen_by_name(state_->file.id(), object.c_str(), attribute.c_str(), H5P_DEFAULT, H5P_DEFAULT),
       H5Aclose);
   if (!opened.ok())
-    return tl::unexpected<Status>(Failure(ErrorCode::kCorrupt, path_, name, "open the attribute"));
+    return tl::unexpected<Status>(FailedTo(ErrorCode::kCorrupt, path_, name, "open the attribute"));
   Handle type(H5Aget_type(opened.id()), H5Tclose);
   Handle space(H5Aget_space(opened.id()), H5Sclose);
   std::int64_t value = 0;

@@ -14,7 +14,7 @@
 namespace cohort {
 namespace {
 
-constexpr std::uint64_t kBlockFloats = 256u << 10;
+constexpr std::uint64_t kFloatsCompared = 256u << 10;
 constexpr std::uint64_t kMostPieces = 4096;
 constexpr std::uint64_t kBytesBesideRow = 48;  // of a row in a hash map, about
 
@@ -49,7 +49,7 @@ struct Model {
       COHORT_ASSIGN_OR_RETURN(const auto reader, OpenModelPart(directory, part, {&table, 1}));
       const std::uint32_t floats = reader->row_floats(table.id);
       const std::uint64_t total = reader->rows(table.id),
-                          block = std::max<std::uint64_t>(1, kBlockFloats / floats);
+                          block = std::max<std::uint64_t>(1, kFloatsCompared / floats);
       for (std::uint64_t first = 0; first < total; first += block) {
         COHORT_RETURN_IF_ERROR(reader->Read(table.id, first, std::min(block, total - first), &keys, &rows));
         for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -157,7 +157,7 @@ Result<Model> OpenWhole(const std::string& path, const char* what, const DiffOpt
 
 // Rows and shapes of a table, as far as the files' headers tell.
 Status ReadHeaders(const Model& model, const TableSpec& table, std::uint64_t* rows, std::uint32_t* floats) {
-  *floats = table.dim + StateFloats(table.optimizer.kind, table.dim);
+  *floats = RowFloats(table);
   for (const ModelPart& part : model.manifest.parts) {
     const std::string path = model.directory + "/" + part.file;
     COHORT_ASSIGN_OR_RETURN(const auto reader, OpenModelPart(model.directory, part, {&table, 1}));

@@ -17,7 +17,7 @@
 namespace cohort {
 namespace {
 
-constexpr std::uint64_t kBlockFloats = 64u << 10;
+constexpr std::uint64_t kFloatsExported = 64u << 10;
 
 // The rows of one table of one part, in key order.
 class Cursor {
@@ -33,7 +33,7 @@ class Cursor {
     if (at_ < keys_.size()) ++at_;
     if (at_ < keys_.size() || next_ == total_) return {};
     if (!part_->ascending()) return ReadAllSorted();
-    const std::uint64_t block = std::max<std::uint64_t>(1, kBlockFloats / part_->row_floats(table_->id));
+    const std::uint64_t block = std::max<std::uint64_t>(1, kFloatsExported / part_->row_floats(table_->id));
     const std::uint64_t count = std::min(block, total_ - next_);
     COHORT_RETURN_IF_ERROR(part_->Read(table_->id, next_, count, &keys_, &rows_));
     next_ += count;
@@ -180,7 +180,7 @@ class Hdf5Sink : public Sink {
   }
   Status Begin(const TableSpec& table, bool named) override {
     table_ = &table;
-    block_ = std::max<std::uint64_t>(1, kBlockFloats / table.dim);
+    block_ = std::max<std::uint64_t>(1, kFloatsExported / table.dim);
     if (table.kind == TableKind::kDense) {
       return writer_->CreateExtendable<float>(table.name + "/weights", 0, block_ * table.dim);
     }

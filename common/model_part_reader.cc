@@ -9,7 +9,7 @@
 namespace cohort {
 namespace {
 
-constexpr std::uint64_t kBlockRows = 4096;
+constexpr std::uint64_t kRowsScanned = 4096;
 constexpr std::uint64_t kKeysAtATime = 128u << 10;
 constexpr std::uint64_t kPieceFloats = 256u << 10;
 
@@ -86,7 +86,7 @@ Status ModelPartReader::Hide(TableId table, std::size_t layer, const KeySet& abo
   }));
   std::uint64_t seen = 0;
   for (std::uint64_t row = 0; row < here.hidden.size(); ++row) {
-    if (row % kBlockRows == 0) here.before.push_back(seen);
+    if (row % kRowsScanned == 0) here.before.push_back(seen);
     seen += !here.hidden[row];
   }
   return {};
@@ -146,7 +146,7 @@ Status ModelPartReader::ReadLayer(std::size_t layer, TableId table, std::uint64_
   // The first of them, and from there on in pieces as they lie in the file.
   const auto block = static_cast<std::uint64_t>(
       std::upper_bound(seen.before.begin(), seen.before.end(), first) - seen.before.begin() - 1);
-  std::uint64_t row = block * kBlockRows;
+  std::uint64_t row = block * kRowsScanned;
   for (std::uint64_t left = first - seen.before[block]; left > 0 || seen.hidden[row]; ++row)
     left -= !seen.hidden[row];
   const std::uint64_t most = std::max<std::uint64_t>(1, kPieceFloats / floats);

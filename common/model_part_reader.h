@@ -58,7 +58,7 @@ class ModelPartReader {
   // What of one table is seen of a layer.
   struct Seen {
     std::vector<bool> hidden;           // by row; empty: none is
-    std::vector<std::uint64_t> before;  // rows seen before each block of kBlockRows; with `hidden` only
+    std::vector<std::uint64_t> before;  // rows seen before each block of kRowsScanned; with `hidden` only
     std::uint64_t rows = 0;             // seen
   };
   const PartFileReader& top() const { return *files_.back(); }

@@ -113,6 +113,10 @@ inline std::uint32_t WeightWords(const TableSpec& table) {
 }
 // Floats of optimizer state behind a row's weights (server/optimizer.h).
 std::uint32_t StateFloats(OptimizerKind kind, std::uint32_t dim);
+// Floats of a whole row in a file: weights, then state.
+inline std::uint32_t RowFloats(const TableSpec& table) {
+  return table.dim + StateFloats(table.optimizer.kind, table.dim);
+}
 // What they are, in order: "accumulator" and how many floats it has.
 struct StateSlot {
   const char* name = "";

@@ -19,10 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::uint32_t RowFloats(const TableSpec& table) {
-  return table.dim + StateFloats(table.optimizer.kind, table.dim);
-}
-
 // Some rows of one table on their way to one part.
 struct Rows {
   std::vector<Key> keys;

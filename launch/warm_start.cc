@@ -22,10 +22,6 @@ bool SameState(const OptimizerSpec& now, const OptimizerSpec& before) {
           now.ftrl_l2 == before.ftrl_l2 && now.ftrl_beta == before.ftrl_beta);
 }
 
-std::uint32_t RowFloats(const TableSpec& table) {
-  return table.dim + StateFloats(table.optimizer.kind, table.dim);
-}
-
 // Rows of the dense table: weights, then state.
 struct DenseRows {
   std::uint32_t row_floats = 0;

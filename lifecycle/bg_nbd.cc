@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kPenalty = 1e-3;
 constexpr int kMostSteps = 200, kMostHalvings = 40;
-constexpr double kEnough = 1e-9;  // of a step's gain in log-likelihood
+constexpr double kLeastGain = 1e-9;  // of a step's gain in log-likelihood
 
 using Four = std::array<double, 4>;  // r, alpha, a, b, or what belongs to them
 
@@ -114,7 +114,7 @@ BgNbd FitBgNbd(std::span<const OrderHistory> customers) {
           inverse[i][j] += scale * moved[i] * moved[j] - (through[i] * moved[j] + moved[i] * through[j]) / curvature;
       }
     }
-    if (gain < kEnough && Dot(slope, slope) < 1e-6) break;
+    if (gain < kLeastGain && Dot(slope, slope) < 1e-6) break;
   }
   BgNbd model = {std::exp(at[0]), std::exp(at[1]), std::exp(at[2]), std::exp(at[3])};
   // OrderOutlook divides by a - 1, and by a + b - 1 in the hypergeometric function's series: 0 of either is a limit.

@@ -6,7 +6,7 @@
 namespace cohort {
 namespace {
 
-constexpr int kMostSteps = 50;
+constexpr int kMostNewtonSteps = 50;
 constexpr double kTolerance = 1e-9;
 constexpr int kMostRounds = 5;
 constexpr double kWeightsTried[] = {0, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2, 3};
@@ -111,7 +111,7 @@ std::vector<double> FitChoices(const Choices& choices, const std::vector<bool>& 
     return LogLikelihood(choices, at) - penalty;
   };
   double value = objective(weights);
-  for (int round = 0; round < kMostSteps; ++round) {
+  for (int round = 0; round < kMostNewtonSteps; ++round) {
     LogLikelihood(choices, weights, &gradient, &curvature);
     std::vector<double> a(free.size() * free.size()), b(free.size());
     for (std::size_t i = 0; i < free.size(); ++i) {

@@ -13,6 +13,7 @@ using Time = std::int64_t;      // seconds since 1970-01-01 00:00 in the shop's 
 using Money = std::int64_t;     // ten-thousandths of the shop's currency
 using Quantity = std::int64_t;  // thousandths of a piece
 inline constexpr Time kDay = 86'400;
+inline double InDays(Time seconds) { return static_cast<double>(seconds) / static_cast<double>(kDay); }
 inline constexpr Money kMoneyUnit = 10'000;
 inline constexpr Quantity kOnePiece = 1'000;
 inline constexpr Money kNoMoney = std::numeric_limits<Money>::min();  // not known

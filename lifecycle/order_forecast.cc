@@ -8,8 +8,6 @@
 namespace cohort {
 namespace {
 
-double InDays(Time seconds) { return static_cast<double>(seconds) / static_cast<double>(kDay); }
-
 }  // namespace
 
 OrdersSoFar OrderForecast::OrdersBefore(std::span<const Event> events, Time now) {

@@ -21,11 +21,11 @@ constexpr std::size_t kPromotable = 8;
 constexpr double kChoiceL2 = 1;
 constexpr std::size_t kLeastGainTop = 10;
 
-struct Moments {
+struct Periods {
   Time learned_at = 0, at = 0, until = 0;  // until: what comes before it judges the lists
 };
 
-Result<Moments> MomentsOf(const ShopHistory& history, RecommendAt at) {
+Result<Periods> PeriodsOf(const ShopHistory& history, RecommendAt at) {
   const std::vector<Snapshot>& snapshots = history.schema.snapshots;
   std::size_t number = snapshots.size();  // of the snapshot that is recommended for; the end
   if (at == RecommendAt::kTest) number = snapshots.size() - 1;
@@ -39,7 +39,7 @@ Result<Moments> MomentsOf(const ShopHistory& history, RecommendAt at) {
         history.schema.path +
         ": no snapshot lies before the one recommended for: the weights are learned from what follows one");
   const auto time_of = [&](std::size_t i) { return i < snapshots.size() ? snapshots[i].time : history.end; };
-  return Moments{time_of(number - 1), time_of(number), time_of(std::min(number + 1, snapshots.size()))};
+  return Periods{time_of(number - 1), time_of(number), time_of(std::min(number + 1, snapshots.size()))};
 }
 
 // The kind of event that is recommended for: the first of these that the log has.
@@ -253,7 +253,7 @@ Result<RecommendReport> Recommend(const RecommendOptions& options,
   COHORT_RETURN_IF_ERROR(CheckOptions(options));
   COHORT_ASSIGN_OR_RETURN(const ShopHistory history, ReadShopHistory(options.shop, options.data_directory,
                                                                      DirectoryOf(options.out), progress));
-  COHORT_ASSIGN_OR_RETURN(const Moments moments, MomentsOf(history, options.at));
+  COHORT_ASSIGN_OR_RETURN(const Periods periods, PeriodsOf(history, options.at));
   COHORT_ASSIGN_OR_RETURN(const UserSegments segments, UserSegments::Make(history, options.segment));
   RecommendReport report;
   report.top = options.top;
@@ -261,24 +261,24 @@ Result<RecommendReport> Recommend(const RecommendOptions& options,
   report.items = history.items.size();
   report.acts = history.acts.size();
   report.findings = history.findings;
-  report.learned_at = TimeText(moments.learned_at);
-  report.at = TimeText(moments.at);
-  report.until = TimeText(moments.until);
+  report.learned_at = TimeText(periods.learned_at);
+  report.at = TimeText(periods.at);
+  report.until = TimeText(periods.until);
   const EventKind target = TargetOf(history);
   report.target = EventKindName(target);
   COHORT_ASSIGN_OR_RETURN(const std::vector<bool> unavailable,
                           UnavailableItems(history, options.unavailable, &report.warnings));
   std::optional<RecommendationTruth> truth;
   if (!options.truth.empty()) {
-    COHORT_ASSIGN_OR_RETURN(truth, RecommendationTruth::Read(options.truth, history, moments.at));
+    COHORT_ASSIGN_OR_RETURN(truth, RecommendationTruth::Read(options.truth, history, periods.at));
   }
 
   std::vector<std::vector<double>> source_weights;
   {
     COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<Recommender> earlier,
-                            Recommender::Make(history, moments.learned_at, segments, target,
+                            Recommender::Make(history, periods.learned_at, segments, target,
                                               options.learn_model, unavailable, progress));
-    source_weights = LearnWeights(*earlier, moments.at, options, progress, &report);
+    source_weights = LearnWeights(*earlier, periods.at, options, progress, &report);
     if (report.choices == 0)
       return InvalidInput(options.shop + ": nobody who was there before " + report.learned_at + " has a " +
                           report.target + " from then on and before " + report.at +
@@ -288,7 +288,7 @@ Result<RecommendReport> Recommend(const RecommendOptions& options,
 
   COHORT_ASSIGN_OR_RETURN(
       const std::unique_ptr<Recommender> recommender,
-      Recommender::Make(history, moments.at, segments, target, options.model, unavailable, progress));
+      Recommender::Make(history, periods.at, segments, target, options.model, unavailable, progress));
   if (recommender->features() != report.features)
     return InvalidInput(options.shop +
                         ": items have fields, or the log has kinds of events, that they did not have at the "
@@ -331,7 +331,7 @@ Result<RecommendReport> Recommend(const RecommendOptions& options,
   for (std::size_t number = 0; number < users.size(); ++number) {
     const std::uint32_t user = users[number];
     recommender->Score(user, options.skip_bought, &scored);
-    chosen.push_back(recommender->Chosen(user, moments.until, options.skip_bought));
+    chosen.push_back(recommender->Chosen(user, periods.until, options.skip_bought));
     if (truth)
       best.push_back(truth->Knows(user) ? truth->Of(user, truth->Best(user, options.top))
                                         : RecommendationTruth::Value());
@@ -367,8 +367,8 @@ Result<std::uint64_t> WritePairs(const RecommendOptions& options, const std::str
                                  const std::function<void(const std::string&)>& progress) {
   COHORT_ASSIGN_OR_RETURN(const ShopHistory history,
                           ReadShopHistory(options.shop, options.data_directory, DirectoryOf(path), progress));
-  COHORT_ASSIGN_OR_RETURN(const Moments moments, MomentsOf(history, options.at));
-  const TasteMatrix tastes(history, moments.at);
+  COHORT_ASSIGN_OR_RETURN(const Periods periods, PeriodsOf(history, options.at));
+  const TasteMatrix tastes(history, periods.at);
   COHORT_ASSIGN_OR_RETURN(CsvFile file, CsvFile::Create(path));
   file.Row({"user", "item", "label"});
   std::uint64_t pairs = 0;

@@ -18,8 +18,6 @@ constexpr double kDiscount = 0.95;         // of the usual price: below it a pur
 constexpr double kLeastExpected = 1e-9;    // of a forecast, before its logarithm
 constexpr std::size_t kMostBought = 1024;  // latest lines in the bags of what was bought
 
-double InDays(Time seconds) { return static_cast<double>(seconds) / static_cast<double>(kDay); }
-
 std::size_t IndexOf(EventKind kind) { return static_cast<std::size_t>(kind); }
 
 // Which of the categories (or brands) the lines have is the most frequent; of equally frequent ones the least key.

@@ -2,16 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "scheduler/hazard_metrics.h"
 
 namespace cohort {
 namespace {
-
-constexpr double kUndefined = std::numeric_limits<double>::quiet_NaN();
-
-double Ratio(double a, double b) { return b > 0 ? a / b : kUndefined; }
 
 void Set(const std::string& name, const Bounded& metric, TaskMetrics* metrics) {
   metrics->values[name] = metric.value;

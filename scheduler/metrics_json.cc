@@ -7,13 +7,12 @@
 #include <nlohmann/json.hpp>
 
 #include "common/duration_histogram.h"
+#include "scheduler/json_number.h"
 
 namespace cohort {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-Json Number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
 // Three digits: a bucket is wider.
 double Milliseconds(std::size_t bucket) {
@@ -46,10 +45,10 @@ std::string ToJsonLine(const MetricsSample& sample, const std::vector<std::strin
                {"split", SplitName(sample.split)},
                {"phase_rows", sample.phase_rows},
                {"phase_samples", sample.phase_samples},
-               {"samples_per_second", Number(sample.samples_per_second)}};
+               {"samples_per_second", NumberOrNull(sample.samples_per_second)}};
   json["loss"] = Json::object();
   for (std::size_t task = 0; task < tasks.size() && task < sample.loss.size(); ++task) {
-    json["loss"][tasks[task]] = Number(sample.loss[task]);
+    json["loss"][tasks[task]] = NumberOrNull(sample.loss[task]);
   }
   json["lowest_clock"] = sample.lowest_clock;
   json["highest_clock"] = sample.highest_clock;
@@ -74,7 +73,7 @@ std::string ToJsonLine(const MetricsSample& sample, const std::vector<std::strin
                  {"cached_rows", c.cached_rows},
                  {"memory_bytes", c.memory_bytes},
                  {"peak_memory_bytes", c.peak_memory_bytes},
-                 {"busy_seconds", Number(c.busy_seconds)}};
+                 {"busy_seconds", NumberOrNull(c.busy_seconds)}};
     if (member.node.role == Role::kShard) {
       each["server"] = member.server;
       each["rows"] = c.rows;
@@ -95,7 +94,7 @@ std::string ToJsonLine(const MetricsSample& sample, const std::vector<std::strin
       each["absent_rows"] = c.absent_rows;
       each["step_seconds"] = Json::object();
       for (std::size_t part = 0; part < c.step_seconds.size() && part < std::size(kStepPartNames); ++part)
-        each["step_seconds"][kStepPartNames[part]] = Number(c.step_seconds[part]);
+        each["step_seconds"][kStepPartNames[part]] = NumberOrNull(c.step_seconds[part]);
       each["step_times"] = Json::array();
       for (std::size_t bucket = 0; bucket < c.step_times.size(); ++bucket) {
         if (c.step_times[bucket] > 0)

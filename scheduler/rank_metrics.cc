@@ -2,14 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 namespace cohort {
 namespace {
-
-constexpr double kUndefined = std::numeric_limits<double>::quiet_NaN();
-
-double Ratio(double a, double b) { return b > 0 ? a / b : kUndefined; }
 
 struct ClassWeights {
   double positive = 0, negative = 0;

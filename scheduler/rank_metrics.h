@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "common/score_sketch.h"
@@ -13,6 +14,9 @@
 namespace cohort {
 
 inline constexpr int kMaxRocPoints = 200;
+inline constexpr double kUndefined = std::numeric_limits<double>::quiet_NaN();
+
+inline double Ratio(double a, double b) { return b > 0 ? a / b : kUndefined; }
 
 // Rows of one prediction, or of a cell's span of predictions.
 struct Tie {

@@ -5,18 +5,17 @@
 #include <nlohmann/json.hpp>
 
 #include "common/duration_histogram.h"
+#include "scheduler/json_number.h"
 
 namespace cohort {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json Number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
-
 Json Losses(const std::vector<std::string>& tasks, const std::vector<double>& loss) {
   Json object = Json::object();
   for (std::size_t task = 0; task < tasks.size() && task < loss.size(); ++task)
-    object[tasks[task]] = Number(loss[task]);
+    object[tasks[task]] = NumberOrNull(loss[task]);
   return object;
 }
 
@@ -38,12 +37,12 @@ std::string ToJson(const Status& status, const RunResult& result) {
   SetVerdict(status, &json);
   json["job"] = result.job;
   json["tasks"] = Json::parse(TaskValuesToJson(result.splits));
-  json["samples_per_second"] = Number(result.samples_per_second);
-  json["seconds"] = Number(result.seconds);
+  json["samples_per_second"] = NumberOrNull(result.samples_per_second);
+  json["seconds"] = NumberOrNull(result.seconds);
   json["steps"] = result.steps;
   if (!result.step_times.empty()) {
     const auto milliseconds = [&](double q) {
-      return Number(1000 * DurationHistogram::Quantile(result.step_times, q));
+      return NumberOrNull(1000 * DurationHistogram::Quantile(result.step_times, q));
     };
     json["step_ms"] = {{"median", milliseconds(0.5)},
                        {"p99", milliseconds(0.99)},
@@ -71,14 +70,15 @@ std::string ToJson(const Status& status, const RunResult& result) {
   json["epochs"] = Json::array();
   for (const EpochResult& epoch : result.epochs) {
     Json each = {{"epoch", epoch.epoch},
-                 {"seconds", Number(epoch.seconds)},
+                 {"seconds", NumberOrNull(epoch.seconds)},
                  {"samples", epoch.samples},
                  {"steps", epoch.steps},
                  {"loss", Losses(result.tasks, epoch.loss)}};
     if (!epoch.valid.empty()) {
       each["valid"] = Json::object();
       for (const TaskMetrics& task : epoch.valid) {
-        for (const auto& [metric, value] : task.values) each["valid"][task.name][metric] = Number(value);
+        for (const auto& [metric, value] : task.values)
+          each["valid"][task.name][metric] = NumberOrNull(value);
       }
     }
     json["epochs"].push_back(std::move(each));
@@ -87,7 +87,7 @@ std::string ToJson(const Status& status, const RunResult& result) {
     json["early_stopping"] = {{"metric", stopping->metric},
                               {"patience", stopping->patience},
                               {"best_epoch", stopping->best_epoch},
-                              {"best", Number(stopping->best)},
+                              {"best", NumberOrNull(stopping->best)},
                               {"ended", stopping->ended}};
   }
   json["cluster"] = {{"servers", result.servers}, {"shards", result.shards},
@@ -111,7 +111,7 @@ std::string ProgressToJson(const RunResult& result) {
   json["epochs"] = Json::array();
   for (const EpochResult& epoch : result.epochs) {
     Json loss = Json::array();
-    for (const double value : epoch.loss) loss.push_back(Number(value));
+    for (const double value : epoch.loss) loss.push_back(NumberOrNull(value));
     json["epochs"].push_back({{"epoch", epoch.epoch},
                               {"seconds", epoch.seconds},
                               {"samples", epoch.samples},

@@ -108,8 +108,8 @@ Result<ModelPartSummary> PartWriter::Write() {
   COHORT_ASSIGN_OR_RETURN(ModelPartWriter writer, ModelPartWriter::Create(path, /*ascending=*/false));
   for (const CheckpointPart::Table& table : part_.tables) {
     const TableSpec& spec = table.spec;
-    COHORT_RETURN_IF_ERROR(writer.BeginTable(spec, spec.dim + StateFloats(spec.optimizer.kind, spec.dim),
-                                             table.coming, spec.policy.NeedsStatistics()));
+    COHORT_RETURN_IF_ERROR(
+        writer.BeginTable(spec, RowFloats(spec), table.coming, spec.policy.NeedsStatistics()));
   }
   for (;;) {
     COHORT_ASSIGN_OR_RETURN(const bool more, WriteNext(writer));

@@ -9,7 +9,7 @@
 namespace cohort {
 namespace {
 
-constexpr std::uint64_t kHalvedAfter = 10;  // times the rows of a slot
+constexpr std::uint64_t kSightingsOfASlot = 10;  // times the rows of a slot
 constexpr Clock kMostTurns = 1024;
 
 // (1 - p)^n by squaring: the same bits from every math library.
@@ -72,7 +72,7 @@ void RowPolicy::AfterUpdate(EmbeddingTable& table, int slot, std::uint64_t sight
   if (budget_ == 0) return;
   std::uint64_t& seen = sightings_[static_cast<std::size_t>(slot)];
   seen += sightings;
-  const bool halve = seen > kHalvedAfter * budget_;
+  const bool halve = seen > kSightingsOfASlot * budget_;
   if (halve) seen = 0;
   const std::uint64_t rows = table.RowsOfSlot(slot);
   if (!halve && rows <= budget_) return;

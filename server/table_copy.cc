@@ -13,7 +13,7 @@ namespace {
 // Pieces of the disk on their way at a time.
 constexpr std::uint32_t kPiecesAhead = 2;
 constexpr std::size_t kEntriesAtATime = 512;
-constexpr std::size_t kAhead = 16;  // rows fetched before they are copied
+constexpr std::size_t kRowsAhead = 16;  // rows fetched before they are copied
 constexpr std::size_t kLookedAt = 16;  // rows that are looked at, and not copied, in the time of one that is
 constexpr int kMarkedBits = 17;     // 1 MB of positions, which a core's own cache holds
 std::size_t MarkedPlace(std::uint64_t position) { return position & ((std::size_t{1} << kMarkedBits) - 1); }
@@ -110,9 +110,9 @@ void TableCopy::CopyFound() {
     COHORT_CHECK(!table_.IsCold(found_[i].row));
     return table_.Row(found_[i].row);
   };
-  for (std::size_t i = 0; i < std::min(kAhead, found_.size()); ++i) table_.PrefetchRow(row_of(i));
+  for (std::size_t i = 0; i < std::min(kRowsAhead, found_.size()); ++i) table_.PrefetchRow(row_of(i));
   for (std::size_t i = 0; i < found_.size(); ++i) {
-    if (i + kAhead < found_.size()) table_.PrefetchRow(row_of(i + kAhead));
+    if (i + kRowsAhead < found_.size()) table_.PrefetchRow(row_of(i + kRowsAhead));
     Copy(found_[i], row_of(i));
   }
 }

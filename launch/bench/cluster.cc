@@ -30,7 +30,7 @@ namespace {
 
 constexpr std::uint64_t kMostKept = 64;                       // batches pulled ahead of their pushes
 constexpr std::uint64_t kKeptBytes = std::uint64_t{1} << 40;  // none is forgotten
-constexpr Duration kStartLimit = std::chrono::seconds(120);   // a worker draws its keys first
+constexpr Duration kClusterStartLimit = std::chrono::seconds(120);  // a worker draws its keys first
 
 std::uint64_t RunId() { return static_cast<std::uint64_t>(getppid()); }
 
@@ -42,7 +42,7 @@ std::string ListenHost(const Options& options, const std::string& name) {
 SchedulerClient::Options ClientOptions() {
   SchedulerClient::Options options;
   options.run_id = RunId();
-  options.startup = kStartLimit;
+  options.startup = kClusterStartLimit;
   return options;
 }
 
@@ -80,7 +80,7 @@ Status RunScheduler(Channel& channel, const Options& options, std::atomic<std::u
   plan.staleness = options.staleness;
   plan.slices = view.slices;
   plan.tables = view.tables;
-  plan.startup = kStartLimit;
+  plan.startup = kClusterStartLimit;
   plan.steps = {PlanStep::Phase(PhaseKind::kTrain, 0, Split::kTrain)};
   DiskObserver observer(rows_read);
   Coordinator coordinator(std::move(plan), nullptr, &observer);
@@ -133,7 +133,7 @@ Result<Cluster> Cluster::Start(ChildProcesses& all, const Options& options) {
   COHORT_ASSIGN_OR_RETURN(ChildProcesses::Child * scheduler, all.Start("scheduler", [&](Channel& channel) {
     return RunScheduler(channel, options, cluster.shared_->rows_read);
   }));
-  const Result<std::string> endpoint = scheduler->channel->ReceiveText(kStartLimit);
+  const Result<std::string> endpoint = scheduler->channel->ReceiveText(kClusterStartLimit);
   if (!endpoint) return tl::unexpected(all.Explain(*scheduler, endpoint.error()));
   for (std::uint32_t i = 0; i < options.servers; ++i) {
     COHORT_ASSIGN_OR_RETURN(
@@ -149,7 +149,7 @@ Result<Cluster> Cluster::Start(ChildProcesses& all, const Options& options) {
     cluster.processes_.workers.push_back(worker);
   }
   for (auto* worker : cluster.processes_.workers) {
-    const Result<std::string> ready = worker->channel->ReceiveText(kStartLimit);
+    const Result<std::string> ready = worker->channel->ReceiveText(kClusterStartLimit);
     if (!ready) return tl::unexpected(all.Explain(*worker, ready.error()));
   }
   return cluster;

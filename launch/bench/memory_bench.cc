@@ -16,7 +16,6 @@ namespace cohort::bench {
 namespace {
 
 constexpr std::size_t kCopyFloats = 32u << 20;  // 128 MB: beyond the caches
-constexpr std::size_t kHugePage = 2u << 20;
 constexpr std::size_t kPage = 4096;
 constexpr int kFirstTouches = 64;
 

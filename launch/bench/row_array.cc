@@ -13,7 +13,6 @@
 namespace cohort::bench {
 namespace {
 
-constexpr std::size_t kHugePage = 2u << 20;
 constexpr std::size_t kAhead = 24;       // rows fetched before the first of them is copied
 constexpr std::size_t kLineFloats = 16;  // a cache line
 constexpr std::uint64_t kRowsDrawn = 4'000'000;

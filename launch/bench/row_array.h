@@ -13,6 +13,8 @@
 
 namespace cohort::bench {
 
+inline constexpr std::size_t kHugePage = 2u << 20;
+
 // Row r holds the value r throughout, so all of it is resident. Move-only.
 class RowArray {
  public:

@@ -16,9 +16,9 @@
 namespace cohort::bench {
 namespace {
 
-constexpr Duration kEndLimit = std::chrono::seconds(30);
+constexpr Duration kTierEndLimit = std::chrono::seconds(30);
 // A repetition is cut into turns of about this long, so that all sides see the same machine even while others use it.
-constexpr double kTurnSeconds = 0.5;
+constexpr double kTierTurnSeconds = 0.5;
 // Pulls until the rows in memory are those that are pulled most.
 constexpr double kWarmUpSeconds = 5;
 // The second worker ends before the first, so that all its pulls meet the first one's.
@@ -64,7 +64,8 @@ Result<Report> RunTier(Options options, const Progress& progress) {
   const double on_disk = static_cast<double>(tier.max_bytes) * options.ShardCount() / options.memory_share;
   COHORT_ASSIGN_OR_RETURN(const auto probe,
                           DiskProbe::Create(options.tier, static_cast<std::uint64_t>(on_disk)));
-  const auto turns = static_cast<std::uint64_t>(std::max(1.0, std::round(options.seconds / kTurnSeconds)));
+  const auto turns =
+      static_cast<std::uint64_t>(std::max(1.0, std::round(options.seconds / kTierTurnSeconds)));
   const double seconds = options.seconds / static_cast<double>(turns);
   progress("warming up");
   COHORT_ASSIGN_OR_RETURN(const Sizes warm, Calibrated(tiered, kWarmUpSeconds));
@@ -129,7 +130,7 @@ Result<Report> RunTier(Options options, const Progress& progress) {
   progress("ending processes");
   COHORT_RETURN_IF_ERROR(tiered.Stop());
   COHORT_RETURN_IF_ERROR(plain.Stop());
-  COHORT_RETURN_IF_ERROR(all.Join(kEndLimit));
+  COHORT_RETURN_IF_ERROR(all.Join(kTierEndLimit));
   return report;
 }
 

@@ -12,7 +12,7 @@
 namespace cohort::bench {
 namespace {
 
-constexpr std::uint32_t kIds = 26, kNumbers = 13, kBags = 40;
+constexpr std::uint32_t kGemmIds = 26, kGemmNumbers = 13, kBags = 40;
 constexpr std::uint32_t kFewestIds = 4, kMostIds = 12;  // of a bag: 8 on average
 constexpr double kLowestZipf = 1.05, kHighestZipf = 1.2;
 constexpr double kNoise = 0.5;
@@ -30,8 +30,8 @@ DatasetInfo Describe(const Options& options) {
     }
   };
   if (IsGemm(options)) {
-    add(FeatureType::kCategorical, kIds, "id ");
-    add(FeatureType::kNumeric, kNumbers, "number ");
+    add(FeatureType::kCategorical, kGemmIds, "id ");
+    add(FeatureType::kNumeric, kGemmNumbers, "number ");
   } else {
     add(FeatureType::kBag, kBags, "bag ");
   }
@@ -121,7 +121,7 @@ Result<DatasetInfo> WriteTrainingData(const Options& options, const std::string&
                                       const Progress& progress) {
   DatasetInfo info = Describe(options);
   COHORT_ASSIGN_OR_RETURN(const auto writer, DatasetWriter::Create(path, info));
-  const std::uint32_t fields = IsGemm(options) ? kIds : kBags;
+  const std::uint32_t fields = IsGemm(options) ? kGemmIds : kBags;
   const std::uint64_t values = std::max<std::uint64_t>(options.rows / fields, 1);
   std::vector<ZipfSampler> samplers;
   std::vector<FeatureKeys> keys;
@@ -150,7 +150,7 @@ Result<DatasetInfo> WriteTrainingData(const Options& options, const std::string&
       };
       for (std::uint32_t f = 0; f < fields; ++f) {
         if (IsGemm(options)) {
-          block.categorical.push_back(draw(f, 1.5 / std::sqrt(kIds)));
+          block.categorical.push_back(draw(f, 1.5 / std::sqrt(kGemmIds)));
           continue;
         }
         const auto ids = kFewestIds + static_cast<std::uint32_t>(random.Below(kMostIds - kFewestIds + 1));
@@ -158,7 +158,7 @@ Result<DatasetInfo> WriteTrainingData(const Options& options, const std::string&
           block.bag_keys[f].push_back(draw(f, 1.5 / std::sqrt(kBags * ids)));
         block.bag_offsets[f].push_back(block.bag_keys[f].size());
       }
-      for (std::uint32_t n = 0; IsGemm(options) && n < kNumbers; ++n) {
+      for (std::uint32_t n = 0; IsGemm(options) && n < kGemmNumbers; ++n) {
         const double x = (2 * random.Uniform() - 1) * std::sqrt(3.0);
         block.numeric.push_back(static_cast<float>(x));
         for (std::size_t j = 0; j < score.size(); ++j)

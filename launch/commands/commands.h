@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "common/status.h"
 
@@ -48,6 +49,9 @@ class Console {
   std::string object_;
   int exit_code_ = 0;
 };
+
+// The input is at fault.
+inline Status Refused(std::string why) { return {ErrorCode::kInvalidInput, std::move(why)}; }
 
 // Whether a command may write the file: kInvalidInput if it is there and is not to be replaced, or its folder is not there.
 Status CheckOutput(const std::string& path, bool overwrite);

@@ -18,14 +18,14 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct ExplainOptions {
   ExplainRequest request;
   std::string split = "test", out;
   std::uint32_t top = 10;
   bool overwrite = false;
 };
 
-std::string Number(double value, const char* format = "%.6g") {
+std::string Formatted(double value, const char* format = "%.6g") {
   char text[40];
   std::snprintf(text, sizeof text, format, value);
   return text;
@@ -35,13 +35,13 @@ std::string Number(double value, const char* format = "%.6g") {
 std::string Bar(const std::string& label, std::size_t width, double share, double greatest,
                 const char* format) {
   const auto length = static_cast<std::size_t>(std::lround(20 * std::abs(share) / greatest));
-  return "  " + label + std::string(width - label.size(), ' ') + "  " + Number(share, format) + "  " +
+  return "  " + label + std::string(width - label.size(), ' ') + "  " + Formatted(share, format) + "  " +
          std::string(length, share < 0 ? '-' : '+') + "\n";
 }
 
 using Shares = std::vector<FeatureShare>;
 // The greatest ones by size, drawn; what the rest comes to.
-std::string Chart(Shares shares, std::uint32_t top, const char* format) {
+std::string BarChart(Shares shares, std::uint32_t top, const char* format) {
   std::stable_sort(shares.begin(), shares.end(), [](const FeatureShare& a, const FeatureShare& b) {
     return std::abs(a.share) > std::abs(b.share);
   });
@@ -60,7 +60,7 @@ std::string Chart(Shares shares, std::uint32_t top, const char* format) {
   std::string text;
   for (std::size_t i = 0; i < drawn; ++i) text += Bar(labels[i], width, shares[i].share, greatest, format);
   if (drawn < shares.size())
-    text += "  " + others + std::string(width - others.size(), ' ') + "  " + Number(rest, format) + "\n";
+    text += "  " + others + std::string(width - others.size(), ' ') + "  " + Formatted(rest, format) + "\n";
   return text;
 }
 
@@ -76,8 +76,8 @@ std::string InWords(const Explanation& one) {
     up += (up.empty() ? "" : ", ") + name(shares[i]);
   for (std::size_t i = 0; i < 3 && i < shares.size() && shares[shares.size() - 1 - i].share < 0; ++i)
     down += (down.empty() ? "" : ", ") + name(shares[shares.size() - 1 - i]);
-  std::string text = one.output + " " + Number(one.prediction, "%.4g") + ", where the average input has " +
-                     Number(one.baseline, "%.4g");
+  std::string text = one.output + " " + Formatted(one.prediction, "%.4g") + ", where the average input has " +
+                     Formatted(one.baseline, "%.4g");
   if (!up.empty()) text += "; raised by " + up;
   if (!down.empty()) text += "; lowered by " + down;
   return text;
@@ -114,19 +114,19 @@ Status WriteShares(const std::string& path, const std::vector<Explanation>& all)
     AppendCsvCell(one.id, &begin);
     begin += "," + std::to_string(one.row) + ",";
     AppendCsvCell(one.output, &begin);
-    begin += "," + Number(one.prediction, "%.9g") + "," + Number(one.baseline, "%.9g") + ",";
+    begin += "," + Formatted(one.prediction, "%.9g") + "," + Formatted(one.baseline, "%.9g") + ",";
     for (const FeatureShare& share : one.shares) {
       text += begin;
       AppendCsvCell(share.feature, &text);
       text += ',';
       AppendCsvCell(share.value, &text);
-      text += "," + Number(share.share, "%.9g") + "\n";
+      text += "," + Formatted(share.share, "%.9g") + "\n";
     }
   }
   return WriteFileAtomically(path, text);
 }
 
-Status Run(const Options& options, Console& console) {
+Status Run(const ExplainOptions& options, Console& console) {
   if (!options.out.empty()) COHORT_RETURN_IF_ERROR(CheckOutput(options.out, options.overwrite));
   ExplainRequest request = options.request;
   COHORT_ASSIGN_OR_RETURN(const std::optional<Split> split, SplitFromName(options.split));
@@ -149,12 +149,12 @@ Status Run(const Options& options, Console& console) {
   if (request.users.empty()) {
     for (const Importance& each : importances)
       text += each.output + ": mean size of each feature's share, " + std::to_string(each.rows) + " rows\n" +
-              Chart(each.means, options.top, "%.4g");
+              BarChart(each.means, options.top, "%.4g");
   }
   for (const Explanation& one : all) {
     if (request.users.empty()) break;
     text += one.id + ", row " + std::to_string(one.row) + " of " + options.split + ": " + InWords(one) +
-            "\n" + Chart(one.shares, options.top, "%+.4g");
+            "\n" + BarChart(one.shares, options.top, "%+.4g");
     Json shares = Json::object();
     for (const FeatureShare& share : one.shares) shares[share.feature] = share.share;
     json["explanations"].push_back({{"id", one.id},
@@ -165,8 +165,8 @@ Status Run(const Options& options, Console& console) {
                                     {"words", InWords(one)},
                                     {"shares", std::move(shares)}});
   }
-  text += "shares sum to the prediction less that of the average input, within " + Number(furthest, "%.1e") +
-          " (of a number that is no probability: of the difference)";
+  text += "shares sum to the prediction less that of the average input, within " +
+          Formatted(furthest, "%.1e") + " (of a number that is no probability: of the difference)";
   if (!options.out.empty()) {
     text += "\nwrote " + options.out;
     json["out"] = options.out;
@@ -181,7 +181,7 @@ Status Run(const Options& options, Console& console) {
 }  // namespace
 
 void AddExplain(CLI::App& app, Commands& commands) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ExplainOptions>();
   CLI::App* command = app.add_subcommand(
       "explain",
       "why a model predicts what it does: each feature's share of a user's predictions, or of many "

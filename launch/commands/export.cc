@@ -12,7 +12,7 @@
 namespace cohort {
 namespace {
 
-struct Options {
+struct ExportCommand {
   std::string path, format, values;
   bool overwrite = false;
   ExportOptions model;
@@ -46,7 +46,7 @@ Result<std::vector<NamedValue>> ReadValues(const std::string& path) {
   }
 }
 
-Result<ExportFormat> FormatOf(const Options& options) {
+Result<ExportFormat> FormatOf(const ExportCommand& options) {
   const std::string& out = options.model.out;
   const std::string format = !options.format.empty()                          ? options.format
                              : out.ends_with(".csv")                          ? "csv"
@@ -60,7 +60,7 @@ Result<ExportFormat> FormatOf(const Options& options) {
 }  // namespace
 
 void AddExport(CLI::App& app, Commands& commands) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ExportCommand>();
   CLI::App* command =
       app.add_subcommand("export", "write a model's embeddings and dense weights as HDF5 or CSV");
   command->add_option("path", options->path, "a run's directory, or a model's")->required();

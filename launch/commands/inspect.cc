@@ -16,7 +16,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct InspectOptions {
   std::string path, table, key;
 };
 
@@ -42,7 +42,7 @@ std::string ToText(std::span<const float> values) {
   return text;
 }
 
-Status PrintRow(const ModelContents& contents, const Options& options, Console& console) {
+Status PrintRow(const ModelContents& contents, const InspectOptions& options, Console& console) {
   COHORT_ASSIGN_OR_RETURN(const Key key, KeyFrom(options.key));
   const TableSpec* table = nullptr;
   std::vector<std::string> names;
@@ -167,7 +167,7 @@ Status PrintContents(const ModelContents& contents, Console& console) {
 }  // namespace
 
 void AddInspect(CLI::App& app, Commands& commands) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<InspectOptions>();
   CLI::App* command = app.add_subcommand(
       "inspect", "list the tables and parts of a model or checkpoint, or print one of its rows");
   command->add_option("path", options->path, "a run's directory, a model's or a checkpoint's")->required();

@@ -37,8 +37,6 @@ struct ProfileOptions {
   bool overwrite = false;
 };
 
-Status Refused(std::string why) { return {ErrorCode::kInvalidInput, std::move(why)}; }
-
 std::string NumberText(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.6g", value);

@@ -32,8 +32,6 @@ struct StrategyCommand {
   bool overwrite = false;
 };
 
-Status Refused(std::string why) { return {ErrorCode::kInvalidInput, std::move(why)}; }
-
 std::string MoneyText(double value) {
   char text[40];
   std::snprintf(text, sizeof text, "%.2f", value);

@@ -34,8 +34,6 @@ struct UpliftCommand {
   bool overwrite = false;
 };
 
-Status Refused(std::string why) { return {ErrorCode::kInvalidInput, std::move(why)}; }
-
 // "NAME=NUMBER" of an arm.
 Result<std::pair<std::size_t, double>> NumberOfArm(const std::string& option, const std::string& text,
                                                    const std::vector<std::string>& arms) {

@@ -6,7 +6,7 @@
 #include <numeric>
 #include <thread>
 
-namespace cohort {
+namespace cohort::buffer_pool_test {
 namespace {
 
 TEST(BufferPool, ReusesWhatCameBackAndOnlyThat) {
@@ -56,4 +56,4 @@ TEST(BufferPool, ReturnsFromAnotherThread) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::buffer_pool_test

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace cohort {
+namespace cohort::config_test {
 namespace {
 
 using ::testing::AllOf;
@@ -538,4 +538,4 @@ TEST(Config, BadFeaturesNamePlaceExpectationAndMend) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::config_test

@@ -13,7 +13,7 @@
 #include "common/atomic_file.h"
 #include "common/hdf5_file.h"
 
-namespace cohort {
+namespace cohort::dataset_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -297,4 +297,4 @@ TEST(Keys, BinOfCountsTheEdgesNotAbove) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::dataset_test

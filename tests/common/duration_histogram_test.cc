@@ -8,7 +8,7 @@
 
 #include "common/random.h"
 
-namespace cohort {
+namespace cohort::duration_histogram_test {
 namespace {
 
 TEST(DurationHistogram, QuantilesAreThoseOfTheSortedDurationsWithinFivePercent) {
@@ -39,4 +39,4 @@ TEST(DurationHistogram, TheShortestTheLongestAndNone) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::duration_histogram_test

@@ -9,7 +9,7 @@
 
 #include "common/random.h"
 
-namespace cohort {
+namespace cohort::float16_test {
 namespace {
 
 constexpr FloatType kTypes[] = {FloatType::kBfloat16, FloatType::kFloat16};
@@ -280,4 +280,4 @@ TEST(Float16, Float32StaysAsItIs) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::float16_test

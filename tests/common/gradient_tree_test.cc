@@ -10,7 +10,7 @@
 
 #include "common/random.h"
 
-namespace cohort {
+namespace cohort::gradient_tree_test {
 namespace {
 
 // Random values of very different sizes, so that the order of additions shows in the bits.
@@ -180,4 +180,4 @@ TEST(GradientTree, AnySplitOverWorkersGivesTheSameBits) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::gradient_tree_test

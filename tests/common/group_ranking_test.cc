@@ -10,7 +10,7 @@
 #include "common/dataset.h"
 #include "common/random.h"
 
-namespace cohort {
+namespace cohort::group_ranking_test {
 namespace {
 
 const std::vector<std::uint32_t> kTop = {1, 3, 10};
@@ -204,4 +204,4 @@ TEST(GroupRanking, RefusesRowsThatCannotBe) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::group_ranking_test

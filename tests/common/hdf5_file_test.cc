@@ -13,7 +13,7 @@
 
 #include "common/atomic_file.h"
 
-namespace cohort {
+namespace cohort::hdf5_file_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -199,4 +199,4 @@ TEST_F(Hdf5FileTest, AtomicFileAppearsOnlyOnCommit) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::hdf5_file_test

@@ -8,7 +8,7 @@
 #include "tests/support/subprocess.h"
 #include "tests/support/written_model.h"
 
-namespace cohort {
+namespace cohort::model_contents_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -99,4 +99,4 @@ TEST(StateSlots, AreTheFloatsOfTheState) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::model_contents_test

@@ -11,7 +11,7 @@
 #include "tests/support/subprocess.h"
 #include "tests/support/written_model.h"
 
-namespace cohort {
+namespace cohort::model_diff_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -163,4 +163,4 @@ TEST(ModelDiff, DamageIsTold) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::model_diff_test

@@ -13,12 +13,12 @@
 #include "common/model_files.h"
 #include "common/model_part.h"
 
-namespace cohort {
+namespace cohort::model_export_test {
 namespace {
 
 namespace fs = std::filesystem;
 
-class ModelExportTest : public testing::Test {
+class ModelExportTest : public ::testing::Test {
  protected:
   void SetUp() override {
     char name[] = "/tmp/cohort-export-XXXXXX";
@@ -168,4 +168,4 @@ TEST_F(ModelExportTest, BadWishesAreTheUsersFaultAndLeaveNothing) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::model_export_test

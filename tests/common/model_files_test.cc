@@ -10,7 +10,7 @@
 
 #include "common/model_part.h"
 
-namespace cohort {
+namespace cohort::model_files_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -55,7 +55,7 @@ Status Append(ModelPartWriter& writer, const TableSpec& table, std::uint32_t row
   });
 }
 
-class ModelFilesTest : public testing::Test {
+class ModelFilesTest : public ::testing::Test {
  protected:
   void SetUp() override {
     char name[] = "/tmp/cohort-model-XXXXXX";
@@ -260,4 +260,4 @@ TEST(RowHash, HexGoesBothWays) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::model_files_test

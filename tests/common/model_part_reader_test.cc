@@ -11,7 +11,7 @@
 #include "common/random.h"
 #include "tests/support/subprocess.h"
 
-namespace cohort {
+namespace cohort::model_part_reader_test {
 namespace {
 
 using testing::TemporaryFolder;
@@ -105,4 +105,4 @@ TEST(ModelPartReader, LayersThatDoNotFitAreRefused) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::model_part_reader_test

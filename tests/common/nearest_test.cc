@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace cohort {
+namespace cohort::nearest_test {
 namespace {
 
 TEST(Nearest, EditDistance) {
@@ -26,4 +26,4 @@ TEST(Nearest, FindsTheNearestOrNothing) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::nearest_test

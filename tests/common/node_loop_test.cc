@@ -11,7 +11,7 @@
 #include "common/wire.h"
 #include "common/zmq_transport.h"
 
-namespace cohort {
+namespace cohort::node_loop_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -211,4 +211,4 @@ TEST(NodeLoop, TwoNodesTalkOverSockets) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::node_loop_test

@@ -7,7 +7,7 @@
 
 #include "tests/support/subprocess.h"
 
-namespace cohort {
+namespace cohort::process_test {
 namespace {
 
 using testing::TemporaryFolder;
@@ -61,4 +61,4 @@ TEST_F(MemoryIsShortTest, OfVersionOne) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::process_test

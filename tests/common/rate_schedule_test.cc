@@ -5,7 +5,7 @@
 #include <cmath>
 #include <numbers>
 
-namespace cohort {
+namespace cohort::rate_schedule_test {
 namespace {
 
 RateSchedule Of(ScheduleKind kind, float warmup, std::uint64_t steps = 1000) {
@@ -66,4 +66,4 @@ TEST(RateSchedule, CosinesAreTheFormula) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::rate_schedule_test

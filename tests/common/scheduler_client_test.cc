@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace cohort {
+namespace cohort::scheduler_client_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -201,4 +201,4 @@ TEST_F(SchedulerClientTest, LeavesMessagesOfOthersAlone) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::scheduler_client_test

@@ -11,7 +11,7 @@
 
 #include "common/random.h"
 
-namespace cohort {
+namespace cohort::score_sketch_test {
 namespace {
 
 struct Row {
@@ -169,4 +169,4 @@ TEST(ScoreSketch, RefusesCellsThatCannotBe) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::score_sketch_test

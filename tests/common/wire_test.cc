@@ -14,7 +14,7 @@
 #include "common/random.h"
 #include "tests/support/sample_messages.h"
 
-namespace cohort {
+namespace cohort::wire_test {
 namespace {
 
 using Bytes = std::vector<std::uint8_t>;
@@ -386,4 +386,4 @@ TEST(Wire, GarbageIsRefused) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::wire_test

@@ -14,7 +14,7 @@
 
 #include "common/wire.h"
 
-namespace cohort {
+namespace cohort::zmq_transport_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -219,4 +219,4 @@ TEST(ZmqTransport, ManyMessagesArriveWholeAndInOrder) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::zmq_transport_test

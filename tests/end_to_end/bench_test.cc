@@ -13,8 +13,6 @@
 namespace cohort::testing {
 namespace {
 
-using Words = std::vector<std::string>;
-
 Words Command(const std::string& name, const Words& more) {
   Words command = {Program(), "bench", name, "--repetitions", "3", "--seconds", "0.02"};
   command.insert(command.end(), more.begin(), more.end());

@@ -13,8 +13,6 @@
 namespace cohort::testing {
 namespace {
 
-using Words = std::vector<std::string>;
-
 // By id: the columns NAME.1, NAME.2, ...
 std::map<std::string, std::vector<double>> SharesOf(const std::string& path, const std::string& name) {
   std::istringstream lines(ReadFile(path));

@@ -14,15 +14,6 @@
 namespace cohort::testing {
 namespace {
 
-std::string HashOf(const std::string& out, int servers, int workers,
-                   const std::vector<std::string>& more = {}) {
-  const ShopRun& shop = ShopRun::Get();
-  const Outcome outcome = shop.Train(out, servers, workers, more);
-  EXPECT_EQ(outcome.exit_code, 0) << outcome.all();
-  const auto result = shop.Result(out);
-  return result.is_object() ? result.value("model_hash", "no hash in " + out) : "no result of " + out;
-}
-
 // The highest value of a member's counter in a run.
 std::uint64_t MostOf(const std::string& run, const std::string& counter) {
   std::uint64_t most = 0;
@@ -33,13 +24,6 @@ std::uint64_t MostOf(const std::string& run, const std::string& counter) {
       most = std::max(most, member.value(counter, std::uint64_t{0}));
   }
   return most;
-}
-
-using Words = std::vector<std::string>;
-Words Set(const Words& options) {
-  Words words;
-  for (const std::string& option : options) words.insert(words.end(), {"--set", option});
-  return words;
 }
 
 TEST(Reproducibility, WorkersAndServersDoNotChangeTheModel) {

@@ -84,6 +84,23 @@ enabled = false
   TemporaryFolder folder_;
 };
 
+using Words = std::vector<std::string>;
+// --set before each.
+inline Words Set(const Words& options) {
+  Words words;
+  for (const std::string& option : options) words.insert(words.end(), {"--set", option});
+  return words;
+}
+
+// Of a run of ShopRun::Get() that ends well.
+inline std::string HashOf(const std::string& out, int servers, int workers, const Words& more = {}) {
+  const ShopRun& shop = ShopRun::Get();
+  const Outcome outcome = shop.Train(out, servers, workers, more);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.all();
+  const auto result = shop.Result(out);
+  return result.is_object() ? result.value("model_hash", "no hash in " + out) : "no result of " + out;
+}
+
 }  // namespace cohort::testing
 
 #endif  // COHORT_TESTS_END_TO_END_SHOP_RUN_H_

@@ -12,19 +12,12 @@ namespace cohort::testing {
 namespace {
 
 using nlohmann::json;
-using Words = std::vector<std::string>;
 
 json Trained(const std::string& out, int servers, int workers, const Words& more) {
   const ShopRun& shop = ShopRun::Get();
   const Outcome outcome = shop.Train(out, servers, workers, more);
   EXPECT_EQ(outcome.exit_code, 0) << outcome.all();
   return shop.Result(out);
-}
-
-Words Set(const Words& options) {
-  Words words;
-  for (const std::string& option : options) words.insert(words.end(), {"--set", option});
-  return words;
 }
 
 std::string VerifiedHash(const std::string& run) {

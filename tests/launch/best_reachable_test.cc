@@ -10,14 +10,14 @@
 
 #include "common/dataset.h"
 
-namespace cohort {
+namespace cohort::best_reachable_test {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 // Three test customers with a binary and a multiclass task; the third has no activation.
-class BestReachableTest : public testing::Test {
+class BestReachableTest : public ::testing::Test {
  protected:
   BestReachableTest()
       : directory_(fs::temp_directory_path() / ("cohort-best-" + std::to_string(::getpid()))) {
@@ -134,4 +134,4 @@ TEST_F(BestReachableTest, WhatDoesNotFitIsAnErrorThatNamesThePlace) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::best_reachable_test

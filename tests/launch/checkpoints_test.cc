@@ -22,7 +22,7 @@
 #include "tests/support/checkpoint_cluster.h"
 #include "tests/support/subprocess.h"
 
-namespace cohort {
+namespace cohort::checkpoints_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -230,4 +230,4 @@ INSTANTIATE_TEST_SUITE_P(Checkpoints, KilledWriter,
                          });
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::checkpoints_test

@@ -13,7 +13,7 @@
 #include "launch/cluster_file.h"
 #include "tests/support/subprocess.h"
 
-namespace cohort {
+namespace cohort::cluster_requests_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -122,4 +122,4 @@ TEST(ClusterFile, KnowsWhoIsOnAServerAndWhoIsMissingThere) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::cluster_requests_test

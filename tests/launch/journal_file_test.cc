@@ -12,7 +12,7 @@
 #include "tests/support/sample_messages.h"
 #include "tests/support/subprocess.h"
 
-namespace cohort {
+namespace cohort::journal_file_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -143,4 +143,4 @@ TEST(JournalFile, AFullDiskIsSaid) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::journal_file_test

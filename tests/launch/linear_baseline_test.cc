@@ -9,7 +9,7 @@
 #include "common/random.h"
 #include "tests/support/subprocess.h"
 
-namespace cohort {
+namespace cohort::linear_baseline_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -168,4 +168,4 @@ TEST(LinearBaseline, SaysWhichFeatureItCannotUse) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::linear_baseline_test

@@ -8,7 +8,7 @@
 #include "common/random.h"
 #include "scheduler/evaluation.h"
 
-namespace cohort {
+namespace cohort::paired_bootstrap_test {
 namespace {
 
 TaskInfo Task(TaskType type) {
@@ -206,4 +206,4 @@ TEST(PairedBootstrapIntervals, DrawsWithoutAMetricAreLeftOutAndCounted) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::paired_bootstrap_test

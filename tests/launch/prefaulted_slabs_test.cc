@@ -9,7 +9,7 @@
 
 #include "server/embedding_table.h"
 
-namespace cohort {
+namespace cohort::prefaulted_slabs_test {
 namespace {
 
 TEST(PrefaultedSlabs, AreAlignedAndNobodyElses) {
@@ -60,4 +60,4 @@ TEST(PrefaultedSlabs, ATableFillsThem) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::prefaulted_slabs_test

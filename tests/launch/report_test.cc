@@ -19,13 +19,13 @@
 #include "launch/report/html.h"
 #include "scheduler/evaluation.h"
 
-namespace cohort {
+namespace cohort::report_test {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 void Write(const fs::path& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
 std::string Content(const fs::path& path) {
@@ -86,7 +86,7 @@ std::vector<TaskMetrics> EvaluateFixture(double noise, std::uint64_t seed, bool 
   return MetricsOf(sums);
 }
 
-class ReportTest : public testing::Test {
+class ReportTest : public ::testing::Test {
  protected:
   ReportTest() : directory_(fs::temp_directory_path() / ("cohort-report-" + std::to_string(::getpid()))) {
     fs::remove_all(directory_);
@@ -212,8 +212,8 @@ TEST_F(ReportTest, WhatIsNoRunIsAnError) {
 }
 
 TEST(Chart, TicksAreRoundAndCoverTheData) {
-  EXPECT_THAT(RoundTicks(0, 1, 5),
-              ElementsAre(0, 0.2, testing::DoubleNear(0.4, 1e-12), testing::DoubleNear(0.6, 1e-12), 0.8, 1));
+  EXPECT_THAT(RoundTicks(0, 1, 5), ElementsAre(0, 0.2, ::testing::DoubleNear(0.4, 1e-12),
+                                               ::testing::DoubleNear(0.6, 1e-12), 0.8, 1));
   EXPECT_THAT(RoundTicks(3, 97, 5), ElementsAre(0, 20, 40, 60, 80, 100));
   EXPECT_THAT(RoundTicks(1, 4, 6, true), ElementsAre(1, 2, 3, 4));
   for (const auto& [low, high] :
@@ -255,7 +255,7 @@ TEST(Html, NumbersReadAsPeopleWriteThem) {
 
 // What a browser lays out: every chart's drawing has an extent, and nothing hangs over the edge of a phone or
 // a desk. The probe is added to a copy of the page; the page itself holds no script.
-class BrowserTest : public ReportTest, public testing::WithParamInterface<int> {};
+class BrowserTest : public ReportTest, public ::testing::WithParamInterface<int> {};
 
 TEST_P(BrowserTest, DrawsEveryChartInsideThePage) {
   const char* browser = "/usr/bin/chromium";
@@ -295,7 +295,7 @@ document.body.innerHTML = "drawn=" + drawn + " over=" + over + " marks=" + marks
   EXPECT_THAT(dom, HasSubstr(Format("drawn=%zu over=0 ", charts))) << dom.substr(0, 2000);
   EXPECT_THAT(dom, HasSubstr("sideways=0 end"));
 }
-INSTANTIATE_TEST_SUITE_P(Widths, BrowserTest, testing::Values(500, 1280));
+INSTANTIATE_TEST_SUITE_P(Widths, BrowserTest, ::testing::Values(500, 1280));
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::report_test

@@ -14,7 +14,7 @@
 #include "tests/support/subprocess.h"
 #include "tests/support/written_model.h"
 
-namespace cohort {
+namespace cohort::reshard_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -199,4 +199,4 @@ TEST(Reshard, WhatCannotBeLeavesNothing) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::reshard_test

@@ -8,7 +8,7 @@
 
 #include "tests/support/subprocess.h"
 
-namespace cohort {
+namespace cohort::run_folder_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -76,4 +76,4 @@ TEST(ScratchFolder, LeavesNothingBehind) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::run_folder_test

@@ -5,7 +5,7 @@
 
 #include <string>
 
-namespace cohort {
+namespace cohort::run_plan_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -103,4 +103,4 @@ TEST(RunPlan, NamesOfJobsAndSplits) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::run_plan_test

@@ -11,7 +11,7 @@
 #include "common/model_files.h"
 #include "tests/support/subprocess.h"
 
-namespace cohort {
+namespace cohort::run_recorder_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -205,4 +205,4 @@ TEST(RunRecorder, AReplayMakesGoodWhatWasNotWritten) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::run_recorder_test

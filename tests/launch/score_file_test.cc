@@ -8,7 +8,7 @@
 #include "scheduler/score_writer.h"
 #include "tests/support/subprocess.h"
 
-namespace cohort {
+namespace cohort::score_file_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -70,4 +70,4 @@ TEST(ScoreFile, SaysWhereItIsNone) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::score_file_test

@@ -16,7 +16,7 @@
 #include "common/process.h"
 #include "tests/support/subprocess.h"
 
-namespace cohort {
+namespace cohort::supervisor_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -177,4 +177,4 @@ TEST_F(SupervisorTest, TheCallersDeathEndsTheCommand) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::supervisor_test

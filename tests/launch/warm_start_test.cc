@@ -13,7 +13,7 @@
 #include "server/optimizer.h"
 #include "tests/support/subprocess.h"
 
-namespace cohort {
+namespace cohort::warm_start_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -78,7 +78,7 @@ void WriteModel(const std::string& directory, const RunInputs& inputs, const std
     // Of further tables: keys 20 t and 20 t + 1, all values t.
     for (TableId t = 2; t < manifest.tables.size(); ++t) {
       const TableSpec& table = manifest.tables[t];
-      const std::vector<float> values(table.dim + StateFloats(table.optimizer.kind, table.dim), static_cast<float>(t));
+      const std::vector<float> values(RowFloats(table), static_cast<float>(t));
       AppendTo(writer, table, {{20 * t + part, values}});
     }
     const ModelPartSummary summary = writer.Finish().value();
@@ -276,4 +276,4 @@ TEST_F(WarmStartTest, SaysWhichFeaturesTablesDoNotFit) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::warm_start_test

@@ -12,7 +12,7 @@
 
 #include "lifecycle/draws.h"
 
-namespace cohort {
+namespace cohort::bg_nbd_test {
 namespace {
 
 // CDNOW (Fader, Hardie and Lee 2005, table 2), in weeks. The first customer of their spreadsheet: x = 2, t_x = 30.43,
@@ -209,4 +209,4 @@ TEST(BgNbd, FormulasAgreeWithASimulation) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::bg_nbd_test

@@ -5,7 +5,7 @@
 #include <array>
 #include <cmath>
 
-namespace cohort {
+namespace cohort::draws_test {
 namespace {
 
 TEST(Draws, ExponentialAndLogarithmAreThoseOfTheLibrary) {
@@ -67,4 +67,4 @@ TEST(Draws, HaveTheMomentsOfTheirDistributions) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::draws_test

@@ -7,7 +7,7 @@
 
 #include "tests/lifecycle/small_shop.h"
 
-namespace cohort::testing {
+namespace cohort::testing::no_leak_test {
 namespace {
 
 constexpr Time kEnd = 212 * kDay;  // 1970-08-01
@@ -112,4 +112,4 @@ TEST(NoLeak, NothingAfterASnapshotChangesAFeatureAndNothingBeforeItALabel) {
 }
 
 }  // namespace
-}  // namespace cohort::testing
+}  // namespace cohort::testing::no_leak_test

@@ -14,7 +14,7 @@
 #include "common/random.h"
 #include "lifecycle/shop_schema.h"
 
-namespace cohort {
+namespace cohort::prepare_shop_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -319,4 +319,4 @@ TEST(EventTime, ReadsWhatItSays) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::prepare_shop_test

@@ -11,7 +11,7 @@
 #include "lifecycle/user_labels.h"
 #include "tests/lifecycle/small_shop.h"
 
-namespace cohort::testing {
+namespace cohort::testing::reference_test {
 namespace {
 
 constexpr Time kEnd = 212 * kDay;  // 1970-08-01
@@ -452,4 +452,4 @@ TEST(Reference, FeaturesAndLabelsAreThoseOfTheFormulas) {
 }
 
 }  // namespace
-}  // namespace cohort::testing
+}  // namespace cohort::testing::reference_test

@@ -11,7 +11,7 @@
 #include "lifecycle/event_time.h"
 #include "lifecycle/prepare_shop.h"
 
-namespace cohort {
+namespace cohort::scale_test {
 namespace {
 
 constexpr const char* kShop = R"([shop]
@@ -82,4 +82,4 @@ TEST(Scale, ManyEventsInLittleMemory) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::scale_test

@@ -19,11 +19,11 @@
 #include "lifecycle/user_life.h"
 #include "lifecycle/user_outlook.h"
 
-namespace cohort {
+namespace cohort::shop_logs_test {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 // What happened less what was expected, summed. Expectations that are right have |z| < 4 but once in 16,000 times.
 class Residuals {
@@ -328,7 +328,7 @@ TEST_F(ShopLogsTest, LabelsOfPrepareFollowTheTruth) {
   ASSERT_TRUE(reader) << reader.error().text();
   const std::vector<TaskInfo>& tasks = (*reader)->info().tasks;
   ASSERT_EQ(tasks.size(), 5u);
-  EXPECT_THAT(tasks[1].classes, testing::ElementsAre("favourite", "cart", "purchase", "none"));
+  EXPECT_THAT(tasks[1].classes, ::testing::ElementsAre("favourite", "cart", "purchase", "none"));
   Residuals residuals;
   for (const Split split : {Split::kValid, Split::kTest}) {
     RowBlock block;
@@ -415,4 +415,4 @@ TEST(SimplePolicies, ByHand) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::shop_logs_test

@@ -11,7 +11,7 @@
 #include "lifecycle/calibration.h"
 #include "lifecycle/k_means.h"
 
-namespace cohort {
+namespace cohort::user_profile_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -199,4 +199,4 @@ TEST(Calibration, ANumbersIntervalHoldsNineOfTen) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::user_profile_test

@@ -8,7 +8,7 @@
 
 #include "tests/model/model_fixture.h"
 
-namespace cohort {
+namespace cohort::attribution_test {
 namespace {
 
 struct Explained {
@@ -121,4 +121,4 @@ TEST(Attribution, EveryColumnIsOneFeatures) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::attribution_test

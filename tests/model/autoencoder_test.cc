@@ -11,7 +11,7 @@
 #include "tests/model/model_fixture.h"
 #include "worker/model/kernels.h"
 
-namespace cohort {
+namespace cohort::autoencoder_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -170,4 +170,4 @@ TEST(Autoencoder, NeedsSomethingToReconstruct) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::autoencoder_test

@@ -11,7 +11,7 @@
 
 #include "tests/model/model_fixture.h"
 
-namespace cohort {
+namespace cohort::carried_weights_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -272,4 +272,4 @@ TEST(CarriedWeights, NamesTheOptionThatDiffers) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::carried_weights_test

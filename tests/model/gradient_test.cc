@@ -11,7 +11,7 @@
 #include "tests/model/finite_differences.h"
 #include "tests/model/model_fixture.h"
 
-namespace cohort {
+namespace cohort::gradient_test {
 namespace {
 
 TEST(Gradient, EveryStructureWithEveryLoss) {
@@ -306,4 +306,4 @@ TEST(Gradient, FloatAgreesWithDouble) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::gradient_test

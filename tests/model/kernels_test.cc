@@ -17,7 +17,7 @@
 
 #include "common/random.h"
 
-namespace cohort {
+namespace cohort::kernels_test {
 namespace {
 
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -465,4 +465,4 @@ TEST(Kernels, PathsAreChosenByName) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::kernels_test

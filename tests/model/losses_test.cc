@@ -11,7 +11,7 @@
 #include "tests/model/model_fixture.h"
 #include "worker/model/base_rates.h"
 
-namespace cohort {
+namespace cohort::losses_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -339,4 +339,4 @@ TEST(ModelSpec, WarnsOfOptionsOfALossThatIsNotTaken) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::losses_test

@@ -11,7 +11,7 @@
 #include "worker/model/field_tables.h"
 #include "worker/model/kernels.h"
 
-namespace cohort {
+namespace cohort::mixed_tables_test {
 namespace {
 
 using ::testing::AllOf;
@@ -284,4 +284,4 @@ TEST(MixedTables, BothInstructionSetsGiveTheSameBits) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::mixed_tables_test

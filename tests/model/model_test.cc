@@ -16,7 +16,7 @@
 #include "worker/model/matrix.h"
 #include "worker/model/kernels.h"
 
-namespace cohort {
+namespace cohort::model_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -526,4 +526,4 @@ TEST(Model, AnOffsetMultipliesThePrediction) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::model_test

@@ -11,7 +11,7 @@
 
 #include "tests/model/model_fixture.h"
 
-namespace cohort {
+namespace cohort::sequence_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -180,4 +180,4 @@ TEST(Sequence, RefusesWhatTheDataDoesNotHave) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::sequence_test

@@ -10,7 +10,7 @@
 
 #include "tests/model/model_fixture.h"
 
-namespace cohort {
+namespace cohort::structure_test {
 namespace {
 
 using Vector = std::vector<double>;
@@ -186,4 +186,4 @@ TEST(ModelSpec, LayoutOfPleCountsByHand) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::structure_test

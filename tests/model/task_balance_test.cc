@@ -11,7 +11,7 @@
 #include "tests/model/model_fixture.h"
 #include "worker/model/base_rates.h"
 
-namespace cohort {
+namespace cohort::task_balance_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -290,4 +290,4 @@ TEST(ModelSpec, WarnsOfABalanceOfOneTask) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::task_balance_test

@@ -11,7 +11,7 @@
 #include "tests/model/counted_allocations.h"
 #include "tests/model/model_fixture.h"
 
-namespace cohort {
+namespace cohort::two_tower_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -242,4 +242,4 @@ TEST(TwoTower, TheSpecNamesWhatDoesNotSuitIt) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::two_tower_test

@@ -10,7 +10,7 @@
 
 #include "common/random.h"
 
-namespace cohort {
+namespace cohort::csv_reader_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -231,4 +231,4 @@ TEST_F(CsvReaderTest, AnyBytesAreReadOrRefused) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::csv_reader_test

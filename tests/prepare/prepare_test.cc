@@ -16,7 +16,7 @@
 #include "common/atomic_file.h"
 #include "common/random.h"
 
-namespace cohort {
+namespace cohort::prepare_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -645,4 +645,4 @@ TEST_F(PrepareTest, CensusIncome) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::prepare_test

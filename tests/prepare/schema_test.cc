@@ -5,7 +5,7 @@
 
 #include <filesystem>
 
-namespace cohort {
+namespace cohort::schema_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -326,4 +326,4 @@ TEST(Schema, ExamplesParse) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::schema_test

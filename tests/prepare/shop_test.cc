@@ -13,12 +13,12 @@
 #include "prepare/shop_customers.h"
 #include "prepare/shop_labels.h"
 
-namespace cohort {
+namespace cohort::shop_test {
 namespace {
 
 namespace fs = std::filesystem;
 
-class ShopTest : public testing::Test {
+class ShopTest : public ::testing::Test {
  protected:
   ShopTest() : directory_(fs::temp_directory_path() / ("cohort-shop-" + std::to_string(::getpid()))) {
     fs::remove_all(directory_);
@@ -121,7 +121,7 @@ TEST_F(ShopTest, RefusesWhatItCannotDoAndLeavesNothingBehind) {
   }
   auto options = Options("a", 10);
   ASSERT_TRUE(GenerateShop(options).has_value());
-  EXPECT_THAT(GenerateShop(options).error().text(), testing::HasSubstr("--overwrite"));
+  EXPECT_THAT(GenerateShop(options).error().text(), ::testing::HasSubstr("--overwrite"));
   options.overwrite = true;
   EXPECT_TRUE(GenerateShop(options).has_value());
 }
@@ -244,4 +244,4 @@ TEST_F(ShopTest, CellsAreMissingWhereTheyShould) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::shop_test

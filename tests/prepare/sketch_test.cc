@@ -15,7 +15,7 @@
 #include "prepare/quantile_sketch.h"
 #include "prepare/statistics.h"
 
-namespace cohort {
+namespace cohort::sketch_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -188,4 +188,4 @@ TEST(Number, ReadsWholeCellsOnly) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::sketch_test

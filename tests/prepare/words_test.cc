@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace cohort {
+namespace cohort::words_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -47,4 +47,4 @@ TEST(Words, NgramsAreRunsOfWords) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::words_test

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace cohort {
+namespace cohort::coordinator_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -687,4 +687,4 @@ TEST(Leases, TrainingAndScoringSizes) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::coordinator_test

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace cohort {
+namespace cohort::early_stopping_test {
 namespace {
 
 TaskMetrics Metrics(TaskType type, std::map<std::string, double> values) {
@@ -77,4 +77,4 @@ TEST(EarlyStopping, AnyNumberIsBetterThanNone) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::early_stopping_test

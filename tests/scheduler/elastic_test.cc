@@ -10,7 +10,7 @@
 
 #include "scheduler/coordinator.h"
 
-namespace cohort {
+namespace cohort::elastic_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -276,4 +276,4 @@ TEST(Elastic, ADeadServersSeatsStay) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::elastic_test

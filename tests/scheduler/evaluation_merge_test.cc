@@ -8,7 +8,7 @@
 #include "common/random.h"
 #include "scheduler/evaluation_json.h"
 
-namespace cohort {
+namespace cohort::evaluation_merge_test {
 namespace {
 
 constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
@@ -100,8 +100,8 @@ TEST(EvaluationMerge, AnyNumberOfWorkersGivesTheSameBits) {
   for (const auto& [rows, distinct] : {std::pair{30000, 50}, std::pair{300000, 1 << 24}}) {
     const Split split = Draw(1, static_cast<std::size_t>(rows), static_cast<std::uint64_t>(distinct));
     const std::string one = Evaluate(split, 1, 0);
-    EXPECT_THAT(one, testing::HasSubstr("\"ndcg@10\":0."));
-    EXPECT_THAT(one, testing::HasSubstr("\"c_index\":0."));
+    EXPECT_THAT(one, ::testing::HasSubstr("\"ndcg@10\":0."));
+    EXPECT_THAT(one, ::testing::HasSubstr("\"c_index\":0."));
     EXPECT_EQ(one.find("\"bounds\":{\"auc\":") != std::string::npos, distinct != 50);
     for (const std::size_t workers : {2u, 4u, 8u}) {
       if (distinct != 50 && workers != 4) continue;  // large: once
@@ -114,7 +114,7 @@ TEST(EvaluationMerge, EmptySplitsAndPartsAreNothing) {
   const Split split = Draw(2, 500, 20), empty = Draw(2, 0, 20);
   EXPECT_EQ(Evaluate(split, 16, 3), Evaluate(split, 1, 0));
   const std::string json = Evaluate(empty, 2, 1);
-  EXPECT_THAT(json, testing::HasSubstr("\"rows\":0"));
+  EXPECT_THAT(json, ::testing::HasSubstr("\"rows\":0"));
 }
 
 TEST(EvaluationMerge, RefusesBytesOfOtherTasks) {
@@ -147,7 +147,7 @@ TEST(EvaluationMerge, WhatIsNotDefinedIsNull) {
   for (const char* part :
        {"\"auc\":null", "\"gauc\":null", "\"mrr\":null", "\"hr@5\":null", "\"best_threshold\":null",
         "\"f1_best\":null", "\"groups\":2", "\"one_class_groups\":2", "\"ece\":0.2"}) {
-    EXPECT_THAT(json, testing::HasSubstr(part));
+    EXPECT_THAT(json, ::testing::HasSubstr(part));
   }
 }
 
@@ -173,4 +173,4 @@ TEST(EvaluationMerge, LiftAndDecileMapeFollowTheDeciles) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::evaluation_merge_test

@@ -9,10 +9,10 @@
 #include "common/random.h"
 #include "scheduler/evaluation_json.h"
 
-namespace cohort {
+namespace cohort::evaluation_test {
 namespace {
 
-using testing::DoubleNear;
+using ::testing::DoubleNear;
 
 constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
 
@@ -265,8 +265,8 @@ TEST(Evaluation, UndefinedMetricsAreAbsentAndNullInJson) {
   EXPECT_EQ(one_class.Value("accuracy"), 1);
   EXPECT_TRUE(one_class.roc.empty());
   const auto json = TaskValuesToJson({{"test", {one_class}}});
-  EXPECT_THAT(json, testing::HasSubstr(R"("t":{"test":{"auc":null,"logloss":0.)"));
-  EXPECT_THAT(json, testing::HasSubstr(R"("rows":2)"));
+  EXPECT_THAT(json, ::testing::HasSubstr(R"("t":{"test":{"auc":null,"logloss":0.)"));
+  EXPECT_THAT(json, ::testing::HasSubstr(R"("rows":2)"));
 
   const auto constant = Evaluate(Task("r", TaskType::kRegression), {1, 2}, {0, 0});
   for (const char* name : {"r2", "spearman", "gini", "total_ratio"})
@@ -354,9 +354,9 @@ TEST(EvaluationJson, WrongTextsAreErrorsThatNameTheFile) {
     const auto read = EvaluationFromJson(text, "run/evaluation.json");
     ASSERT_FALSE(read.has_value()) << text;
     EXPECT_EQ(read.error().code(), ErrorCode::kCorrupt);
-    EXPECT_THAT(read.error().text(), testing::StartsWith("run/evaluation.json: "));
+    EXPECT_THAT(read.error().text(), ::testing::StartsWith("run/evaluation.json: "));
   }
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::evaluation_test

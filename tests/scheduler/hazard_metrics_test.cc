@@ -9,7 +9,7 @@
 #include "common/random.h"
 #include "scheduler/evaluation_json.h"
 
-namespace cohort {
+namespace cohort::hazard_metrics_test {
 namespace {
 
 TaskInfo HazardTask(std::uint32_t periods) {
@@ -37,7 +37,7 @@ TEST(HazardMetrics, OfAWorkedExample) {
   const double likelihood = std::log(0.5) + std::log(0.25) + std::log(0.5) + std::log(0.75) + std::log(0.5);
   EXPECT_NEAR(metrics.Value("logloss"), -likelihood / 5, 1e-12);
   // Four rows live on after period 1, one of them is seen no longer: what is known at the end counts 4/3 times.
-  EXPECT_THAT(SeenShares(sums.sums(0)), testing::ElementsAre(1, 0.75));
+  EXPECT_THAT(SeenShares(sums.sums(0)), ::testing::ElementsAre(1, 0.75));
   const double squared = 0.0625 + (0.25 + 0.0625 + 0.25) * 4 / 3;
   EXPECT_NEAR(metrics.Value("brier"), squared / 5, 1e-12);
   EXPECT_EQ(metrics.Value("horizon_rows"), 4);
@@ -124,7 +124,7 @@ TEST(HazardMetrics, NobodySeenToTheEndLeavesItUndefined) {
   for (const char* name : {"auc", "brier", "ece"}) EXPECT_FALSE(metrics.values.contains(name)) << name;
   EXPECT_EQ(metrics.Value("c_index"), 1);
   const std::string json = TaskValuesToJson({{"test", {metrics}}});
-  EXPECT_THAT(json, testing::HasSubstr("\"brier\":null"));
+  EXPECT_THAT(json, ::testing::HasSubstr("\"brier\":null"));
 }
 
 TEST(HazardMetrics, LabelsOfNoPeriodAreCountedAndHarmless) {
@@ -144,4 +144,4 @@ TEST(HazardMetrics, ManyPredictionsAreBounded) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::hazard_metrics_test

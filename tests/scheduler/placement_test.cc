@@ -6,7 +6,7 @@
 
 #include <map>
 
-namespace cohort {
+namespace cohort::placement_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -88,4 +88,4 @@ TEST(Placement, StaysEven) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::placement_test

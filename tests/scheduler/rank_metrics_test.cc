@@ -9,7 +9,7 @@
 
 #include "common/random.h"
 
-namespace cohort {
+namespace cohort::rank_metrics_test {
 namespace {
 
 struct Rows {
@@ -158,4 +158,4 @@ TEST(RankMetrics, BoundsHold) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::rank_metrics_test

@@ -8,7 +8,7 @@
 
 #include "scheduler/metrics_json.h"
 
-namespace cohort {
+namespace cohort::result_test {
 namespace {
 
 using nlohmann::json;
@@ -101,4 +101,4 @@ TEST(Metrics, ALinePerSampleAndWhatATerminalShowsOfIt) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::result_test

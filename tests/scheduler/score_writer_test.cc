@@ -10,7 +10,7 @@
 #include "common/random.h"
 #include "tests/support/subprocess.h"
 
-namespace cohort {
+namespace cohort::score_writer_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -171,4 +171,4 @@ TEST(MergeScores, AShortSpillIsAnError) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::score_writer_test

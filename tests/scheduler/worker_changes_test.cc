@@ -11,7 +11,7 @@
 #include "common/scheduler_client.h"
 #include "scheduler/coordinator.h"
 
-namespace cohort {
+namespace cohort::worker_changes_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -383,4 +383,4 @@ TEST(WorkerChanges, WhoHasLeasesToFinishIsMissedAfterARollback) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::worker_changes_test

@@ -7,7 +7,7 @@
 
 #include "common/random.h"
 
-namespace cohort {
+namespace cohort::applied_pushes_test {
 namespace {
 
 TEST(AppliedPushes, EachPartOnce) {
@@ -48,4 +48,4 @@ TEST(AppliedPushes, FollowsAPlainSetThroughRandomHistory) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::applied_pushes_test

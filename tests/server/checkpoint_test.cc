@@ -19,14 +19,14 @@
 #include "server/snapshot.h"
 #include "tests/support/checkpoint_cluster.h"
 
-namespace cohort {
+namespace cohort::checkpoint_test {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 // Shards that write and read real files, driven by a test.
-class CheckpointTest : public testing::Test {
+class CheckpointTest : public ::testing::Test {
  protected:
   void SetUp() override {
     char name[] = "/tmp/cohort-checkpoint-XXXXXX";
@@ -487,4 +487,4 @@ TEST(CheckpointFiles, NamesAndNumbers) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::checkpoint_test

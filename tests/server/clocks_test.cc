@@ -4,7 +4,7 @@
 
 #include <limits>
 
-namespace cohort {
+namespace cohort::clocks_test {
 namespace {
 
 std::span<const std::uint32_t> First(std::size_t members) {
@@ -85,4 +85,4 @@ TEST(Clocks, OnlyThoseWhoTakePartAreWaitedFor) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::clocks_test

@@ -17,7 +17,7 @@
 #include "tests/support/rows_of.h"
 #include "tests/support/subprocess.h"
 
-namespace cohort {
+namespace cohort::cold_file_test {
 namespace {
 
 using testing::TemporaryFolder;
@@ -309,4 +309,4 @@ TEST(ColdFile, ATableOnItIsTheTableInMemory) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::cold_file_test

@@ -9,7 +9,7 @@
 
 #include "common/random.h"
 
-namespace cohort {
+namespace cohort::embedding_table_test {
 namespace {
 
 TableSpec Sparse(std::uint32_t dim, OptimizerKind kind = OptimizerKind::kAdagrad) {
@@ -259,4 +259,4 @@ TEST(EmbeddingTable, IndexIsSmall) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::embedding_table_test

@@ -7,7 +7,7 @@
 #include "common/float16.h"
 #include "tests/server/shard_harness.h"
 
-namespace cohort {
+namespace cohort::half_values_test {
 namespace {
 
 TableSpec Embeddings(FloatType pulls, FloatType pushes) {
@@ -192,4 +192,4 @@ TEST(HalfValues, LargePushesAreAppliedWhole) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::half_values_test

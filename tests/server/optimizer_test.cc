@@ -8,7 +8,7 @@
 
 #include "common/random.h"
 
-namespace cohort {
+namespace cohort::optimizer_test {
 namespace {
 
 std::vector<float> Row(const Optimizer& optimizer, std::vector<float> weights) {
@@ -248,7 +248,7 @@ void ReferenceStep(const OptimizerSpec& o, const std::vector<double>& g, Referen
   }
 }
 
-class LongRun : public testing::TestWithParam<OptimizerKind> {};
+class LongRun : public ::testing::TestWithParam<OptimizerKind> {};
 
 TEST_P(LongRun, FollowsTheDoubleReference) {
   OptimizerSpec spec = Spec(GetParam());
@@ -310,10 +310,10 @@ TEST_P(LongRun, SameBitsAtAnyAlignment) {
 }
 
 INSTANTIATE_TEST_SUITE_P(AllKinds, LongRun,
-                         testing::Values(OptimizerKind::kSgd, OptimizerKind::kMomentum,
-                                         OptimizerKind::kAdagrad, OptimizerKind::kRowwiseAdagrad,
-                                         OptimizerKind::kAdam, OptimizerKind::kFtrl),
+                         ::testing::Values(OptimizerKind::kSgd, OptimizerKind::kMomentum,
+                                           OptimizerKind::kAdagrad, OptimizerKind::kRowwiseAdagrad,
+                                           OptimizerKind::kAdam, OptimizerKind::kFtrl),
                          [](const auto& param) { return OptimizerName(param.param); });
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::optimizer_test

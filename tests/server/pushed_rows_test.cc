@@ -8,7 +8,7 @@
 #include "server/kept_pulls.h"
 #include "tests/server/shard_harness.h"
 
-namespace cohort {
+namespace cohort::pushed_rows_test {
 namespace {
 
 TableSpec Embeddings() {
@@ -222,4 +222,4 @@ TEST(KeptPulls, TheOldestIsForgottenForWantOfRoom) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::pushed_rows_test

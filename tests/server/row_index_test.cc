@@ -9,7 +9,7 @@
 
 #include "common/random.h"
 
-namespace cohort {
+namespace cohort::row_index_test {
 namespace {
 
 constexpr std::uint64_t kSlotBits = std::uint64_t{1} << 50;  // positions of a slot
@@ -138,4 +138,4 @@ TEST(RowIndex, NeverTakesARowTwiceOrOneThatIsNotThere) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::row_index_test

@@ -11,7 +11,7 @@
 #include "server/shard_table.h"
 #include "tests/support/plain_policy.h"
 
-namespace cohort {
+namespace cohort::row_policy_test {
 namespace {
 
 constexpr std::uint64_t kSeed = 9;
@@ -249,4 +249,4 @@ TEST(RowPolicy, EqualsThePlainPolicy) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::row_policy_test

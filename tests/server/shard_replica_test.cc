@@ -9,7 +9,7 @@
 
 #include "tests/server/shard_harness.h"
 
-namespace cohort {
+namespace cohort::shard_replica_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -274,4 +274,4 @@ TEST_F(ShardReplica, ABackupHearsWhichWorkersComeAndGo) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::shard_replica_test

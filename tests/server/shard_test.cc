@@ -10,7 +10,7 @@
 #include "common/random.h"
 #include "tests/server/shard_harness.h"
 
-namespace cohort {
+namespace cohort::shard_test {
 namespace {
 
 TableSpec Embeddings(OptimizerKind kind = OptimizerKind::kSgd, float rate = 1.0f) {
@@ -761,4 +761,4 @@ TEST(Shard, RowsThatAFullDiskDoesNotTakeStayInMemoryAsLongAsThereIsSome) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::shard_test

@@ -12,7 +12,7 @@
 #include "tests/server/shard_harness.h"
 #include "tests/support/subprocess.h"
 
-namespace cohort {
+namespace cohort::shared_tier_test {
 namespace {
 
 TableSpec Sparse(TableId id, std::uint32_t dim) {
@@ -112,4 +112,4 @@ TEST(SharedTier, FilesOfOneOwnerShareItsDisk) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::shared_tier_test

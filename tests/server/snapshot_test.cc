@@ -16,7 +16,7 @@
 #include "tests/server/shard_harness.h"
 #include "tests/support/rows_of.h"
 
-namespace cohort {
+namespace cohort::snapshot_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -72,7 +72,7 @@ void Collect(const ShardTables& shard, State* state) {
   }
 }
 
-class SnapshotTest : public testing::Test {
+class SnapshotTest : public ::testing::Test {
  protected:
   void SetUp() override {
     char name[] = "/tmp/cohort-snapshot-XXXXXX";
@@ -312,4 +312,4 @@ TEST_F(SnapshotTest, NarrowRowsComeBackAsTheyWere) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::snapshot_test

@@ -21,7 +21,7 @@
 #include "server/shard_table.h"
 #include "tests/support/rows_of.h"
 
-namespace cohort {
+namespace cohort::table_copy_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -195,7 +195,7 @@ class ChangingTable {
 
 enum class Kind : std::uint8_t { kPlain, kNarrow, kPolicy, kTier, kTierAndPolicy };
 
-class TableCopyTest : public testing::TestWithParam<Kind> {
+class TableCopyTest : public ::testing::TestWithParam<Kind> {
  protected:
   void SetUp() override {
     char name[] = "/tmp/cohort-copy-XXXXXX";
@@ -328,8 +328,8 @@ TEST_P(TableCopyTest, AfterOneThatWasGivenUpTheNextIsWhole) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, TableCopyTest,
-                         testing::Values(Kind::kPlain, Kind::kNarrow, Kind::kPolicy, Kind::kTier,
-                                         Kind::kTierAndPolicy));
+                         ::testing::Values(Kind::kPlain, Kind::kNarrow, Kind::kPolicy, Kind::kTier,
+                                           Kind::kTierAndPolicy));
 
 TEST(TableCopyOfNothing, IsDoneAtOnce) {
   EmbeddingTable table(Sparse(), 1);
@@ -339,4 +339,4 @@ TEST(TableCopyOfNothing, IsDoneAtOnce) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::table_copy_test

@@ -12,7 +12,7 @@
 #include "tests/simulation/sim_run.h"
 #include "tests/simulation/sim_shrink.h"
 
-namespace cohort {
+namespace cohort::simulation_test {
 namespace {
 
 std::uint64_t FromEnvironment(const char* name, std::uint64_t otherwise) {
@@ -428,4 +428,4 @@ TEST(Simulation, OneSeedIsOneRun) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::simulation_test

@@ -43,9 +43,7 @@ inline ModelManifest WriteModel(const std::string& directory, const std::vector<
           out = std::copy(rows->second.at(key).begin(), rows->second.at(key).end(), out);
         return {};
       };
-      EXPECT_TRUE(
-          writer->AppendTable(table, table.dim + StateFloats(table.optimizer.kind, table.dim), keys, fetch)
-              .ok());
+      EXPECT_TRUE(writer->AppendTable(table, RowFloats(table), keys, fetch).ok());
     }
     const auto summary = writer->Finish();
     EXPECT_TRUE(summary.has_value());

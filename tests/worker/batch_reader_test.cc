@@ -11,7 +11,7 @@
 
 #include "common/gradient_tree.h"
 
-namespace cohort {
+namespace cohort::batch_reader_test {
 namespace {
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
@@ -380,4 +380,4 @@ TEST(Encoder, CensorsHazardsAtTheModelsLastPeriod) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::batch_reader_test

@@ -8,7 +8,7 @@
 #include "common/random.h"
 #include "common/table_spec.h"
 
-namespace cohort {
+namespace cohort::distinct_keys_test {
 namespace {
 
 void ExpectDistinct(const std::vector<Key>& ids, DistinctKeys* distinct) {
@@ -49,4 +49,4 @@ TEST(DistinctKeys, OnePartMayHoldNearlyAllIds) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::distinct_keys_test

@@ -7,7 +7,7 @@
 
 #include "common/dataset.h"
 
-namespace cohort {
+namespace cohort::epoch_order_test {
 namespace {
 
 std::vector<std::uint64_t> Visit(const EpochOrder& order, std::uint64_t window_blocks) {
@@ -53,4 +53,4 @@ TEST(EpochOrder, SpreadsNeighboursOverTheEpoch) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::epoch_order_test

@@ -8,7 +8,7 @@
 
 #include "common/random.h"
 
-namespace cohort {
+namespace cohort::gradient_clip_test {
 namespace {
 
 double PlainNorm(const std::vector<float>& a, const std::vector<float>& b) {
@@ -74,4 +74,4 @@ TEST(GradientClip, AnyNumberOfPiecesIsOneGradient) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::gradient_clip_test

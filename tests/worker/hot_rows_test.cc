@@ -8,7 +8,7 @@
 
 #include "common/random.h"
 
-namespace cohort {
+namespace cohort::hot_rows_test {
 namespace {
 
 TEST(HotRows, ARowServesFromItsClockOn) {
@@ -78,4 +78,4 @@ TEST(HotRows, KeepsWhatIsAskedForMost) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::hot_rows_test

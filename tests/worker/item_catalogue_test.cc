@@ -11,7 +11,7 @@
 #include "common/random.h"
 #include "worker/batch_reader.h"
 
-namespace cohort {
+namespace cohort::item_catalogue_test {
 namespace {
 
 constexpr std::uint64_t kItems = 12;
@@ -178,4 +178,4 @@ TEST(BatchReader, DrawsItemsForPositiveRowsAndSkipsTheirOwn) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::item_catalogue_test

@@ -10,7 +10,7 @@
 
 #include "tests/worker/training_fixture.h"
 
-namespace cohort {
+namespace cohort::mixed_tables_test {
 namespace {
 
 // Three tables: "age" (its bins), whatever else is as usual, and "genres".
@@ -225,7 +225,7 @@ TEST(MixedTables, AFeatureFollowsItsOwnOptimizer) {
     double moved = 0;
     for (std::size_t i = 0; i < batch->keys[t]->size(); ++i) {
       const std::vector<float>& row = trained.at({table.id, (*batch->keys[t])[i]});
-      ASSERT_EQ(row.size(), table.dim + StateFloats(table.optimizer.kind, table.dim));
+      ASSERT_EQ(row.size(), RowFloats(table));
       for (std::uint32_t d = 0; d < table.dim; ++d) {
         const std::size_t at = i * table.dim + d;
         EXPECT_NEAR(row[d], expected(t, rows[t][at], gradients[t][at]), 1e-6) << table.name;
@@ -237,4 +237,4 @@ TEST(MixedTables, AFeatureFollowsItsOwnOptimizer) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::mixed_tables_test

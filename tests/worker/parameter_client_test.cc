@@ -12,7 +12,7 @@
 #include "common/float16.h"
 #include "common/random.h"
 
-namespace cohort {
+namespace cohort::parameter_client_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -678,4 +678,4 @@ TEST_F(ParameterClientTest, ManyRequestsReuseTheirPlaces) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::parameter_client_test

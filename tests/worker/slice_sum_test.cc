@@ -10,7 +10,7 @@
 #include "common/float16.h"
 #include "common/random.h"
 
-namespace cohort {
+namespace cohort::slice_sum_test {
 namespace {
 
 // Of two tables; the second one has ids in some slices only.
@@ -138,4 +138,4 @@ TEST(SliceSum, DensePaddingIsZero) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::slice_sum_test

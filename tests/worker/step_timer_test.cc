@@ -4,7 +4,7 @@
 
 #include "worker/trainer.h"
 
-namespace cohort {
+namespace cohort::step_timer_test {
 namespace {
 
 TEST(StepTimer, PartsAddUpToTheTime) {
@@ -40,4 +40,4 @@ TEST(StepTimer, APauseBetweenPhasesIsNoStep) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::step_timer_test

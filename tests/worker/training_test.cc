@@ -2,7 +2,7 @@
 // knows nothing of messages, slots or shards: bit for bit in bsp, for any number of workers and shards.
 #include "tests/worker/training_fixture.h"
 
-namespace cohort {
+namespace cohort::training_test {
 namespace {
 
 TEST(Training, BspEqualsThePlainLoopBitForBit) {
@@ -206,4 +206,4 @@ TEST(Scoring, AWorkerFarBehindTheOthersHoldsNobodyUp) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::training_test

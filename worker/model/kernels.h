@@ -27,6 +27,10 @@ namespace cohort {
 
 // Columns of B that lie together in a packed matrix.
 inline constexpr size_t kPanelColumns = 32;
+// Numbers that a packed matrix of depth x columns takes.
+inline size_t PackedSize(size_t depth, size_t columns) {
+  return (columns + kPanelColumns - 1) / kPanelColumns * kPanelColumns * depth;
+}
 
 // C = start + A * B, then relu if asked. Element (i, j) starts from C(i, j) if `accumulate`, else from
 // bias[j], else 0.

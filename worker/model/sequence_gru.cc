@@ -6,10 +6,6 @@
 namespace cohort {
 namespace {
 
-std::size_t PackedSize(std::size_t depth, std::size_t columns) {
-  return (columns + kPanelColumns - 1) / kPanelColumns * kPanelColumns * depth;
-}
-
 }  // namespace
 
 template <typename T>
