@@ -1,6 +1,6 @@
 # The programs, in bin/: cohort, and the three roles that mpirun starts.
 file(GLOB launch_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/launch/*.cc)
-list(FILTER launch_sources EXCLUDE REGEX "(_main|/cohort|/mpi_bootstrap)\\.cc$")
+list(FILTER launch_sources EXCLUDE REGEX "(_main|/cohort|/mpi_bootstrap|/place)\\.cc$")
 add_library(cohort_launch STATIC ${launch_sources})
 target_link_libraries(cohort_launch PUBLIC cohort_report cohort_scheduler cohort_server cohort_worker cohort_model cohort_prepare
                       cohort_common)
@@ -9,9 +9,9 @@ target_link_libraries(cohort_launch PUBLIC cohort_report cohort_scheduler cohort
 cohort_library(cohort_bench launch/bench cohort_launch cohort_scheduler cohort_server cohort_worker cohort_model
                cohort_common PkgConfig::ZMQ)
 
-# The only one that sees MPI; the `cohort` program itself does not.
-add_library(cohort_bootstrap STATIC ${CMAKE_SOURCE_DIR}/launch/mpi_bootstrap.cc)
-target_link_libraries(cohort_bootstrap PUBLIC cohort_common MPI::MPI_C)
+# The only one that sees MPI, and what finds a role its place through it; the `cohort` program itself does not.
+add_library(cohort_bootstrap STATIC ${CMAKE_SOURCE_DIR}/launch/mpi_bootstrap.cc ${CMAKE_SOURCE_DIR}/launch/place.cc)
+target_link_libraries(cohort_bootstrap PUBLIC cohort_launch MPI::MPI_C)
 
 foreach(role scheduler server worker)
   add_executable(cohort-${role} ${CMAKE_SOURCE_DIR}/launch/${role}_main.cc)

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "common/config_option.h"
+#include "common/input_file_kind.h"
 #include "common/nearest.h"
 #include "common/toml_guard.h"
 
@@ -138,6 +139,8 @@ class Reader {
         if (nearest.empty() && NearestOf(word, {last}) == last) nearest = option.name;
       }
     }
+    if (const std::string other = OtherKindOfFile(name, InputFileKind::kRun); !other.empty())
+      return Problem(key.source(), "unknown key " + name + other);
     return Problem(key.source(), "unknown key " + name +
                                      (nearest.empty() ? "; `cohort train --help-config` lists all"
                                                       : "; did you mean " + nearest + "?"));

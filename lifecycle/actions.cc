@@ -28,7 +28,8 @@ class ActionsReader {
   Result<ActionsFile> Read() {
     const TomlTable root = document_->root();
     root.AllowOnly({"data", "split", "budget", "holdout", "exploration", "key_file", "seed", "experiment",
-                    "rules", "users", "fairness", "contacts", "action"});
+                    "rules", "users", "fairness", "contacts", "action"},
+                   InputFileKind::kActions);
     file_.data = Path(root, "data", true);
     file_.split = static_cast<Split>(root.Choice("split", {"train", "valid", "test"}, 2));
     file_.budget = root.Number("budget", kNoLimit, 0, kMostMoney);

@@ -21,7 +21,8 @@ class ShopParser {
   Result<ShopSchema> Parse(const std::string& path) {
     const TomlTable root = document_->root();
     schema_.path = path;
-    root.AllowOnly({"shop", "events", "users", "items", "campaigns", "snapshots", "features", "labels"});
+    root.AllowOnly({"shop", "events", "users", "items", "campaigns", "snapshots", "features", "labels"},
+                   InputFileKind::kShop);
     ReadShop(root.Table("shop"));
     for (const char* section : {"events", "snapshots", "labels"}) {
       if (!root.Has(section)) root.Fail(nullptr, std::string("[") + section + "] is missing");

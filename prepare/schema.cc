@@ -41,7 +41,7 @@ class SchemaParser {
   Result<Schema> Parse(const std::string& path) {
     TomlTable root = document_->root();
     schema_.path = path;
-    root.AllowOnly({"source", "split", "id", "weight", "group", "feature", "task"});
+    root.AllowOnly({"source", "split", "id", "weight", "group", "feature", "task"}, InputFileKind::kSchema);
     if (!root.Has("source")) root.Fail(nullptr, "[source] is missing: it names the CSV files");
     ReadSource(root.Table("source"));
     ReadSplit(root.Table("split"));

@@ -81,14 +81,25 @@ std::string TomlTable::Where(const char* key) const {
 
 void TomlTable::Fail(const char* key, const std::string& text) const { document_->Fail(Where(key), text); }
 
-void TomlTable::AllowOnly(const std::vector<std::string>& known) const {
+void TomlTable::AllowOnly(const std::vector<std::string>& known) const { AllowOnly(known, std::string()); }
+
+void TomlTable::AllowOnly(const std::vector<std::string>& known, InputFileKind kind) const {
+  std::string hint;
+  for (const auto& [key, node] : AsTable(table_)) {
+    if (hint.empty() && std::find(known.begin(), known.end(), key.str()) == known.end())
+      hint = OtherKindOfFile(key.str(), kind);
+  }
+  AllowOnly(known, hint);
+}
+
+void TomlTable::AllowOnly(const std::vector<std::string>& known, const std::string& hint) const {
   if (!exists()) return;
   for (const auto& [key, node] : AsTable(table_)) {
     const std::string name(key.str());
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
     document_->Fail(Place(document_->path_, key.source()), "unknown key \"" + name + "\" in " + what_ +
                                                                DidYouMean(name, known) +
-                                                               " (known: " + Join(known) + ")");
+                                                               " (known: " + Join(known) + ")" + hint);
   }
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "common/input_file_kind.h"
 #include "common/status.h"
 
 namespace cohort {
@@ -56,6 +57,8 @@ class TomlTable {
   void Fail(const char* key, const std::string& text) const;
   // Reports keys that are not among these, with the nearest known one.
   void AllowOnly(const std::vector<std::string>& known) const;
+  // Of the root of a file of this kind: says so if it looks like one of another kind.
+  void AllowOnly(const std::vector<std::string>& known, InputFileKind kind) const;
   // Reports `key` when it is there: it makes no sense, and why.
   void Forbid(const char* key, const std::string& why) const;
 
@@ -74,6 +77,7 @@ class TomlTable {
 
  private:
   friend class TomlDocument;
+  void AllowOnly(const std::vector<std::string>& known, const std::string& hint) const;
   TomlTable(TomlDocument* document, const void* table, std::string what)
       : document_(document), table_(table), what_(std::move(what)) {}
 

@@ -2,15 +2,13 @@
 #ifndef COHORT_SCHEDULER_JSON_NUMBER_H_
 #define COHORT_SCHEDULER_JSON_NUMBER_H_
 
-#include <cmath>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 namespace cohort {
 
 // A number, or null where it is none.
-inline nlohmann::ordered_json NumberOrNull(double value) {
-  return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json(nullptr);
-}
+nlohmann::ordered_json NumberOrNull(double value);
 
 }  // namespace cohort
+
 #endif  // COHORT_SCHEDULER_JSON_NUMBER_H_

@@ -242,6 +242,7 @@ TEST(Schema, ErrorsNamePlaceAndMend) {
        "is there already"},
       {Parts{.more = "[id]\n"}, "[id] needs column"},
       {Parts{.more = "[id]\nname = \"x\"\n"}, "unknown key \"name\" in [id]"},
+      {Parts{.more = "[cluster]\n[train]\n"}, "this looks like a run file, of `cohort train`"},
       {Parts{.more = "[features]\n"}, "did you mean \"feature\"?"},
   };
   for (const Case& c : cases) {
