@@ -36,6 +36,11 @@ cohort_tests(prepare fast cohort_prepare ZLIB::ZLIB)
 cohort_tests(lifecycle fast cohort_lifecycle)
 cohort_tests(scheduler fast cohort_scheduler)
 cohort_tests(launch fast cohort_bench cohort_launch)
+# A command with partitions and faults, which launch_tests run.
+add_executable(partition_program ${CMAKE_SOURCE_DIR}/tests/support/partition_program.cc)
+set_target_properties(partition_program PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin/tests)
+target_link_libraries(partition_program PRIVATE cohort_launch)
+add_dependencies(launch_tests partition_program)
 cohort_tests(simulation simulation cohort_server cohort_worker cohort_scheduler)
 
 # End-to-end tests run the programs; each suite is one ctest test (a suite shares what it trained) and has the machine

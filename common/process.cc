@@ -1,9 +1,11 @@
 #include "common/process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +17,9 @@
 #include <fstream>
 #include <optional>
 #include <sstream>
+#include <string_view>
+
+extern char** environ;
 
 namespace cohort {
 namespace {
@@ -162,6 +167,57 @@ std::vector<ChildProcess> ChildrenOf(pid_t pid) {
     if (std::getline(file, name)) children.push_back({child, name});
   }
   return children;
+}
+
+namespace {
+
+// What the launcher of an outer MPI job has left in the environment is not for this one.
+std::vector<std::string> CleanEnvironment() {
+  std::vector<std::string> clean;
+  for (char** each = environ; *each != nullptr; ++each) {
+    const std::string_view entry(*each);
+    if (!entry.starts_with("PMIX_") && !entry.starts_with("OMPI_COMM_WORLD_")) clean.emplace_back(entry);
+  }
+  return clean;
+}
+
+std::vector<char*> Pointers(std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (std::string& text : texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+}  // namespace
+
+Result<pid_t> StartProcess(const std::vector<std::string>& command, const ProcessStreams& streams) {
+  int failure_ends[2];
+  if (pipe2(failure_ends, O_CLOEXEC) != 0)
+    return Error(ErrorCode::kIo, std::string("pipe: ") + std::strerror(errno));
+  // All that allocates comes before the fork.
+  std::vector<std::string> arguments = command, environment = CleanEnvironment();
+  const std::vector<char*> argv = Pointers(arguments), envp = Pointers(environment);
+  const pid_t parent = getpid();
+  const pid_t child = fork();
+  if (child == 0) {
+    setpgid(0, 0);
+    signal(SIGPIPE, SIG_DFL);
+    (void)DieWithParent(parent);
+    dup2(streams.in >= 0 ? streams.in : open("/dev/null", O_RDONLY), STDIN_FILENO);
+    dup2(streams.out, STDOUT_FILENO);
+    dup2(streams.err, STDERR_FILENO);
+    execvpe(argv[0], argv.data(), envp.data());
+    const int reason = errno;
+    (void)!write(failure_ends[1], &reason, sizeof(reason));
+    _exit(127);
+  }
+  close(failure_ends[1]);
+  int reason = child < 0 ? errno : 0;
+  const bool failed = child < 0 || read(failure_ends[0], &reason, sizeof(reason)) == sizeof(reason);
+  close(failure_ends[0]);
+  if (!failed) return child;
+  if (child > 0) waitpid(child, nullptr, 0);
+  return Error(ErrorCode::kUnavailable, command[0] + " cannot be started: " + std::strerror(reason));
 }
 
 std::string ProgramFolder() {

@@ -48,6 +48,14 @@ struct ChildProcess {
 };
 std::vector<ChildProcess> ChildrenOf(pid_t pid);
 
+// Starts a program, looked for as a shell would, with these descriptors as its stdin (-1: nothing to be read), stdout and stderr. It
+// has a process group of its own, so that a Ctrl-C in the terminal is this process's to handle, and dies with this process; what the
+// launcher of an outer MPI job has left in the environment is not passed on. kUnavailable: it cannot be started.
+struct ProcessStreams {
+  int in = -1, out = -1, err = -1;
+};
+Result<pid_t> StartProcess(const std::vector<std::string>& command, const ProcessStreams& streams);
+
 // The folder of the running program: where its companions lie.
 std::string ProgramFolder();
 

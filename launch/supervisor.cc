@@ -15,7 +15,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <string_view>
 #include <utility>
 
 #include "common/atomic_file.h"
@@ -25,8 +24,6 @@
 #include "launch/run_folder.h"
 #include "scheduler/metrics_json.h"
 #include "scheduler/result.h"
-
-extern char** environ;
 
 namespace cohort {
 namespace {
@@ -44,23 +41,6 @@ TimePoint Now() { return std::chrono::steady_clock::now(); }
 
 std::string Seconds(Duration duration) {
   return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(duration).count()) + " s";
-}
-
-// What the launcher of an outer MPI job has left in the environment is not for this one.
-std::vector<std::string> CleanEnvironment() {
-  std::vector<std::string> clean;
-  for (char** each = environ; *each != nullptr; ++each) {
-    const std::string_view entry(*each);
-    if (!entry.starts_with("PMIX_") && !entry.starts_with("OMPI_COMM_WORLD_")) clean.emplace_back(entry);
-  }
-  return clean;
-}
-
-std::vector<char*> Pointers(std::vector<std::string>& texts) {
-  std::vector<char*> pointers;
-  for (std::string& text : texts) pointers.push_back(text.data());
-  pointers.push_back(nullptr);
-  return pointers;
 }
 
 // A process that takes the place of a dead one.
@@ -193,38 +173,12 @@ class Run {
     return "; " + command_[0] + " ended with exit code " + std::to_string(WEXITSTATUS(*exit_status_));
   }
 
-  // Starts a process of the run: its output goes to the log, and it dies with this one.
+  // Starts a process of the run: its output goes to the log.
   Result<pid_t> Spawn(const std::vector<std::string>& command) {
-    int failure_ends[2];
-    if (pipe2(failure_ends, O_CLOEXEC) != 0)
-      return Error(ErrorCode::kIo, std::string("pipe: ") + std::strerror(errno));
-    // All that allocates comes before the fork.
-    std::vector<std::string> arguments = command, environment = CleanEnvironment();
-    const std::vector<char*> argv = Pointers(arguments), envp = Pointers(environment);
-    const pid_t parent = getpid();
-    const pid_t child = fork();
-    if (child == 0) {
-      setpgid(0, 0);  // a Ctrl-C in the terminal is the supervisor's to handle
-      signal(SIGPIPE, SIG_DFL);
-      (void)DieWithParent(parent);
-      const int nothing = open("/dev/null", O_RDONLY);
-      dup2(nothing, STDIN_FILENO);
-      dup2(input_, STDOUT_FILENO);
-      dup2(input_, STDERR_FILENO);
-      execvpe(argv[0], argv.data(), envp.data());
-      const int reason = errno;
-      (void)!write(failure_ends[1], &reason, sizeof(reason));
-      _exit(127);
-    }
-    close(failure_ends[1]);
-    int reason = 0;
-    const bool failed = child < 0 || read(failure_ends[0], &reason, sizeof(reason)) == sizeof(reason);
-    close(failure_ends[0]);
-    if (!failed) return child;
-    if (child > 0) waitpid(child, nullptr, 0);
-    return Error(ErrorCode::kUnavailable,
-                 command[0] + " cannot be started: " + std::strerror(reason != 0 ? reason : errno) +
-                     "; is openmpi-bin installed? (`cohort doctor` checks)");
+    auto child = StartProcess(command, {.out = input_, .err = input_});
+    if (child) return child;
+    return Error(child.error().code(),
+                 child.error().text() + "; is openmpi-bin installed? (`cohort doctor` checks)");
   }
 
   // To mpirun, which passes SIGTERM on to its processes, and whose death they die of; and to a scheduler beside it.

@@ -1,7 +1,11 @@
 #include "common/process.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 
@@ -58,6 +62,34 @@ TEST_F(MemoryIsShortTest, OfVersionOne) {
   EXPECT_FALSE(Short());
   Write("cgroup/memory/job/memory.usage_in_bytes", "960\n");
   EXPECT_TRUE(Short());
+}
+
+TEST(StartProcess, GivesStreamsAndACleanEnvironment) {
+  int input[2], output[2];
+  ASSERT_EQ(pipe2(input, O_CLOEXEC), 0);
+  ASSERT_EQ(pipe2(output, O_CLOEXEC), 0);
+  setenv("OMPI_COMM_WORLD_RANK", "3", 1);
+  const auto pid = StartProcess({"sh", "-c", "read line; echo \"$line, rank ${OMPI_COMM_WORLD_RANK:-none}\""},
+                                {.in = input[0], .out = output[1], .err = output[1]});
+  unsetenv("OMPI_COMM_WORLD_RANK");
+  ASSERT_TRUE(pid) << pid.error().text();
+  for (const int theirs : {input[0], output[1]}) close(theirs);
+  ASSERT_EQ(write(input[1], "heard\n", 6), 6);
+  std::string said;
+  char byte = 0;
+  while (read(output[0], &byte, 1) == 1) said += byte;
+  int status = 0;
+  EXPECT_EQ(waitpid(*pid, &status, 0), *pid);
+  EXPECT_TRUE(WIFEXITED(status)) << status;
+  EXPECT_EQ(said.substr(0, said.find('\n')), "heard, rank none");
+  for (const int ours : {input[1], output[0]}) close(ours);
+}
+
+TEST(StartProcess, SaysWhatCannotBeStarted) {
+  const auto pid = StartProcess({"/no/such/program"}, {.out = 1, .err = 2});
+  ASSERT_FALSE(pid);
+  EXPECT_EQ(pid.error().code(), ErrorCode::kUnavailable);
+  EXPECT_EQ(pid.error().text(), "/no/such/program cannot be started: No such file or directory");
 }
 
 }  // namespace
