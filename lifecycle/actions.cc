@@ -153,13 +153,17 @@ class ActionsReader {
   ActionsFile file_;
 };
 
+Result<std::vector<std::string>> ReadHeader(CsvReader& csv, const std::string& path) {
+  COHORT_ASSIGN_OR_RETURN(const bool any, csv.Next());
+  if (!any) return InvalidInput(path + ": the file is empty; expected a header");
+  return std::vector<std::string>(csv.cells().begin(), csv.cells().end());
+}
+
 // Reads a file whose header has the columns asked for; their places in each record.
 Status ForEachRow(const std::string& path, const std::vector<std::string>& columns,
                   const std::function<Status(const CsvReader&, std::span<const std::size_t>)>& row) {
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<CsvReader> csv, CsvReader::Open(path, {}));
-  COHORT_ASSIGN_OR_RETURN(const bool any, csv->Next());
-  if (!any) return {ErrorCode::kInvalidInput, path + ": the file is empty; expected a header"};
-  const std::vector<std::string> header(csv->cells().begin(), csv->cells().end());
+  COHORT_ASSIGN_OR_RETURN(const std::vector<std::string> header, ReadHeader(*csv, path));
   std::vector<std::size_t> places;
   for (const std::string& column : columns) {
     const auto found = std::find(header.begin(), header.end(), column);
@@ -202,6 +206,27 @@ Result<UserTable> ReadUserTable(const std::string& path, const std::string& id,
       });
   if (!status.ok()) return tl::unexpected<Status>(status);
   return table;
+}
+
+Result<UserLines> ReadUserLines(const std::string& path, const std::string& id,
+                                const std::vector<std::string>& users, std::vector<std::string> columns) {
+  if (columns.empty()) {
+    COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<CsvReader> csv, CsvReader::Open(path, {}));
+    COHORT_ASSIGN_OR_RETURN(columns, ReadHeader(*csv, path));
+  }
+  UserLines lines{.columns = columns, .of = {}};
+  for (const std::string& user : users) lines.of[user];
+  columns.insert(columns.begin(), id);
+  const Status status =
+      ForEachRow(path, columns, [&](const CsvReader& csv, std::span<const std::size_t> places) -> Status {
+        const auto user = lines.of.find(std::string(csv.cells()[places[0]]));
+        if (user == lines.of.end()) return {};
+        std::vector<std::string>& cells = user->second.emplace_back();
+        for (std::size_t i = 1; i < places.size(); ++i) cells.emplace_back(csv.cells()[places[i]]);
+        return {};
+      });
+  if (!status.ok()) return tl::unexpected<Status>(status);
+  return lines;
 }
 
 Result<std::unordered_map<std::string, int>> CountContacts(const ActionsFile::Contacts& contacts) {

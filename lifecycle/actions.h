@@ -3,6 +3,7 @@
 #define COHORT_LIFECYCLE_ACTIONS_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -70,6 +71,15 @@ struct UserTable {
 // kInvalidInput: no such column, an id twice.
 Result<UserTable> ReadUserTable(const std::string& path, const std::string& id,
                                 const std::vector<std::string>& columns);
+
+// All lines of some users, in the order of the file.
+struct UserLines {
+  std::vector<std::string> columns;
+  std::map<std::string, std::vector<std::vector<std::string>>> of;  // by user; a cell per column
+};
+// `columns`: none means all that the header has. kInvalidInput: no such column.
+Result<UserLines> ReadUserLines(const std::string& path, const std::string& id,
+                                const std::vector<std::string>& users, std::vector<std::string> columns = {});
 
 // By user: contacts within the window before `now`.
 Result<std::unordered_map<std::string, int>> CountContacts(const ActionsFile::Contacts& contacts);

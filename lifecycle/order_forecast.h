@@ -1,5 +1,5 @@
 // OrderForecast: how many orders, worth how much, a customer can be expected to place after a snapshot, from what everybody had
-// ordered before it. A feature of each row (docs/lifecycle.md), and what a count or value task may start from ([task.NAME] offset).
+// ordered before it. A feature of each row (docs/shop.md), and what a count or value task may start from ([task.NAME] offset).
 //
 // Orders: BG/NBD by maximum likelihood at each snapshot (bg_nbd.h), in days. An order is a time at which something was bought,
 // whatever came back of it. Their worth: Buehlmann's credibility, which weighs a customer's own mean order against everybody's

@@ -48,7 +48,7 @@ Status CheckRows(const PrepareOptions& options, const PrepareReport& report) {
 
 }  // namespace
 
-Result<PrepareReport> PrepareShop(const PrepareOptions& options) {
+Result<PrepareReport> PrepareShop(const PrepareOptions& options, LifecycleCounts* counts) {
   const auto start = std::chrono::steady_clock::now();
   const std::clock_t cpu_start = std::clock();
   COHORT_ASSIGN_OR_RETURN(const ShopSchema schema, LoadShopSchema(options.schema, options.data_directory));
@@ -60,9 +60,14 @@ Result<PrepareReport> PrepareShop(const PrepareOptions& options) {
   }
   inputs.push_back(options.schema);
   COHORT_RETURN_IF_ERROR(CheckOutput(options, inputs));
+  if (counts != nullptr) {
+    PrepareOptions page = options;
+    page.output = options.report;
+    COHORT_RETURN_IF_ERROR(CheckOutput(page, inputs));
+  }
 
   PrepareReport report;
-  report.passes = 3;
+  report.passes = counts == nullptr ? 3 : 4;
   FindingLog log(options.strict);
   ShopRows rows(schema, &log, DirectoryOf(options.output));
   ShopReader reader(schema, &rows, &log, [&](std::uint64_t bytes, std::uint64_t records) {
@@ -102,6 +107,10 @@ Result<PrepareReport> PrepareShop(const PrepareOptions& options) {
       report.warnings.push_back("task \"" + task.name +
                                 "\" has no label in any test row: events are known until " +
                                 TimeText(rows.end()));
+  }
+  if (counts != nullptr) {
+    COHORT_ASSIGN_OR_RETURN(*counts,
+                            CountLifecycles(schema, rows, LifeStageRule::Of(report.info), progress(4)));
   }
   COHORT_RETURN_IF_ERROR(sink->Finish(rows.Names(), &report));
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

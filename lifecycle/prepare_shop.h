@@ -4,18 +4,21 @@
 //   ShopReader   CSV files -> records                      UserFeatures  ... as features
 //   ShopRows     records -> rows of (user, snapshot)       UserLabels    what came after, as labels
 //   EventStore   records by user, on disk if many          ItemTable     what was known of items at each snapshot
+//   LifecycleCounts   funnel, retention and moves between stages of all users, for a report
 #ifndef COHORT_LIFECYCLE_PREPARE_SHOP_H_
 #define COHORT_LIFECYCLE_PREPARE_SHOP_H_
 
 #include "common/status.h"
+#include "lifecycle/lifecycle_counts.h"
 #include "prepare/prepare.h"
 
 namespace cohort {
 
 // `options.schema` is a shop description. As Prepare: the output appears under its name only when all went well; wrong
 // description or data, an output that exists (without overwrite), or a finding under strict: kInvalidInput. The events wait in
-// a temporary file beside the output when there are many.
-Result<PrepareReport> PrepareShop(const PrepareOptions& options);
+// a temporary file beside the output when there are many. With `counts`, for the page `options.report`, one more pass over the users
+// fills it; a page that must not be written is refused as the output is.
+Result<PrepareReport> PrepareShop(const PrepareOptions& options, LifecycleCounts* counts = nullptr);
 
 }  // namespace cohort
 

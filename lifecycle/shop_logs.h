@@ -1,5 +1,5 @@
 // `cohort generate --shop`: a whole synthetic shop as event logs, ready for `cohort prepare` and `cohort train`, and apart from
-// them what is true of it. The laws: shop_world.h. docs/lifecycle.md has the files, column by column.
+// them what is true of it. The laws: shop_world.h. docs/shop.md has the files, column by column.
 #ifndef COHORT_LIFECYCLE_SHOP_LOGS_H_
 #define COHORT_LIFECYCLE_SHOP_LOGS_H_
 

@@ -124,10 +124,11 @@ Status ShopRows::Write(const Output& output, const Progress& progress) {
   return {};
 }
 
-Status ShopRows::Visit(const std::function<void(UserRecords&)>& visit) const {
+Status ShopRows::Visit(const std::function<void(UserRecords&)>& visit, const Progress& progress) const {
   for (std::size_t partition = 0; partition < EventStore::kPartitions; ++partition) {
     COHORT_ASSIGN_OR_RETURN(std::vector<UserRecords> users, store_.Read(partition));
     for (UserRecords& user : users) visit(user);
+    if (progress) progress(partition + 1);
   }
   return {};
 }

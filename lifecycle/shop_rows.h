@@ -66,7 +66,12 @@ class ShopRows {
   Status Write(const Output& output, const Progress& progress = nullptr);
 
   // Partition by partition: all users' records, as Clean left them. REQUIRES: Clean was called.
-  Status Visit(const std::function<void(UserRecords&)>& visit) const;
+  Status Visit(const std::function<void(UserRecords&)>& visit, const Progress& progress = nullptr) const;
+  // The numeric features of a user at a snapshot, as Write gives them (UserFeatures). REQUIRES: Clean was called.
+  void AppendNumeric(const UserPast& past, const UserRecord* description, std::size_t snapshot,
+                     std::vector<float>* out) const {
+    features_.AppendNumeric(past, description, snapshot, items_, forecast_, out);
+  }
 
   std::vector<ReportCount> counts() const;
   // Texts of categories, brands, arms and users' attributes.

@@ -1,4 +1,4 @@
-// SHOP.toml: the logs of a shop, and the rows to make of them. docs/lifecycle.md has every key; here is what they come to.
+// SHOP.toml: the logs of a shop, and the rows to make of them. docs/shop.md has every key; here is what they come to.
 #ifndef COHORT_LIFECYCLE_SHOP_SCHEMA_H_
 #define COHORT_LIFECYCLE_SHOP_SCHEMA_H_
 

@@ -1,4 +1,4 @@
-// UserFeatures: what is known of a user at a snapshot, as the features of one row. docs/lifecycle.md has the formulas.
+// UserFeatures: what is known of a user at a snapshot, as the features of one row. docs/shop.md has the formulas.
 #ifndef COHORT_LIFECYCLE_USER_FEATURES_H_
 #define COHORT_LIFECYCLE_USER_FEATURES_H_
 
@@ -35,11 +35,12 @@ class UserFeatures {
   // `snapshot`: the number of the snapshot in the schema.
   void Append(const UserPast& past, const UserRecord* description, std::size_t snapshot,
               const ItemTable& items, const OrderForecast& forecast, RowBlock* block) const;
+  // The numeric ones of them alone, in the order of infos().
+  void AppendNumeric(const UserPast& past, const UserRecord* description, std::size_t snapshot,
+                     const ItemTable& items, const OrderForecast& forecast, std::vector<float>* out) const;
 
  private:
   void Describe();
-  void AppendNumeric(const UserPast& past, const UserRecord* description, std::size_t snapshot,
-                     const ItemTable& items, const OrderForecast& forecast, std::vector<float>* out) const;
   void AppendForecast(const UserPast& past, std::size_t snapshot, const OrderForecast& forecast,
                       std::vector<float>* out) const;
   void AppendSequences(const UserPast& past, const ItemTable& items, RowBlock* block) const;

@@ -1,4 +1,4 @@
-// UserLabels: what a user did after a snapshot, as the labels of one row. docs/lifecycle.md has the formulas.
+// UserLabels: what a user did after a snapshot, as the labels of one row. docs/shop.md has the formulas.
 //
 // A label is known when its whole window [snapshot, snapshot + horizon) lies before the end of what may be looked at. Its value
 // comes from events of the window alone (but for churn_cost, which is about the time before); whether the user is in its stage,

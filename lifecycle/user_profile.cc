@@ -13,6 +13,7 @@ namespace cohort {
 namespace {
 
 constexpr std::size_t kMostFitted = 50'000;      // users
+constexpr const char* kGap = "order_gap_mean_days";
 constexpr double kApart = 0.3, kFarApart = 1.0;  // deviations from the mean
 
 double MedianOf(std::vector<float>* values) {
@@ -31,19 +32,22 @@ std::string NumberText(double value) {
 
 }  // namespace
 
-std::optional<LifeStageRule> LifeStageRule::Of(const DatasetInfo& info, int loyal_orders,
-                                               double typical_gap_days) {
+std::optional<LifeStageRule> LifeStageRule::Of(const DatasetInfo& info, int loyal_orders) {
   LifeStageRule rule;
-  const auto column = [&](const char* name) -> std::ptrdiff_t {
+  rule.typical_gap_ = std::numeric_limits<double>::quiet_NaN();
+  const auto column = [&](const std::string& name) -> std::ptrdiff_t {
     for (std::size_t i = 0; i < info.features.size(); ++i) {
-      if (info.features[i].name == name && info.features[i].type == FeatureType::kNumeric)
-        return static_cast<std::ptrdiff_t>(info.ColumnOf(i));
+      const FeatureInfo& feature = info.features[i];
+      if (feature.name != name || feature.type != FeatureType::kNumeric) continue;
+      if (name == kGap && feature.missing < info.rows[static_cast<std::size_t>(Split::kTrain)])
+        rule.typical_gap_ = feature.scale == NumericScale::kLog1p ? std::expm1(feature.mean) : feature.mean;
+      return static_cast<std::ptrdiff_t>(info.ColumnOf(i));
     }
     return -1;
   };
   rule.orders_ = column("orders"), rule.alive_ = column("alive");
-  rule.recency_ = column("order_recency_days"), rule.gap_ = column("order_gap_mean_days");
-  rule.loyal_orders_ = loyal_orders, rule.typical_gap_ = typical_gap_days;
+  rule.recency_ = column("order_recency_days"), rule.gap_ = column(kGap);
+  rule.loyal_orders_ = loyal_orders;
   if (rule.orders_ < 0) return std::nullopt;
   return rule;
 }

@@ -18,7 +18,7 @@ namespace cohort {
 enum class LifeStage : std::uint8_t { kNew = 0, kActive, kLoyal, kLost };
 inline constexpr std::array<const char*, 4> kLifeStageNames = {"new", "active", "loyal", "lost"};
 
-// The stage that a prediction of churn and the features of a shop's dataset (docs/lifecycle.md) say:
+// The stage that a prediction of churn and the features of a shop's dataset (docs/shop.md) say:
 //   lost    a probability of churn, no activity in its horizon, of one half or more. Without a prediction, only who has ordered, and probably
 //           will not again: `alive` (of the forecast) below one half; without a forecast, no order for three times the
 //           user's own mean gap between orders, or, of one order only, three times the usual one
@@ -28,8 +28,10 @@ inline constexpr std::array<const char*, 4> kLifeStageNames = {"new", "active", 
 class LifeStageRule {
  public:
   static constexpr double kLostGaps = 3;
-  // Nothing when the dataset has no feature `orders`. `typical_gap_days`: for users without a gap of their own; NaN: of those nobody is lost.
-  static std::optional<LifeStageRule> Of(const DatasetInfo& info, int loyal_orders, double typical_gap_days);
+  static constexpr int kLoyalOrders = 5;
+  // Nothing when the dataset has no feature `orders`. The usual gap is the (geometric) mean of the train split; where nobody there has
+  // ordered twice, nobody is lost who has ordered once.
+  static std::optional<LifeStageRule> Of(const DatasetInfo& info, int loyal_orders = kLoyalOrders);
   // `numeric`: a row's numeric features. `churn`: NaN where nothing is predicted.
   LifeStage StageOf(const float* numeric, double churn) const;
   bool by_forecast() const { return alive_ >= 0; }

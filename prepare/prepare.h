@@ -26,8 +26,9 @@ struct PrepareProgress {
 struct PrepareOptions {
   std::string schema;          // path of SCHEMA.toml
   std::string output;          // path of DATASET.h5
+  std::string report;          // path of the page that the caller will write, of a shop alone; empty: none
   std::string data_directory;  // what data files are relative to; empty: the schema's directory
-  bool overwrite = false;      // replace an existing output
+  bool overwrite = false;      // replace an existing output or page
   bool strict = false;         // any row dropped, cell defaulted or label masked as unusable is an error
   std::function<void(const PrepareProgress&)> progress;  // called every few thousand rows; may be empty
   std::size_t duplicate_memory_rows = DuplicateCounter::kDefaultMemoryRows;

@@ -83,7 +83,7 @@ void AddBaseline(CLI::App& app, Commands& commands) {
                                          "logistic times gamma for values, least "
                                          "squares for numbers, on a few features; fitted on the train split, "
                                          "predictions as `cohort score` writes "
-                                         "them (docs/lifecycle.md)");
+                                         "them (docs/shop.md)");
   command->add_option("DATASET", options->data, "a dataset written by `cohort prepare`")->required();
   command->add_option("--out", options->out, "the file to write: .csv or .h5")->required();
   command

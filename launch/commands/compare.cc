@@ -292,7 +292,7 @@ void AddCompare(CLI::App& app, Commands& commands) {
   CLI::App* command = app.add_subcommand("compare",
                                          "which of several models predicts better: metrics, their "
                                          "differences, and paired bootstrap intervals by "
-                                         "user (docs/lifecycle.md)");
+                                         "user (docs/shop.md)");
   command
       ->add_option(
           "models", options->models,

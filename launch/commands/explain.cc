@@ -185,7 +185,7 @@ void AddExplain(CLI::App& app, Commands& commands) {
   CLI::App* command = app.add_subcommand(
       "explain",
       "why a model predicts what it does: each feature's share of a user's predictions, or of many "
-      "rows' (docs/lifecycle.md)");
+      "rows' (docs/shop.md)");
   command->add_option("RUN_DIR", options->request.model, "a run, or a model's directory")->required();
   command->add_option("--data", options->request.data, "a dataset written by `cohort prepare`")->required();
   command

@@ -116,7 +116,7 @@ void AddGenerate(CLI::App& app, Commands& commands) {
   CLI::App* command = app.add_subcommand("generate",
                                          "write a synthetic shop as CSV, with the true conditional "
                                          "expectations kept apart in truth/: a table of "
-                                         "customers, or with --shop its event logs (docs/lifecycle.md)");
+                                         "customers, or with --shop its event logs (docs/shop.md)");
   command->add_option("--out", table.directory, "directory to write to")->required();
   command->add_flag(
       "--shop", options->logs,

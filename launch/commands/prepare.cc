@@ -4,8 +4,11 @@
 #include <chrono>
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 
+#include "common/atomic_file.h"
 #include "launch/commands/commands.h"
+#include "launch/report/lifecycle_page.h"
 #include "lifecycle/prepare_shop.h"
 #include "lifecycle/shop_schema.h"
 #include "prepare/prepare.h"
@@ -35,6 +38,52 @@ class PrepareProgressLine {
   std::chrono::steady_clock::time_point next_ = start_ + std::chrono::seconds(2);
 };
 
+using Json = nlohmann::ordered_json;
+
+Json ToJson(const LifecycleCounts& counts) {
+  Json json{{"funnel", Json::array()}, {"retention", Json::array()}};
+  for (const LifecycleCounts::Step& step : counts.funnel)
+    json["funnel"].push_back({{"step", step.name}, {"users", step.reached}, {"no_further", step.furthest}});
+  for (const LifecycleCounts::Newcomers& of : counts.retention)
+    json["retention"].push_back({{"month", MonthText(of.month)}, {"active", of.active}});
+  if (!counts.moves) return json;
+  json["moves"] = {{"from", TimeText(counts.moves->from)}, {"to", TimeText(counts.moves->to)}};
+  for (std::size_t i = 0; i < counts.moves->users.size(); ++i) {
+    const char* name = i < kLifeStageNames.size() ? kLifeStageNames[i] : "not there yet";
+    for (std::size_t j = 0; j < kLifeStageNames.size(); ++j)
+      json["moves"]["users"][name][kLifeStageNames[j]] = counts.moves->users[i][j];
+  }
+  return json;
+}
+
+Status PrepareAny(const PrepareOptions& options, Console& console) {
+  COHORT_ASSIGN_OR_RETURN(const bool shop, IsShopFile(options.schema));
+  const bool with_page = !options.report.empty();
+  if (with_page) {
+    if (!shop)
+      return Refused("--report is for the logs of a shop: " + options.schema + " has no section [shop]");
+    if (options.report == options.output)
+      return Refused("--report and --out are the same file, " + options.report + "; name two");
+    COHORT_RETURN_IF_ERROR(CheckOutput(options.report, options.overwrite));
+  }
+  LifecyclePage page;
+  COHORT_ASSIGN_OR_RETURN(const PrepareReport report,
+                          shop ? PrepareShop(options, with_page ? &page.counts : nullptr) : Prepare(options));
+  std::string text = report.ToText();
+  Json json = Json::parse(report.ToJson());
+  if (with_page) {
+    page.title = options.schema;
+    page.text = text;
+    COHORT_RETURN_IF_ERROR(WriteFileAtomically(options.report, RenderLifecyclePage(page)));
+    text += "wrote " + options.report + "\n";
+    json["lifecycle"] = ToJson(page.counts);
+    json["report"] = options.report;
+  }
+  console.Print(text);
+  console.SetJson(json.dump());
+  return {};
+}
+
 }  // namespace
 
 void AddPrepare(CLI::App& app, Commands& commands) {
@@ -46,23 +95,22 @@ void AddPrepare(CLI::App& app, Commands& commands) {
           "schema", options->schema,
           "SCHEMA.toml: columns, features, tasks, split (docs/schema.md); or SHOP.toml, with a section "
           "[shop]: the event logs of a shop, of which features and labels at snapshots "
-          "are made (docs/lifecycle.md)")
+          "are made (docs/shop.md)")
       ->required();
   command->add_option("--out", options->output, "the dataset to write, DATASET.h5")->required();
   command->add_option("--data-dir", options->data_directory,
                       "what the file names in it are relative to (default: its own directory)");
-  command->add_flag("--overwrite", options->overwrite, "replace a dataset that is there");
+  command->add_option("--report", options->report,
+                      "of a shop: an HTML page to write: how far users came, who stayed, who moved between "
+                      "stages of life, what was found in the logs");
+  command->add_flag("--overwrite", options->overwrite, "replace a dataset (or page) that is there");
   command->add_flag(
       "--strict", options->strict,
       "any row dropped, cell defaulted or label masked as unusable is an error that names its place");
-  commands[command] = [options](Console& console) -> Status {
+  commands[command] = [options](Console& console) {
     PrepareProgressLine line;
     options->progress = [&](const PrepareProgress& progress) { line.Show(console, progress); };
-    COHORT_ASSIGN_OR_RETURN(const bool shop, IsShopFile(options->schema));
-    COHORT_ASSIGN_OR_RETURN(const PrepareReport report, shop ? PrepareShop(*options) : Prepare(*options));
-    console.Print(report.ToText());
-    console.SetJson(report.ToJson());
-    return {};
+    return PrepareAny(*options, console);
   };
 }
 

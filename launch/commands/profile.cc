@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -14,6 +15,7 @@
 #include "common/csv_cell.h"
 #include "common/nearest.h"
 #include "launch/commands/commands.h"
+#include "launch/report/html.h"
 #include "launch/report/profile_page.h"
 #include "launch/run_plan.h"
 #include "launch/score_file.h"
@@ -28,10 +30,10 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct ProfileOptions {
-  std::string data, out, split = "test", scores, judged, tier_by, former, report;
-  std::vector<std::string> by, tiers, groups;
+  std::string data, out, split = "test", scores, judged, tier_by, former, report, reasons, lists, actions;
+  std::vector<std::string> by, tiers, groups, shown;
   std::uint32_t segments = 6;
-  int loyal_orders = 5;
+  int loyal_orders = LifeStageRule::kLoyalOrders;
   double hysteresis = 0.1;
   std::uint64_t seed = 1;
   bool overwrite = false;
@@ -307,7 +309,6 @@ Status ReadUsers(DatasetReader& data, const ProfileOptions& options, Profiler* p
     profiler->by.push_back(numeric.column);
     features.push_back(info.features[numeric.feature]);
   }
-  const std::size_t gap = static_cast<std::size_t>(find("order_gap_mean_days") - names.begin());
   if (find(options.tier_by) != names.end()) {
     profiler->tier_column = static_cast<std::ptrdiff_t>(profiler->by.size());
     profiler->by.push_back(
@@ -329,9 +330,7 @@ Status ReadUsers(DatasetReader& data, const ProfileOptions& options, Profiler* p
                           ReadRows(data, profiler->split, profiler->by, profiler->group_columns));
   if (profiler->rows.ids.empty())
     return Refused(options.data + ": the " + options.split + " split has no rows");
-  const double typical_gap =
-      gap < names.size() ? std::expm1(info.features[profiler->numerics[gap].feature].mean) : std::nan("");
-  profiler->stages = LifeStageRule::Of(info, options.loyal_orders, typical_gap);
+  profiler->stages = LifeStageRule::Of(info, options.loyal_orders);
   if (features.empty()) return {};
   std::vector<float> values;
   for (std::size_t row = 0; row < profiler->rows.ids.size(); ++row) {
@@ -393,6 +392,91 @@ std::vector<ProfilePage::Group> GroupsOf(const Profiler& profiler, std::size_t g
   return groups;
 }
 
+// What explain, recommend and strategy wrote of the users of --show.
+struct ShownUsers {
+  UserLines reasons, lists, actions;
+};
+Result<ShownUsers> ReadShownUsers(const ProfileOptions& options, const std::vector<std::string>& ids,
+                                  std::vector<std::string>* warnings) {
+  ShownUsers read;
+  if (options.shown.empty()) {
+    if (!options.reasons.empty() || !options.lists.empty() || !options.actions.empty())
+      return InvalidInput("--reasons, --lists and --actions are for the users of --show ID,...");
+    return read;
+  }
+  if (options.report.empty()) return InvalidInput("--show is for --report: give both");
+  for (const std::string& user : options.shown) {
+    if (std::find(ids.begin(), ids.end(), user) == ids.end())
+      return InvalidInput("--show " + user + ": the " + options.split + " split of " + options.data +
+                          " has no such user");
+  }
+  const auto lines = [&](const std::string& path, const char* id, std::vector<std::string> columns,
+                         UserLines* out) -> Status {
+    if (path.empty()) return {};
+    COHORT_ASSIGN_OR_RETURN(*out, ReadUserLines(path, id, options.shown, std::move(columns)));
+    for (const auto& [user, of] : out->of) {
+      if (of.empty()) warnings->push_back(path + " has no line of user \"" + user + "\"");
+    }
+    return {};
+  };
+  COHORT_RETURN_IF_ERROR(lines(options.reasons, "id",
+                               {"output", "prediction", "baseline", "feature", "value", "share"},
+                               &read.reasons));
+  COHORT_RETURN_IF_ERROR(lines(options.lists, "user", {"rank", "item", "reason"}, &read.lists));
+  COHORT_RETURN_IF_ERROR(
+      lines(options.actions, "id", {"action", "expected_gain", "cost", "reason"}, &read.actions));
+  return read;
+}
+
+// A user on the page: `cells` are their line of the profiles.
+ProfilePage::User UserOnPage(const std::string& id, const Profiler& profiler, const ShownUsers& files,
+                             const std::vector<std::string>& columns, const std::vector<std::string>& cells) {
+  constexpr std::size_t kReasons = 5;
+  ProfilePage::User user;
+  user.id = id;
+  const std::size_t first_prediction =
+      1 + (profiler.stages ? 1 : 0) + (profiler.segmentation ? 1 : 0) + (profiler.tiers ? 1 : 0);
+  std::size_t column = 1;
+  for (; column < first_prediction; ++column)
+    user.facts.emplace_back(columns[column], cells[column].empty() ? "none" : cells[column]);
+  const auto number = [](const std::string& cell) { return std::strtod(cell.c_str(), nullptr); };
+  for (const Prediction& prediction : profiler.predictions) {
+    std::string text = FormatMetric(number(cells[column++]));
+    if (prediction.calibration) {
+      text +=
+          " (" + FormatMetric(number(cells[column])) + " to " + FormatMetric(number(cells[column + 1])) + ")";
+      column += 2;
+    }
+    user.facts.emplace_back(prediction.name, text);
+  }
+  for (; column < cells.size(); ++column) {
+    if (!cells[column].empty()) user.features.emplace_back(columns[column], cells[column]);
+  }
+  const auto lines_of = [&](const UserLines& file) {
+    const auto found = file.of.find(id);
+    return found == file.of.end() ? std::vector<std::vector<std::string>>() : found->second;
+  };
+  for (const std::vector<std::string>& line : lines_of(files.reasons)) {
+    if (user.reasons.empty() || user.reasons.back().prediction != line[0])
+      user.reasons.push_back({line[0], number(line[1]), number(line[2]), {}});
+    user.reasons.back().largest.push_back({line[3], line[4], number(line[5])});
+  }
+  for (ProfilePage::User::Reasons& of : user.reasons) {
+    std::stable_sort(of.largest.begin(), of.largest.end(),
+                     [](const auto& a, const auto& b) { return std::abs(a.share) > std::abs(b.share); });
+    if (of.largest.size() > kReasons) of.largest.resize(kReasons);
+  }
+  for (const std::vector<std::string>& line : lines_of(files.lists))
+    user.items.push_back({line[0], line[1], line[2]});
+  for (const std::vector<std::string>& line : lines_of(files.actions)) {
+    user.actions.emplace_back("action", line[0].empty() ? "none" : line[0]);
+    if (!line[1].empty()) user.actions.emplace_back("expected gain", line[1]);
+    if (!line[0].empty()) user.actions.emplace_back("cost", line[2]);
+    user.actions.emplace_back("why", line[3]);
+  }
+  return user;
+}
+
 Status Profile(const ProfileOptions& options, Console& console) {
   for (const std::string& path : {options.out, options.report}) {
     if (!path.empty()) COHORT_RETURN_IF_ERROR(CheckOutput(path, options.overwrite));
@@ -409,6 +493,7 @@ Status Profile(const ProfileOptions& options, Console& console) {
   std::vector<std::string> warnings;
   console.Progress("reading users");
   COHORT_RETURN_IF_ERROR(ReadUsers(*data, options, &profiler));
+  COHORT_ASSIGN_OR_RETURN(const ShownUsers shown, ReadShownUsers(options, profiler.rows.ids, &warnings));
   if (!options.scores.empty()) COHORT_RETURN_IF_ERROR(ReadPredictions(*data, options, &profiler, &warnings));
   if (!options.tiers.empty()) {
     COHORT_ASSIGN_OR_RETURN(profiler.tiers, LoyaltyTiers::Parse(options.tiers, options.hysteresis));
@@ -509,6 +594,12 @@ Status Profile(const ProfileOptions& options, Console& console) {
         page.segments.push_back({"segment " + std::to_string(k + 1), segment.users, segment.words});
       }
     }
+    if (!options.shown.empty()) {
+      const char* id = data->info().has_id ? "id" : "row";
+      COHORT_ASSIGN_OR_RETURN(const UserLines profiles, ReadUserLines(options.out, id, options.shown));
+      for (const std::string& user : options.shown)
+        page.users.push_back(UserOnPage(user, profiler, shown, profiles.columns, profiles.of.at(user)[0]));
+    }
     COHORT_RETURN_IF_ERROR(WriteFileAtomically(options.report, RenderProfilePage(page)));
     text += "wrote " + options.report + "\n";
     json["report"] = options.report;
@@ -563,6 +654,13 @@ void AddProfile(CLI::App& app, Commands& commands) {
                    "how far off the predictions were on the valid split")
       ->delimiter(',');
   command->add_option("--report", options->report, "an HTML page to write: stages, tiers, segments, groups");
+  command
+      ->add_option("--show", options->shown,
+                   "users, separated by commas, who have a part of their own on that page")
+      ->delimiter(',');
+  command->add_option("--reasons", options->reasons, "for them: shares written by `cohort explain --out`");
+  command->add_option("--lists", options->lists, "for them: lists written by `cohort recommend`");
+  command->add_option("--actions", options->actions, "for them: actions written by `cohort strategy`");
   command->add_option("--seed", options->seed, "of the segments (default: 1)");
   command->add_flag("--overwrite", options->overwrite, "replace a file that is there");
   commands[command] = [options](Console& console) { return Profile(*options, console); };

@@ -143,8 +143,7 @@ void AddRecommend(CLI::App& app, Commands& commands) {
   CLI::App* command = app.add_subcommand("recommend",
                                          "lists of items for every user, from the logs of a shop, each item "
                                          "with its reason (docs/recommend.md)");
-  command->add_option("SHOP", recommend.shop, "SHOP.toml: the logs of a shop (docs/lifecycle.md)")
-      ->required();
+  command->add_option("SHOP", recommend.shop, "SHOP.toml: the logs of a shop (docs/shop.md)")->required();
   command->add_option("--out", recommend.out, "the file to write: user,rank,item,score,reason");
   command->add_option("--top", recommend.top, "items of a list, 1 to 1000 (default: 10)");
   command

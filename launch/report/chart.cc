@@ -231,14 +231,27 @@ std::string Legend(const Chart& chart) {
   return html + "</p>";
 }
 
+// `width`: beyond kWidth the drawing keeps its size.
 std::string Figure(const std::string& title, const std::string& description, double height,
-                   const std::string& content, const std::string& legend) {
+                   const std::string& content, const std::string& legend, double width = kWidth) {
+  const std::string size = width > kWidth ? Format(" style=\"width:%.0fpx\"", width) : "";
   return Format(
-             "<figure><figcaption>%s</figcaption><svg class=\"chart\" viewBox=\"0 0 %.0f %.0f\" role=\"img\" "
+             "<figure%s><figcaption>%s</figcaption><svg class=\"chart\"%s viewBox=\"0 0 %.0f %.0f\" "
+             "role=\"img\" "
              "aria-label=\"%s\"><title>%s</title>",
-             EscapeHtml(title).c_str(), kWidth, height, EscapeHtml(title + ": " + description).c_str(),
-             EscapeHtml(title).c_str()) +
+             width > kWidth ? " class=\"wide-chart\"" : "", EscapeHtml(title).c_str(), size.c_str(), width,
+             height, EscapeHtml(title + ": " + description).c_str(), EscapeHtml(title).c_str()) +
          content + "</svg>" + legend + "</figure>\n";
+}
+
+std::string NothingToDraw(const std::string& title) {
+  return "<figure><figcaption>" + EscapeHtml(title) +
+         "</figcaption><p class=\"none\">nothing to draw</p></figure>\n";
+}
+
+std::string SvgText(const char* style, const char* anchor, double x, double y, const std::string& text) {
+  return Format("<text class=\"%s\" text-anchor=\"%s\" x=\"%.1f\" y=\"%.1f\">%s</text>", style, anchor, x, y,
+                EscapeHtml(text).c_str());
 }
 
 }  // namespace
@@ -270,10 +283,7 @@ std::string RenderChart(const Chart& chart) {
       y.Add(point.y);
     }
   }
-  if (x.empty()) {
-    return "<figure><figcaption>" + EscapeHtml(chart.title) +
-           "</figcaption><p class=\"none\">nothing to draw</p></figure>\n";
-  }
+  if (x.empty()) return NothingToDraw(chart.title);
   const Frame frame = FrameOf(chart, x, y);
   std::string content = Axes(chart, frame) + Rules(chart, frame);
   for (std::size_t s = 0; s < chart.series.size(); ++s) {
@@ -291,10 +301,7 @@ std::string RenderBars(const NamedBars& bars) {
     text_length = std::max(text_length, bar.text.size());
     if (std::isfinite(bar.value)) most = std::max(most, bar.value);
   }
-  if (bars.bars.empty()) {
-    return "<figure><figcaption>" + EscapeHtml(bars.title) +
-           "</figcaption><p class=\"none\">nothing to draw</p></figure>\n";
-  }
+  if (bars.bars.empty()) return NothingToDraw(bars.title);
   const double left = 8 + kCharacter * static_cast<double>(name_length);
   const double room = kWidth - left - 12 - kCharacter * static_cast<double>(text_length);
   std::string content;
@@ -310,6 +317,107 @@ std::string RenderBars(const NamedBars& bars) {
     y += kRow;
   }
   return Figure(bars.title, bars.description, y + 2, content, "");
+}
+
+std::string RenderHeatMap(const HeatMap& map) {
+  constexpr double kCellWidth = 34, kCellHeight = 20, kHead = 36;
+  double most = 0;
+  std::size_t columns = 0, name_length = map.row_label.size();
+  for (const std::vector<HeatMap::Cell>& row : map.cells) {
+    columns = std::max(columns, row.size());
+    for (const HeatMap::Cell& cell : row) most = std::max(most, cell.share);
+  }
+  for (const std::string& name : map.rows) name_length = std::max(name_length, name.size());
+  if (columns == 0) return NothingToDraw(map.title);
+  const double left = 10 + kCharacter * static_cast<double>(name_length);
+  std::string content = SvgText("label", "start", 2, kHead - 8, map.row_label) +
+                        SvgText("label", "start", left + 4, 12, map.column_label);
+  for (std::size_t j = 0; j < columns; ++j)
+    content += SvgText("tick", "middle", left + (static_cast<double>(j) + 0.5) * kCellWidth, kHead - 8,
+                       map.columns[j]);
+  double y = kHead;
+  for (std::size_t i = 0; i < map.cells.size(); ++i, y += kCellHeight) {
+    content += SvgText("tick", "end", left - 6, y + 14, map.rows[i]);
+    for (std::size_t j = 0; j < map.cells[i].size(); ++j) {
+      const HeatMap::Cell& cell = map.cells[i][j];
+      const double x = left + static_cast<double>(j) * kCellWidth;
+      content += Format(
+          "<rect class=\"heat\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill-opacity=\"%.3f\"/>",
+          x, y, kCellWidth - 1, kCellHeight - 1, most > 0 ? 0.04 + 0.96 * cell.share / most : 0.04);
+      content += SvgText("cell", "middle", x + kCellWidth / 2, y + 14, cell.text);
+    }
+  }
+  const double width = left + static_cast<double>(columns) * kCellWidth + 8;
+  return Figure(map.title, map.description, y + 4, content, "", std::max(width, kWidth));
+}
+
+std::string RenderFlows(const Flows& flows) {
+  constexpr double kAll = 250, kLeast = 15, kGap = 9, kHead = 22, kNode = 10, kBetween = 260;
+  struct End {
+    std::string text;
+    double total = 0, top = 0, next = 0;  // next: where its next ribbon begins
+  };
+  std::vector<End> from(flows.from.size()), to(flows.to.size());
+  double all = 0;
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    for (std::size_t j = 0; j < to.size(); ++j) {
+      from[i].total += flows.counts[i][j], to[j].total += flows.counts[i][j];
+      all += flows.counts[i][j];
+    }
+  }
+  if (!(all > 0)) return NothingToDraw(flows.title);
+  const double unit = kAll / all;
+  double bottom = 0;
+  std::size_t longest_left = flows.left_label.size(), longest_right = flows.right_label.size();
+  const auto place = [&](std::vector<End>& ends, const std::vector<std::string>& names,
+                         std::size_t* longest) {
+    double y = kHead;
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      End& end = ends[i];
+      if (!(end.total > 0)) continue;
+      end.text = names[i] + " " + FormatCount(end.total);
+      *longest = std::max(*longest, end.text.size());
+      const double height = std::max(kLeast, unit * end.total);
+      end.top = y;
+      end.next = y + (height - unit * end.total) / 2;
+      y += height + kGap;
+    }
+    bottom = std::max(bottom, y);
+  };
+  place(from, flows.from, &longest_left);
+  place(to, flows.to, &longest_right);
+  const double left = 12 + kCharacter * static_cast<double>(longest_left), begin = left + kNode,
+               end = begin + kBetween, middle = (begin + end) / 2;
+  std::string content = SvgText("label", "end", begin, 12, flows.left_label) +
+                        SvgText("label", "start", end, 12, flows.right_label);
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    for (std::size_t j = 0; j < to.size(); ++j) {
+      const double thick = unit * flows.counts[i][j];
+      if (!(thick > 0)) continue;
+      const double a = from[i].next, b = to[j].next;
+      content += Format(
+          "<path class=\"flow s%d\" d=\"M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1fv%.2fC%.1f %.1f %.1f %.1f "
+          "%.1f %.1fz\"/>",
+          static_cast<int>(i) % kStyles, begin, a, middle, a, middle, b, end, b, std::max(thick, 0.6), middle,
+          b + thick, middle, a + thick, begin, a + thick);
+      from[i].next += thick, to[j].next += thick;
+    }
+  }
+  const auto draw = [&](const std::vector<End>& ends, double x, bool on_left) {
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      if (!(ends[i].total > 0)) continue;
+      const double height = std::max(kLeast, unit * ends[i].total);
+      content +=
+          Format("<g class=\"bar s%d\"><rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/></g>",
+                 static_cast<int>(i) % kStyles, x, ends[i].top, kNode, height);
+      content += SvgText("note", on_left ? "end" : "start", on_left ? x - 5 : x + kNode + 5,
+                         ends[i].top + height / 2 + 3.5, ends[i].text);
+    }
+  };
+  draw(from, left, true);
+  draw(to, end, false);
+  const double width = end + kNode + 12 + kCharacter * static_cast<double>(longest_right);
+  return Figure(flows.title, flows.description, bottom, content, "", std::max(width, kWidth));
 }
 
 }  // namespace cohort

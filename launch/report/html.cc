@@ -51,6 +51,8 @@ std::string EscapeHtml(std::string_view text) {
   return result;
 }
 
+std::string TableCell(std::string_view html) { return "<td>" + std::string(html) + "</td>"; }
+
 std::string Format(const char* format, ...) {
   va_list arguments;
   va_start(arguments, format);

@@ -12,6 +12,8 @@ namespace cohort {
 // U+FFFD, so that no file's content can break the page.
 std::string EscapeHtml(std::string_view text);
 
+std::string TableCell(std::string_view html);  // <td>
+
 // printf into a string. REQUIRES: a format of this program's own.
 std::string Format(const char* format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -6,9 +6,9 @@ namespace cohort {
 std::string StyleSheet() {
   return R"css(
 :root{color-scheme:light dark;--page:#fbfbf9;--card:#fff;--ink:#1c1e21;--soft:#5b6067;--line:#dfe1e4;--grid:#ebecee;
---c0:#0067a5;--c1:#c2500a;--c2:#00795a;--c3:#a8487f;--c4:#946200;--c5:#2b84b8;--good:#00795a;--bad:#b3261e}
+--c0:#0067a5;--c1:#c2500a;--c2:#00795a;--c3:#a8487f;--c4:#946200;--c5:#2b84b8;--heat:#5aa3d6;--good:#00795a;--bad:#b3261e}
 @media (prefers-color-scheme:dark){:root{--page:#14161a;--card:#1c1f24;--ink:#e6e7e9;--soft:#a2a8b0;--line:#363b43;
---grid:#2a2e35;--c0:#63b3ea;--c1:#f08a4b;--c2:#35c39a;--c3:#e09ac4;--c4:#e6b450;--c5:#9bd0f0;--good:#35c39a;--bad:#ff8a80}}
+--grid:#2a2e35;--c0:#63b3ea;--c1:#f08a4b;--c2:#35c39a;--c3:#e09ac4;--c4:#e6b450;--c5:#9bd0f0;--heat:#1f6aa5;--good:#35c39a;--bad:#ff8a80}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%;text-size-adjust:100%}
 body{margin:0;background:var(--page);color:var(--ink);font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",
@@ -33,6 +33,7 @@ tr:last-child td,tr:last-child th{border-bottom:0}
 thead th{color:var(--soft);font-weight:600;border-bottom:1px solid var(--line)}
 th:first-child,td:first-child,.left{text-align:left}
 tbody th{font-weight:600}
+.words{text-align:left;white-space:normal;min-width:18rem}
 .meter{display:inline-block;width:84px;height:8px;margin-right:8px;border-radius:4px;background:var(--grid);overflow:hidden;
 vertical-align:middle}
 .meter i{display:block;height:100%;background:var(--c0)}
@@ -53,6 +54,8 @@ svg .note{font-size:10.5px}
 .line.s1{stroke-dasharray:6 2.5}.line.s2{stroke-dasharray:1.6 2.2}.line.s3{stroke-dasharray:8 2 2 2}
 .line.s4{stroke-dasharray:11 3}.line.s5{stroke-dasharray:3 2}
 .area.s1{stroke-dasharray:5 2}
+.flow{fill:currentColor;fill-opacity:.32}.heat{fill:var(--heat)}svg .cell{font-size:10.5px;fill:var(--ink)}
+.wide-chart{overflow-x:auto;margin:10px 0}
 .legend{margin:2px 0 0;display:flex;flex-wrap:wrap;gap:2px 14px;font-size:.8rem;color:var(--soft)}
 .legend svg{margin-right:5px;vertical-align:middle}
 .none{color:var(--soft);font-style:italic;margin:14px 0}
@@ -62,7 +65,7 @@ code{overflow-wrap:anywhere;font-size:.88em}
 @media (max-width:520px){main{padding:18px 12px 40px}h1{font-size:1.4rem}th,td{padding:6px 9px}
 .tiles{grid-template-columns:repeat(2,1fr)}.wide,.meter.wide{display:none}}
 @media print{:root{--page:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#bbb;--grid:#e4e4e4;--c0:#0067a5;--c1:#c2500a;
---c2:#00795a;--c3:#a8487f;--c4:#946200;--c5:#2b84b8;--good:#00795a;--bad:#b3261e}
+--c2:#00795a;--c3:#a8487f;--c4:#946200;--c5:#2b84b8;--heat:#5aa3d6;--good:#00795a;--bad:#b3261e}
 body{font-size:11pt;print-color-adjust:exact;-webkit-print-color-adjust:exact}main{max-width:none;padding:0}
 .charts{grid-template-columns:repeat(2,1fr)}h2,h3{break-after:avoid}.scroll{overflow:visible}table{font-size:8.5pt}
 th,td{padding:3px 6px}}

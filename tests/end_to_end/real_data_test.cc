@@ -127,7 +127,7 @@ TEST(RealData, OnlineRetailKnowsWhoComesBack) {
 }
 
 // Fitted on weeks 1 to 39 of all customers, judged by weeks 40 to 78 of the 2,357 of the published sample. The figures of seed 1; what
-// other seeds have, and which aims are missed: docs/lifecycle.md.
+// other seeds have, and which aims are missed: docs/shop.md.
 TEST(RealData, CdnowCountsTheOrdersOfTheNextThirtyNineWeeks) {
   const std::string data = DataDir("cdnow");
   if (!std::filesystem::exists(data)) GTEST_SKIP() << "COHORT_DATA_DIR does not lead to cdnow";

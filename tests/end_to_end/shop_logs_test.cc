@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -77,6 +79,32 @@ void Profile(const std::string& shop, const std::string& run) {
   const std::string page = ReadFile(shop + "/profiles.html");
   for (const char* text : {"stages of life", "segment 6", "user_gender", "came less expected", "search"})
     EXPECT_THAT(page, HasSubstr(text));
+  // Two users on the page, with what the other commands say of them.
+  const std::string user = lines[1][0], other = lines[2][0];
+  const Outcome explained = RunProgram({Program(), "explain", run, "--data", shop + "/shop.h5", "--user",
+                                        user + "," + other, "--out", shop + "/shares.csv"});
+  ASSERT_EQ(explained.exit_code, 0) << explained.all();
+  std::ofstream(shop + "/lists.csv") << "user,rank,item,score,reason\n"
+                                     << user << ",1,a<b,0.5,\"as \"\"x\"\", bought\"\n";
+  std::ofstream(shop + "/acts.csv") << "id,action,expected_gain,cost,reason\n"
+                                    << user << ",gift,3.25,1,adds 4.25 to 2\n";
+  const std::vector<std::string> show = {
+      "--scores", shop + "/test.csv",      "--calibrate", shop + "/valid.csv", "--overwrite",
+      "--report", shop + "/profiles.html", "--show",      user + "," + other};
+  std::vector<std::string> files = show;
+  files.insert(files.end(), {"--reasons", shop + "/shares.csv", "--lists", shop + "/lists.csv", "--actions",
+                             shop + "/acts.csv"});
+  const Outcome shown = profile("shown.csv", files);
+  ASSERT_EQ(shown.exit_code, 0) << shown.all();
+  const std::string users_page = ReadFile(shop + "/profiles.html");
+  for (const std::string& text :
+       {"<h3>" + user + "</h3>", "<h3>" + other + "</h3>", "<b>" + lines[1][stage] + "</b><span>stage</span>",
+        std::string("where the average input has"), std::string("a&lt;b"),
+        std::string("as &quot;x&quot;, bought"), std::string("adds 4.25 to 2"),
+        std::string("<td class=\"words\">gift</td>")})
+    EXPECT_THAT(users_page, HasSubstr(text));
+  EXPECT_THAT(json::parse(shown.out)["warnings"].dump(), HasSubstr("acts.csv has no line of user"));
+
   // The night after: who was gold stays so a little below.
   const Outcome later = profile("later.csv", {"--scores", shop + "/test.csv", "--calibrate", shop + "/valid.csv",
                                               "--tier-by", "value", "--tiers", "gold=42,silver=10", "--former",
@@ -98,6 +126,12 @@ void Profile(const std::string& shop, const std::string& run) {
   refused({"--tier-by", "revenue", "--tiers", "gold=5", "--former", shop + "/test.csv"}, "no column \"tier\"");
   refused({"--groups", "user_chanel"}, "did you mean \"user_channel\"");
   refused({"--split", "tset"}, "tset");
+  refused({"--show", user}, "--show is for --report");
+  refused({"--lists", shop + "/lists.csv"}, "for the users of --show");
+  refused({"--report", shop + "/refused.html", "--show", "nobody"}, "--show nobody: the test split of");
+  refused({"--report", shop + "/refused.html", "--show", user, "--lists", shop + "/acts.csv"},
+          "no column \"user\"");
+  EXPECT_FALSE(std::filesystem::exists(shop + "/refused.csv"));
 }
 
 TEST(ShopLogs, FromTheLogsToAModelBesideTheTruth) {
@@ -110,9 +144,29 @@ TEST(ShopLogs, FromTheLogsToAModelBesideTheTruth) {
   EXPECT_EQ(summary["users"], 6000);
   EXPECT_GT(summary["events_per_second"].get<double>(), 0);
   EXPECT_LE(summary["policies"]["rfm"].get<double>(), 0.75 * summary["policies"]["oracle"].get<double>());
-  const Outcome prepared =
-      RunProgram({Program(), "prepare", shop + "/shop.toml", "--out", shop + "/shop.h5", "--strict"});
+  const Outcome prepared = RunProgram({Program(), "prepare", shop + "/shop.toml", "--out", shop + "/shop.h5",
+                                       "--report", shop + "/life.html", "--strict", "--json"});
   ASSERT_EQ(prepared.exit_code, 0) << prepared.all();
+  const json life = json::parse(prepared.out)["lifecycle"];
+  ASSERT_EQ(life["funnel"].size(), 5u);
+  EXPECT_EQ(life["funnel"][0]["users"], 6000);
+  EXPECT_GT(life["funnel"][3]["users"], life["funnel"][4]["users"]);
+  EXPECT_GT(life["moves"]["users"]["active"]["lost"], 0);
+  const std::string page = ReadFile(shop + "/life.html");
+  for (const char* text : {"How far users came", "Who stayed", "Who moved", "not there yet", "6,000"})
+    EXPECT_THAT(page, HasSubstr(text));
+  const auto refused = [&](const std::vector<std::string>& more, const std::string& words) {
+    std::vector<std::string> command = {Program(), "prepare", shop + "/shop.toml", "--out",
+                                        shop + "/again.h5"};
+    command.insert(command.end(), more.begin(), more.end());
+    const Outcome outcome = RunProgram(command);
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.all();
+    EXPECT_THAT(outcome.err, HasSubstr(words));
+    EXPECT_FALSE(std::filesystem::exists(shop + "/again.h5"));
+  };
+  refused({"--report", shop + "/life.html"}, "exists");
+  refused({"--report", shop + "/again.h5"}, "are the same file");
+  refused({"--report", shop + "/events.csv", "--overwrite"}, "one of the inputs");
   const Outcome trained = RunProgram(
       {Program(), "train", shop + "/run.toml", "--out", folder / "run", "--truth", shop + "/truth"},
       std::chrono::seconds(300));

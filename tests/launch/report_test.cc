@@ -17,6 +17,7 @@
 #include "launch/report/best_reachable.h"
 #include "launch/report/chart.h"
 #include "launch/report/html.h"
+#include "launch/report/lifecycle_page.h"
 #include "scheduler/evaluation.h"
 
 namespace cohort::report_test {
@@ -243,6 +244,71 @@ TEST(Chart, DrawsGapsPointsAndNothing) {
   EXPECT_THAT(RenderBars({"t", "d", {{"a", 0, "0"}}}), HasSubstr("width=\"0.0\""));
 }
 
+TEST(Chart, HeatMapsShadeByShareAndFlowsKeepTheirCounts) {
+  HeatMap map{.title = "t", .description = "d", .rows = {"a", "b<"}, .columns = {"1", "2"}};
+  map.cells = {{{0.25, "25"}, {0.5, "50"}}, {{0, "0"}}};
+  const std::string svg = RenderHeatMap(map);
+  EXPECT_EQ(Count(svg, "class=\"heat\""), 3u);
+  for (const char* text :
+       {"fill-opacity=\"0.520\"", "fill-opacity=\"1.000\"", "fill-opacity=\"0.040\"", ">b&lt;<", ">50<"})
+    EXPECT_THAT(svg, HasSubstr(text));
+  map.cells = {{}, {}};
+  EXPECT_THAT(RenderHeatMap(map), HasSubstr("nothing to draw"));
+
+  // Ribbons of 30 and 10 of 40 leave the left node one below the other; who is nowhere has no node.
+  Flows flows{.title = "t", .description = "d", .from = {"new", "old"}, .to = {"a", "b", "c"}};
+  flows.counts = {{30, 0, 10}, {0, 0, 0}};
+  const std::string ribbons = RenderFlows(flows);
+  EXPECT_EQ(Count(ribbons, "class=\"flow s0\""), 2u);
+  EXPECT_EQ(Count(ribbons, "class=\"flow"), 2u);
+  for (const char* text : {">new 40<", ">a 30<", ">c 10<", "v187.50C", "v62.50C"})
+    EXPECT_THAT(ribbons, HasSubstr(text));
+  EXPECT_THAT(ribbons, Not(HasSubstr(">old")));
+  flows.counts = {{0, 0, 0}, {0, 0, 0}};
+  EXPECT_THAT(RenderFlows(flows), HasSubstr("nothing to draw"));
+}
+
+// As many months as there may be, so that the heat map is as wide as it gets.
+LifecyclePage LifecycleFixture() {
+  LifecyclePage page{.title = "<shop>.toml", .text = "12 & more", .counts = {}};
+  page.counts.funnel = {
+      {"visited", 1'234'567, 1'000'000}, {"bought", 234'567, 200'000}, {"bought again", 34'567, 34'567}};
+  for (int i = 0; i < 24; ++i) {
+    LifecycleCounts::Newcomers& of = page.counts.retention.emplace_back();
+    of.month = MonthOf(0) + i;
+    for (int later = 0; later < 24 - i; ++later)
+      of.active.push_back(static_cast<std::uint64_t>(50'000 / (1 + later)));
+  }
+  page.counts.earlier = 5;
+  auto& moves = page.counts.moves.emplace();
+  moves.to = 90 * kDay;
+  moves.users = {{{100'000, 900, 0, 0},
+                  {0, 20'000, 5'000, 9'000},
+                  {0, 0, 1'000, 3},
+                  {0, 20, 4, 80'000},
+                  {40'000, 1, 0, 0}}};
+  return page;
+}
+
+TEST(LifecyclePageTest, SaysInTablesWhatItDraws) {
+  LifecyclePage page = LifecycleFixture();
+  const std::string html = RenderLifecyclePage(page);
+  for (const char* text :
+       {"&lt;shop&gt;.toml", "12 &amp; more", "1,234,567", "19.0 %", "14.7 %", "1970-01 (50,000)",
+        "not there yet", "1971-12", "50*", "5 users who came before", "1970-04-01", "<td>80,000</td>"})
+    EXPECT_THAT(html, HasSubstr(text));
+  EXPECT_EQ(Count(html, "<svg class=\"chart\""), 3u);
+  EXPECT_EQ(Count(html, "role=\"img\" aria-label=\""), 3u);
+  EXPECT_EQ(Count(html, "<table>"), 3u);
+  for (const char* text : {"<script", "http:", "https:", "src=", "<link", "@import", "url("})
+    EXPECT_THAT(html, Not(HasSubstr(text)));
+  page.counts = {};
+  page.counts.last_month_whole = true;
+  const std::string empty = RenderLifecyclePage(page);
+  EXPECT_EQ(Count(empty, "nothing to draw"), 2u);
+  EXPECT_THAT(empty, Not(HasSubstr("Who moved")));
+}
+
 TEST(Html, NumbersReadAsPeopleWriteThem) {
   EXPECT_EQ(FormatCount(1234567), "1,234,567");
   EXPECT_EQ(FormatCount(-123), "-123");
@@ -255,20 +321,27 @@ TEST(Html, NumbersReadAsPeopleWriteThem) {
 
 // What a browser lays out: every chart's drawing has an extent, and nothing hangs over the edge of a phone or
 // a desk. The probe is added to a copy of the page; the page itself holds no script.
-class BrowserTest : public ReportTest, public ::testing::WithParamInterface<int> {};
+class BrowserTest : public ReportTest, public ::testing::WithParamInterface<int> {
+ protected:
+  void ExpectDrawn(const char* browser, std::string page) const;
+};
 
 TEST_P(BrowserTest, DrawsEveryChartInsideThePage) {
   const char* browser = "/usr/bin/chromium";
   if (!fs::exists(browser)) GTEST_SKIP() << browser << " is not installed";
   WriteFixture();
-  std::string page = Page();
+  ExpectDrawn(browser, Page());
+  ExpectDrawn(browser, RenderLifecyclePage(LifecycleFixture()));
+}
+
+void BrowserTest::ExpectDrawn(const char* browser, std::string page) const {
   const std::size_t charts = Count(page, "<svg class=\"chart\"");
   const std::string probe = R"(<script>
 const wide = document.documentElement.clientWidth; let drawn = 0, over = 0, marks = 0;
 for (const svg of document.querySelectorAll("svg.chart")) {
   const box = svg.getBoundingClientRect(); let good = box.width > 200 && box.height > 20;
   let shapes = 0;
-  for (const mark of svg.querySelectorAll(".line,.area,.dot,.bar")) {
+  for (const mark of svg.querySelectorAll(".line,.area,.dot,.bar,.heat,.flow")) {
     const b = mark.getBoundingClientRect(); if (b.width + b.height > 2) shapes++;
     if (b.left < box.left - 3 || b.right > box.right + 3 || b.top < box.top - 3 || b.bottom > box.bottom + 3) over++;
   }

@@ -134,6 +134,28 @@ TEST_F(PrepareShopTest, WritesARowPerUserAndSnapshot) {
   EXPECT_EQ(json["counts"]["users"], 2);
 }
 
+TEST_F(PrepareShopTest, CountsLifecyclesForAPage) {
+  ASSERT_TRUE(Run());
+  PrepareOptions options{
+      .schema = Path("shop.toml"), .output = Path("shop.h5"), .report = Path("page.html"), .overwrite = true};
+  LifecycleCounts counts;
+  const auto before = ReadFile(Path("shop.h5"));
+  const Result<PrepareReport> report = PrepareShop(options, &counts);
+  ASSERT_TRUE(report) << report.error().text();
+  EXPECT_EQ(report->passes, 4);
+  EXPECT_EQ(*ReadFile(Path("shop.h5")), *before);
+  ASSERT_EQ(counts.funnel.size(), 5u);
+  EXPECT_EQ(counts.funnel[3].reached, 2u);  // both bought
+  EXPECT_EQ(counts.funnel[4].reached, 1u);
+  ASSERT_TRUE(counts.moves);
+  EXPECT_EQ(TimeText(counts.moves->from), "2020-05-01");
+  EXPECT_EQ(TimeText(counts.moves->to), "2020-10-01");
+  // The page must not take the place of what was read.
+  options.report = Path("events.csv");
+  EXPECT_THAT(ErrorOf(PrepareShop(options, &counts)), HasSubstr("one of the inputs"));
+  EXPECT_EQ(*ReadFile(Path("events.csv")), kEvents);
+}
+
 TEST_F(PrepareShopTest, TheOrderOfTheFilesChangesNoByte) {
   ASSERT_TRUE(Run());
   const auto first = ReadFile(Path("shop.h5"));

@@ -1,4 +1,4 @@
-// Features and labels of small random shops against a plain, slow computation written from the formulas of docs/lifecycle.md.
+// Features and labels of small random shops against a plain, slow computation written from the formulas of docs/shop.md.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -184,11 +184,9 @@ struct SmallRow {
 using SmallRows =
     std::map<std::pair<std::string, std::size_t>, SmallRow>;  // by user and number of the snapshot
 
-// The rows of a shop whose records are read in a random order.
-inline SmallRows RowsOf(const ShopSchema& schema, const SmallShop& shop, RandomStream* random,
-                        std::size_t memory_bytes = EventStore::kDefaultMemoryBytes) {
-  FindingLog log(false);
-  ShopRows rows(schema, &log, ::testing::TempDir(), memory_bytes);
+// Tells `rows` of a shop in a random order, and cleans.
+inline void FillRows(const SmallShop& shop, RandomStream* random, ShopRows* filled) {
+  ShopRows& rows = *filled;
   const FeatureKeys channels("user_channel");
   std::vector<std::size_t> order(shop.events.size());
   for (std::size_t i = 0; i < order.size(); ++i) std::swap(order[i] = i, order[random->Below(i + 1)]);
@@ -221,6 +219,14 @@ inline SmallRows RowsOf(const ShopSchema& schema, const SmallShop& shop, RandomS
     EXPECT_TRUE(rows.AddEvent(small.user, event).ok());
   }
   EXPECT_TRUE(rows.Clean().ok());
+}
+
+// The rows of a shop whose records are read in a random order.
+inline SmallRows RowsOf(const ShopSchema& schema, const SmallShop& shop, RandomStream* random,
+                        std::size_t memory_bytes = EventStore::kDefaultMemoryBytes) {
+  FindingLog log(false);
+  ShopRows rows(schema, &log, ::testing::TempDir(), memory_bytes);
+  FillRows(shop, random, &rows);
   SmallRows made;
   RowBlock block;
   const DatasetInfo info = rows.info();

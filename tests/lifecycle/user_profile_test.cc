@@ -28,9 +28,12 @@ DatasetInfo Described(const std::vector<std::string>& names) {
 }
 
 TEST(LifeStageRule, WithoutAForecastGoesByGaps) {
-  EXPECT_FALSE(LifeStageRule::Of(Described({"recency_days"}), 5, 10));
-  const auto rule =
-      LifeStageRule::Of(Described({"orders", "order_recency_days", "order_gap_mean_days"}), 5, 20);
+  EXPECT_FALSE(LifeStageRule::Of(Described({"recency_days"})));
+  DatasetInfo info = Described({"orders", "order_recency_days", "order_gap_mean_days"});
+  info.rows[0] = 3;
+  info.features[2].scale = NumericScale::kLog1p;
+  info.features[2].mean = std::log1p(20.0) + 1e-9;
+  auto rule = LifeStageRule::Of(info);
   ASSERT_TRUE(rule);
   EXPECT_FALSE(rule->by_forecast());
   const auto stage = [&](float orders, float recency, float gap) {
@@ -44,10 +47,14 @@ TEST(LifeStageRule, WithoutAForecastGoesByGaps) {
   EXPECT_EQ(stage(4, 31, 10), LifeStage::kLost);
   EXPECT_EQ(stage(5, 30, 10), LifeStage::kLoyal);
   EXPECT_EQ(stage(9, 31, 10), LifeStage::kLost);
+  info.features[2].missing = 3;  // nobody has ordered twice: there is no usual gap
+  info.features[2].mean = 0;
+  rule = LifeStageRule::Of(info);
+  EXPECT_EQ(stage(1, 1000, kNothing), LifeStage::kActive);
 }
 
 TEST(LifeStageRule, WithAForecastGoesByIt) {
-  const auto rule = LifeStageRule::Of(Described({"alive", "orders", "order_recency_days"}), 3, std::nan(""));
+  const auto rule = LifeStageRule::Of(Described({"alive", "orders", "order_recency_days"}), 3);
   ASSERT_TRUE(rule);
   EXPECT_TRUE(rule->by_forecast());
   const float lost[] = {0.49f, 7, 1}, loyal[] = {0.5f, 3, 900}, active[] = {1, 2, 1},
@@ -59,7 +66,7 @@ TEST(LifeStageRule, WithAForecastGoesByIt) {
 }
 
 TEST(LifeStageRule, APredictionOfChurnComesFirst) {
-  const auto rule = LifeStageRule::Of(Described({"alive", "orders"}), 3, std::nan(""));
+  const auto rule = LifeStageRule::Of(Described({"alive", "orders"}), 3);
   ASSERT_TRUE(rule);
   const float fresh[] = {kNothing, 0}, silent[] = {0.01f, 9};
   EXPECT_EQ(rule->StageOf(fresh, 0.5), LifeStage::kLost);
