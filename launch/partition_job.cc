@@ -137,11 +137,11 @@ struct Worker {
   }
 };
 
-class Coordinator : public Partitions {
+class PartitionsByWorkers : public Partitions {
  public:
-  Coordinator(PartitionJobOptions options, std::unique_ptr<WorkFolder> folder)
+  PartitionsByWorkers(PartitionJobOptions options, std::unique_ptr<WorkFolder> folder)
       : options_(std::move(options)), folder_(std::move(folder)) {}
-  ~Coordinator() override {
+  ~PartitionsByWorkers() override {
     for (Worker& worker : workers_) {
       if (worker.pid > 0) ::kill(-worker.pid, SIGKILL);
     }
@@ -485,7 +485,7 @@ class JobWorker : public Partitions {
 
 Result<std::unique_ptr<Partitions>> StartPartitionJob(const PartitionJobOptions& options) {
   COHORT_ASSIGN_OR_RETURN(std::unique_ptr<WorkFolder> folder, WorkFolder::Create(options.out));
-  auto coordinator = std::make_unique<Coordinator>(options, std::move(folder));
+  auto coordinator = std::make_unique<PartitionsByWorkers>(options, std::move(folder));
   COHORT_RETURN_IF_ERROR(coordinator->StartAll());
   return coordinator;
 }

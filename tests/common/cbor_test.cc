@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-namespace cohort {
+namespace cohort::cbor_test {
 namespace {
 
 TEST(Cbor, NumbersKeepTheirBits) {
@@ -47,4 +47,4 @@ TEST(Cbor, WhatIsNotAsItWasWrittenIsCorrupt) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::cbor_test

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace cohort {
+namespace cohort::partitions_test {
 namespace {
 
 TEST(PartitionsHere, PartsAreMadeAndTakenInOrder) {
@@ -56,4 +56,4 @@ TEST(PartitionsHere, AnErrorEndsTheWork) {
 }
 
 }  // namespace
-}  // namespace cohort
+}  // namespace cohort::partitions_test
