@@ -1,17 +1,21 @@
 #include "launch/explanation.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
+#include "common/cbor.h"
 #include "common/model_files.h"
 #include "common/nearest.h"
+#include "common/random.h"
 #include "worker/encoder.h"
 #include "worker/model/attribution.h"
 #include "worker/model/model.h"
@@ -219,9 +223,133 @@ Result<std::vector<TaskOutputs>> OutputsOf(const ModelSpec& spec, const std::vec
   return all;
 }
 
+using Json = nlohmann::json;
+
+constexpr std::uint64_t kRowsOfPart = 16;
+
+Json ToJson(const Explanation& one) {
+  Json shares = Json::array();
+  for (const FeatureShare& share : one.shares) shares.push_back({share.feature, share.value, share.share});
+  return {one.id, one.row, one.output, one.prediction, one.baseline, one.sum, one.unit, std::move(shares)};
+}
+Explanation ExplanationFrom(const Json& json) {
+  Explanation one;
+  json.at(0).get_to(one.id), json.at(1).get_to(one.row), json.at(2).get_to(one.output);
+  json.at(3).get_to(one.prediction), json.at(4).get_to(one.baseline);
+  json.at(5).get_to(one.sum), json.at(6).get_to(one.unit);
+  for (const Json& each : json.at(7))
+    one.shares.push_back(
+        {each.at(0).get<std::string>(), each.at(1).get<std::string>(), each.at(2).get<double>()});
+  return one;
+}
+
+// Explains rows: what a process has read and computed before its first one.
+class Explainer {
+ public:
+  Explainer(const ModelSpec& spec, std::vector<TaskOutputs> tasks)
+      : spec_(spec),
+        tasks_(std::move(tasks)),
+        features_(ColumnsByFeature(spec)),
+        model_(spec, kBlockRows),
+        attribution_(spec) {}
+
+  // The model in `directory`, and the mean input of `average`. Keeps the embedding rows of `explained` too.
+  Status Read(const std::string& directory, const ModelManifest& manifest,
+              const std::vector<EncodedRows>& average, const std::vector<EncodedRows>& explained) {
+    weights_.rows.resize(spec_.tables.size());
+    for (const std::vector<EncodedRows>* some : {&average, &explained}) {
+      for (const EncodedRows& rows : *some) {
+        for (std::size_t t = 0; t < rows.keys.size(); ++t) {
+          for (const Key key : rows.keys[t]) weights_.rows[t].try_emplace(key);
+        }
+      }
+    }
+    COHORT_RETURN_IF_ERROR(ReadWeights(directory, manifest, spec_, &weights_));
+    model_.SetDense(weights_.dense.data());
+    attribution_.SetDense(weights_.dense.data());
+    const std::size_t width = spec_.InputWidth();
+    baseline_.assign(width, 0.0);
+    std::uint64_t averaged = 0;
+    for (const EncodedRows& rows : average) {
+      const std::vector<double> inputs = rows.Inputs(spec_, weights_, model_);
+      for (std::size_t i = 0; i < inputs.size(); ++i) baseline_[i % width] += inputs[i];
+      averaged += rows.ids.size();
+    }
+    for (double& each : baseline_) each /= static_cast<double>(averaged);
+    return {};
+  }
+  bool has_read() const { return !baseline_.empty(); }
+
+  // Adds row `row` of `rows`, whose inputs are kept for the next call.
+  void Explain(const EncodedRows& rows, std::size_t row, Json* explanations) {
+    if (inputs_of_ != &rows) inputs_ = rows.Inputs(spec_, weights_, model_), inputs_of_ = &rows;
+    const std::size_t width = spec_.InputWidth();
+    const std::span<const double> x = std::span(inputs_).subspan(row * width, width);
+    for (const TaskOutputs& task : tasks_) {
+      const auto less = [&](const Output& a, const Output& b) {
+        return attribution_.Predict(x, a.column) < attribution_.Predict(x, b.column);
+      };
+      std::vector<Output> outputs = task.outputs;
+      if (task.greatest_only) outputs = {*std::max_element(outputs.begin(), outputs.end(), less)};
+      for (const Output& output : outputs) {
+        double unit = 1;
+        if (output.deviation > 0) {
+          const double difference =
+              attribution_.Predict(x, output.column) - attribution_.Predict(baseline_, output.column);
+          unit = std::max(std::abs(difference), 1e-3 * output.deviation);
+        }
+        const Attributed owed = attribution_.Explain(x, baseline_, output.column, kTolerance * unit);
+        Explanation one;
+        one.id = rows.ids[row];
+        one.row = rows.rows[row];
+        one.output = output.name;
+        one.prediction = owed.prediction, one.baseline = owed.baseline;
+        one.sum = owed.sum, one.unit = unit;
+        for (const FeatureColumns& each : features_) {
+          const bool bottleneck = each.feature == spec_.data.features.size();
+          FeatureShare& share = one.shares.emplace_back();
+          share.feature = bottleneck ? "autoencoder" : spec_.data.features[each.feature].name;
+          share.value = bottleneck ? "" : rows.values[row][each.feature];
+          for (const std::uint32_t column : each.columns) share.share += owed.inputs[column];
+        }
+        explanations->push_back(ToJson(one));
+      }
+    }
+  }
+
+ private:
+  const ModelSpec& spec_;
+  const std::vector<TaskOutputs> tasks_;
+  const std::vector<FeatureColumns> features_;
+  Weights weights_;
+  Model<double> model_;
+  Attribution attribution_;
+  std::vector<double> baseline_;
+  const EncodedRows* inputs_of_ = nullptr;
+  std::vector<double> inputs_;
+};
+
+// Of all that explanations are made of.
+std::uint64_t FingerprintOf(const ModelManifest& manifest, const std::vector<EncodedRows>& average,
+                            const std::vector<EncodedRows>& explained) {
+  std::uint64_t hash = 0;
+  for (const ModelPart& part : manifest.parts) hash = RandomBits(hash, part.checksum, part.rows);
+  for (const std::vector<EncodedRows>* some : {&average, &explained}) {
+    for (const EncodedRows& rows : *some) {
+      for (const float value : rows.slice.numeric)
+        hash = RandomBits(hash, std::bit_cast<std::uint32_t>(value));
+      for (const std::vector<Key>& keys : rows.keys) {
+        for (const Key key : keys) hash = RandomBits(hash, key);
+      }
+      for (const std::uint64_t row : rows.rows) hash = RandomBits(hash, row);
+    }
+  }
+  return hash;
+}
+
 }  // namespace
 
-Result<std::vector<Explanation>> Explain(const ExplainRequest& request) {
+Result<std::vector<Explanation>> Explain(const ExplainRequest& request, Partitions& partitions) {
   const auto tell = [&](const std::string& what) {
     if (request.progress) request.progress(what);
   };
@@ -263,74 +391,33 @@ Result<std::vector<Explanation>> Explain(const ExplainRequest& request) {
                           request.data + " has no row of this id");
   }
 
-  Weights weights;
-  weights.rows.resize(spec.tables.size());
-  for (const std::vector<EncodedRows>* some : {&average, &explained}) {
-    for (const EncodedRows& rows : *some) {
-      for (std::size_t t = 0; t < rows.keys.size(); ++t) {
-        for (const Key key : rows.keys[t]) weights.rows[t].try_emplace(key);
-      }
-    }
+  std::vector<std::pair<std::size_t, std::size_t>> places;  // by row: its block, and its place there
+  for (std::size_t block = 0; block < explained.size(); ++block) {
+    for (std::size_t i = 0; i < explained[block].ids.size(); ++i) places.emplace_back(block, i);
   }
-  tell("reading the model");
-  COHORT_RETURN_IF_ERROR(ReadWeights(directory, manifest, spec, &weights));
-  Model<double> model(spec, kBlockRows);
-  model.SetDense(weights.dense.data());
-  Attribution attribution(spec);
-  attribution.SetDense(weights.dense.data());
-
-  const std::size_t width = spec.InputWidth();
-  std::vector<double> baseline(width, 0.0);
-  std::uint64_t averaged = 0;
-  for (const EncodedRows& rows : average) {
-    const std::vector<double> inputs = rows.Inputs(spec, weights, model);
-    for (std::size_t i = 0; i < inputs.size(); ++i) baseline[i % width] += inputs[i];
-    averaged += rows.ids.size();
-  }
-  for (double& each : baseline) each /= static_cast<double>(averaged);
-
-  const std::vector<FeatureColumns> features = ColumnsByFeature(spec);
-  std::uint64_t wanted = 0;
-  for (const EncodedRows& rows : explained) wanted += rows.ids.size();
+  Explainer explainer(spec, tasks);
   std::vector<Explanation> result;
-  std::uint64_t done = 0;
-  for (const EncodedRows& rows : explained) {
-    const std::vector<double> inputs = rows.Inputs(spec, weights, model);
-    for (std::size_t i = 0; i < rows.ids.size(); ++i) {
-      const std::span<const double> x = std::span(inputs).subspan(i * width, width);
-      for (const TaskOutputs& task : tasks) {
-        const auto less = [&](const Output& a, const Output& b) {
-          return attribution.Predict(x, a.column) < attribution.Predict(x, b.column);
-        };
-        std::vector<Output> outputs = task.outputs;
-        if (task.greatest_only) outputs = {*std::max_element(outputs.begin(), outputs.end(), less)};
-        for (const Output& output : outputs) {
-          double unit = 1;
-          if (output.deviation > 0) {
-            const double difference =
-                attribution.Predict(x, output.column) - attribution.Predict(baseline, output.column);
-            unit = std::max(std::abs(difference), 1e-3 * output.deviation);
-          }
-          const Attributed owed = attribution.Explain(x, baseline, output.column, kTolerance * unit);
-          Explanation& one = result.emplace_back();
-          one.id = rows.ids[i];
-          one.row = rows.rows[i];
-          one.output = output.name;
-          one.prediction = owed.prediction, one.baseline = owed.baseline;
-          one.sum = owed.sum, one.unit = unit;
-          for (const FeatureColumns& each : features) {
-            const bool bottleneck = each.feature == spec.data.features.size();
-            FeatureShare& share = one.shares.emplace_back();
-            share.feature = bottleneck ? "autoencoder" : spec.data.features[each.feature].name;
-            share.value = bottleneck ? "" : rows.values[i][each.feature];
-            for (const std::uint32_t column : each.columns) share.share += owed.inputs[column];
-          }
-        }
-      }
-      ++done;
-      tell("explaining: " + std::to_string(done) + " of " + std::to_string(wanted) + " rows");
+  PartitionedWork work;
+  work.doing = "explaining", work.noun = "rows";
+  work.count = places.size(), work.size = kRowsOfPart;
+  work.name_of = [&](std::uint64_t row) { return explained[places[row].first].ids[places[row].second]; };
+  work.fingerprint = FingerprintOf(manifest, average, explained);
+  work.make = [&](std::uint64_t first, std::uint64_t end) -> Result<std::string> {
+    if (!explainer.has_read()) {
+      tell("reading the model");
+      COHORT_RETURN_IF_ERROR(explainer.Read(directory, manifest, average, explained));
     }
-  }
+    Json explanations = Json::array();
+    for (std::uint64_t row = first; row < end; ++row)
+      explainer.Explain(explained[places[row].first], places[row].second, &explanations);
+    return ToCbor(explanations);
+  };
+  work.take = [&](const std::string& part) {
+    return FromCbor(part, [&](const Json& json) {
+      for (const Json& each : json) result.push_back(ExplanationFrom(each));
+    });
+  };
+  COHORT_RETURN_IF_ERROR(partitions.Run(work));
   return result;
 }
 

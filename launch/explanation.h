@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/dataset.h"
+#include "common/partitions.h"
 #include "common/status.h"
 
 namespace cohort {
@@ -43,11 +44,11 @@ struct Explanation {
   std::vector<FeatureShare> shares;  // as the dataset's features; the autoencoder's bottleneck, if any, last
 };
 
-// Of every row and output, in the order of rows. Memory: the rows' inputs and the embedding rows they name. The model is read
-// through once. Without `outputs`: of a multiclass task the class that is predicted for the row, of a hazard its first period, else
+// Of every row and output, in the order of rows, made by `partitions`. Memory: the rows' inputs and the embedding rows they name. Each
+// process that makes parts reads the model through once. Without `outputs`: of a multiclass task the class that is predicted for the row, of a hazard its first period, else
 // the task's column. Errors: kInvalidInput, a user that the split does not hold, an output that the model does not have, a model of
 // two towers; kCorrupt, a damaged model.
-Result<std::vector<Explanation>> Explain(const ExplainRequest& request);
+Result<std::vector<Explanation>> Explain(const ExplainRequest& request, Partitions& partitions);
 
 }  // namespace cohort
 

@@ -22,6 +22,16 @@ Result<std::size_t> TaskNamed(const DatasetInfo& info, const std::string& name) 
 
 }  // namespace
 
+std::uint64_t Experiment::Fingerprint() const {
+  std::uint64_t hash = RandomBits(arms.size(), width, static_cast<std::uint64_t>(link));
+  const auto add = [&hash](const auto& values) {
+    hash = XXH3_64bits_withSeed(values.data(), values.size() * sizeof(values[0]), hash);
+  };
+  for (const std::string& name : arms) add(name);
+  add(inputs), add(arm), add(outcome), add(user);
+  return hash;
+}
+
 Experiment Experiment::Select(std::span<const std::uint32_t> rows) const {
   Experiment some;
   some.arms = arms, some.propensities = propensities, some.link = link, some.width = width;

@@ -29,6 +29,8 @@ struct Experiment {
   std::vector<std::uint64_t> user;  // by row: a hash of the user; rows of a user are not independent
 
   std::size_t rows() const { return arm.size(); }
+  // A hash of all of it.
+  std::uint64_t Fingerprint() const;
   Experiment Select(std::span<const std::uint32_t> rows) const;
 };
 

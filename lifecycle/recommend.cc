@@ -1,14 +1,18 @@
 #include "lifecycle/recommend.h"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "common/atomic_file.h"
+#include "common/cbor.h"
 #include "common/csv_cell.h"
+#include "common/random.h"
 #include "lifecycle/recommendation_truth.h"
 #include "lifecycle/recommender.h"
 #include "prepare/csv_file.h"
@@ -17,6 +21,9 @@
 namespace cohort {
 namespace {
 
+using Json = nlohmann::json;
+
+constexpr std::uint64_t kUsersOfPart = 256;
 constexpr std::size_t kPromotable = 8;
 constexpr double kChoiceL2 = 1;
 constexpr std::size_t kLeastGainTop = 10;
@@ -143,6 +150,47 @@ class QualitySum {
   }
   std::uint64_t judged() const { return judged_; }
 
+  // Of other lists, by the same name.
+  Json ToJson() const {
+    std::vector<std::uint8_t> shown((shown_.size() + 7) / 8);
+    for (std::size_t i = 0; i < shown_.size(); ++i)
+      shown[i / 8] |= static_cast<std::uint8_t>(shown_[i] << i % 8);
+    return {quality_.ndcg,
+            quality_.hit_rate,
+            quality_.distance,
+            quality_.group_exposure,
+            lists_,
+            judged_,
+            all_,
+            truth_.taste,
+            best_.taste,
+            truth_.purchase,
+            best_.purchase,
+            Json::binary(std::move(shown))};
+  }
+  void AddPart(const Json& sums) {
+    double* const numbers[] = {&quality_.ndcg,
+                               &quality_.hit_rate,
+                               &quality_.distance,
+                               &quality_.group_exposure,
+                               nullptr,
+                               nullptr,
+                               &all_,
+                               &truth_.taste,
+                               &best_.taste,
+                               &truth_.purchase,
+                               &best_.purchase};
+    for (std::size_t i = 0; i < std::size(numbers); ++i) {
+      if (numbers[i] != nullptr) *numbers[i] += sums.at(i).get<double>();
+    }
+    lists_ += sums.at(4).get<std::uint64_t>();
+    judged_ += sums.at(5).get<std::uint64_t>();
+    const Json::binary_t& shown = sums.at(std::size(numbers)).get_binary();
+    for (std::size_t i = 0; i < shown_.size(); ++i) {
+      if ((shown.at(i / 8) >> i % 8 & 1) != 0) shown_[i] = true;
+    }
+  }
+
  private:
   ListQuality quality_;
   std::vector<bool> shown_;
@@ -150,6 +198,40 @@ class QualitySum {
   double all_ = 0;
   RecommendationTruth::Value truth_, best_;
 };
+
+// The weights, and what is said of them.
+struct Learned {
+  std::vector<std::vector<double>> source_weights;  // of each source by itself
+  std::vector<double> weights;                      // of all
+  std::vector<std::string> features;
+  std::uint64_t choices = 0;
+};
+
+std::string ToBytes(const Learned& learned) {
+  return ToCbor(Json{learned.source_weights, learned.weights, learned.features, learned.choices});
+}
+Result<Learned> LearnedFrom(const std::string& bytes) {
+  Learned learned;
+  COHORT_RETURN_IF_ERROR(FromCbor(bytes, [&](const Json& json) {
+    json.at(0).get_to(learned.source_weights), json.at(1).get_to(learned.weights);
+    json.at(2).get_to(learned.features), json.at(3).get_to(learned.choices);
+  }));
+  return learned;
+}
+
+Json ToJson(const std::vector<ListedItem>& items) {
+  Json json = Json::array();
+  for (const ListedItem& listed : items) json.push_back({listed.item, listed.probability, listed.feature});
+  return json;
+}
+std::vector<ListedItem> ItemsFrom(const Json& json) {
+  std::vector<ListedItem> items;
+  for (const Json& each : json)
+    items.push_back({.item = each.at(0).get<std::uint32_t>(),
+                     .probability = each.at(1).get<float>(),
+                     .feature = each.at(2).get<std::uint16_t>()});
+  return items;
+}
 
 std::vector<std::uint32_t> ItemsOf(const RecommendationList& list) {
   std::vector<std::uint32_t> items;
@@ -192,28 +274,27 @@ Status CheckOptions(const RecommendOptions& options) {
 
 // Of each source by itself, from items drawn; then of all together, among what the sources would name: the mixture of their scores, and of
 // the likeliest weights of all features, that ranks the choices best.
-std::vector<std::vector<double>> LearnWeights(const Recommender& earlier, Time end,
-                                              const RecommendOptions& options,
-                                              const Recommender::Progress& progress,
-                                              RecommendReport* report) {
+Learned LearnWeights(const Recommender& earlier, Time end, const RecommendOptions& options,
+                     const Recommender::Progress& progress) {
+  Learned learned;
   const Recommender::ChoiceOptions choice_options{
       .end = end, .skip_bought = options.skip_bought, .seed = options.seed};
   Choices choices = earlier.DrawChoices(choice_options, nullptr, progress);
-  report->features = earlier.features();
-  const std::size_t features = report->features.size();
-  std::vector<std::vector<double>> source_weights;
+  learned.features = earlier.features();
+  const std::size_t features = learned.features.size();
+  std::vector<std::vector<double>>& source_weights = learned.source_weights;
   for (std::size_t source = 0; source < earlier.sources().size(); ++source) {
     std::vector<bool> used(features);
     for (std::size_t f = 0; f < features; ++f) used[f] = earlier.SourceOf(f) == source;
     source_weights.push_back(FitChoices(choices, used, kChoiceL2));
   }
   choices = earlier.DrawChoices(choice_options, &source_weights, progress);
-  report->choices = choices.size();
+  learned.choices = choices.size();
   std::vector<std::vector<double>> directions = source_weights;
   directions.push_back(FitChoices(choices, std::vector<bool>(features, true), kChoiceL2));
   const std::vector<double> shares =
       AscendGain(Project(choices, directions), std::max(options.top, kLeastGainTop));
-  std::vector<double>& weights = report->weights;
+  std::vector<double>& weights = learned.weights;
   weights.assign(features, 0);
   for (std::size_t k = 0; k < directions.size(); ++k) {
     for (std::size_t f = 0; f < features; ++f) weights[f] += shares[k] * directions[k][f];
@@ -221,7 +302,7 @@ std::vector<std::vector<double>> LearnWeights(const Recommender& earlier, Time e
   // On the scale of log-odds.
   const double scale = FitChoices(Project(choices, {weights}), {true}, kChoiceL2)[0];
   for (double& weight : weights) weight *= scale > 0 ? scale : 1;
-  return source_weights;
+  return learned;
 }
 
 Status WriteLists(const std::string& path, const ShopHistory& history, const Recommender& recommender,
@@ -247,7 +328,7 @@ Status WriteLists(const std::string& path, const ShopHistory& history, const Rec
 
 }  // namespace
 
-Result<RecommendReport> Recommend(const RecommendOptions& options,
+Result<RecommendReport> Recommend(const RecommendOptions& options, Partitions& partitions,
                                   const std::function<void(const std::string&)>& progress) {
   const auto start = std::chrono::steady_clock::now();
   COHORT_RETURN_IF_ERROR(CheckOptions(options));
@@ -273,18 +354,23 @@ Result<RecommendReport> Recommend(const RecommendOptions& options,
     COHORT_ASSIGN_OR_RETURN(truth, RecommendationTruth::Read(options.truth, history, periods.at));
   }
 
-  std::vector<std::vector<double>> source_weights;
-  {
-    COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<Recommender> earlier,
-                            Recommender::Make(history, periods.learned_at, segments, target,
-                                              options.learn_model, unavailable, progress));
-    source_weights = LearnWeights(*earlier, periods.at, options, progress, &report);
-    if (report.choices == 0)
-      return InvalidInput(options.shop + ": nobody who was there before " + report.learned_at + " has a " +
-                          report.target + " from then on and before " + report.at +
-                          " that any recommender would name: there is nothing to learn the weights from; "
-                          "check [snapshots]");
-  }
+  COHORT_ASSIGN_OR_RETURN(
+      const std::string learned_bytes, partitions.Once("weights", [&]() -> Result<std::string> {
+        COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<Recommender> earlier,
+                                Recommender::Make(history, periods.learned_at, segments, target,
+                                                  options.learn_model, unavailable, progress));
+        return ToBytes(LearnWeights(*earlier, periods.at, options, progress));
+      }));
+  COHORT_ASSIGN_OR_RETURN(Learned learned, LearnedFrom(learned_bytes));
+  const std::vector<std::vector<double>>& source_weights = learned.source_weights;
+  report.features = std::move(learned.features);
+  report.weights = std::move(learned.weights);
+  report.choices = learned.choices;
+  if (report.choices == 0)
+    return InvalidInput(options.shop + ": nobody who was there before " + report.learned_at + " has a " +
+                        report.target + " from then on and before " + report.at +
+                        " that any recommender would name: there is nothing to learn the weights from; "
+                        "check [snapshots]");
 
   COHORT_ASSIGN_OR_RETURN(
       const std::unique_ptr<Recommender> recommender,
@@ -297,63 +383,97 @@ Result<RecommendReport> Recommend(const RecommendOptions& options,
   const ItemLabels labels(history);
   const std::vector<bool> group = GroupOf(history, *recommender, options.new_days);
   report.group_items = static_cast<std::uint64_t>(std::count(group.begin(), group.end(), true));
-  std::vector<QualitySum> sums;
-  for (const auto& source : recommender->sources()) sums.emplace_back(source->name(), history.items.size());
-  sums.emplace_back("blended", history.items.size());
+  // Of each source by itself, all together, with each of try_diversity; re-ranked.
+  std::vector<QualitySum> no_sums;
+  for (const auto& source : recommender->sources())
+    no_sums.emplace_back(source->name(), history.items.size());
+  no_sums.emplace_back("blended", history.items.size());
   for (const double diversity : options.try_diversity) {
     char name[32];
     std::snprintf(name, sizeof name, "diversity %g", diversity);
-    sums.emplace_back(name, history.items.size());
+    no_sums.emplace_back(name, history.items.size());
   }
-  sums.emplace_back("re-ranked", history.items.size());
+  no_sums.emplace_back("re-ranked", history.items.size());
   const std::size_t blended = recommender->sources().size();
   std::vector<std::uint32_t> users;
   for (std::uint32_t user = 0; user < history.users.size(); ++user) {
     if (recommender->Knows(user)) users.push_back(user);
   }
-  report.spread = recommender->Spread(users, source_weights, report.weights, options.skip_bought);
+  COHORT_ASSIGN_OR_RETURN(const std::string spread, partitions.Once("spread", [&]() -> Result<std::string> {
+    return ToCbor(Json(recommender->Spread(users, source_weights, report.weights, options.skip_bought)));
+  }));
+  COHORT_RETURN_IF_ERROR(FromCbor(spread, [&](const Json& json) { json.get_to(report.spread); }));
   const ListOptions list_options{.top = options.top,
                                  .diversity = options.diversity,
                                  .spread = report.spread,
                                  .promotable = options.exposure > 0 ? kPromotable : 0,
                                  .skip_bought = options.skip_bought};
-  std::vector<RecommendationList> lists;
-  lists.reserve(users.size());
-  // By list: what the user chose afterwards, and the value of the oracle's list.
-  std::vector<std::vector<std::uint32_t>> chosen;
-  std::vector<RecommendationTruth::Value> best;
   Recommender::Scored scored;
-  const auto judge = [&](std::size_t sum, std::size_t number, const std::vector<std::uint32_t>& list) {
-    sums[sum].Add(list, chosen[number], labels, group);
-    const std::uint32_t user = users[number];
-    if (truth && truth->Knows(user)) sums[sum].AddTruth(truth->Of(user, list), best[number]);
+  PartitionedWork work;
+  work.doing = "recommending", work.noun = "users";
+  work.count = users.size(), work.size = kUsersOfPart;
+  work.name_of = [&](std::uint64_t number) { return history.users[users[number]]; };
+  work.fingerprint = history.Fingerprint();
+  if (!users.empty()) {  // the models are in the scores
+    recommender->Score(users[0], options.skip_bought, &scored);
+    for (const float score : scored.scores)
+      work.fingerprint = RandomBits(work.fingerprint, std::bit_cast<std::uint32_t>(score));
+  }
+  work.make = [&](std::uint64_t first, std::uint64_t end) -> Result<std::string> {
+    std::vector<QualitySum> sums = no_sums;
+    Json lists = Json::array(), best_values = Json::array();
+    for (std::uint64_t number = first; number < end; ++number) {
+      const std::uint32_t user = users[number];
+      recommender->Score(user, options.skip_bought, &scored);
+      const std::vector<std::uint32_t> chosen = recommender->Chosen(user, periods.until, options.skip_bought);
+      RecommendationTruth::Value best;
+      const bool true_value = truth && truth->Knows(user);
+      if (true_value) best = truth->Of(user, truth->Best(user, options.top));
+      best_values.push_back({best.taste, best.purchase});
+      const auto judge = [&](std::size_t sum, const std::vector<std::uint32_t>& list) {
+        sums[sum].Add(list, chosen, labels, group);
+        if (true_value) sums[sum].AddTruth(truth->Of(user, list), best);
+      };
+      if (truth || !chosen.empty()) {
+        for (std::size_t source = 0; source < blended; ++source)
+          judge(source, recommender->Best(source_weights[source], options.top, &scored));
+      }
+      const std::vector<std::uint32_t> candidates = recommender->Candidates(source_weights, &scored);
+      for (std::size_t i = 0; i <= options.try_diversity.size(); ++i) {
+        const ListOptions only{.top = options.top,
+                               .diversity = i == 0 ? 0 : options.try_diversity[i - 1],
+                               .spread = report.spread};
+        judge(blended + i,
+              ItemsOf(recommender->List(candidates, report.weights, only, labels, group, &scored)));
+      }
+      const RecommendationList list =
+          recommender->List(candidates, report.weights, list_options, labels, group, &scored);
+      lists.push_back({ToJson(list.items), ToJson(list.promotable)});
+    }
+    Json sum_json = Json::array();
+    for (const QualitySum& sum : sums) sum_json.push_back(sum.ToJson());
+    return ToCbor(Json{std::move(lists), std::move(best_values), std::move(sum_json)});
   };
+  std::vector<QualitySum> sums = no_sums;
+  std::vector<RecommendationList> lists;  // of `users`; beside it, the values of the oracle's lists
+  lists.reserve(users.size());
+  std::vector<RecommendationTruth::Value> best;
+  work.take = [&](const std::string& part) {
+    return FromCbor(part, [&](const Json& json) {
+      for (const Json& list : json.at(0)) lists.push_back({ItemsFrom(list.at(0)), ItemsFrom(list.at(1))});
+      for (const Json& value : json.at(1))
+        best.push_back({value.at(0).get<double>(), value.at(1).get<double>()});
+      for (std::size_t i = 0; i < sums.size(); ++i) sums[i].AddPart(json.at(2).at(i));
+    });
+  };
+  COHORT_RETURN_IF_ERROR(partitions.Run(work));
+  if (options.exposure > 0) report.exposure_held = HoldExposure(lists, group, options.exposure);
   for (std::size_t number = 0; number < users.size(); ++number) {
     const std::uint32_t user = users[number];
-    recommender->Score(user, options.skip_bought, &scored);
-    chosen.push_back(recommender->Chosen(user, periods.until, options.skip_bought));
-    if (truth)
-      best.push_back(truth->Knows(user) ? truth->Of(user, truth->Best(user, options.top))
-                                        : RecommendationTruth::Value());
-    if (truth || !chosen.back().empty()) {
-      for (std::size_t source = 0; source < blended; ++source)
-        judge(source, number, recommender->Best(source_weights[source], options.top, &scored));
-    }
-    const std::vector<std::uint32_t> candidates = recommender->Candidates(source_weights, &scored);
-    for (std::size_t i = 0; i <= options.try_diversity.size(); ++i) {
-      const ListOptions only{.top = options.top,
-                             .diversity = i == 0 ? 0 : options.try_diversity[i - 1],
-                             .spread = report.spread};
-      judge(blended + i, number,
-            ItemsOf(recommender->List(candidates, report.weights, only, labels, group, &scored)));
-    }
-    lists.push_back(recommender->List(candidates, report.weights, list_options, labels, group, &scored));
-    if (number % 256 == 0)
-      progress("recommending: " + std::to_string(number) + " of " + std::to_string(users.size()) + " users");
+    const std::vector<std::uint32_t> list = ItemsOf(lists[number]);
+    sums.back().Add(list, recommender->Chosen(user, periods.until, options.skip_bought), labels, group);
+    if (truth && truth->Knows(user)) sums.back().AddTruth(truth->Of(user, list), best[number]);
   }
-  if (options.exposure > 0) report.exposure_held = HoldExposure(lists, group, options.exposure);
-  for (std::size_t number = 0; number < users.size(); ++number)
-    judge(sums.size() - 1, number, ItemsOf(lists[number]));
   for (QualitySum& sum : sums) report.quality.push_back(sum.Finish(truth.has_value()));
   report.judged_users = sums[blended].judged();
   report.lists = users.size();

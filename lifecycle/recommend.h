@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "common/partitions.h"
 #include "common/status.h"
 #include "lifecycle/event.h"
 #include "prepare/prepare.h"
@@ -68,8 +69,9 @@ struct RecommendReport {
   double seconds = 0;
 };
 
-// Writes user,rank,item,score,reason. kInvalidInput: wrong options, description or data.
-Result<RecommendReport> Recommend(const RecommendOptions& options,
+// Writes user,rank,item,score,reason. `partitions` make the lists; the weights are learned once. kInvalidInput: wrong
+// options, description or data.
+Result<RecommendReport> Recommend(const RecommendOptions& options, Partitions& partitions,
                                   const std::function<void(const std::string&)>& progress);
 
 // Writes user,item,label of each pair of user and item before the moment: what `cohort prepare` and `cohort train` make a factorisation of. Returns

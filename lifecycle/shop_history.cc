@@ -1,11 +1,14 @@
 #include "lifecycle/shop_history.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <bit>
 #include <limits>
 #include <numeric>
 #include <utility>
 
+#include "common/random.h"
 #include "lifecycle/shop_reader.h"
 #include "lifecycle/shop_rows.h"
 
@@ -28,6 +31,23 @@ std::uint32_t ShopHistory::FindItem(std::string_view name) const {
                        [](const ItemWords& item, std::string_view wanted) { return item.name < wanted; });
   return found == items.end() || found->name != name ? kNoItem
                                                      : static_cast<std::uint32_t>(found - items.begin());
+}
+
+std::uint64_t ShopHistory::Fingerprint() const {
+  std::uint64_t hash = RandomBits(users.size(), items.size(), acts.size());
+  const auto add = [&hash](const auto& values) {
+    hash = XXH3_64bits_withSeed(values.data(), values.size() * sizeof(values[0]), hash);
+  };
+  for (const std::string& user : users) add(user);
+  for (const ItemWords& item : items) {
+    add(item.name), add(item.category), add(item.brand), add(item.text);
+    for (const std::string& tag : item.tags) add(tag);
+  }
+  for (const Act& act : acts)  // not as bytes: between its members there may be anything
+    hash = RandomBits(hash, static_cast<std::uint64_t>(act.time),
+                      std::uint64_t{act.item} << 8 | static_cast<std::uint64_t>(act.kind));
+  add(first_act), add(attributes), add(user_since), add(item_since), add(prices), add(price_since);
+  return hash;
 }
 
 Result<ShopHistory> ReadShopHistory(const std::string& shop_file, const std::string& data_directory,

@@ -46,6 +46,8 @@ struct ShopHistory {
     return std::span(acts).subspan(first_act[user], first_act[user + 1] - first_act[user]);
   }
   std::size_t attribute_count() const { return schema.users ? schema.users->attributes.size() : 0; }
+  // A hash of all that is known here: of the same logs, the same on every host.
+  std::uint64_t Fingerprint() const;
   // kNoItem when there is none.
   std::uint32_t FindItem(std::string_view name) const;
 };

@@ -7,6 +7,12 @@
 
 namespace cohort {
 
+void AppendCsvNumber(double value, std::string* text) {
+  char digits[32];
+  const auto end = std::to_chars(digits, digits + sizeof(digits), value, std::chars_format::general, 8).ptr;
+  text->append(digits, end);
+}
+
 Result<CsvFile> CsvFile::Create(const std::string& path) {
   COHORT_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
   std::FILE* stream = std::fopen(file.temporary_path().c_str(), "wb");
@@ -29,14 +35,6 @@ CsvFile& CsvFile::Fixed(std::int64_t value, int decimals) {
   buffer_.push_back('.');
   if (decimals == 2) buffer_.push_back(static_cast<char>('0' + size % 100 / 10));
   buffer_.push_back(static_cast<char>('0' + size % 10));
-  return *this;
-}
-
-CsvFile& CsvFile::Number(double value) {
-  Separate();
-  char text[32];
-  const auto end = std::to_chars(text, text + sizeof(text), value, std::chars_format::general, 8).ptr;
-  buffer_.append(text, end);
   return *this;
 }
 

@@ -15,6 +15,9 @@
 
 namespace cohort {
 
+// Eight significant digits.
+void AppendCsvNumber(double value, std::string* text);
+
 // Cells are appended to a buffer of a megabyte; an error of the disk is kept until Close. One thread.
 class CsvFile {
  public:
@@ -30,11 +33,19 @@ class CsvFile {
   CsvFile& Whole(std::int64_t value);
   // `value` in units of 1 / 10^decimals; decimals: 1 or 2.
   CsvFile& Fixed(std::int64_t value, int decimals);
-  // Eight significant digits.
-  CsvFile& Number(double value);
+  CsvFile& Number(double value) {
+    Separate();
+    AppendCsvNumber(value, &buffer_);
+    return *this;
+  }
   void EndRow() {
     buffer_.push_back('\n');
     row_begins_ = true;
+    if (buffer_.size() >= kFlushBytes) Flush();
+  }
+  // Whole lines, where a row begins.
+  void Lines(std::string_view lines) {
+    buffer_.append(lines);
     if (buffer_.size() >= kFlushBytes) Flush();
   }
   void Row(std::initializer_list<std::string_view> cells) {

@@ -10,6 +10,7 @@
 #include "common/atomic_file.h"
 #include "common/csv_cell.h"
 #include "launch/commands/commands.h"
+#include "launch/commands/partition_options.h"
 #include "launch/explanation.h"
 #include "launch/run_plan.h"
 
@@ -22,6 +23,7 @@ struct ExplainOptions {
   ExplainRequest request;
   std::string split = "test", out;
   std::uint32_t top = 10;
+  PartitionOptions partitions;
   bool overwrite = false;
 };
 
@@ -132,7 +134,9 @@ Status Run(const ExplainOptions& options, Console& console) {
   COHORT_ASSIGN_OR_RETURN(const std::optional<Split> split, SplitFromName(options.split));
   request.split = split.value_or(Split::kTest);
   request.progress = [&](const std::string& what) { console.Progress(what); };
-  COHORT_ASSIGN_OR_RETURN(const std::vector<Explanation> all, Explain(request));
+  COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<Partitions> partitions,
+                          options.partitions.Start(options.out, console));
+  COHORT_ASSIGN_OR_RETURN(const std::vector<Explanation> all, Explain(request, *partitions));
   if (!options.out.empty()) COHORT_RETURN_IF_ERROR(WriteShares(options.out, all));
 
   double furthest = 0;
@@ -208,6 +212,7 @@ void AddExplain(CLI::App& app, Commands& commands) {
       ->check(CLI::Range(1u, 1'000'000u));
   command->add_option("--top", options->top, "features to show (default: 10)");
   command->add_option("--out", options->out, "a CSV file to write with every share");
+  options->partitions.AddTo(*command);
   command->add_flag("--overwrite", options->overwrite, "replace a file that is there");
   commands[command] = [options](Console& console) { return Run(*options, console); };
 }

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -9,12 +10,16 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "common/atomic_file.h"
+#include "common/cbor.h"
 #include "common/csv_cell.h"
 #include "common/nearest.h"
+#include "common/random.h"
 #include "launch/commands/commands.h"
+#include "launch/commands/partition_options.h"
 #include "launch/report/html.h"
 #include "launch/report/profile_page.h"
 #include "launch/run_plan.h"
@@ -36,6 +41,7 @@ struct ProfileOptions {
   int loyal_orders = LifeStageRule::kLoyalOrders;
   double hysteresis = 0.1;
   std::uint64_t seed = 1;
+  PartitionOptions partitions;
   bool overwrite = false;
 };
 
@@ -203,16 +209,11 @@ Status ReadPredictions(DatasetReader& data, const ProfileOptions& options, Profi
   return {};
 }
 
-Status WriteProfiles(DatasetReader& data, const ProfileOptions& options, Profiler& profiler, Console& console,
-                     Json* counts) {
-  const DatasetInfo& info = data.info();
-  const std::size_t numeric = info.CountOf(FeatureType::kNumeric),
-                    categorical = info.CountOf(FeatureType::kCategorical);
-  COHORT_ASSIGN_OR_RETURN(CsvFile file, CsvFile::Create(options.out));
+std::string ProfileHeader(const DatasetInfo& info, const Profiler& profiler) {
+  std::string line;
   const auto cell = [&](const std::string& text) {
-    std::string quoted;
-    AppendCsvCell(text, &quoted);
-    file.Text(quoted);
+    if (!line.empty()) line += ',';
+    AppendCsvCell(text, &line);
   };
   cell(info.has_id ? "id" : "row");
   if (profiler.stages) cell("stage");
@@ -226,60 +227,117 @@ Status WriteProfiles(DatasetReader& data, const ProfileOptions& options, Profile
     if (feature.type == FeatureType::kNumeric || feature.type == FeatureType::kCategorical)
       cell(feature.name);
   }
-  file.EndRow();
-  std::array<std::uint64_t, kLifeStageNames.size()> of_stage{};
-  std::map<std::string, std::uint64_t> of_tier;
+  return line + "\n";
+}
+
+// Lines of users, and by user the stage and the tier that are in them.
+struct ProfileLines {
+  std::string text;
+  std::vector<std::size_t> stages;
+  std::vector<std::string> tiers;
+};
+
+Result<ProfileLines> MakeProfiles(DatasetReader& data, const Profiler& profiler, std::uint64_t first,
+                                  std::uint64_t end) {
+  const DatasetInfo& info = data.info();
+  const std::size_t numeric = info.CountOf(FeatureType::kNumeric),
+                    categorical = info.CountOf(FeatureType::kCategorical);
   RowBlock block;
-  const std::uint64_t rows = info.rows[static_cast<std::size_t>(profiler.split)];
-  for (std::uint64_t first = 0; first < rows; first += block.rows) {
-    const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>(kBlockRows, rows - first));
-    COHORT_RETURN_IF_ERROR(data.Read(profiler.split, first, count, /*with_ids=*/false, &block));
-    for (std::uint32_t row = 0; row < block.rows; ++row) {
-      const std::size_t number = first + row;
-      cell(profiler.rows.ids[number]);
-      if (profiler.stages) {
-        const auto stage = static_cast<std::size_t>(
-            profiler.stages->StageOf(block.numeric.data() + row * numeric, profiler.Churn(number)));
-        ++of_stage[stage];
-        profiler.stage_of.push_back(stage);
-        file.Text(kLifeStageNames[stage]);
-      }
-      if (profiler.segmentation)
-        file.Whole(
-            1 + profiler.segmentation->SegmentOf(profiler.rows.values.data() + number * profiler.by.size()));
-      if (profiler.tiers) {
-        const auto found = profiler.former.cells.find(profiler.rows.ids[number]);
-        const std::string tier = profiler.tiers->Of(
-            profiler.TierValue(number), found == profiler.former.cells.end() ? "" : found->second[0]);
-        ++of_tier[tier];
-        profiler.tier_of.push_back(tier);
-        cell(tier);
-      }
-      for (const Prediction& prediction : profiler.predictions) {
-        const CalibratedPrediction predicted = profiler.Predicted(prediction, number);
-        file.Number(predicted.value);
-        if (prediction.calibration) file.Number(predicted.low).Number(predicted.high);
-      }
-      for (std::size_t i = 0; i < info.features.size(); ++i) {
-        const std::size_t column = info.ColumnOf(i);
-        if (info.features[i].type == FeatureType::kNumeric) {
-          const float value = block.numeric[row * numeric + column];
-          std::isnan(value) ? file.Empty() : file.Number(value);
-        } else if (info.features[i].type == FeatureType::kCategorical) {
-          const auto name = profiler.names.find(block.categorical[row * categorical + column]);
-          name == profiler.names.end() ? (void)file.Empty() : cell(name->second);
-        }
-      }
-      file.EndRow();
+  COHORT_RETURN_IF_ERROR(data.Read(profiler.split, first, static_cast<std::uint32_t>(end - first),
+                                   /*with_ids=*/false, &block));
+  ProfileLines lines;
+  std::string& text = lines.text;
+  const auto number_cell = [&](double value) {
+    text += ',';
+    AppendCsvNumber(value, &text);
+  };
+  for (std::uint32_t row = 0; row < block.rows; ++row) {
+    const std::size_t number = first + row;
+    AppendCsvCell(profiler.rows.ids[number], &text);
+    if (profiler.stages) {
+      const auto stage = static_cast<std::size_t>(
+          profiler.stages->StageOf(block.numeric.data() + row * numeric, profiler.Churn(number)));
+      lines.stages.push_back(stage);
+      text += ',';
+      text += kLifeStageNames[stage];
     }
-    console.Progress("writing: " + std::to_string(first + count) + " of " + std::to_string(rows) + " users");
+    if (profiler.segmentation)
+      text += "," + std::to_string(1 + profiler.segmentation->SegmentOf(profiler.rows.values.data() +
+                                                                        number * profiler.by.size()));
+    if (profiler.tiers) {
+      const auto found = profiler.former.cells.find(profiler.rows.ids[number]);
+      lines.tiers.push_back(profiler.tiers->Of(profiler.TierValue(number),
+                                               found == profiler.former.cells.end() ? "" : found->second[0]));
+      text += ',';
+      AppendCsvCell(lines.tiers.back(), &text);
+    }
+    for (const Prediction& prediction : profiler.predictions) {
+      const CalibratedPrediction predicted = profiler.Predicted(prediction, number);
+      number_cell(predicted.value);
+      if (prediction.calibration) number_cell(predicted.low), number_cell(predicted.high);
+    }
+    for (std::size_t i = 0; i < info.features.size(); ++i) {
+      const std::size_t column = info.ColumnOf(i);
+      if (info.features[i].type == FeatureType::kNumeric) {
+        const float value = block.numeric[row * numeric + column];
+        std::isnan(value) ? void(text += ',') : number_cell(value);
+      } else if (info.features[i].type == FeatureType::kCategorical) {
+        text += ',';
+        const auto name = profiler.names.find(block.categorical[row * categorical + column]);
+        if (name != profiler.names.end()) AppendCsvCell(name->second, &text);
+      }
+    }
+    text += '\n';
   }
-  COHORT_RETURN_IF_ERROR(file.Close());
-  COHORT_RETURN_IF_ERROR(file.Commit());
+  return lines;
+}
+
+// Of all that the lines are made of, but for the dataset's other columns.
+std::uint64_t FingerprintOf(const Profiler& profiler) {
+  std::uint64_t hash = RandomBits(profiler.rows.ids.size(), profiler.names.size());
+  const auto add = [&hash](std::span<const float> values) {
+    for (const float value : values) hash = RandomBits(hash, std::bit_cast<std::uint32_t>(value));
+  };
+  add(profiler.rows.values), add(profiler.rows.labels);
+  for (const std::vector<float>& of_task : profiler.scores.predictions) add(of_task);
+  add(profiler.judged_predictions), add(profiler.judged_labels);
+  return RandomBits(hash, profiler.former.cells.size());
+}
+
+Status WriteProfiles(DatasetReader& data, const ProfileOptions& options, Profiler& profiler,
+                     Partitions& partitions, Json* counts) {
+  std::optional<CsvFile> file;  // of the process that takes the parts
+  PartitionedWork work;
+  work.doing = "writing", work.noun = "users";
+  work.count = profiler.rows.ids.size(), work.size = kBlockRows;
+  work.name_of = [&](std::uint64_t row) { return profiler.rows.ids[row]; };
+  work.fingerprint = FingerprintOf(profiler);
+  work.make = [&](std::uint64_t first, std::uint64_t end) -> Result<std::string> {
+    COHORT_ASSIGN_OR_RETURN(const ProfileLines lines, MakeProfiles(data, profiler, first, end));
+    return ToCbor({lines.text, lines.stages, lines.tiers});
+  };
+  work.take = [&](const std::string& part) -> Status {
+    if (!file) {
+      COHORT_ASSIGN_OR_RETURN(file, CsvFile::Create(options.out));
+      file->Lines(ProfileHeader(data.info(), profiler));
+    }
+    return FromCbor(part, [&](const nlohmann::json& json) {
+      file->Lines(json.at(0).get_ref<const std::string&>());
+      for (const auto& stage : json.at(1)) profiler.stage_of.push_back(stage.get<std::size_t>());
+      for (const auto& tier : json.at(2)) profiler.tier_of.push_back(tier.get<std::string>());
+    });
+  };
+  COHORT_RETURN_IF_ERROR(partitions.Run(work));
+  COHORT_RETURN_IF_ERROR(file->Close());
+  COHORT_RETURN_IF_ERROR(file->Commit());
   if (profiler.stages) {
+    std::array<std::uint64_t, kLifeStageNames.size()> of_stage{};
+    for (const std::size_t stage : profiler.stage_of) ++of_stage.at(stage);
     for (std::size_t i = 0; i < of_stage.size(); ++i) (*counts)["stages"][kLifeStageNames[i]] = of_stage[i];
   }
   if (profiler.tiers) {
+    std::map<std::string, std::uint64_t> of_tier;
+    for (const std::string& tier : profiler.tier_of) ++of_tier[tier];
     for (const std::string& name : profiler.tiers->names) (*counts)["tiers"][name] = of_tier[name];
     (*counts)["tiers"][""] = of_tier[""];
   }
@@ -487,6 +545,8 @@ Status Profile(const ProfileOptions& options, Console& console) {
   if (options.tiers.empty() != options.tier_by.empty())
     return Refused("--tier-by and --tiers go together: a number of each user, and the least of each tier");
   if (!options.former.empty() && options.tiers.empty()) return Refused("--former is for --tiers");
+  COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<Partitions> partitions,
+                          options.partitions.Start(options.out, console));
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<DatasetReader> data, DatasetReader::Open(options.data));
   Profiler profiler;
   profiler.split = split.value_or(Split::kTest);
@@ -514,7 +574,7 @@ Status Profile(const ProfileOptions& options, Console& console) {
                             ReadUserTable(options.former, data->info().has_id ? "id" : "row", {"tier"}));
   }
   Json json{{"status", "done"}, {"users", profiler.rows.ids.size()}, {"out", options.out}};
-  COHORT_RETURN_IF_ERROR(WriteProfiles(*data, options, profiler, console, &json));
+  COHORT_RETURN_IF_ERROR(WriteProfiles(*data, options, profiler, *partitions, &json));
 
   std::string text = std::to_string(profiler.rows.ids.size()) + " users of the " + options.split + " split\n";
   const auto share = [&](std::uint64_t users) {
@@ -662,6 +722,7 @@ void AddProfile(CLI::App& app, Commands& commands) {
   command->add_option("--lists", options->lists, "for them: lists written by `cohort recommend`");
   command->add_option("--actions", options->actions, "for them: actions written by `cohort strategy`");
   command->add_option("--seed", options->seed, "of the segments (default: 1)");
+  options->partitions.AddTo(*command);
   command->add_flag("--overwrite", options->overwrite, "replace a file that is there");
   commands[command] = [options](Console& console) { return Profile(*options, console); };
 }

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "launch/commands/commands.h"
+#include "launch/commands/partition_options.h"
 #include "lifecycle/recommend.h"
 
 namespace cohort {
@@ -15,6 +16,7 @@ using Json = nlohmann::ordered_json;
 struct CommandOptions {
   RecommendOptions recommend;
   std::string at = "end", pairs;
+  PartitionOptions partitions;
   bool overwrite = false;
 };
 
@@ -122,7 +124,9 @@ Status Run(CommandOptions options, Console& console) {
   if (recommend.out.empty())
     return {ErrorCode::kInvalidInput, "--out FILE.csv is missing: where to write the lists"};
   COHORT_RETURN_IF_ERROR(CheckOutput(recommend.out, options.overwrite));
-  COHORT_ASSIGN_OR_RETURN(const RecommendReport report, Recommend(recommend, progress));
+  COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<Partitions> partitions,
+                          options.partitions.Start(recommend.out, console));
+  COHORT_ASSIGN_OR_RETURN(const RecommendReport report, Recommend(recommend, *partitions, progress));
   for (const std::string& warning : report.warnings) console.Note("warning: " + warning);
   if (!report.exposure_held)
     console.Note(
@@ -190,6 +194,8 @@ void AddRecommend(CLI::App& app, Commands& commands) {
        {"--out", "--top", "--model", "--learn-model", "--segment", "--skip-bought", "--unavailable",
         "--diversity", "--try-diversity", "--exposure", "--new-days", "--seed", "--truth"})
     pairs->excludes(command->get_option(of_lists));
+  options->partitions.AddTo(*command);
+  pairs->excludes(command->get_option("--workers"));
   command->add_flag("--overwrite", options->overwrite, "replace a file that is there");
   commands[command] = [options](Console& console) { return Run(*options, console); };
 }

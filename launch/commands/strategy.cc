@@ -8,13 +8,16 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
+#include <stdexcept>
 #include <utility>
 
 #include "common/atomic_file.h"
+#include "common/cbor.h"
 #include "common/csv_cell.h"
 #include "common/nearest.h"
 #include "common/random.h"
 #include "launch/commands/commands.h"
+#include "launch/commands/partition_options.h"
 #include "lifecycle/actions.h"
 #include "lifecycle/policy_value.h"
 #include "lifecycle/uplift_model.h"
@@ -29,6 +32,7 @@ constexpr std::size_t kLeastKey = 16;
 
 struct StrategyCommand {
   std::string actions, out;
+  PartitionOptions partitions;
   bool overwrite = false;
 };
 
@@ -229,6 +233,31 @@ Explored Explore(const ActionsFile& file, const std::string& key, Decision* deci
 struct Evidence {
   std::vector<std::string> names;
   std::vector<std::array<Interval, kEstimators>> over_nobody, strategy_over;
+
+  nlohmann::json ToJson() const {
+    const auto list = [](const std::vector<std::array<Interval, kEstimators>>& intervals) {
+      nlohmann::json json = nlohmann::json::array();
+      for (const auto& of_policy : intervals) {
+        for (const Interval& each : of_policy) json.push_back({each.value, each.low, each.high});
+      }
+      return json;
+    };
+    return {names, list(over_nobody), list(strategy_over)};
+  }
+  static Evidence From(const nlohmann::json& json) {
+    Evidence evidence;
+    json.at(0).get_to(evidence.names);
+    const auto read = [&](const nlohmann::json& list, std::vector<std::array<Interval, kEstimators>>* into) {
+      into->resize(evidence.names.size());
+      for (std::size_t i = 0; i < into->size() * kEstimators; ++i) {
+        const nlohmann::json& each = list.at(i);
+        (*into)[i / kEstimators][i % kEstimators] = {each.at(0).get<double>(), each.at(1).get<double>(),
+                                                     each.at(2).get<double>()};
+      }
+    };
+    read(json.at(1), &evidence.over_nobody), read(json.at(2), &evidence.strategy_over);
+    return evidence;
+  }
 };
 Evidence Judge(const Experiment& experiment, const ActionsFile& file,
                const std::vector<std::size_t>& arm_of_action, const std::vector<double>& costs,
@@ -291,6 +320,33 @@ Evidence Judge(const Experiment& experiment, const ActionsFile& file,
   return evidence;
 }
 
+// What is expected of the rows of a split, by a model of the whole experiment.
+struct Expected {
+  std::vector<double> untreated;  // by row
+  std::vector<double> effects;    // (rows, arms)
+};
+Result<Expected> Expect(DatasetReader& data, const DenseInputs& inputs, const Experiment& experiment,
+                        Split split, std::uint64_t seed) {
+  UpliftOptions learner;
+  learner.seed = seed;
+  const UpliftModel model = UpliftModel::Fit(experiment, learner);
+  Expected expected;
+  RowBlock block;
+  std::vector<float> values;
+  const std::uint64_t rows = data.info().rows[static_cast<std::size_t>(split)];
+  for (std::uint64_t first = 0; first < rows; first += block.rows) {
+    const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>(kBlockRows, rows - first));
+    COHORT_RETURN_IF_ERROR(data.Read(split, first, count, /*with_ids=*/false, &block));
+    values.clear();
+    inputs.Append(block, &values);
+    const Outlook outlook = model.Predict(values);
+    for (std::size_t row = 0; row < block.rows; ++row)
+      expected.untreated.push_back(outlook.outcome[row * outlook.arms]);
+    expected.effects.insert(expected.effects.end(), outlook.effect.begin(), outlook.effect.end());
+  }
+  return expected;
+}
+
 std::string IntervalText(const Interval& interval) {
   char text[120];
   std::snprintf(text, sizeof text, "%+.4f [%+.4f, %+.4f]", interval.value, interval.low, interval.high);
@@ -299,6 +355,8 @@ std::string IntervalText(const Interval& interval) {
 
 Status Strategy(const StrategyCommand& options, Console& console) {
   COHORT_RETURN_IF_ERROR(CheckOutput(options.out, options.overwrite));
+  COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<Partitions> partitions,
+                          options.partitions.Start(options.out, console));
   COHORT_ASSIGN_OR_RETURN(const ActionsFile file, LoadActions(options.actions));
   COHORT_ASSIGN_OR_RETURN(const Files files, ReadFiles(file));
   if (file.users) COHORT_RETURN_IF_ERROR(CheckConsents(file, files.users));
@@ -314,8 +372,14 @@ Status Strategy(const StrategyCommand& options, Console& console) {
   Experiment experiment;
   std::vector<std::size_t> arm_of_action;
   std::vector<double> arm_costs;
-  std::unique_ptr<UpliftModel> model;
   std::unique_ptr<DenseInputs> inputs;
+  const std::uint64_t rows = data->info().rows[static_cast<std::size_t>(file.split)];
+  if (rows == 0) return Refused(file.data + ": the " + SplitName(file.split) + " split has no rows");
+  // The two things that take long: a part each.
+  Expected expected;
+  Evidence evidence;
+  PartitionedWork work;
+  work.doing = "learning the effects", work.noun = "models";
   if (file.effects) {
     COHORT_ASSIGN_OR_RETURN(DenseInputs read, DenseInputs::Of(*data, file.effects->without));
     inputs = std::make_unique<DenseInputs>(std::move(read));
@@ -334,31 +398,41 @@ Status Strategy(const StrategyCommand& options, Console& console) {
       arm_of_action.push_back(static_cast<std::size_t>(arm - experiment.arms.begin()));
       arm_costs[arm_of_action.back()] = action.cost;
     }
-    UpliftOptions learner;
-    learner.seed = file.seed;
-    console.Progress("learning the effects from " + std::to_string(experiment.rows()) + " rows");
-    model = std::make_unique<UpliftModel>(UpliftModel::Fit(experiment, learner));
+    work.count = 2;
+    work.fingerprint = experiment.Fingerprint();
   }
+  work.make = [&](std::uint64_t part, std::uint64_t) -> Result<std::string> {
+    if (part == 1)
+      return ToCbor(Judge(experiment, file, arm_of_action, arm_costs, static_cast<double>(rows)).ToJson());
+    COHORT_ASSIGN_OR_RETURN(const Expected of_rows,
+                            Expect(*data, *inputs, experiment, file.split, file.seed));
+    return ToCbor({of_rows.untreated, of_rows.effects});
+  };
+  work.take = [&](const std::string& part) {
+    return FromCbor(part, [&](const nlohmann::json& json) {
+      if (expected.untreated.empty()) {
+        json.at(0).get_to(expected.untreated), json.at(1).get_to(expected.effects);
+        if (expected.untreated.size() != rows || expected.effects.size() != rows * experiment.arms.size())
+          throw std::length_error("not as many rows as the split has");
+      } else {
+        evidence = Evidence::From(json);
+      }
+    });
+  };
+  COHORT_RETURN_IF_ERROR(partitions->Run(work));
 
-  const std::uint64_t rows = data->info().rows[static_cast<std::size_t>(file.split)];
-  if (rows == 0) return Refused(file.data + ": the " + SplitName(file.split) + " split has no rows");
+  const std::size_t arms = experiment.arms.size();
   RowBlock block;
-  std::vector<float> values;
   for (std::uint64_t first = 0; first < rows; first += block.rows) {
     const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>(kBlockRows, rows - first));
     COHORT_RETURN_IF_ERROR(data->Read(file.split, first, count, /*with_ids=*/true, &block));
-    Outlook outlook;
-    if (model) {
-      values.clear();
-      inputs->Append(block, &values);
-      outlook = model->Predict(values);
-    }
     for (std::size_t row = 0; row < block.rows; ++row) {
       decision.ids.push_back(block.ids.empty() ? std::to_string(block.input_rows[row]) : block.ids[row]);
-      if (model) {
-        decision.untreated.push_back(outlook.outcome[row * outlook.arms]);
+      if (file.effects) {
+        decision.untreated.push_back(expected.untreated[first + row]);
         for (std::size_t i = 0; i < actions; ++i)
-          problem.gains.push_back(outlook.effect[row * outlook.arms + arm_of_action[i]] - problem.costs[i]);
+          problem.gains.push_back(expected.effects[(first + row) * arms + arm_of_action[i]] -
+                                  problem.costs[i]);
         continue;
       }
       const auto found = files.scores.cells.find(decision.ids.back());
@@ -453,9 +527,6 @@ Status Strategy(const StrategyCommand& options, Console& console) {
         "explore, and the next "
         "run can measure them\n";
   } else {
-    console.Progress("judging by the experiment");
-    const Evidence evidence =
-        Judge(experiment, file, arm_of_action, arm_costs, static_cast<double>(problem.users));
     text +=
         "evidence: chosen alike on one half of the experiment, measured on the other; per user, less costs, "
         "95 % intervals, doubly "
@@ -494,6 +565,7 @@ void AddStrategy(CLI::App& app, Commands& commands) {
   command->add_option("ACTIONS.toml", options->actions, "the actions, their costs and limits")->required();
   command->add_option("--out", options->out, "the CSV to write: user, action, expected gain, cost, reason")
       ->required();
+  options->partitions.AddTo(*command);
   command->add_flag("--overwrite", options->overwrite, "replace a file that is there");
   commands[command] = [options](Console& console) { return Strategy(*options, console); };
 }

@@ -8,13 +8,16 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "common/atomic_file.h"
+#include "common/cbor.h"
 #include "common/csv_cell.h"
 #include "common/nearest.h"
 #include "common/random.h"
 #include "launch/commands/commands.h"
+#include "launch/commands/partition_options.h"
 #include "launch/report/uplift_page.h"
 #include "launch/run_plan.h"
 #include "lifecycle/policy_value.h"
@@ -31,6 +34,7 @@ struct UpliftCommand {
   std::vector<std::string> without, costs, targets, rules;
   std::uint32_t splits = 5, draws = 1000;
   std::uint64_t seed = 1;
+  PartitionOptions partitions;
   bool overwrite = false;
 };
 
@@ -59,6 +63,10 @@ struct Figure {
     above += interval.above(bound);
     ++splits;
   }
+  void Add(const Figure& of_other_splits) {
+    value += of_other_splits.value, low += of_other_splits.low, high += of_other_splits.high;
+    above += of_other_splits.above, splits += of_other_splits.splits;
+  }
   double mean() const { return value / splits; }
   std::string Text(const char* format) const {
     char text[160], whole[64];
@@ -76,6 +84,29 @@ struct Figure {
   }
 };
 
+void to_json(nlohmann::json& json, const Figure& figure) {
+  json = {figure.value, figure.low, figure.high, figure.above, figure.splits};
+}
+void from_json(const nlohmann::json& json, Figure& figure) {
+  json.at(0).get_to(figure.value), json.at(1).get_to(figure.low), json.at(2).get_to(figure.high);
+  json.at(3).get_to(figure.above), json.at(4).get_to(figure.splits);
+}
+
+// Sums of one shape; an empty one takes the other's.
+void AddUp(Figure& sum, const Figure& more) { sum.Add(more); }
+template <typename Number>
+requires std::is_arithmetic_v<Number>
+void AddUp(Number& sum, Number more) { sum += more; }
+template <typename Each, std::size_t N>
+void AddUp(std::array<Each, N>& sums, const std::array<Each, N>& more) {
+  for (std::size_t i = 0; i < N; ++i) AddUp(sums[i], more[i]);
+}
+template <typename Each>
+void AddUp(std::vector<Each>& sums, const std::vector<Each>& more) {
+  sums.resize(std::max(sums.size(), more.size()));
+  for (std::size_t i = 0; i < more.size(); ++i) AddUp(sums[i], more[i]);
+}
+
 struct Target {
   std::size_t arm;
   double share;
@@ -85,7 +116,7 @@ struct Rule {
   std::size_t column;
 };
 
-// All that one half says of the model of the other; figures gather over the splits.
+// All that one half says of the model of the other, of one split or of several.
 struct Findings {
   // Policies: nobody, each arm to everybody, a random arm, the best single one, by predicted effect.
   std::vector<std::string> policies;
@@ -100,6 +131,19 @@ struct Findings {
   // By arm but the control, by ranking.
   std::vector<std::vector<Figure>> qini, auuc;
   std::vector<std::vector<std::vector<double>>> curves;  // the same: gains of the curve, means
+
+  nlohmann::json ToJson() const {
+    return {policies, values, over_best, over_nobody, chosen, shares, ratios, increments, qini, auuc, curves};
+  }
+  // Those of other splits.
+  void AddPart(const nlohmann::json& part) {
+    part.at(0).get_to(policies);
+    std::size_t place = 1;
+    const auto add = [&](auto&... sums) {
+      (AddUp(sums, part.at(place++).template get<std::remove_reference_t<decltype(sums)>>()), ...);
+    };
+    add(values, over_best, over_nobody, chosen, shares, ratios, increments, qini, auuc, curves);
+  }
 };
 
 void JudgeSplit(const Experiment& fitting, const Experiment& judged, const UpliftCommand& options,
@@ -208,12 +252,11 @@ std::string Percent(double share) {
   return text;
 }
 
-// Writes what a model of all rows expects of each row of a split: the outcome without action, and what each arm adds.
-Status WriteEffects(DatasetReader& data, const DenseInputs& inputs, const Experiment& experiment,
-                    const UpliftCommand& options, Split split, Console& console, std::uint64_t* written) {
+// What a model of all rows expects of each row of a split: the outcome without action, and what each arm adds. CSV.
+Result<std::string> Effects(DatasetReader& data, const DenseInputs& inputs, const Experiment& experiment,
+                            std::uint64_t seed, Split split) {
   UpliftOptions learner;
-  learner.seed = options.seed;
-  console.Progress("fitting all rows");
+  learner.seed = seed;
   const UpliftModel model = UpliftModel::Fit(experiment, learner);
   std::string text = data.info().has_id ? "id" : "row";
   text += ',', AppendCsvCell("outcome." + experiment.arms[0], &text);
@@ -241,8 +284,7 @@ Status WriteEffects(DatasetReader& data, const DenseInputs& inputs, const Experi
       text += "\n";
     }
   }
-  *written = rows;
-  return WriteFileAtomically(options.out, text);
+  return text;
 }
 
 Status Uplift(UpliftCommand options, Console& console) {
@@ -253,6 +295,9 @@ Status Uplift(UpliftCommand options, Console& console) {
   for (const std::string& path : {options.out, options.report}) {
     if (!path.empty()) COHORT_RETURN_IF_ERROR(CheckOutput(path, options.overwrite));
   }
+  COHORT_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Partitions> partitions,
+      options.partitions.Start(options.out.empty() ? options.report : options.out, console));
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<DatasetReader> data, DatasetReader::Open(options.data));
   COHORT_ASSIGN_OR_RETURN(const DenseInputs inputs, DenseInputs::Of(*data, options.without));
   std::uint64_t left_out = 0;
@@ -294,16 +339,33 @@ Status Uplift(UpliftCommand options, Console& console) {
   if (left_out > 0)
     console.Note(std::to_string(left_out) + " rows have no arm or no outcome, and are left out");
 
+  // A part is a split; the last one, if it is asked for, the model of all rows.
   Findings findings;
-  for (std::uint32_t split = 0; split < options.splits; ++split) {
-    console.Progress("half " + std::to_string(split + 1) + " of " + std::to_string(options.splits));
+  std::string effects;
+  PartitionedWork work;
+  work.doing = "fitting", work.noun = "models";
+  work.count = options.splits + (options.out.empty() ? 0 : 1);
+  work.fingerprint = experiment.Fingerprint();
+  work.make = [&](std::uint64_t split, std::uint64_t) -> Result<std::string> {
+    if (split == options.splits)
+      return Effects(*data, inputs, experiment, options.seed, written_split.value_or(Split::kTest));
     const std::uint64_t seed = RandomBits(options.seed, split);
     std::vector<std::uint32_t> fitting, judged;
     for (std::uint32_t row = 0; row < experiment.rows(); ++row)
       (RandomBits(seed, experiment.user[row], 1) >> 63 ? fitting : judged).push_back(row);
+    Findings of_split;
     JudgeSplit(experiment.Select(fitting), experiment.Select(judged), options, costs, targets, rules, seed,
-               &findings);
-  }
+               &of_split);
+    return ToCbor(of_split.ToJson());
+  };
+  std::uint64_t taken = 0;
+  work.take = [&](const std::string& part) -> Status {
+    if (taken++ < options.splits)
+      return FromCbor(part, [&](const nlohmann::json& json) { findings.AddPart(json); });
+    effects = part;
+    return {};
+  };
+  COHORT_RETURN_IF_ERROR(partitions->Run(work));
 
   Json json{
       {"status", "done"}, {"rows", experiment.rows()}, {"left_out", left_out}, {"splits", options.splits}};
@@ -413,9 +475,9 @@ Status Uplift(UpliftCommand options, Console& console) {
   }
   json["curves"] = std::move(curves);
   if (!options.out.empty()) {
-    std::uint64_t written = 0;
-    COHORT_RETURN_IF_ERROR(WriteEffects(*data, inputs, experiment, options,
-                                        written_split.value_or(Split::kTest), console, &written));
+    COHORT_RETURN_IF_ERROR(WriteFileAtomically(options.out, effects));
+    const std::uint64_t written =
+        data->info().rows[static_cast<std::size_t>(written_split.value_or(Split::kTest))];
     text += "\nwrote " + options.out + " (" + std::to_string(written) + " rows of the " + options.split +
             " split, by a model of all rows of the experiment)\n";
     json["out"] = options.out;
@@ -476,6 +538,7 @@ void AddUplift(CLI::App& app, Commands& commands) {
                       "each arm adds to it, costs not taken off");
   command->add_option("--report", options->report, "an HTML page to write: Qini curves, and what is printed");
   command->add_option("--split", options->split, "train, valid or test (default: test)");
+  options->partitions.AddTo(*command);
   command->add_flag("--overwrite", options->overwrite, "replace a file that is there");
   commands[command] = [options](Console& console) { return Uplift(*options, console); };
 }

@@ -63,6 +63,31 @@ UserSegments OneSegment(const ShopHistory& history) {
   return segments;
 }
 
+TEST(ShopHistory, AFingerprintSeesEveryChange) {
+  const std::vector<std::vector<Act>> acts = {{{5, 0, EventKind::kView}, {7, 1, EventKind::kPurchase}},
+                                              {{6, 2, EventKind::kView}}};
+  const std::uint64_t same = History(acts, 3).Fingerprint();
+  EXPECT_EQ(History(acts, 3).Fingerprint(), same);
+  std::set<std::uint64_t> prints = {same, History(acts, 4).Fingerprint()};
+  auto changed = acts;
+  changed[0][0].time = 6;
+  prints.insert(History(changed, 3).Fingerprint());
+  changed = acts, changed[0][0].item = 1;
+  prints.insert(History(changed, 3).Fingerprint());
+  changed = acts, changed[0][0].kind = EventKind::kCart;
+  prints.insert(History(changed, 3).Fingerprint());
+  ShopHistory history = History(acts, 3);
+  history.users[1] = "u7";
+  prints.insert(history.Fingerprint());
+  history = History(acts, 3), history.items[0].text = "a cup";
+  prints.insert(history.Fingerprint());
+  history = History(acts, 3), history.prices[2] = 199;
+  prints.insert(history.Fingerprint());
+  history = History(acts, 3), history.user_since[0] = 3;
+  prints.insert(history.Fingerprint());
+  EXPECT_EQ(prints.size(), 9u);
+}
+
 TEST(Recommend, TastesAreOfWhatWasBefore) {
   const ShopHistory history = History({{{1, 3, EventKind::kView},
                                         {2, 1, EventKind::kPurchase},
@@ -405,7 +430,8 @@ horizon_days = 20
     options_.top = 3;
   }
   Result<RecommendReport> Run() {
-    return Recommend(options_, [](const std::string&) {});
+    PartitionsHere here([](const std::string&) {});
+    return Recommend(options_, here, [](const std::string&) {});
   }
   std::string Lists() const {
     std::ifstream file(options_.out);
