@@ -223,7 +223,7 @@ Result<std::vector<TaskOutputs>> OutputsOf(const ModelSpec& spec, const std::vec
   return all;
 }
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 constexpr std::uint64_t kRowsOfPart = 16;
 

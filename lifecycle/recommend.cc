@@ -21,7 +21,7 @@
 namespace cohort {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 constexpr std::uint64_t kUsersOfPart = 256;
 constexpr std::size_t kPromotable = 8;
