@@ -490,6 +490,7 @@ Result<ShownUsers> ReadShownUsers(const ProfileOptions& options, const std::vect
 ProfilePage::User UserOnPage(const std::string& id, const Profiler& profiler, const ShownUsers& files,
                              const std::vector<std::string>& columns, const std::vector<std::string>& cells) {
   constexpr std::size_t kReasons = 5;
+  constexpr double kNothing = 1e-9;  // what rounding has left of 0
   ProfilePage::User user;
   user.id = id;
   const std::size_t first_prediction =
@@ -498,14 +499,18 @@ ProfilePage::User UserOnPage(const std::string& id, const Profiler& profiler, co
   for (; column < first_prediction; ++column)
     user.facts.emplace_back(columns[column], cells[column].empty() ? "none" : cells[column]);
   const auto number = [](const std::string& cell) { return std::strtod(cell.c_str(), nullptr); };
+  const auto short_text = [&](const std::string& cell) {
+    const double value = number(cell);
+    return FormatMetric(std::abs(value) < kNothing ? 0 : value);
+  };
   for (const Prediction& prediction : profiler.predictions) {
-    std::string text = FormatMetric(number(cells[column++]));
+    const std::string value = short_text(cells[column++]);
+    std::string name = prediction.name;
     if (prediction.calibration) {
-      text +=
-          " (" + FormatMetric(number(cells[column])) + " to " + FormatMetric(number(cells[column + 1])) + ")";
+      name += ", " + short_text(cells[column]) + " to " + short_text(cells[column + 1]);
       column += 2;
     }
-    user.facts.emplace_back(prediction.name, text);
+    user.facts.emplace_back(name, value);
   }
   for (; column < cells.size(); ++column) {
     if (!cells[column].empty()) user.features.emplace_back(columns[column], cells[column]);
