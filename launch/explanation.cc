@@ -223,21 +223,19 @@ Result<std::vector<TaskOutputs>> OutputsOf(const ModelSpec& spec, const std::vec
   return all;
 }
 
-using Json = nlohmann::ordered_json;
-
 constexpr std::uint64_t kRowsOfPart = 16;
 
-Json ToJson(const Explanation& one) {
-  Json shares = Json::array();
+nlohmann::json ToJson(const Explanation& one) {
+  nlohmann::json shares = nlohmann::json::array();
   for (const FeatureShare& share : one.shares) shares.push_back({share.feature, share.value, share.share});
   return {one.id, one.row, one.output, one.prediction, one.baseline, one.sum, one.unit, std::move(shares)};
 }
-Explanation ExplanationFrom(const Json& json) {
+Explanation ExplanationFrom(const nlohmann::json& json) {
   Explanation one;
   json.at(0).get_to(one.id), json.at(1).get_to(one.row), json.at(2).get_to(one.output);
   json.at(3).get_to(one.prediction), json.at(4).get_to(one.baseline);
   json.at(5).get_to(one.sum), json.at(6).get_to(one.unit);
-  for (const Json& each : json.at(7))
+  for (const nlohmann::json& each : json.at(7))
     one.shares.push_back(
         {each.at(0).get<std::string>(), each.at(1).get<std::string>(), each.at(2).get<double>()});
   return one;
@@ -281,7 +279,7 @@ class Explainer {
   bool has_read() const { return !baseline_.empty(); }
 
   // Adds row `row` of `rows`, whose inputs are kept for the next call.
-  void Explain(const EncodedRows& rows, std::size_t row, Json* explanations) {
+  void Explain(const EncodedRows& rows, std::size_t row, nlohmann::json* explanations) {
     if (inputs_of_ != &rows) inputs_ = rows.Inputs(spec_, weights_, model_), inputs_of_ = &rows;
     const std::size_t width = spec_.InputWidth();
     const std::span<const double> x = std::span(inputs_).subspan(row * width, width);
@@ -407,14 +405,14 @@ Result<std::vector<Explanation>> Explain(const ExplainRequest& request, Partitio
       tell("reading the model");
       COHORT_RETURN_IF_ERROR(explainer.Read(directory, manifest, average, explained));
     }
-    Json explanations = Json::array();
+    nlohmann::json explanations = nlohmann::json::array();
     for (std::uint64_t row = first; row < end; ++row)
       explainer.Explain(explained[places[row].first], places[row].second, &explanations);
     return ToCbor(explanations);
   };
   work.take = [&](const std::string& part) {
-    return FromCbor(part, [&](const Json& json) {
-      for (const Json& each : json) result.push_back(ExplanationFrom(each));
+    return FromCbor(part, [&](const nlohmann::json& json) {
+      for (const nlohmann::json& each : json) result.push_back(ExplanationFrom(each));
     });
   };
   COHORT_RETURN_IF_ERROR(partitions.Run(work));

@@ -36,13 +36,13 @@
 namespace cohort {
 namespace {
 
-constexpr int kPollMilliseconds = 100;
+constexpr int kListenMilliseconds = 100;
 constexpr int kLookMilliseconds = 10;  // of a worker that waits for what is computed once
 constexpr Duration kFarewell = std::chrono::seconds(3);
-constexpr std::size_t kMaxLineBytes = 1u << 16;
+constexpr std::size_t kLongestLineBytes = 1u << 16;
 constexpr std::string_view kOnce = "once-", kPart = "part-";
 
-TimePoint Now() { return std::chrono::steady_clock::now(); }
+TimePoint SteadyNow() { return std::chrono::steady_clock::now(); }
 
 std::string OncePath(const std::string& folder, const std::string& name) {
   return folder + "/" + std::string(kOnce) + name;
@@ -115,7 +115,7 @@ Result<std::vector<std::string>> ReadHosts(const std::string& path) {
   return hosts;
 }
 
-struct Worker {
+struct WorkerProcess {
   std::uint32_t number = 0;
   std::string host;
   pid_t pid = -1;  // of the worker, or of the mpirun that runs it on another host; -1: none
@@ -137,15 +137,15 @@ struct Worker {
   }
 };
 
-class PartitionsByWorkers : public Partitions {
+class JobCoordinator : public Partitions {
  public:
-  PartitionsByWorkers(PartitionJobOptions options, std::unique_ptr<WorkFolder> folder)
+  JobCoordinator(PartitionJobOptions options, std::unique_ptr<WorkFolder> folder)
       : options_(std::move(options)), folder_(std::move(folder)) {}
-  ~PartitionsByWorkers() override {
-    for (Worker& worker : workers_) {
+  ~JobCoordinator() override {
+    for (WorkerProcess& worker : workers_) {
       if (worker.pid > 0) ::kill(-worker.pid, SIGKILL);
     }
-    for (Worker& worker : workers_) Reap(worker);
+    for (WorkerProcess& worker : workers_) Reap(worker);
   }
 
   Status StartAll() {
@@ -174,11 +174,11 @@ class PartitionsByWorkers : public Partitions {
     COHORT_CHECK(work_ == nullptr);
     work_ = &work;
     CatchStopSignals();
-    for (Worker& worker : workers_) worker.heard = Now();
+    for (WorkerProcess& worker : workers_) worker.heard = SteadyNow();
     while (taken_ < work.parts()) {
       if (StopSignal() != 0) return {ErrorCode::kUnavailable, "ended by " + SignalName(StopSignal())};
       HandOut();
-      COHORT_RETURN_IF_ERROR(Listen(kPollMilliseconds));
+      COHORT_RETURN_IF_ERROR(Listen(kListenMilliseconds));
       COHORT_RETURN_IF_ERROR(LookAtWorkers());
       COHORT_RETURN_IF_ERROR(TakeFinished());
     }
@@ -187,7 +187,7 @@ class PartitionsByWorkers : public Partitions {
   }
 
  private:
-  Status Start(Worker& worker) {
+  Status Start(WorkerProcess& worker) {
     std::vector<std::string> command;
     if (worker.host != HostName() && worker.host != "localhost") {
       command = {"mpirun", "-np", "1", "--host", worker.host, "--oversubscribe", "--bind-to", "none"};
@@ -215,16 +215,16 @@ class PartitionsByWorkers : public Partitions {
     }
     for (const int theirs : {ends[0], ends[3], ends[5]}) ::close(theirs);
     for (const int read : {ends[2], ends[4]}) ::fcntl(read, F_SETFL, O_NONBLOCK);
-    Worker started;
+    WorkerProcess started;
     started.number = worker.number, started.host = worker.host, started.pid = *pid;
     started.in = ends[1], started.out = ends[2], started.err = ends[4];
-    started.heard = Now();
+    started.heard = SteadyNow();
     worker = std::move(started);
     return {};
   }
 
   // Waits for its end.
-  void Reap(Worker& worker) {
+  void Reap(WorkerProcess& worker) {
     if (worker.pid > 0) ::waitpid(worker.pid, nullptr, 0);
     worker.pid = -1;
     worker.Close();
@@ -232,7 +232,7 @@ class PartitionsByWorkers : public Partitions {
 
   // A part to each worker that has none.
   void HandOut() {
-    for (Worker& worker : workers_) {
+    for (WorkerProcess& worker : workers_) {
       if (worker.pid < 0 || !worker.ready || worker.part) continue;
       if (again_.empty() && begun_ < work_->parts()) again_.push_back(begun_++);
       if (again_.empty()) return;
@@ -245,25 +245,25 @@ class PartitionsByWorkers : public Partitions {
 
   Status Listen(int milliseconds) {
     std::vector<pollfd> ready;
-    for (const Worker& worker : workers_) {
+    for (const WorkerProcess& worker : workers_) {
       for (const int each : {worker.out, worker.err}) {
         if (each >= 0) ready.push_back({each, POLLIN, 0});
       }
     }
     if (::poll(ready.data(), ready.size(), milliseconds) <= 0) return {};
-    for (Worker& worker : workers_) COHORT_RETURN_IF_ERROR(Hear(worker));
+    for (WorkerProcess& worker : workers_) COHORT_RETURN_IF_ERROR(Hear(worker));
     return {};
   }
 
   // All that it has written.
-  Status Hear(Worker& worker) {
+  Status Hear(WorkerProcess& worker) {
     for (int* stream : {&worker.err, &worker.out}) {
       std::string& line = stream == &worker.out ? worker.out_line : worker.err_line;
       char bytes[4096];
       ssize_t count = 0;
       while (*stream >= 0 && (count = ::read(*stream, bytes, sizeof bytes)) > 0) {
         for (ssize_t i = 0; i < count; ++i) {
-          if (bytes[i] != '\n' && line.size() < kMaxLineBytes) {
+          if (bytes[i] != '\n' && line.size() < kLongestLineBytes) {
             line += bytes[i];
             continue;
           }
@@ -285,8 +285,8 @@ class PartitionsByWorkers : public Partitions {
   }
 
   // A line of its stdout. Others than these are none of the job's.
-  Status Heard(Worker& worker, const std::string& line) {
-    worker.heard = Now();
+  Status Heard(WorkerProcess& worker, const std::string& line) {
+    worker.heard = SteadyNow();
     std::istringstream words(line);
     std::string word, value;
     words >> word >> value;
@@ -306,16 +306,16 @@ class PartitionsByWorkers : public Partitions {
   }
 
   Status LookAtWorkers() {
-    for (Worker& worker : workers_) {
+    for (WorkerProcess& worker : workers_) {
       if (worker.pid < 0) continue;
       int status = 0;
       if (::waitpid(worker.pid, &status, WNOHANG) == worker.pid) {
-        const Worker was = worker;  // its name
+        const WorkerProcess was = worker;  // its name
         COHORT_RETURN_IF_ERROR(Hear(worker));
         worker.pid = -1;
         COHORT_RETURN_IF_ERROR(Ended(worker, was.Name(), status));
-      } else if (Now() >= worker.heard + options_.dead_after) {
-        const Worker was = worker;
+      } else if (SteadyNow() >= worker.heard + options_.dead_after) {
+        const WorkerProcess was = worker;
         ::kill(-worker.pid, SIGKILL);
         Reap(worker);
         COHORT_RETURN_IF_ERROR(
@@ -331,7 +331,7 @@ class PartitionsByWorkers : public Partitions {
     return text.str();
   }
 
-  Status Ended(Worker& worker, const std::string& name, int status) {
+  Status Ended(WorkerProcess& worker, const std::string& name, int status) {
     worker.Close();
     if (WIFSIGNALED(status)) return Died(worker, name, "was ended by " + SignalName(WTERMSIG(status)));
     const int code = WEXITSTATUS(status);
@@ -344,7 +344,7 @@ class PartitionsByWorkers : public Partitions {
   }
 
   // Gives its part away once more, and starts another worker in its place if there is something to do for it.
-  Status Died(Worker& worker, const std::string& name, const std::string& how) {
+  Status Died(WorkerProcess& worker, const std::string& name, const std::string& how) {
     std::string text = name + " " + how;
     if (worker.part) {
       const std::uint64_t part = *worker.part;
@@ -363,8 +363,8 @@ class PartitionsByWorkers : public Partitions {
                                            " in a row; the last one, " + text};
     }
     if (options_.note) options_.note(text);
-    const auto alive = static_cast<std::uint64_t>(
-        std::count_if(workers_.begin(), workers_.end(), [](const Worker& each) { return each.pid > 0; }));
+    const auto alive = static_cast<std::uint64_t>(std::count_if(
+        workers_.begin(), workers_.end(), [](const WorkerProcess& each) { return each.pid > 0; }));
     if (work_->parts() - taken_ - finished_.size() <= alive) return {};
     return Start(worker);
   }
@@ -389,8 +389,8 @@ class PartitionsByWorkers : public Partitions {
       ++taken_;
     }
     if (options_.progress) {
-      const auto ready =
-          std::count_if(workers_.begin(), workers_.end(), [](const Worker& each) { return each.ready; });
+      const auto ready = std::count_if(workers_.begin(), workers_.end(),
+                                       [](const WorkerProcess& each) { return each.ready; });
       options_.progress(work_->doing + ": " + std::to_string(taken_ + finished_.size()) + " of " +
                         std::to_string(work_->parts()) + " partitions, " + std::to_string(ready) +
                         " workers");
@@ -399,12 +399,12 @@ class PartitionsByWorkers : public Partitions {
   }
 
   void SayFarewell() {
-    for (Worker& worker : workers_) {
+    for (WorkerProcess& worker : workers_) {
       if (worker.in >= 0) ::close(std::exchange(worker.in, -1));
     }
-    const TimePoint limit = Now() + kFarewell;
-    for (Worker& worker : workers_) {
-      while (worker.pid > 0 && Now() < limit) {
+    const TimePoint limit = SteadyNow() + kFarewell;
+    for (WorkerProcess& worker : workers_) {
+      while (worker.pid > 0 && SteadyNow() < limit) {
         if (::waitpid(worker.pid, nullptr, WNOHANG) == worker.pid) {
           worker.pid = -1;
           worker.Close();
@@ -417,7 +417,7 @@ class PartitionsByWorkers : public Partitions {
 
   const PartitionJobOptions options_;
   const std::unique_ptr<WorkFolder> folder_;
-  std::vector<Worker> workers_;
+  std::vector<WorkerProcess> workers_;
   const PartitionedWork* work_ = nullptr;
   std::uint64_t begun_ = 0;              // parts [0, begun_) have been given to somebody
   std::deque<std::uint64_t> again_;      // to be given away before others
@@ -485,7 +485,7 @@ class JobWorker : public Partitions {
 
 Result<std::unique_ptr<Partitions>> StartPartitionJob(const PartitionJobOptions& options) {
   COHORT_ASSIGN_OR_RETURN(std::unique_ptr<WorkFolder> folder, WorkFolder::Create(options.out));
-  auto coordinator = std::make_unique<PartitionsByWorkers>(options, std::move(folder));
+  auto coordinator = std::make_unique<JobCoordinator>(options, std::move(folder));
   COHORT_RETURN_IF_ERROR(coordinator->StartAll());
   return coordinator;
 }

@@ -167,7 +167,7 @@ TEST_F(PartitionJob, TheCoordinatorIsAskedToEnd) {
   ASSERT_TRUE(Within(std::chrono::seconds(20), [&] {
     return std::filesystem::exists(out_ + ".parts/once-factor") && ProcessesWith(out_).size() == 3;
   }));
-  std::this_thread::sleep_for(std::chrono::milliseconds(300));  // it has begun to give away parts
+  std::this_thread::sleep_for(std::chrono::seconds(1) * kSlowdown);  // it has begun to give away parts
   job.Signal(SIGTERM);
   ExpectFailed(job.Wait(std::chrono::seconds(20)), 1, "ended by signal SIGTERM");
 }
