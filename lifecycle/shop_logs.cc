@@ -75,17 +75,23 @@ std::string ShopToml(const ShopCalendar& calendar, bool campaign) {
   std::string arms;
   for (const char* arm : ShopWorld::Arms()) arms += std::string(arms.empty() ? "\"" : ", \"") + arm + "\"";
   const std::string rows =
-      campaign ? "[snapshots]\ntrain = [\"" + Date(calendar.campaign) + "\"]     # the day of the campaign\ntest = \"" +
-                     Date(calendar.test) +
-                     "\"          # when actions are to be chosen\n\n[features]\nwindows_days = [7, 30, 90]\nhistory = 1\nforecast = true\n\n"
-                     "[labels.campaign]\nhorizon_days = 28\narms = [" + arms +
-                     "]\n[labels.value]              # its forecast is a feature\nhorizon_days = 28\nshortest_days = 28\n"
-               : "[snapshots]\ntrain = [" + times + "]     # one of them at the campaign, " + Date(calendar.campaign) +
-                     "\nvalid = \"" + Date(calendar.valid) + "\"\ntest = \"" + Date(calendar.test) +
-                     "\"\n\n[features]\nwindows_days = [7, 30, 90]\nhistory = 32\nbins = 16\nforecast = true\n\n"
-                     "[labels.acquisition_cost]\ndays = 30\n[labels.activation]\ndays = 14\n"
-                     "activities = [\"favourite\", \"cart\", \"purchase\"]\n[labels.churn]\nhorizon_days = 30\n"
-                     "seen_within_days = 90\n[labels.purchase]\nhorizon_days = 30\n[labels.value]\nhorizon_days = 30\n";
+      campaign
+          ? "[snapshots]\ntrain = [\"" + Date(calendar.campaign) +
+                "\"]     # the day of the campaign\ntest = \"" + Date(calendar.test) +
+                "\"          # when actions are to be chosen\n\n[features]\nwindows_days = [7, 30, "
+                "90]\nhistory = 1\nforecast = true\n\n"
+                "[labels.campaign]\nhorizon_days = 28\narms = [" +
+                arms +
+                "]\n[labels.value]              # its forecast is a feature\nhorizon_days = "
+                "28\nshortest_days = 28\n"
+          : "[snapshots]\ntrain = [" + times + "]     # one of them at the campaign, " +
+                Date(calendar.campaign) + "\nvalid = \"" + Date(calendar.valid) + "\"\ntest = \"" +
+                Date(calendar.test) +
+                "\"\n\n[features]\nwindows_days = [7, 30, 90]\nhistory = 32\nbins = 16\nforecast = true\n\n"
+                "[labels.acquisition_cost]\ndays = 30\n[labels.activation]\ndays = 14\n"
+                "activities = [\"favourite\", \"cart\", \"purchase\"]\n[labels.churn]\nhorizon_days = 30\n"
+                "seen_within_days = 90\n[labels.purchase]\nhorizon_days = 30\n[labels.value]\nhorizon_days = "
+                "30\n";
   return "# A synthetic shop. Its true probabilities and effects are in truth/.\n"
          "[shop]\nuntil = \"" +
          Date(calendar.end) +
@@ -96,7 +102,8 @@ std::string ShopToml(const ShopCalendar& calendar, bool campaign) {
          "[[users.attribute]]\nname = \"region\"\n[[users.attribute]]\nname = \"device\"\n"
          "[[users.attribute]]\nname = \"age\"\ntype = \"numeric\"\n[[users.attribute]]\nname = \"gender\"\n"
          "[[users.attribute]]\nname = \"income\"\n\n[items]\nfiles = [\"items.csv\"]\nitem = \"item\"\n"
-         "category = \"category\"\nbrand = \"brand\"\nprice = \"price\"\ncost = \"cost\"\ntext = \"title\"\n\n"
+         "category = \"category\"\nbrand = \"brand\"\nprice = \"price\"\ncost = \"cost\"\ntext = "
+         "\"title\"\n\n"
          "[campaigns]\nfiles = [\"campaigns.csv\"]\nuser = \"user\"\ntime = \"time\"\narm = \"arm\"\n" +
          (campaign ? "randomised = \"randomised\"\noutcome = \"outcome\"\n\n" : "\n") + rows;
 }

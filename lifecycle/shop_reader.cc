@@ -242,21 +242,21 @@ Money ShopReader::OutcomeOf(const CsvReader& csv, std::ptrdiff_t column) {
 Status ShopReader::ReadCampaigns() {
   const CampaignsSchema& campaigns = *schema_.campaigns;
   const std::optional<ColumnReference> user_column(campaigns.user), time_column(campaigns.time);
-  return ForEachRecord(campaigns.files,
-                       {&user_column, &time_column, &campaigns.arm, &campaigns.randomised, &campaigns.outcome},
-                       [&](const CsvReader& csv, const std::vector<std::ptrdiff_t>& columns) -> Status {
-                         const std::string_view user = UserOf(csv, columns[0], "contact");
-                         if (user.empty()) return {};
-                         const std::optional<Time> time =
-                             TimeOf(csv, columns[1], campaigns.time_format, "contact");
-                         if (!time) return {};
-                         Event contact{.time = *time, .kind = EventKind::kContact};
-                         if (columns[2] >= 0 && !IsMissing(CellOf(csv, columns[2])))
-                           contact.item = rows_->ArmNumber(CellOf(csv, columns[2]));
-                         if (columns[3] >= 0 && IsTrue(csv, columns[3])) contact.quantity = kRandomised;
-                         if (columns[4] >= 0) contact.price = OutcomeOf(csv, columns[4]);
-                         return rows_->AddEvent(user, contact);
-                       });
+  return ForEachRecord(
+      campaigns.files,
+      {&user_column, &time_column, &campaigns.arm, &campaigns.randomised, &campaigns.outcome},
+      [&](const CsvReader& csv, const std::vector<std::ptrdiff_t>& columns) -> Status {
+        const std::string_view user = UserOf(csv, columns[0], "contact");
+        if (user.empty()) return {};
+        const std::optional<Time> time = TimeOf(csv, columns[1], campaigns.time_format, "contact");
+        if (!time) return {};
+        Event contact{.time = *time, .kind = EventKind::kContact};
+        if (columns[2] >= 0 && !IsMissing(CellOf(csv, columns[2])))
+          contact.item = rows_->ArmNumber(CellOf(csv, columns[2]));
+        if (columns[3] >= 0 && IsTrue(csv, columns[3])) contact.quantity = kRandomised;
+        if (columns[4] >= 0) contact.price = OutcomeOf(csv, columns[4]);
+        return rows_->AddEvent(user, contact);
+      });
 }
 
 Status ShopReader::ReadEvents() {

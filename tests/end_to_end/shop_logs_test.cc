@@ -26,12 +26,14 @@ void Profile(const std::string& shop, const std::string& run) {
     ASSERT_EQ(scored.exit_code, 0) << scored.all();
   }
   const auto profile = [&](const std::string& out, std::vector<std::string> more) {
-    std::vector<std::string> command = {Program(), "profile", shop + "/shop.h5", "--out", shop + "/" + out, "--json"};
+    std::vector<std::string> command = {Program(), "profile",        shop + "/shop.h5",
+                                        "--out",   shop + "/" + out, "--json"};
     command.insert(command.end(), more.begin(), more.end());
     return RunProgram(command);
   };
-  const Outcome made = profile("profiles.csv", {"--scores", shop + "/test.csv", "--calibrate", shop + "/valid.csv",
-                                                "--tier-by", "value", "--tiers", "gold=40,silver=10"});
+  const Outcome made =
+      profile("profiles.csv", {"--scores", shop + "/test.csv", "--calibrate", shop + "/valid.csv",
+                               "--tier-by", "value", "--tiers", "gold=40,silver=10"});
   ASSERT_EQ(made.exit_code, 0) << made.all();
   const json result = json::parse(made.out);
   EXPECT_EQ(result["segments"].size(), 6u);
@@ -40,12 +42,13 @@ void Profile(const std::string& shop, const std::string& run) {
   const auto column = [&](const char* name) {
     return static_cast<std::size_t>(std::find(lines[0].begin(), lines[0].end(), name) - lines[0].begin());
   };
-  const std::size_t stage = column("stage"), tier = column("tier"), value = column("value"), low = column("churn.low"),
-                    churn = column("churn"), high = column("churn.high"), channel = column("user_channel");
+  const std::size_t stage = column("stage"), tier = column("tier"), value = column("value"),
+                    low = column("churn.low"), churn = column("churn"), high = column("churn.high"),
+                    channel = column("user_channel");
   ASSERT_LT(channel, lines[0].size());
   std::map<std::string, std::string> truth;
   for (const std::vector<std::string>& line : CsvLines(ReadFile(shop + "/truth/moments.csv")))
-    truth[line[0]] = line[2];  // the latest is that of the test snapshot
+    truth[line[0]] = line[2];                        // the latest is that of the test snapshot
   std::map<std::string, std::pair<int, int>> found;  // by true stage: found right, all
   std::set<std::string> channels;
   for (std::size_t i = 1; i < lines.size(); ++i) {
@@ -106,9 +109,9 @@ void Profile(const std::string& shop, const std::string& run) {
   EXPECT_THAT(json::parse(shown.out)["warnings"].dump(), HasSubstr("acts.csv has no line of user"));
 
   // The night after: who was gold stays so a little below.
-  const Outcome later = profile("later.csv", {"--scores", shop + "/test.csv", "--calibrate", shop + "/valid.csv",
-                                              "--tier-by", "value", "--tiers", "gold=42,silver=10", "--former",
-                                              shop + "/profiles.csv"});
+  const Outcome later =
+      profile("later.csv", {"--scores", shop + "/test.csv", "--calibrate", shop + "/valid.csv", "--tier-by",
+                            "value", "--tiers", "gold=42,silver=10", "--former", shop + "/profiles.csv"});
   ASSERT_EQ(later.exit_code, 0) << later.all();
   EXPECT_EQ(json::parse(later.out)["tiers"]["gold"], result["tiers"]["gold"]);
 
@@ -123,7 +126,8 @@ void Profile(const std::string& shop, const std::string& run) {
   refused({"--tier-by", "revenue", "--tiers", "gold"}, "NAME=NUMBER");
   refused({"--by", "order"}, "did you mean \"orders\"");
   refused({"--calibrate", shop + "/valid.csv"}, "--scores");
-  refused({"--tier-by", "revenue", "--tiers", "gold=5", "--former", shop + "/test.csv"}, "no column \"tier\"");
+  refused({"--tier-by", "revenue", "--tiers", "gold=5", "--former", shop + "/test.csv"},
+          "no column \"tier\"");
   refused({"--groups", "user_chanel"}, "did you mean \"user_channel\"");
   refused({"--split", "tset"}, "tset");
   refused({"--show", user}, "--show is for --report");

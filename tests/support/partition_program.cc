@@ -15,6 +15,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -96,7 +97,10 @@ Status Main() {
   work.make = [&](std::uint64_t first, std::uint64_t end) -> Result<std::string> {
     static std::string point, path;  // where the process is to be killed
     const std::string part = std::to_string(first / work.size), kind = options["--fault"];
-    std::this_thread::sleep_for(std::chrono::milliseconds(Whole("--slow", 0)));  // work that takes a while
+    if (options.contains("--slow")) {  // work that takes a while, and says that it has begun
+      std::ofstream(options["--out"] + ".begun");
+      std::this_thread::sleep_for(std::chrono::milliseconds(Whole("--slow", 0)));
+    }
     if (Befalls(part)) {
       COHORT_RETURN_IF_ERROR(Fault(kind));
       point = kind, path = "/part-" + part;
