@@ -126,10 +126,15 @@ Status AtomicFile::Commit() {
   return {};
 }
 
-Status WriteFileAtomically(const std::string& path, std::string_view content) {
+Status WriteFileAtomically(const std::string& path, std::string_view content, FileReaders readers) {
   COHORT_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
   std::FILE* out = std::fopen(file.temporary_path().c_str(), "we");
   if (out == nullptr) return SystemError(file.temporary_path(), "open");
+  if (readers == FileReaders::kOwner && ::fchmod(::fileno(out), S_IRUSR | S_IWUSR) != 0) {
+    const Status status = SystemError(file.temporary_path(), "keep from others");
+    std::fclose(out);
+    return status;
+  }
   bool written = std::fwrite(content.data(), 1, content.size(), out) == content.size();
   FaultPoint("file: mid-write", path);  // the end of it is still in the stream's buffer
   if (std::fclose(out) != 0) written = false;

@@ -44,8 +44,10 @@ class AtomicFile {
   int descriptor_ = -1;  // holds the lock
 };
 
+enum class FileReaders { kAsUsual, kOwner };  // whom the file lets read it: the umask's, or its owner alone
 // Writes a small file as a whole.
-Status WriteFileAtomically(const std::string& path, std::string_view content);
+Status WriteFileAtomically(const std::string& path, std::string_view content,
+                           FileReaders readers = FileReaders::kAsUsual);
 // Reads a file as a whole; larger than `limit` bytes is an error. A missing file is kInvalidInput.
 Result<std::string> ReadFile(const std::string& path, std::size_t limit = std::size_t{1} << 30);
 

@@ -45,6 +45,8 @@ int Main(int argc, char** argv) {
   AddInspect(app, commands);
   AddDiff(app, commands);
   AddReshard(app, commands);
+  AddPseudonyms(app, commands);
+  AddErase(app, commands);
   AddReport(app, commands);
   AddCluster(app, commands);
   AddBench(app, commands);

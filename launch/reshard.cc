@@ -1,6 +1,7 @@
 #include "launch/reshard.h"
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "common/checkpoint_files.h"
 #include "common/model_part.h"
 #include "common/model_part_reader.h"
+#include "common/row_hash.h"
 #include "common/slot_map.h"
 #include "server/part_state.h"
 #include "server/shard_state.h"
@@ -28,10 +30,13 @@ struct Rows {
 
 class Resharding {
  public:
-  Resharding(std::string directory, ModelManifest manifest, std::uint32_t shards, std::string out)
+  // `gone`, where it is given: of which keys no row is written.
+  Resharding(std::string directory, ModelManifest manifest, std::uint32_t shards, std::string out,
+             std::function<bool(Key)> gone = {})
       : directory_(std::move(directory)),
         manifest_(std::move(manifest)),
         out_(std::move(out)),
+        gone_(std::move(gone)),
         slots_(SlotMap::Even(shards)),
         rows_(shards) {}
 
@@ -46,6 +51,7 @@ class Resharding {
     COHORT_RETURN_IF_ERROR(WriteStates());
     return Finish();
   }
+  std::uint64_t rows_gone() const { return rows_gone_; }
 
  private:
   Status ReadParts(const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
@@ -101,8 +107,13 @@ class Resharding {
                                        std::to_string(RowFloats(table))};
     }
     for (std::size_t i = 0; i < block.keys.size(); ++i) {
-      Rows& rows = rows_[slots_.ShardOfGroup(GroupOf(RingPosition(table, block.keys[i])))];
       const float* const row = block.rows + i * block.row_floats;
+      if (gone_ && table.kind == TableKind::kSparse && gone_(block.keys[i])) {
+        hash_gone_ += hasher_.Hash(table.id, block.keys[i], std::span(row, block.row_floats));
+        ++rows_gone_;
+        continue;
+      }
+      Rows& rows = rows_[slots_.ShardOfGroup(GroupOf(RingPosition(table, block.keys[i])))];
       rows.keys.push_back(block.keys[i]);
       rows.values.insert(rows.values.end(), row, row + block.row_floats);
       if (!block.statistics.empty()) rows.statistics.push_back(block.statistics[i]);
@@ -150,7 +161,7 @@ class Resharding {
       hash += summary.hash;
     }
     manifest.hash = hash;
-    if (hash != hash_)
+    if (hash + hash_gone_ != hash_)
       return Error(ErrorCode::kInternal, out_ + ": the rows written are not those that were read");
     COHORT_RETURN_IF_ERROR(WriteModelManifest(out_, manifest));
     return manifest;
@@ -159,13 +170,36 @@ class Resharding {
   const std::string directory_;
   const ModelManifest manifest_;
   const std::string out_;
+  const std::function<bool(Key)> gone_;
   const SlotMap slots_;
   std::vector<ModelPartWriter> writers_;
   std::vector<Rows> rows_;              // by shard
   std::map<TableId, bool> statistics_;  // of the tables that have begun
   std::vector<ShardState> states_;
   Hash128 hash_;  // over the rows that were read
+  Hash128 hash_gone_;
+  std::uint64_t rows_gone_ = 0;
+  RowHasher hasher_;
 };
+
+// Has `write` fill the folder `out`, which is made. Without success nothing stays.
+template <typename Write>
+Result<ModelManifest> InNewFolder(const std::string& out, const Write& write) {
+  std::error_code error;
+  if (!fs::create_directory(out, error)) {
+    if (!error || error == std::errc::file_exists)
+      return InvalidInput(out + " exists; choose another folder, it will be made");
+    return InvalidInput(out + ": cannot be made: " + error.message() +
+                        "; its parent folder must exist and be writable");
+  }
+  Result<ModelManifest> written = write();
+  if (written) {
+    COHORT_RETURN_IF_ERROR(SyncDirectory(DirectoryOf(out)));
+  } else {
+    fs::remove_all(out, error);
+  }
+  return written;
+}
 
 }  // namespace
 
@@ -177,20 +211,22 @@ Result<ModelManifest> Reshard(const std::string& path, std::uint32_t shards, con
   }
   COHORT_ASSIGN_OR_RETURN(const std::string directory, FindModel(path));
   COHORT_ASSIGN_OR_RETURN(ModelManifest manifest, ReadModelManifest(directory));
-  std::error_code error;
-  if (!fs::create_directory(out, error)) {
-    if (!error || error == std::errc::file_exists)
-      return InvalidInput(out + " exists; choose another folder, it will be made");
-    return InvalidInput(out + ": cannot be made: " + error.message() +
-                        "; its parent folder must exist and be writable");
-  }
-  auto resharded = Resharding(directory, std::move(manifest), shards, out).Run(progress);
-  if (resharded) {
-    COHORT_RETURN_IF_ERROR(SyncDirectory(DirectoryOf(out)));
-  } else {
-    fs::remove_all(out, error);
-  }
-  return resharded;
+  return InNewFolder(out,
+                     [&] { return Resharding(directory, std::move(manifest), shards, out).Run(progress); });
+}
+
+Result<ModelManifest> WriteWithoutKeys(const std::string& path, const std::function<bool(Key)>& gone,
+                                       const std::string& out, std::uint64_t* rows_gone,
+                                       const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+  COHORT_ASSIGN_OR_RETURN(const std::string directory, FindModel(path));
+  COHORT_ASSIGN_OR_RETURN(ModelManifest manifest, ReadModelManifest(directory));
+  return InNewFolder(out, [&] {
+    const auto parts = static_cast<std::uint32_t>(manifest.parts.size());
+    Resharding writing(directory, std::move(manifest), parts, out, gone);
+    Result<ModelManifest> written = writing.Run(progress);
+    *rows_gone = writing.rows_gone();
+    return written;
+  });
 }
 
 }  // namespace cohort

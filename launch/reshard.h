@@ -21,6 +21,12 @@ namespace cohort {
 Result<ModelManifest> Reshard(const std::string& path, std::uint32_t shards, const std::string& out,
                               const std::function<void(std::uint64_t, std::uint64_t)>& progress = {});
 
+// The same in as many parts as there are, without the rows of embedding tables whose key is `gone`; `*rows_gone` counts them. What
+// shards were beside their rows stays, sketches of sightings too. The hash is that of the rows that stay.
+Result<ModelManifest> WriteWithoutKeys(
+    const std::string& path, const std::function<bool(Key)>& gone, const std::string& out,
+    std::uint64_t* rows_gone, const std::function<void(std::uint64_t, std::uint64_t)>& progress = {});
+
 }  // namespace cohort
 
 #endif  // COHORT_LAUNCH_RESHARD_H_

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/atomic_file.h"
+#include "common/secret_key.h"
 #include "lifecycle/shop_reader.h"
 #include "lifecycle/shop_rows.h"
 #include "lifecycle/shop_schema.h"
@@ -48,7 +49,8 @@ Status CheckRows(const PrepareOptions& options, const PrepareReport& report) {
 
 }  // namespace
 
-Result<PrepareReport> PrepareShop(const PrepareOptions& options, LifecycleCounts* counts) {
+Result<PrepareReport> PrepareShop(const PrepareOptions& options, LifecycleCounts* counts,
+                                  const std::set<std::string, std::less<>>& without) {
   const auto start = std::chrono::steady_clock::now();
   const std::clock_t cpu_start = std::clock();
   COHORT_ASSIGN_OR_RETURN(const ShopSchema schema, LoadShopSchema(options.schema, options.data_directory));
@@ -66,6 +68,10 @@ Result<PrepareReport> PrepareShop(const PrepareOptions& options, LifecycleCounts
     COHORT_RETURN_IF_ERROR(CheckOutput(page, inputs));
   }
 
+  if (!schema.user_key.empty()) {
+    COHORT_ASSIGN_OR_RETURN([[maybe_unused]] const SecretKey key, SecretKey::ReadOrMake(schema.user_key));
+  }
+
   PrepareReport report;
   report.passes = counts == nullptr ? 3 : 4;
   FindingLog log(options.strict);
@@ -73,6 +79,7 @@ Result<PrepareReport> PrepareShop(const PrepareOptions& options, LifecycleCounts
   ShopReader reader(schema, &rows, &log, [&](std::uint64_t bytes, std::uint64_t records) {
     if (options.progress) options.progress({1, report.passes, bytes, total_bytes, records});
   });
+  reader.LeaveOut(without);
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<DatasetSink> sink,
                           DatasetSink::Create(options.output, rows.info(), rows.features().bins()));
   COHORT_RETURN_IF_ERROR(reader.Read());
@@ -95,6 +102,9 @@ Result<PrepareReport> PrepareShop(const PrepareOptions& options, LifecycleCounts
   COHORT_RETURN_IF_ERROR(sink->Measure(&report));
   report.findings = log.Take();
   report.counts = rows.counts();
+  if (!without.empty())
+    report.counts.push_back(
+        {"records_left_out", "records of users who are left out", reader.records_left_out()});
   COHORT_RETURN_IF_ERROR(CheckRows(options, report));
   for (const Snapshot& snapshot : schema.snapshots) {
     if (snapshot.split == Split::kValid && report.info.rows[static_cast<std::size_t>(Split::kValid)] == 0)

@@ -8,6 +8,10 @@
 #ifndef COHORT_LIFECYCLE_PREPARE_SHOP_H_
 #define COHORT_LIFECYCLE_PREPARE_SHOP_H_
 
+#include <functional>
+#include <set>
+#include <string>
+
 #include "common/status.h"
 #include "lifecycle/lifecycle_counts.h"
 #include "prepare/prepare.h"
@@ -18,7 +22,10 @@ namespace cohort {
 // description or data, an output that exists (without overwrite), or a finding under strict: kInvalidInput. The events wait in
 // a temporary file beside the output when there are many. With `counts`, for the page `options.report`, one more pass over the users
 // fills it; a page that must not be written is refused as the output is.
-Result<PrepareReport> PrepareShop(const PrepareOptions& options, LifecycleCounts* counts = nullptr);
+// The key of the users' pseudonyms is made, where the description names one and there is none.
+// `without`: users whose records count as if they were not there; the report has their number.
+Result<PrepareReport> PrepareShop(const PrepareOptions& options, LifecycleCounts* counts = nullptr,
+                                  const std::set<std::string, std::less<>>& without = {});
 
 }  // namespace cohort
 

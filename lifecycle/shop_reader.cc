@@ -44,6 +44,9 @@ ShopReader::ShopReader(const ShopSchema& schema, ShopRows* rows, FindingLog* log
     : schema_(schema), rows_(rows), log_(log), progress_(std::move(progress)) {}
 
 Status ShopReader::Read() {
+  if (!schema_.user_key.empty()) {
+    COHORT_ASSIGN_OR_RETURN(user_key_, SecretKey::Read(schema_.user_key));
+  }
   if (schema_.items) COHORT_RETURN_IF_ERROR(ReadItems());
   if (schema_.users) COHORT_RETURN_IF_ERROR(ReadUsers());
   if (schema_.campaigns) COHORT_RETURN_IF_ERROR(ReadCampaigns());
@@ -92,7 +95,14 @@ bool ShopReader::IsMissing(std::string_view cell) const {
 
 std::string_view ShopReader::UserOf(const CsvReader& csv, std::ptrdiff_t column, const char* what) {
   const std::string_view user = CellOf(csv, column);
-  if (!IsMissing(user) && user.size() <= kMostUserBytes) return user;
+  if (left_out_ != nullptr && left_out_->contains(user)) {
+    ++records_left_out_;
+    return {};
+  }
+  if (!IsMissing(user) && user.size() <= kMostUserBytes) {
+    if (!user_key_) return user;
+    return pseudonym_ = ToHex(user_key_->Digest(user));
+  }
   log_->Add(FindingKind::kMissingUser, "", csv, column,
             user.size() > kMostUserBytes
                 ? std::string("a user of more than 65535 bytes; the ") + what + " is dropped"

@@ -6,11 +6,13 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_set>
 #include <vector>
 
+#include "common/secret_key.h"
 #include "common/status.h"
 #include "lifecycle/shop_rows.h"
 #include "lifecycle/shop_schema.h"
@@ -25,10 +27,15 @@ class ShopReader {
   ShopReader(const ShopSchema& schema, ShopRows* rows, FindingLog* log,
              std::function<void(std::uint64_t, std::uint64_t)> progress);
 
-  // Items, users, campaigns, events. Errors: kIo; kInvalidInput for a file that is empty, lacks a column or is no CSV.
+  // Records of these users (ids as the files have them), who outlive the reader, are passed over and counted.
+  void LeaveOut(const std::set<std::string, std::less<>>& users) { left_out_ = &users; }
+
+  // Items, users, campaigns, events; users by their pseudonyms where the schema has a key. Errors: kIo; kInvalidInput for a file that
+  // is empty, lacks a column or is no CSV, and for the key's (SecretKey::Read).
   Status Read();
 
   std::uint64_t records() const { return records_; }
+  std::uint64_t records_left_out() const { return records_left_out_; }
   std::uint64_t bytes() const { return bytes_; }  // of the files as they lie on disk
 
  private:
@@ -44,7 +51,7 @@ class ShopReader {
   Status ReadEvents();
 
   bool IsMissing(std::string_view cell) const;
-  // Empty when the record has no user, which was logged.
+  // Empty when the record has no user, which was logged, or one that is left out. Valid until the next call.
   std::string_view UserOf(const CsvReader& csv, std::ptrdiff_t column, const char* what);
   std::optional<Time> TimeOf(const CsvReader& csv, std::ptrdiff_t column, const TimeFormat& format,
                              const char* what);
@@ -55,7 +62,10 @@ class ShopReader {
   ShopRows* rows_;
   FindingLog* log_;
   std::function<void(std::uint64_t, std::uint64_t)> progress_;
-  std::uint64_t records_ = 0, bytes_ = 0;
+  std::optional<SecretKey> user_key_;
+  std::string pseudonym_;
+  const std::set<std::string, std::less<>>* left_out_ = nullptr;
+  std::uint64_t records_ = 0, records_left_out_ = 0, bytes_ = 0;
 };
 
 }  // namespace cohort

@@ -81,8 +81,13 @@ class ShopParser {
   }
 
   void ReadShop(const TomlTable& table) {
-    table.AllowOnly({"until", "delimiter", "quote", "trim", "missing"});
+    table.AllowOnly({"until", "user_key", "delimiter", "quote", "trim", "missing"});
     schema_.until = Moment(table, "until");
+    if (table.Has("user_key")) {
+      std::string& key = schema_.user_key = table.Text("user_key", "");
+      if (key.empty()) table.Fail("user_key", "names no file");
+      if (!key.starts_with("/")) key = data_directory_ + "/" + key;
+    }
     ReadCsvOptions(table, &schema_.csv, &schema_.missing);
   }
 

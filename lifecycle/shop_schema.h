@@ -109,6 +109,8 @@ struct ShopSchema {
   std::string path;
   CsvOptions csv;
   std::vector<std::string> missing = {""};
+  std::string
+      user_key;  // file with the key of pseudonyms, which then stand for users' ids (secret_key.h); empty: ids as they are
   std::optional<Time> until;  // events from then on are not used
   EventsSchema events;
   std::optional<UsersSchema> users;

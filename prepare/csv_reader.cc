@@ -250,6 +250,7 @@ Status CsvReader::Refill() {
     return error_;
   }
   std::memmove(buffer_.data(), buffer_.data() + next_, kept);
+  before_ += next_;
   next_ = 0;
   end_ = kept;
   if (buffer_.size() - kScanBytes < 2 * kept) buffer_.resize(4 * kept + kScanBytes);

@@ -45,6 +45,9 @@ class CsvReader {
   std::span<const std::string_view> cells() const { return {cells_.data(), cell_count_}; }
   // The record's bytes without its line end (doubled quotes already undone): equal records have equal bytes.
   std::string_view raw() const { return {buffer_.data() + record_begin_, record_end_ - record_begin_}; }
+  // Where in the bytes of the file (unpacked, if it is gzip) the record begins, and where its line end ends.
+  std::uint64_t begin() const { return before_ + record_begin_; }
+  std::uint64_t end() const { return before_ + next_; }
   // "file:line:column" of a cell of the record, and "file:line" of the record.
   std::string Where(std::size_t cell) const;
   std::string Where() const;
@@ -89,6 +92,7 @@ class CsvReader {
   std::uint64_t line_ = 1;  // of next_
   std::uint64_t record_line_ = 1;
   Status error_;
+  std::uint64_t before_ = 0;  // bytes of the file before buffer_
 };
 
 }  // namespace cohort

@@ -78,6 +78,8 @@ void AddVerify(CLI::App& app, Commands& commands);
 void AddInspect(CLI::App& app, Commands& commands);
 void AddDiff(CLI::App& app, Commands& commands);
 void AddReshard(CLI::App& app, Commands& commands);
+void AddPseudonyms(CLI::App& app, Commands& commands);
+void AddErase(CLI::App& app, Commands& commands);
 void AddReport(CLI::App& app, Commands& commands);
 void AddBench(CLI::App& app, Commands& commands);
 void AddDoctor(CLI::App& app, Commands& commands);

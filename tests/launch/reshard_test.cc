@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -72,6 +74,62 @@ TEST(Reshard, ABspRunGoesOnFromIt) {
         EXPECT_EQ(after->Count(event), whole.Count(event)) << ShardEventName(event);
     }
   }
+}
+
+// Without some keys: all other rows, and what shards were beside them, stay; the parts' bytes hold none of the keys.
+TEST(Reshard, WithoutKeysTheOtherRowsStay) {
+  const auto tables = CheckpointTables();
+  TemporaryFolder folder;
+  CheckpointCluster before(3, tables, Consistency::kBsp, 1, folder / "checkpoints", 4);
+  before.welcome.slices = 1;
+  before.Begin();
+  std::string checkpoint;
+  for (Clock clock = 0; clock < 3; ++clock) {  // incremental
+    before.Push(0, clock, 1, 0, std::nullopt, clock == 0 ? 1000 : 10);
+    before.Close(0, clock);
+    before.Order(static_cast<std::uint64_t>(clock) + 1);
+    before.WaitForParts(3 * (static_cast<std::size_t>(clock) + 1));
+    checkpoint = before.WriteManifest(static_cast<std::uint64_t>(clock) + 1, true);
+  }
+  std::vector<Key> sparse;
+  std::uint64_t dense = 0;
+  const auto model = ReadModelManifest(checkpoint);
+  ASSERT_TRUE(VisitModel(checkpoint, *model, [&](const ModelRows& rows) -> Status {
+                if (rows.table->kind == TableKind::kSparse) {
+                  sparse.insert(sparse.end(), rows.keys.begin(), rows.keys.end());
+                } else {
+                  dense += rows.keys.size();
+                }
+                return {};
+              }).ok());
+  ASSERT_GT(sparse.size(), 100u);
+  const std::set<Key> gone = {sparse.front(), sparse[sparse.size() / 2], sparse.back()};
+  const auto expected = static_cast<std::uint64_t>(
+      std::count_if(sparse.begin(), sparse.end(), [&](Key key) { return gone.contains(key); }));
+  std::uint64_t rows_gone = 0;
+  const auto manifest = WriteWithoutKeys(
+      checkpoint, [&](Key key) { return gone.contains(key) || key < 100; }, folder / "without", &rows_gone);
+  ASSERT_TRUE(manifest.has_value()) << manifest.error().text();
+  const auto small = static_cast<std::uint64_t>(
+      std::count_if(sparse.begin(), sparse.end(), [&](Key key) { return key < 100 && !gone.contains(key); }));
+  EXPECT_EQ(rows_gone, expected + small);
+  EXPECT_EQ(manifest->rows(), model->rows() - rows_gone);
+  std::uint64_t dense_after = 0;
+  ASSERT_TRUE(VisitModel(folder / "without", *manifest, [&](const ModelRows& rows) -> Status {
+                for (const Key key : rows.keys) {
+                  if (rows.table->kind != TableKind::kSparse) {
+                    ++dense_after;
+                  } else {
+                    EXPECT_FALSE(gone.contains(key));
+                  }
+                }
+                return {};
+              }).ok());
+  EXPECT_EQ(dense_after, dense);
+  const auto diff = DiffModels(checkpoint, folder / "without");
+  ASSERT_TRUE(diff.has_value());
+  for (const auto& table : diff->tables) EXPECT_EQ(table.differ, 0u);
+  EXPECT_TRUE(VerifyModel(folder / "without").has_value());
 }
 
 // The layers of an incremental checkpoint become parts of all rows, and its hash is known then.

@@ -5,13 +5,16 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "common/atomic_file.h"
 #include "common/random.h"
+#include "common/secret_key.h"
 #include "lifecycle/shop_schema.h"
 
 namespace cohort::prepare_shop_test {
@@ -132,6 +135,50 @@ TEST_F(PrepareShopTest, WritesARowPerUserAndSnapshot) {
   EXPECT_EQ(json["counts"]["returns_matched"], 1);
   EXPECT_EQ(json["counts"]["events"], 7);
   EXPECT_EQ(json["counts"]["users"], 2);
+}
+
+TEST_F(PrepareShopTest, PseudonymsTakeThePlaceOfIds) {
+  ASSERT_TRUE(Run());
+  const auto rows_of = [&](const std::string& user) {
+    auto reader = DatasetReader::Open(Path("shop.h5"));
+    EXPECT_TRUE(reader) << reader.error().text();
+    std::vector<std::vector<float>> rows;
+    for (std::size_t split = 0; split < kSplitCount; ++split) {
+      RowBlock block;
+      EXPECT_TRUE((*reader)->Read(static_cast<Split>(split), 0, 2, true, &block).ok());
+      const std::size_t width = block.numeric.size() / 2;
+      for (std::size_t row = 0; row < 2; ++row) {
+        if (block.ids[row] == user)
+          rows.emplace_back(block.numeric.begin() + static_cast<std::ptrdiff_t>(row * width),
+                            block.numeric.begin() + static_cast<std::ptrdiff_t>((row + 1) * width));
+      }
+    }
+    return rows;
+  };
+  const auto a = rows_of("a"), b = rows_of("b");
+  ASSERT_EQ(a.size(), 3u);
+
+  std::string shop = kShop;
+  shop.insert(shop.find("[events]"), "user_key = \"users.key\"\n");
+  ASSERT_FALSE(std::filesystem::exists(Path("users.key")));
+  const auto report = Run(kEvents, kUsers, shop);
+  ASSERT_TRUE(report) << report.error().text();
+  const auto key = SecretKey::Read(Path("users.key"));
+  ASSERT_TRUE(key) << key.error().text();
+  EXPECT_EQ(rows_of("a").size(), 0u);
+  const auto same = [](const auto& left, const auto& right) {  // bits: numbers may be missing
+    return std::equal(left.begin(), left.end(), right.begin(), right.end(), [](const auto& x, const auto& y) {
+      return x.size() == y.size() && std::memcmp(x.data(), y.data(), x.size() * sizeof(float)) == 0;
+    });
+  };
+  EXPECT_TRUE(same(rows_of(ToHex(key->Digest("a"))), a));
+  EXPECT_TRUE(same(rows_of(ToHex(key->Digest("b"))), b));
+
+  // Who is not to read the key is told of it, and nothing is written.
+  std::filesystem::permissions(Path("users.key"), std::filesystem::perms::group_read,
+                               std::filesystem::perm_options::add);
+  EXPECT_THAT(ErrorOf(Run(kEvents, kUsers, shop)), HasSubstr("chmod 600"));
+  EXPECT_THAT(SchemaError("[events]", "user_key = \"\"\n[events]"), HasSubstr("names no file"));
 }
 
 TEST_F(PrepareShopTest, CountsLifecyclesForAPage) {
