@@ -205,21 +205,25 @@ class Erasure {
   Status EraseRun(const std::string& run) {
     std::error_code error;
     std::vector<std::string> folders = {run};  // of models, as far as they have a manifest
+    std::vector<std::string> leftovers;        // of an erasure that was interrupted
     for (fs::recursive_directory_iterator entry(run, error), end; !error && entry != end;
          entry.increment(error)) {
       if (!entry->is_directory(error)) continue;
-      if (entry->path().string().ends_with(kNewSuffix)) entry.disable_recursion_pending();
-      folders.push_back(entry->path().string());
+      if (entry->path().string().ends_with(kNewSuffix)) {
+        entry.disable_recursion_pending();
+        leftovers.push_back(entry->path().string());
+      } else {
+        folders.push_back(entry->path().string());
+      }
     }
     if (error) return {ErrorCode::kIo, run + ": cannot be read: " + error.message()};
+    for (const std::string& folder : leftovers) {
+      fs::remove_all(folder, error);
+      if (error) return {ErrorCode::kIo, folder + ": cannot be removed: " + error.message()};
+    }
     std::sort(folders.begin(), folders.end());
     for (const std::string& folder : folders) {
-      if (folder.ends_with(kNewSuffix)) {
-        fs::remove_all(folder, error);
-        if (error) return {ErrorCode::kIo, folder + ": cannot be removed: " + error.message()};
-      } else if (fs::exists(folder + "/" + kManifestFile, error)) {
-        COHORT_RETURN_IF_ERROR(EraseModel(folder));
-      }
+      if (fs::exists(folder + "/" + kManifestFile, error)) COHORT_RETURN_IF_ERROR(EraseModel(folder));
     }
     COHORT_ASSIGN_OR_RETURN(const std::vector<std::string> files, FilesBelow(run));
     for (const std::string& file : files) {

@@ -65,6 +65,7 @@ TEST(Erase, LeavesNothingOfAUserAndOthersAsTheyWere) {
       << outcome.all();
   folder.Write("run/log.txt", "first\nthe row of " + erased + " is odd\nlast\n");
   folder.Write("run/checkpoints/part.h5.tmp", "half of " + erased);
+  folder.Write("run/model.erasing/part.h5", "half of " + erased);  // of one that was killed
   const json model = json::parse(Cohort({"verify", run, "--json"}).out);
   const auto before = ById(scores);
   ASSERT_TRUE(before.contains(erased));
