@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -166,6 +167,16 @@ Result<std::string> ReadFile(const std::string& path, std::size_t limit) {
                         " bytes, the limit for this kind of file");
   }
   return content;
+}
+
+Result<std::string> ReadKeyFile(const std::string& path) {
+  struct stat found {};
+  if (::stat(path.c_str(), &found) != 0) return InvalidInput(path + ": no key here: " + std::strerror(errno));
+  if ((found.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+    return InvalidInput(path + ": others than its owner may use this key; if nobody has, chmod 600 " + path);
+  COHORT_ASSIGN_OR_RETURN(std::string text, ReadFile(path, 4096));
+  text.resize(std::min(text.find('\n'), text.size()));
+  return text;
 }
 
 }  // namespace cohort

@@ -50,6 +50,8 @@ Status WriteFileAtomically(const std::string& path, std::string_view content,
                            FileReaders readers = FileReaders::kAsUsual);
 // Reads a file as a whole; larger than `limit` bytes is an error. A missing file is kInvalidInput.
 Result<std::string> ReadFile(const std::string& path, std::size_t limit = std::size_t{1} << 30);
+// Reads the first line of a file that holds a key. kInvalidInput: it is not there, or others than its owner may read or write it.
+Result<std::string> ReadKeyFile(const std::string& path);
 
 }  // namespace cohort
 

@@ -131,6 +131,8 @@ struct TaskConfig {
   std::string offset;            // count, poisson: a numeric feature that is added to the logarithm of the mean
 };
 
+enum class Encryption : std::uint8_t { kAuto, kOn, kOff };  // auto: between hosts
+
 struct ClusterConfig {
   std::uint32_t servers = 2;
   std::uint32_t shards_per_server = 1;
@@ -146,6 +148,9 @@ struct ClusterConfig {
   double wait_seconds = 600;       // until a pull that is parked behind another worker fails the run
   std::uint64_t credit_bytes = 16u << 20;  // outstanding per worker and shard; pulls and pushes have one each
   std::uint32_t request_rows = 4096;       // per pull or push message, about; of more than 16 floats: fewer, as many bytes
+  Encryption encryption = Encryption::kAuto;
+  std::string
+      interface;  // to listen on, between hosts: a name ("eth1") or an IPv4 address of it; empty: the first that is up
   // An experiment's handicap: worker `slow_worker` takes slow_factor times as long for its computing.
   std::int64_t slow_worker = -1;
   double slow_factor = 1;

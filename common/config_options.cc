@@ -253,6 +253,14 @@ std::vector<Option> BuildOptions() {
   o.push_back(Whole("cluster.request_rows", 1, 1 << 20, "rows",
                     "of a pull or push message, about; of rows wider than 16 as many bytes",
                     COHORT_FIELD(cluster.request_rows)));
+  o.push_back(Choice(
+      "cluster.encryption", {"auto", "on", "off"},
+      "of all connections, by the run's key; auto: of runs that span hosts, on: always, off: never",
+      [](RunConfig& c, std::size_t i) { c.cluster.encryption = static_cast<Encryption>(i); },
+      [](const RunConfig& c) { return static_cast<std::size_t>(c.cluster.encryption); }));
+  o.push_back(Text("cluster.interface", "the name of a network interface, or an IPv4 address", false,
+                   "what processes of a run that spans hosts listen on; not given: the first that is up",
+                   COHORT_FIELD(cluster.interface)));
   o.push_back(Whole("cluster.slow_worker", -1, 1023, "",
                     "an experiment's handicap: this worker is slowed; -1: none",
                     COHORT_FIELD(cluster.slow_worker)));

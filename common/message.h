@@ -183,6 +183,7 @@ struct Counters {
   std::uint64_t retries = 0;              // requests sent again
   std::uint64_t absent_rows = 0;      // pulled rows without an entry, in evaluation and scoring: defaulted
   std::uint64_t bad_frames = 0;       // frames refused
+  std::uint64_t refused_peers = 0;    // connections refused (transport.h)
   std::uint64_t cached_rows = 0;      // worker: pulled rows that its cache had
   std::uint64_t nan_gradients = 0;    // shard: values refused
   std::uint64_t clipped_weights = 0;  // shard: values too large for the table's dtype
@@ -204,10 +205,10 @@ struct Counters {
   template <class Archive>
   void serialize(Archive& archive) {
     archive(clock, samples, loss_sum, loss_weight, rows, bytes_received, bytes_sent, pushes_acknowledged,
-            pushes_duplicated, pulls_served, pulls_parked, retries, absent_rows, bad_frames, cached_rows,
-            nan_gradients, clipped_weights, not_admitted, evicted_idle, evicted_memory, pulls_forgotten,
-            clipped_values, clipped_gradients, cold_rows, rows_read, queue_depth, memory_bytes, peak_memory_bytes, busy_seconds,
-            step_seconds, step_times);
+            pushes_duplicated, pulls_served, pulls_parked, retries, absent_rows, bad_frames, refused_peers,
+            cached_rows, nan_gradients, clipped_weights, not_admitted, evicted_idle, evicted_memory,
+            pulls_forgotten, clipped_values, clipped_gradients, cold_rows, rows_read, queue_depth,
+            memory_bytes, peak_memory_bytes, busy_seconds, step_seconds, step_times);
   }
 };
 struct Heartbeat {

@@ -1,7 +1,6 @@
 #include "common/secret_key.h"
 
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <bit>
@@ -48,14 +47,7 @@ SecretKey::SecretKey(const std::array<std::uint8_t, kBytes>& bytes) {
 }
 
 Result<SecretKey> SecretKey::Read(const std::string& path) {
-  struct stat found {};
-  if (::stat(path.c_str(), &found) != 0)
-    return InvalidInput(path + ": no key here: " + std::strerror(errno) +
-                        "; give the file that the first digests were made with");
-  if ((found.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-    return InvalidInput(path + ": others than its owner may use this key; if nobody has, chmod 600 " + path);
-  COHORT_ASSIGN_OR_RETURN(std::string text, ReadFile(path, 256));
-  while (!text.empty() && text.back() == '\n') text.pop_back();
+  COHORT_ASSIGN_OR_RETURN(const std::string text, ReadKeyFile(path));
   const auto number = Hash128FromHex(text);
   if (!number) return InvalidInput(path + ": no key; expected 32 hexadecimal digits");
   std::array<std::uint8_t, kBytes> bytes{};

@@ -30,6 +30,9 @@ class Transport {
   virtual Status Send(NodeId to, Frames frames) = 0;
   // The next message, or nothing when `timeout` has passed.
   virtual std::optional<Frames> Receive(Duration timeout) = 0;
+  // Connections that others opened to this end and that came to nothing: no handshake, or not with the key; those in the middle of it
+  // count too. As seen by Receive.
+  virtual std::uint64_t refused_peers() const { return 0; }
 };
 
 }  // namespace cohort

@@ -33,7 +33,7 @@
 namespace cohort {
 
 inline constexpr std::uint32_t kWireMagic = 0x54524843;  // "CHRT"
-inline constexpr std::uint16_t kWireVersion = 10;
+inline constexpr std::uint16_t kWireVersion = 11;
 inline constexpr std::size_t kHeaderBytes = 96;
 inline constexpr std::size_t kMaxBulkFrames = 4;
 // Limits of what may be sent; what is larger is refused before it is read.

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
 #include <deque>
 #include <map>
+#include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 #include <zmq.hpp>
@@ -79,15 +82,62 @@ constexpr std::size_t kMaxSpeakers = 1u << 16;
 
 }  // namespace
 
-struct ZmqContext::Impl {
-  zmq::context_t context;
+// Answers ZeroMQ's questions who may enter (ZeroMQ RFC 27) until the context ends: whoever has the public half of the run's key, and has
+// shown by CURVE's handshake that the secret half is there too.
+class DoorKeeper {
+ public:
+  DoorKeeper(zmq::context_t& context, const RunKey& key) : socket_(context, zmq::socket_type::rep) {
+    ::zmq_z85_decode(admitted_.data(), key.public_key().c_str());
+    socket_.set(zmq::sockopt::linger, 0);
+    socket_.bind("inproc://zeromq.zap.01");
+    thread_ = std::thread([this] { Answer(); });
+  }
+  // REQUIRES: the context was shut down.
+  ~DoorKeeper() { thread_.join(); }
+
+ private:
+  // Frames of a request: version, request, domain, address, routing id, mechanism, credentials.
+  void Answer() {
+    try {
+      for (;;) {
+        std::vector<zmq::message_t> parts;
+        do {
+          parts.emplace_back();
+          (void)socket_.recv(parts.back());
+        } while (parts.back().more());
+        const bool admit = parts.size() == 7 && parts[5].to_string_view() == "CURVE" &&
+                           parts[6].size() == admitted_.size() &&
+                           std::memcmp(parts[6].data(), admitted_.data(), admitted_.size()) == 0;
+        const std::string request = parts.size() > 1 ? parts[1].to_string() : "";
+        const std::array<std::string, 6> answer = {
+            "1.0", request, admit ? "200" : "400", admit ? "" : "not the run's key", admit ? "run" : "", ""};
+        for (std::size_t i = 0; i < answer.size(); ++i)
+          socket_.send(zmq::buffer(answer[i]),
+                       i + 1 < answer.size() ? zmq::send_flags::sndmore : zmq::send_flags::none);
+      }
+    } catch (const zmq::error_t&) {  // the context ends
+    }
+    socket_.close();
+  }
+
+  zmq::socket_t socket_;
+  std::array<std::uint8_t, 32> admitted_{};
+  std::thread thread_;
 };
 
-ZmqContext::ZmqContext(int io_threads) : impl_(std::make_unique<Impl>()) {
+struct ZmqContext::Impl {
+  zmq::context_t context;
+  std::optional<RunKey> key;
+  std::optional<DoorKeeper> door;
+};
+
+ZmqContext::ZmqContext(int io_threads, const std::optional<RunKey>& key) : impl_(std::make_unique<Impl>()) {
   impl_->context.set(zmq::ctxopt::io_threads, io_threads);
   impl_->context.set(zmq::ctxopt::max_sockets, 8192);
+  impl_->key = key;
+  if (key) impl_->door.emplace(impl_->context, *key);
 }
-ZmqContext::~ZmqContext() = default;
+ZmqContext::~ZmqContext() { impl_->context.shutdown(); }
 
 struct ZmqTransport::Impl {
   struct Peer {
@@ -95,10 +145,21 @@ struct ZmqTransport::Impl {
     std::string endpoint;
   };
 
-  Impl(zmq::context_t& c, NodeId s, Options o) : context(c), self(s), options(std::move(o)) {}
+  Impl(zmq::context_t& c, const std::optional<RunKey>& k, NodeId s, Options o)
+      : context(c), key(k), self(s), options(std::move(o)) {}
 
-  void Configure(zmq::socket_t& socket) const {
+  void Configure(zmq::socket_t& socket, bool listens) const {
     namespace opt = zmq::sockopt;
+    if (key) {
+      socket.set(opt::curve_secretkey, key->secret());
+      socket.set(opt::curve_publickey, key->public_key());
+      if (listens) {
+        socket.set(opt::curve_server, true);
+        socket.set(opt::zap_domain, "cohort");
+      } else {
+        socket.set(opt::curve_serverkey, key->public_key());
+      }
+    }
     socket.set(opt::sndhwm, 0);  // bounded in bytes by the roles' credits
     socket.set(opt::rcvhwm, 0);
     socket.set(opt::linger, Milliseconds(options.linger));
@@ -136,6 +197,40 @@ struct ZmqTransport::Impl {
         more = part.more();
       }
       if (wanted) ready.push_back(std::move(frames));
+    }
+  }
+
+  // Asks ZeroMQ to tell of connections to the router, and which of them come to something. (It does not tell of all that fail.)
+  void WatchDoor() {
+    const std::string address = "inproc://door." + std::to_string(reinterpret_cast<std::uintptr_t>(this));
+    constexpr int kEvents = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_ACCEPT_FAILED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
+    if (::zmq_socket_monitor(router->handle(), address.c_str(), kEvents) != 0) throw zmq::error_t();
+    door.emplace(context, zmq::socket_type::pair);
+    door->set(zmq::sockopt::rcvhwm, 0);
+    door->set(zmq::sockopt::linger, 0);
+    door->connect(address);
+  }
+
+  // An event is a message of two parts: its number and a value, and an address.
+  void CountCallers() {
+    zmq::message_t part;
+    while (door->recv(part, zmq::recv_flags::dontwait)) {
+      std::uint16_t event = 0;
+      if (!part.more() || part.size() < sizeof event) continue;
+      std::memcpy(&event, part.data(), sizeof event);
+      ++(event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED ? admitted : callers);
+    }
+  }
+
+  // Waits for a message, or a wake-up; what callers do at the door is no reason to come back.
+  void Await(Duration timeout) {
+    const auto end = std::chrono::steady_clock::now() + std::min<Duration>(timeout, std::chrono::hours(1));
+    for (Duration left = timeout;; left = end - std::chrono::steady_clock::now()) {
+      const int events =
+          zmq::poll(poll_items, std::chrono::milliseconds(Milliseconds(std::max(left, Duration::zero()))));
+      if (!door || (poll_items.back().revents & ZMQ_POLLIN) == 0) return;
+      CountCallers();
+      if (events > 1 || std::chrono::steady_clock::now() >= end) return;
     }
   }
 
@@ -177,10 +272,13 @@ struct ZmqTransport::Impl {
   }
 
   zmq::context_t& context;
+  const std::optional<RunKey>& key;
   NodeId self;
   Options options;
   std::string endpoint;
   std::optional<zmq::socket_t> router;
+  std::optional<zmq::socket_t> door;  // what happens to connections to the router before they are any
+  std::uint64_t callers = 0, admitted = 0;
   std::map<NodeId, Peer> peers;        // that we connected to
   std::map<NodeId, Speaker> speakers;  // that connected to us
   std::uint32_t connections = 0;
@@ -196,13 +294,14 @@ ZmqTransport::~ZmqTransport() = default;
 
 Result<std::unique_ptr<ZmqTransport>> ZmqTransport::Create(ZmqContext& context, NodeId self,
                                                            Options options) {
-  auto impl = std::make_unique<Impl>(context.impl_->context, self, options);
+  auto impl = std::make_unique<Impl>(context.impl_->context, context.impl_->key, self, options);
   if (!options.listen_host.empty()) {
     try {
       impl->router.emplace(impl->context, zmq::socket_type::router);
-      impl->Configure(*impl->router);
+      impl->Configure(*impl->router, /*listens=*/true);
       impl->router->set(zmq::sockopt::router_mandatory, true);
       impl->router->set(zmq::sockopt::router_handover, true);
+      impl->WatchDoor();
       const bool whole = options.listen_host.find("://") != std::string::npos;
       impl->router->bind(whole ? options.listen_host : "tcp://" + options.listen_host + ":*");
       impl->endpoint = impl->router->get(zmq::sockopt::last_endpoint);
@@ -221,7 +320,7 @@ Status ZmqTransport::Connect(NodeId peer, const std::string& endpoint) {
   Disconnect(peer);
   try {
     zmq::socket_t socket(impl_->context, zmq::socket_type::dealer);
-    impl_->Configure(socket);
+    impl_->Configure(socket, /*listens=*/false);
     const RoutingId id = ToRoutingId({impl_->self, impl_->options.incarnation, ++impl_->connections});
     socket.set(zmq::sockopt::routing_id, zmq::buffer(id));
     socket.set(zmq::sockopt::immediate, true);
@@ -270,6 +369,10 @@ Status ZmqTransport::Send(NodeId to, Frames frames) {
   return {ErrorCode::kUnavailable, "send to " + ToString(to) + ": it has not connected, nor have we"};
 }
 
+std::uint64_t ZmqTransport::refused_peers() const {
+  return impl_->callers - std::min(impl_->admitted, impl_->callers);
+}
+
 std::optional<Frames> ZmqTransport::Receive(Duration timeout) {
   Impl& impl = *impl_;
   if (impl.ready.empty()) {
@@ -282,11 +385,12 @@ std::optional<Frames> ZmqTransport::Receive(Duration timeout) {
         impl.poll_items.push_back({socket->handle(), 0, ZMQ_POLLIN, 0});
       if (impl.options.wake != nullptr)
         impl.poll_items.push_back({nullptr, impl.options.wake->file(), ZMQ_POLLIN, 0});
+      if (impl.door) impl.poll_items.push_back({impl.door->handle(), 0, ZMQ_POLLIN, 0});
       impl.poll_stale = false;
       impl.poll_first = 0;
     }
     try {
-      zmq::poll(impl.poll_items, std::chrono::milliseconds(Milliseconds(timeout)));
+      impl.Await(timeout);
       const std::size_t n = impl.poll_sockets.size();
       if (impl.options.wake != nullptr && (impl.poll_items[n].revents & ZMQ_POLLIN) != 0)
         impl.options.wake->TakeBack();

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -9,6 +10,7 @@
 
 #include "common/atomic_file.h"
 #include "common/process.h"
+#include "common/run_key.h"
 #include "launch/checkpoints.h"
 #include "launch/run_folder.h"
 
@@ -18,6 +20,12 @@ namespace {
 // Beyond the limits that the roles keep themselves.
 constexpr Duration kMargin = std::chrono::seconds(10);
 constexpr Duration kSchedulerMargin = std::chrono::seconds(5);
+
+// What every role is told of the run's key.
+std::vector<std::string> KeyArguments(const ClusterJob& job) {
+  if (job.config.cluster.encryption == Encryption::kOff) return {};
+  return {"--key", job.key.empty() ? job.folder + "/" + kKeyFile : job.key};
+}
 
 std::vector<std::string> SchedulerCommand(const ClusterJob& job) {
   std::vector<std::string> command = {ProgramFolder() + "/cohort-scheduler",
@@ -34,6 +42,7 @@ std::vector<std::string> SchedulerCommand(const ClusterJob& job) {
   add("--model", job.request.model);
   add("--split", job.request.split ? SplitName(*job.request.split) : "");
   add("--scores", job.scores);
+  for (const std::string& word : KeyArguments(job)) command.push_back(word);
   return command;
 }
 
@@ -54,10 +63,13 @@ std::vector<std::string> MpirunCommand(const ClusterJob& job, const FormerLife& 
   if (before.restarts > 0)
     add({"--acknowledged", std::to_string(before.acknowledged), "--restarts",
          std::to_string(before.restarts)});
+  const std::vector<std::string> key = KeyArguments(job);
   add({":", "-np", std::to_string(job.config.cluster.servers), programs + "/cohort-server", "--config",
        run_file, "--supervised", "--run", job.folder});
+  command.insert(command.end(), key.begin(), key.end());
   add({":", "-np", std::to_string(job.config.cluster.workers), programs + "/cohort-worker", "--config",
        run_file, "--supervised"});
+  command.insert(command.end(), key.begin(), key.end());
   return command;
 }
 
@@ -74,10 +86,14 @@ std::vector<std::string> ReplacementCommand(const ClusterJob& job, const Cluster
         std::to_string(member.node.role == Role::kWorker ? member.node.index : member.server)}) {
     command.push_back(word);
   }
+  for (const std::string& word : KeyArguments(job)) command.push_back(word);
   return command;
 }
 
 Status CheckClusterJob(const ClusterJob& job) {
+  if (!job.key.empty() && job.config.cluster.encryption != Encryption::kOff) {
+    COHORT_ASSIGN_OR_RETURN([[maybe_unused]] const RunKey key, RunKey::Read(job.key));
+  }
   COHORT_ASSIGN_OR_RETURN(const RunInputs inputs, ReadRunInputs(job.config, job.request));
   COHORT_ASSIGN_OR_RETURN(const RunPlan plan, MakePlan(inputs, job.request, 0));
   return {};
@@ -113,6 +129,11 @@ std::vector<std::string> GoOn(const ClusterJob& job, std::uint32_t restarts,
 
 Status RunClusterJob(const ClusterJob& job, SupervisorOptions output) {
   COHORT_RETURN_IF_ERROR(WriteFileAtomically(job.folder + "/" + kRunFile, ToToml(job.config)));
+  const std::string key = job.folder + "/" + kKeyFile;
+  if (job.config.cluster.encryption != Encryption::kOff) {
+    COHORT_ASSIGN_OR_RETURN(const RunKey run, job.key.empty() ? RunKey::New() : RunKey::Read(job.key));
+    if (job.key.empty()) COHORT_RETURN_IF_ERROR(run.Write(key));
+  }
   const SchedulerClient::Options limits = ClientOptions(job.config, 0);
   output.command = job.resume ? GoOn(job, 1, output.note) : MpirunCommand(job);
   output.folder = job.folder;
@@ -139,7 +160,9 @@ Status RunClusterJob(const ClusterJob& job, SupervisorOptions output) {
     output.children = std::size_t{1} + job.config.cluster.servers + job.config.cluster.workers;
   }
   CatchStopSignals();
-  return Supervise(output);
+  const Status verdict = Supervise(output);
+  std::remove(key.c_str());
+  return verdict;
 }
 
 }  // namespace cohort

@@ -13,12 +13,16 @@
 
 namespace cohort {
 
+inline constexpr const char* kKeyFile = "run.key";  // in the job's folder, while it runs
+
 struct ClusterJob {
   RunConfig config;
   JobRequest request;
   std::string folder;    // for run.toml, result.json, metrics.jsonl, log.txt; exists, and is the job's alone
   std::string scores;    // score: the file for the users
   std::string hostfile;  // of mpirun; empty: this host, or what the resource manager has allocated
+  std::string
+      key;  // file with the run's key, on every host; empty: one is made in `folder`, and gone with the run
   bool resume = false;   // train: goes on from the newest checkpoint in `folder`, if there is one
 };
 

@@ -49,6 +49,7 @@ int Main(int argc, char** argv) {
   AddErase(app, commands);
   AddReport(app, commands);
   AddCluster(app, commands);
+  AddKey(app, commands);
   AddBench(app, commands);
   AddDoctor(app, commands);
   bool json = WantsJson(argc, argv);

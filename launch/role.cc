@@ -5,9 +5,11 @@
 #include <malloc.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
@@ -23,6 +25,8 @@ std::optional<RoleArguments> ParseRoleArguments(const std::string& program, int 
   app.add_option("--config", arguments.config, "the run file (RUN.toml)")->required();
   app.add_option("--set", arguments.overrides, "section.key=value: overrides an option of the run file")
       ->allow_extra_args(false);
+  app.add_option("--key", arguments.key,
+                 "the file with the run's key (`cohort key FILE` makes one); needed where hosts are spanned");
   app.add_flag("--supervised", arguments.supervised, "the folder was made by a supervisor (`cohort train`)")
       ->group("");
   if (program != "cohort-scheduler") {
@@ -70,30 +74,55 @@ void KeepFreedMemory() {
 
 void BeginRole(const std::string& name) {
   KeepFreedMemory();
+  // Each connection takes a file; so do those of strangers, until they are closed.
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+    files.rlim_cur = std::min<rlim_t>(files.rlim_max, 1 << 20);
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
   SetLogName(name);
   CatchStopSignals();
   const Status status = DieWithParent();
   if (!status.ok()) Log(status.text() + "; this process may outlive its launcher");
 }
 
-Result<std::string> ListenAddress(bool local) {
+Result<std::string> ListenAddress(bool local, const std::string& interface) {
   if (local) return "127.0.0.1";
   ifaddrs* list = nullptr;
   if (getifaddrs(&list) != 0) return Error(ErrorCode::kIo, "the addresses of this host cannot be listed");
-  std::string address;
+  std::string address, others;
   for (const ifaddrs* each = list; each != nullptr && address.empty(); each = each->ifa_next) {
     if (each->ifa_addr == nullptr || each->ifa_addr->sa_family != AF_INET) continue;
-    if ((each->ifa_flags & IFF_UP) == 0 || (each->ifa_flags & IFF_LOOPBACK) != 0) continue;
     char text[INET_ADDRSTRLEN] = {};
     const auto* ip = reinterpret_cast<const sockaddr_in*>(each->ifa_addr);
-    if (inet_ntop(AF_INET, &ip->sin_addr, text, sizeof(text)) != nullptr) address = text;
+    if (inet_ntop(AF_INET, &ip->sin_addr, text, sizeof(text)) == nullptr) continue;
+    const std::string name = each->ifa_name;
+    const bool usable = (each->ifa_flags & IFF_UP) != 0 && (each->ifa_flags & IFF_LOOPBACK) == 0;
+    if (interface.empty() ? usable : (interface == name || interface == text)) address = text;
+    others += (others.empty() ? "" : ", ") + name + " " + text;
   }
   freeifaddrs(list);
-  if (address.empty()) {
-    return Error(ErrorCode::kUnavailable,
-                 "host " + HostName() + " has no IPv4 address but loopback, and the run spans several hosts");
-  }
-  return address;
+  if (!address.empty()) return address;
+  if (!interface.empty())
+    return InvalidInput("cluster.interface: host " + HostName() + " has no \"" + interface +
+                        "\" with an IPv4 address; it has " + (others.empty() ? "none" : others));
+  return Error(ErrorCode::kUnavailable,
+               "host " + HostName() + " has no IPv4 address but loopback, and the run spans several hosts");
+}
+
+Result<std::optional<RunKey>> KeyFor(const std::string& address, const ClusterConfig& config,
+                                     const std::string& file) {
+  const bool here = address == "127.0.0.1" || address.starts_with("tcp://127.0.0.1:");
+  if (config.encryption == Encryption::kOff || (config.encryption == Encryption::kAuto && here))
+    return std::optional<RunKey>();
+  if (file.empty())
+    return InvalidInput(
+        "connections are to be encrypted and there is no key: make one with `cohort key FILE`, and give it "
+        "to every process with --key FILE; or set cluster.encryption=off, which lets everybody on the "
+        "network "
+        "read and write along");
+  COHORT_ASSIGN_OR_RETURN(RunKey key, RunKey::Read(file));
+  return std::optional<RunKey>(std::move(key));
 }
 
 void AddProcessCounters(Counters* counters) {

@@ -13,6 +13,7 @@
 
 #include "common/config.h"
 #include "common/message.h"
+#include "common/run_key.h"
 #include "common/status.h"
 
 namespace cohort {
@@ -33,6 +34,7 @@ struct RoleArguments {
   std::string resume;       // the folder of a checkpoint of this run, to go on from
   std::uint64_t acknowledged = 0;  // parts of pushes that the run's former life had
   std::uint32_t restarts = 0;      // how often the run has died before
+  std::string key;                 // the file with the run's key
   std::string job = "train";
   std::string model;  // evaluate, score; train: to start from
   std::string split;
@@ -47,8 +49,13 @@ std::optional<RoleArguments> ParseRoleArguments(const std::string& program, int 
 void KeepFreedMemory();
 // Keeps freed memory, dies with the launcher, notes signals, names the log lines.
 void BeginRole(const std::string& name);
-// The address that the other processes of the run reach: loopback if `local`, else the first one of this host that is up.
-Result<std::string> ListenAddress(bool local);
+// The address that the other processes of the run reach: loopback if `local`; else `interface`'s (its name, or an address of it), or where that
+// is empty the first one of this host that is up.
+Result<std::string> ListenAddress(bool local, const std::string& interface);
+// The key that connections to `address` (or an endpoint there) are encrypted with; nothing: they are not. kInvalidInput: they are to be,
+// and there is no file, or none with a key.
+Result<std::optional<RunKey>> KeyFor(const std::string& address, const ClusterConfig& config,
+                                     const std::string& file);
 // Adds what the process knows: memory, CPU time. Bytes are the caller's to add.
 void AddProcessCounters(Counters* counters);
 

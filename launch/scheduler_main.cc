@@ -59,7 +59,6 @@ class SchedulerJob {
   }
 
   Status Lead() {
-    ZmqContext context;
     ZmqTransport::Options listen;
     std::optional<JournalReader> former;
     if (arguments_.take_over != 0) {
@@ -67,9 +66,13 @@ class SchedulerJob {
       start_ = former->header();
       listen.listen_host = start_.endpoint;
     } else {
-      COHORT_ASSIGN_OR_RETURN(listen.listen_host, ListenAddress(AllRanksAreLocal()));
+      COHORT_ASSIGN_OR_RETURN(listen.listen_host,
+                              ListenAddress(AllRanksAreLocal(), config_.cluster.interface));
     }
+    COHORT_ASSIGN_OR_RETURN(const auto key, KeyFor(listen.listen_host, config_.cluster, arguments_.key));
+    ZmqContext context(1, key);
     COHORT_ASSIGN_OR_RETURN(const auto transport, ZmqTransport::Create(context, kSchedulerNode, listen));
+    transport_ = transport.get();
     if (!former) COHORT_RETURN_IF_ERROR(Meet(transport->endpoint()));
     // mpirun's counts win over the file's.
     config_.cluster.servers = start_.servers;
@@ -276,6 +279,7 @@ class SchedulerJob {
     result.cpu_seconds["scheduler"] = usage.cpu_seconds;
     result.traffic_bytes += loop.counters().bytes_sent;
     result.counts["refused_frames"] += loop.counters().bad_frames;
+    result.counts["refused_peers"] += transport_->refused_peers();
     result.workers_replaced += coordinator_->replaced();
     result.failovers += coordinator_->failovers();
     result.moved += coordinator_->moved();
@@ -347,6 +351,7 @@ class SchedulerJob {
   const std::string journal_path_ = folder_ + "/" + kJournalFile;
   std::unique_ptr<JournalFile> journal_;
   Coordinator* coordinator_ = nullptr;
+  const ZmqTransport* transport_ = nullptr;
   TimePoint next_check_{};
   ClusterFile cluster_;
   std::uint64_t cluster_changes_ = 0;  // when it was written

@@ -20,14 +20,15 @@ Status Run(const RoleArguments& arguments) {
   const bool joins = !arguments.join.empty();
   // One that joins listens where the others do.
   const bool local = joins ? bootstrap.scheduler_endpoint.starts_with("tcp://127.0.0.1:") : together;
-  COHORT_ASSIGN_OR_RETURN(const std::string address, ListenAddress(local));
+  COHORT_ASSIGN_OR_RETURN(const std::string address, ListenAddress(local, config.cluster.interface));
+  COHORT_ASSIGN_OR_RETURN(const auto key, KeyFor(address, config.cluster, arguments.key));
   const std::uint32_t number = bootstrap.index, count = config.cluster.shards_per_server;
   const bool replicated = config.cluster.replicas > 0;
   SetLogName("server " + std::to_string(number));
   std::optional<SchedulerWatch> watch;
   if (!arguments.supervised) watch.emplace(bootstrap.scheduler_host, bootstrap.scheduler_pid);
 
-  ServerProcess server(config, place, number, address);
+  ServerProcess server(config, place, number, address, key);
   for (const ClusterFile::Process& seat : place.seats)
     COHORT_RETURN_IF_ERROR(server.Add(seat.node, seat.incarnation));
   for (std::uint32_t i = 0; !joins && i < count; ++i)

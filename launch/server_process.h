@@ -8,11 +8,13 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "common/config.h"
+#include "common/run_key.h"
 #include "common/status.h"
 #include "common/zmq_transport.h"
 #include "launch/cluster_file.h"
@@ -24,9 +26,10 @@ namespace cohort {
 // One thread.
 class ServerProcess {
  public:
-  // `number`: of the server; `address`: to listen on. config and place must outlive it.
-  ServerProcess(const RunConfig& config, const Place& place, std::uint32_t number, std::string address)
-      : config_(config), place_(place), number_(number), address_(std::move(address)) {}
+  // `number`: of the server; `address`: to listen on; `key`: to speak with. config and place must outlive it.
+  ServerProcess(const RunConfig& config, const Place& place, std::uint32_t number, std::string address,
+                const std::optional<RunKey>& key)
+      : config_(config), place_(place), number_(number), address_(std::move(address)), context_(1, key) {}
 
   // A shard or a backup. Before Run.
   Status Add(NodeId node, std::uint32_t incarnation);

@@ -42,6 +42,7 @@ Result<std::unique_ptr<ShardRunner>> ShardRunner::Create(ZmqContext& context, co
     counters->bytes_received = loop.bytes_received;
     counters->bytes_sent = loop.bytes_sent;
     counters->bad_frames += loop.bad_frames;
+    counters->refused_peers = self->transport_->refused_peers();
   };
   if (!options.tier.path.empty()) {
     ColdFile::Options disk;

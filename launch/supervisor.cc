@@ -33,7 +33,10 @@ constexpr Duration kProgressInterval = std::chrono::milliseconds(500);
 constexpr int kUnseen = 4;  // times as long as for a child that was seen to go, for one that never was
 constexpr Duration kTryAgain =
     std::chrono::seconds(1);     // to start a replacement that has ended before it registered
-constexpr int kMostUnheard = 2;  // attempts in a row that may end before the scheduler has been heard of
+// Attempts in a row that end before the scheduler has been heard of: so many at least, and for as long as one may take to start. A link
+// between hosts may be down.
+constexpr int kMostUnheard = 2;
+constexpr Duration kLongestPause = std::chrono::seconds(10);  // between two of them
 constexpr std::size_t kTailLines = 15;
 constexpr std::size_t kMaxLineBytes = 1u << 16;
 
@@ -445,9 +448,22 @@ class Run {
 
 }  // namespace
 
+namespace {
+
+// Before the next attempt, after so many in a row that came to nothing: 1 s, 2 s, 4 s and so on. A stop signal ends it.
+void Pause(int unheard) {
+  if (unheard == 0) return;
+  const TimePoint end =
+      Now() + std::min<Duration>(kLongestPause, std::chrono::seconds(1) * (1 << std::min(unheard - 1, 10)));
+  while (Now() < end && StopSignal() == 0) poll(nullptr, 0, kPollMilliseconds);
+}
+
+}  // namespace
+
 Status Supervise(const SupervisorOptions& options) {
   std::vector<std::string> command = options.command;
   int unheard = 0;  // attempts in a row that came to nothing
+  TimePoint last_heard = Now();
   for (std::uint32_t restarts = 0;; ++restarts) {
     const Status first(ErrorCode::kUnavailable, command[0] + " ended before it had started the scheduler");
     COHORT_RETURN_IF_ERROR(
@@ -458,7 +474,9 @@ Status Supervise(const SupervisorOptions& options) {
     const Status ended = started.ok() ? run.Watch() : started;
     const Status verdict = run.Verdict(ended);
     unheard = run.heard() ? 0 : unheard + 1;
-    if (verdict.ok() || !started.ok() || !options.restart || !run.Died() || unheard > kMostUnheard)
+    if (run.heard()) last_heard = Now();
+    if (verdict.ok() || !started.ok() || !options.restart || !run.Died() ||
+        (unheard > kMostUnheard && Now() - last_heard > options.startup))
       return verdict;
     if (restarts == options.restarts) {
       if (options.note)
@@ -467,6 +485,7 @@ Status Supervise(const SupervisorOptions& options) {
     }
     run.WaitForDeaths(options.bereaved);
     if (options.note) options.note(verdict.text());
+    Pause(unheard);
     command = options.restart(restarts + 1);
   }
 }

@@ -28,7 +28,9 @@ Status Run(const RoleArguments& arguments) {
   std::optional<SchedulerWatch> watch;
   if (!arguments.supervised) watch.emplace(bootstrap.scheduler_host, bootstrap.scheduler_pid);
 
-  ZmqContext context;
+  COHORT_ASSIGN_OR_RETURN(const auto key,
+                          KeyFor(bootstrap.scheduler_endpoint, config.cluster, arguments.key));
+  ZmqContext context(1, key);
   ZmqTransport::Options silent;
   silent.listen_host.clear();
   silent.incarnation = place.incarnation;

@@ -165,6 +165,7 @@ void AddPast(const Counters& past, bool same_phase, Counters* counters) {
   c.retries += past.retries;
   c.absent_rows += past.absent_rows;
   c.bad_frames += past.bad_frames;
+  c.refused_peers += past.refused_peers;
   c.cached_rows += past.cached_rows;
   c.nan_gradients += past.nan_gradients;
   c.clipped_values += past.clipped_values;

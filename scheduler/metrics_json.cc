@@ -67,6 +67,7 @@ std::string ToJsonLine(const MetricsSample& sample, const std::vector<std::strin
                  {"bytes_received", c.bytes_received},
                  {"bytes_sent", c.bytes_sent},
                  {"bad_frames", c.bad_frames},
+                 {"refused_peers", c.refused_peers},
                  {"retries", c.retries},
                  {"clipped_values", c.clipped_values},
                  {"clipped_gradients", c.clipped_gradients},

@@ -167,9 +167,9 @@ void AddCounters(const MetricsSample& last, RunResult* result) {
   result->traffic_bytes = last.bytes_sent;
   result->pushes_acknowledged = result->pushes_duplicated = 0;
   result->step_times.clear();
-  std::uint64_t defaulted = 0, refused = 0, nan = 0, clipped_weights = 0, clipped_values = 0, cached = 0,
-                clipped_gradients = 0,
-                not_admitted = 0, evicted = 0, retries = 0, parked = 0, unapplied = 0, forgotten = 0;
+  std::uint64_t defaulted = 0, refused = 0, refused_peers = 0, nan = 0, clipped_weights = 0,
+                clipped_values = 0, cached = 0, clipped_gradients = 0, not_admitted = 0, evicted = 0,
+                retries = 0, parked = 0, unapplied = 0, forgotten = 0;
   for (const MemberSample& member : last.members) {
     const Counters& counters = member.counters;
     const bool shard = member.node.role == Role::kShard;
@@ -193,6 +193,7 @@ void AddCounters(const MetricsSample& last, RunResult* result) {
       for (std::size_t i = 0; i < counters.step_times.size(); ++i) times[i] += counters.step_times[i];
     }
     refused += counters.bad_frames;
+    refused_peers += counters.refused_peers;
     clipped_values += counters.clipped_values;
     clipped_gradients += counters.clipped_gradients;
     const std::string process = server ? "server " + std::to_string(member.server) : ToString(member.node);
@@ -205,6 +206,7 @@ void AddCounters(const MetricsSample& last, RunResult* result) {
   result->pushes_lost = result->model_hash.empty() ? result->pushes_acknowledged : unapplied;
   result->counts["defaulted_rows"] = defaulted;
   result->counts["refused_frames"] = refused;
+  result->counts["refused_peers"] = refused_peers;
   result->counts["nan_gradients"] = nan;
   result->counts["clipped_weights"] = clipped_weights;
   result->counts["clipped_values"] = clipped_values;

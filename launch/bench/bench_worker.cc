@@ -182,7 +182,7 @@ Status RunBenchWorker(Channel& channel, const Options& options, std::uint32_t in
                       const std::string& scheduler_endpoint, const SchedulerClient::Options& scheduler) {
   KeepFreedMemory();
   const NodeId self = WorkerNode(index);
-  ZmqContext context;
+  ZmqContext context(1, options.key);
   ZmqTransport::Options silent;
   silent.listen_host.clear();
   COHORT_ASSIGN_OR_RETURN(const auto transport, ZmqTransport::Create(context, self, silent));

@@ -66,7 +66,7 @@ class DiskObserver : public RunObserver {
 constexpr Duration kSampled = std::chrono::milliseconds(1800);
 
 Status RunScheduler(Channel& channel, const Options& options, std::atomic<std::uint64_t>& rows_read) {
-  ZmqContext context;
+  ZmqContext context(1, options.key);
   ZmqTransport::Options listen;
   listen.listen_host = ListenHost(options, "scheduler");
   COHORT_ASSIGN_OR_RETURN(const auto transport, ZmqTransport::Create(context, kSchedulerNode, listen));
@@ -93,7 +93,7 @@ Status RunScheduler(Channel& channel, const Options& options, std::atomic<std::u
 
 Status RunServer(const Options& options, std::uint32_t server, const std::string& scheduler) {
   KeepFreedMemory();
-  ZmqContext context;
+  ZmqContext context(1, options.key);
   std::vector<std::unique_ptr<ShardRunner>> runners;
   for (std::uint32_t i = 0; i < options.shards; ++i) {
     ShardRunner::Options shard;

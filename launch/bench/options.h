@@ -3,10 +3,12 @@
 #define COHORT_LAUNCH_BENCH_OPTIONS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "common/config.h"
 #include "common/message.h"
+#include "common/run_key.h"
 #include "common/status.h"
 #include "common/table_spec.h"
 #include "common/types.h"
@@ -23,6 +25,8 @@ struct Options {
   std::uint32_t shards = 1;  // per server
   std::uint32_t workers = 1;
   std::string transport = "tcp";
+  std::optional<RunKey>
+      key;  // given: connections of the cluster are encrypted; those of the bare transport are not
   // asp, so that the window is not serialised by bsp's barrier: in bsp a pull waits for the batch before it.
   Consistency consistency = Consistency::kAsp;
   std::uint32_t staleness = 4;  // ssp

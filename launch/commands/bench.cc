@@ -100,6 +100,14 @@ void AddCluster(CLI::App& command, Options& options) {
   command.add_option("--transport", options.transport, "tcp (loopback) or ipc (Unix-domain sockets)")
       ->check(CLI::IsMember({"tcp", "ipc"}))
       ->capture_default_str();
+  command.add_flag_callback(
+      "--encrypt",
+      [&options] {
+        auto key = RunKey::New();
+        if (!key) throw CLI::ValidationError("--encrypt", key.error().text());
+        options.key = std::move(*key);
+      },
+      "encrypt the cluster's connections, as between hosts (the ceiling is measured without)");
   command.add_option("--zipf", options.zipf, "exponent of Zipf's law for the keys; 0: uniform")
       ->check(CLI::Range(0.0, 10.0))
       ->capture_default_str();

@@ -121,7 +121,11 @@ Status Show(const std::string& run, Console& console) {
   }
   console.Print((over ? "the run is over; at its end:\n" : "") + table);
   console.SetJson(
-      nlohmann::json{{"status", "done"}, {"running", !over}, {"members", std::move(members)}}.dump());
+      nlohmann::json{{"status", "done"},
+                     {"running", !over},
+                     {"scheduler", {{"host", cluster.scheduler_host}, {"pid", cluster.scheduler_pid}}},
+                     {"members", std::move(members)}}
+          .dump());
   return {};
 }
 

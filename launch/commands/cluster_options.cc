@@ -23,6 +23,10 @@ void ClusterOptions::AddTo(CLI::App& command) {
   command
       .add_option("--hostfile", hostfile, "mpirun's list of hosts (default: this host, or the allocation)")
       ->check(CLI::ExistingFile);
+  command.add_option(
+      "--key", key,
+      "file with the run's key, at this path on every host (`cohort key FILE` makes one); default: "
+      "one is made in the run's folder, which all hosts share then");
 }
 
 std::vector<std::string> ClusterOptions::Overrides() const {
@@ -30,6 +34,10 @@ std::vector<std::string> ClusterOptions::Overrides() const {
   if (servers > 0) overrides.push_back("cluster.servers=" + std::to_string(servers));
   if (workers > 0) overrides.push_back("cluster.workers=" + std::to_string(workers));
   return overrides;
+}
+
+std::string ClusterOptions::KeyFile() const {
+  return key.empty() ? "" : std::filesystem::absolute(key).lexically_normal().string();
 }
 
 SupervisorOptions OutputOf(Console& console) {
@@ -72,6 +80,7 @@ Result<ScratchFolder> RunModelJob(const ModelJob& options, Job job, Console& con
   cluster.config.data = std::filesystem::absolute(options.data).lexically_normal().string();
   cluster.scores = options.scores;
   cluster.hostfile = options.cluster.hostfile;
+  cluster.key = options.cluster.KeyFile();
   COHORT_RETURN_IF_ERROR(CheckClusterJob(cluster));
   COHORT_ASSIGN_OR_RETURN(ScratchFolder folder, ScratchFolder::Create());
   cluster.folder = folder.path();

@@ -16,11 +16,12 @@ namespace cohort {
 struct ClusterOptions {
   std::int64_t servers = 0, workers = 0;  // 0: as the run file says
   std::vector<std::string> set;
-  std::string hostfile;
+  std::string hostfile, key;
 
   void AddTo(CLI::App& command);
   // --set, then the counts.
   std::vector<std::string> Overrides() const;
+  std::string KeyFile() const;  // absolute, or empty
 };
 
 SupervisorOptions OutputOf(Console& console);

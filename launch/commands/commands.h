@@ -78,6 +78,7 @@ void AddVerify(CLI::App& app, Commands& commands);
 void AddInspect(CLI::App& app, Commands& commands);
 void AddDiff(CLI::App& app, Commands& commands);
 void AddReshard(CLI::App& app, Commands& commands);
+void AddKey(CLI::App& app, Commands& commands);
 void AddPseudonyms(CLI::App& app, Commands& commands);
 void AddErase(CLI::App& app, Commands& commands);
 void AddReport(CLI::App& app, Commands& commands);

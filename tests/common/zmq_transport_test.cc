@@ -1,18 +1,19 @@
 #include "common/zmq_transport.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstring>
+#include <functional>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "common/run_key.h"
 #include "common/wire.h"
+#include "tests/support/tcp_relay.h"
 
 namespace cohort::zmq_transport_test {
 namespace {
@@ -115,9 +116,7 @@ TEST(ZmqTransport, NobodyListensIsAnErrorNotAHang) {
   ZmqContext context;
   // A port that is free: bound, but nobody listens.
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
+  sockaddr_in address = testing::LoopbackAddress(0);
   socklen_t size = sizeof(address);
   ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), size), 0);
   ASSERT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
@@ -165,18 +164,23 @@ TEST(ZmqTransport, ConnectingAgainReplacesTheConnection) {
   }
 }
 
+std::uint16_t PortOf(const std::string& endpoint) {
+  return static_cast<std::uint16_t>(std::stoi(endpoint.substr(endpoint.rfind(':') + 1)));
+}
+
+// A connection on which these bytes were sent.
+int Shout(std::uint16_t port, const std::string& bytes) {
+  const int fd = testing::ConnectTo(port);
+  EXPECT_EQ(write(fd, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+  return fd;
+}
+
 TEST(ZmqTransport, ForeignBytesAreNotAMessage) {
   ZmqContext context;
   auto shard = Make(context, ShardNode(0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(shard->endpoint().substr(16))));
-  inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
   for (const std::string& bytes :
        {std::string("GET / HTTP/1.0\r\n\r\n"), std::string(5000, '\xff'), std::string(64, '\0')}) {
-    const int fd = socket(AF_INET, SOCK_STREAM, 0);
-    ASSERT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-    EXPECT_EQ(write(fd, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+    const int fd = Shout(PortOf(shard->endpoint()), bytes);
     EXPECT_FALSE(shard->Receive(milliseconds(20)).has_value());
     close(fd);
   }
@@ -184,6 +188,93 @@ TEST(ZmqTransport, ForeignBytesAreNotAMessage) {
   ASSERT_TRUE(worker->Connect(ShardNode(0), shard->endpoint()).ok());
   ASSERT_TRUE(worker->Send(ShardNode(0), {Text("x")}).ok());
   EXPECT_TRUE(shard->Receive(seconds(5)).has_value());
+}
+
+RunKey NewKey() {
+  auto key = RunKey::New();
+  EXPECT_TRUE(key) << key.error().text();
+  return *key;
+}
+
+bool Within(Duration limit, const std::function<bool()>& done) {
+  for (const auto end = Time::now() + limit; Time::now() < end;) {
+    if (done()) return true;
+  }
+  return done();
+}
+
+// Sends through a relay that keeps what passes, with or without a key, and returns that.
+std::string Recorded(const std::optional<RunKey>& key, const std::string& text) {
+  ZmqContext context(1, key);
+  auto shard = Make(context, ShardNode(0));
+  auto worker = Make(context, WorkerNode(0), false);
+  const testing::TcpRelay relay(PortOf(shard->endpoint()));
+  EXPECT_TRUE(worker->Connect(ShardNode(0), "tcp://127.0.0.1:" + std::to_string(relay.port())).ok());
+  EXPECT_TRUE(worker->Send(ShardNode(0), {Text("key " + text), Numbers(1000)}).ok());
+  const auto got = shard->Receive(seconds(20));
+  EXPECT_TRUE(got && TextOf((*got)[0]) == "key " + text);
+  EXPECT_TRUE(shard->Send(WorkerNode(0), {Text("row " + text)}).ok());
+  EXPECT_TRUE(worker->Receive(seconds(20)));
+  return relay.passed();
+}
+
+TEST(ZmqTransport, WithAKeyNobodyElseCanReadAlong) {
+  const std::string text = "a user's id and the weights of their row";
+  const std::string numbers("\x07\0\0\0\0\0\0\0\x08\0\0\0\0\0\0\0\x09", 17);
+  const std::string open = Recorded(std::nullopt, text), sealed = Recorded(NewKey(), text);
+  EXPECT_NE(open.find("key " + text), std::string::npos);
+  EXPECT_NE(open.find("row " + text), std::string::npos);
+  EXPECT_NE(open.find(numbers), std::string::npos);
+  EXPECT_GT(sealed.size(), 8000u);
+  for (const std::string& secret : {text, numbers, text.substr(0, 8)})
+    EXPECT_EQ(sealed.find(secret), std::string::npos);
+}
+
+TEST(ZmqTransport, WithAKeyNobodyElseIsLetInAndAllAreCounted) {
+  const RunKey key = NewKey();
+  ZmqContext context(1, key);
+  auto shard = Make(context, ShardNode(0));
+  const auto refused = [&](std::uint64_t count) {
+    return Within(seconds(20), [&] {
+      EXPECT_FALSE(shard->Receive(milliseconds(5)));
+      return shard->refused_peers() >= count;
+    });
+  };
+  // The right protocol without a key, and with another one.
+  for (const std::optional<RunKey>& wrong : {std::optional<RunKey>(), std::optional<RunKey>(NewKey())}) {
+    const std::uint64_t before = shard->refused_peers();
+    ZmqContext foreign(1, wrong);
+    auto stranger = Make(foreign, WorkerNode(0), false, 0, milliseconds(200));
+    ASSERT_TRUE(stranger->Connect(ShardNode(0), shard->endpoint()).ok());
+    EXPECT_FALSE(stranger->Send(ShardNode(0), {Text("x")}).ok());
+    EXPECT_TRUE(refused(before + 1));
+  }
+  // Those tried more than once, the last time perhaps as they went.
+  EXPECT_FALSE(shard->Receive(milliseconds(500)));
+  // Noise, and who says nothing at all; each counts once.
+  const std::uint64_t before = shard->refused_peers();
+  for (const std::string& bytes : {std::string("GET / HTTP/1.0\r\n\r\n"), std::string(5000, '\xff'),
+                                   std::string(64, '\0'), std::string()})
+    close(Shout(PortOf(shard->endpoint()), bytes));
+  EXPECT_TRUE(refused(before + 4));
+  EXPECT_EQ(shard->refused_peers(), before + 4);
+  // Somebody who has the key; then what they said, once more.
+  ZmqContext friendly(1, key);
+  auto worker = Make(friendly, WorkerNode(0), false);
+  const testing::TcpRelay relay(PortOf(shard->endpoint()));
+  ASSERT_TRUE(worker->Connect(ShardNode(0), "tcp://127.0.0.1:" + std::to_string(relay.port())).ok());
+  ASSERT_TRUE(worker->Send(ShardNode(0), {Text("once")}).ok());
+  const auto got = shard->Receive(seconds(20));
+  ASSERT_TRUE(got);
+  EXPECT_EQ(TextOf((*got)[0]), "once");
+  EXPECT_EQ(shard->refused_peers(), before + 4);
+  const int replay = Shout(PortOf(shard->endpoint()), relay.sent());
+  EXPECT_TRUE(refused(before + 5));
+  close(replay);
+  ASSERT_TRUE(worker->Send(ShardNode(0), {Text("twice")}).ok());
+  const auto after = shard->Receive(seconds(20));
+  ASSERT_TRUE(after);
+  EXPECT_EQ(TextOf((*after)[0]), "twice");
 }
 
 TEST(ZmqTransport, AddressesOfOthersCannotBeListenedOn) {
