@@ -150,10 +150,17 @@ Result<std::string> ReadFile(const std::string& path, std::size_t limit) {
     return Error(user ? ErrorCode::kInvalidInput : ErrorCode::kIo, SystemError(path, "open").text());
   }
   std::string content;
-  char piece[1 << 14];
-  std::size_t got = 0;
-  while (content.size() <= limit && (got = std::fread(piece, 1, sizeof piece, in)) > 0)
-    content.append(piece, got);
+  // A file of a known size at once, and the end of it; others piece by piece.
+  struct stat found {};
+  std::size_t piece = 1 << 14, got = 1;
+  if (::fstat(::fileno(in), &found) == 0 && found.st_size > 0)
+    piece = std::min(static_cast<std::size_t>(found.st_size), limit) + 1;
+  for (; content.size() <= limit && got > 0; piece = 1 << 14) {
+    const std::size_t before = content.size();
+    content.resize(before + piece);
+    got = std::fread(content.data() + before, 1, piece, in);
+    content.resize(before + got);
+  }
   Status status;
   if (std::ferror(in) != 0) {
     // A folder opens like a file and fails here: the user's mistake, which a failing disk is not.

@@ -38,6 +38,7 @@ namespace {
 
 constexpr int kListenMilliseconds = 100;
 constexpr int kLookMilliseconds = 10;  // of a worker that waits for what is computed once
+constexpr std::uint64_t kMostWaiting = 64;  // parts made, and not taken
 constexpr Duration kFarewell = std::chrono::seconds(3);
 constexpr std::size_t kLongestLineBytes = 1u << 16;
 constexpr std::string_view kOnce = "once-", kPart = "part-";
@@ -177,10 +178,10 @@ class JobCoordinator : public Partitions {
     for (WorkerProcess& worker : workers_) worker.heard = SteadyNow();
     while (taken_ < work.parts()) {
       if (StopSignal() != 0) return {ErrorCode::kUnavailable, "ended by " + SignalName(StopSignal())};
-      HandOut();
-      COHORT_RETURN_IF_ERROR(Listen(kListenMilliseconds));
+      COHORT_RETURN_IF_ERROR(Listen(NextIsThere() ? 0 : kListenMilliseconds));
       COHORT_RETURN_IF_ERROR(LookAtWorkers());
-      COHORT_RETURN_IF_ERROR(TakeFinished());
+      HandOut();  // before one is taken: workers are at work meanwhile
+      COHORT_RETURN_IF_ERROR(TakeNext());
     }
     SayFarewell();
     return {};
@@ -230,11 +231,12 @@ class JobCoordinator : public Partitions {
     worker.Close();
   }
 
-  // A part to each worker that has none.
+  // A part to each worker that has none, unless too many wait on the disk for an earlier one, or for this process.
   void HandOut() {
     for (WorkerProcess& worker : workers_) {
       if (worker.pid < 0 || !worker.ready || worker.part) continue;
-      if (again_.empty() && begun_ < work_->parts()) again_.push_back(begun_++);
+      if (again_.empty() && begun_ < std::min(work_->parts(), taken_ + kMostWaiting + workers_.size()))
+        again_.push_back(begun_++);
       if (again_.empty()) return;
       worker.part = again_.front();
       again_.pop_front();
@@ -377,8 +379,10 @@ class JobCoordinator : public Partitions {
     return text;
   }
 
-  Status TakeFinished() {
-    while (!finished_.empty() && *finished_.begin() == taken_) {
+  bool NextIsThere() const { return !finished_.empty() && *finished_.begin() == taken_; }
+
+  Status TakeNext() {
+    if (NextIsThere()) {
       const std::string path = PartPath(folder_->path(), taken_);
       const auto part = ReadFile(path);
       if (!part) return {ErrorCode::kIo, part.error().text()};

@@ -108,6 +108,14 @@ TEST_F(PartitionJob, AWorkerIsStopped) {
   EXPECT_THAT(outcome.err, HasSubstr("has said nothing for 1 s; numbers 8 to 9"));
 }
 
+// More parts than may wait for the first one, whose worker is stopped.
+TEST_F(PartitionJob, ManyPartsWaitForTheFirst) {
+  const Outcome outcome =
+      Run(2, {"--count", "200", "--size", "1", "--fault", "stop", "--at", "0", "--dead-after", "1"});
+  ExpectDone(outcome, 200);
+  EXPECT_THAT(outcome.err, HasSubstr("has said nothing for 1 s; numbers 0 to 0"));
+}
+
 TEST_F(PartitionJob, ASlowWorkerIsNoStoppedOne) {
   const Outcome outcome = Run(2, {"--count", "4", "--slow", "2500", "--dead-after", "1"});
   ExpectDone(outcome, 4);
