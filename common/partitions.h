@@ -35,7 +35,7 @@ struct PartitionedWork {
 class Partitions {
  public:
   virtual ~Partitions() = default;
-  // What all parts need, and one process computes for all: its bytes. `name`: its own within the command, of letters.
+  // What all parts need, and one process computes for all: its bytes. `name`: its own within the command, of letters and digits.
   virtual Result<std::string> Once(const std::string& name,
                                    const std::function<Result<std::string>()>& compute) = 0;
   // Makes and takes all parts; once per command. Errors: those of `make` and `take`, and of the processes.

@@ -177,7 +177,7 @@ Result<DatasetChange> PrepareWithoutUsers(const PrepareOptions& options,
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<DatasetReader> before, DatasetReader::Open(former));
   if (!before->info().has_id)
     return InvalidInput(former + ": its rows have no ids; it is no dataset of a shop's users");
-  COHORT_ASSIGN_OR_RETURN(const PrepareReport report, PrepareShop(options, nullptr, users));
+  COHORT_ASSIGN_OR_RETURN(const PrepareReport report, PrepareShop(options, nullptr, nullptr, users));
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<DatasetReader> after, DatasetReader::Open(options.output));
   Result<DatasetChange> change = Comparison(users, former, *before, *after).Run();
   if (!change) {

@@ -26,7 +26,7 @@ namespace {
 //   description  2 * (bytes of the name) + 1, name, sign-up and cost as in memory, number of attributes, these as in memory,
 //                bytes of the place, place
 //
-// It never leaves the machine, and is read as it was written or not at all.
+// It is read as it was written or not at all: whoever lets it leave the process sees to that.
 constexpr std::uint8_t kKindBits = 0x07, kHasItem = 0x08, kHasPrice = 0x10, kHasQuantity = 0x20;
 static_assert(kEventKinds + 1 <= kKindBits + 1);
 
@@ -52,7 +52,7 @@ std::int64_t UnZigZag(std::uint64_t value) {
 
 class Cursor {
  public:
-  explicit Cursor(const std::vector<char>& bytes) : at_(bytes.data()), end_(at_ + bytes.size()) {}
+  explicit Cursor(std::span<const char> bytes) : at_(bytes.data()), end_(at_ + bytes.size()) {}
   bool at_end() const { return at_ == end_; }
   template <typename T>
   void Take(T* values, std::size_t count) {
@@ -182,10 +182,13 @@ Status EventStore::Spill(Partition& partition) {
   return {};
 }
 
-Result<std::vector<UserRecords>> EventStore::Read(std::size_t number) const {
+Result<std::vector<UserRecords>> EventStore::Read(std::size_t partition) const {
+  COHORT_ASSIGN_OR_RETURN(const std::vector<char> bytes, Bytes(partition));
+  return UsersOf(bytes);
+}
+
+Result<std::vector<char>> EventStore::Bytes(std::size_t number) const {
   const Partition& partition = partitions_[number];
-  std::vector<UserRecords> users;
-  std::unordered_map<std::string_view, std::size_t> numbers;  // by name; the names are those of `bytes`
   std::vector<char> bytes;
   for (const Piece& piece : partition.pieces) {
     const std::size_t begin = bytes.size();
@@ -199,6 +202,12 @@ Result<std::vector<UserRecords>> EventStore::Read(std::size_t number) const {
     }
   }
   bytes.insert(bytes.end(), partition.buffer.begin(), partition.buffer.end());
+  return bytes;
+}
+
+std::vector<UserRecords> EventStore::UsersOf(std::span<const char> bytes) {
+  std::vector<UserRecords> users;
+  std::unordered_map<std::string_view, std::size_t> numbers;  // by name; the names are those of `bytes`
   for (Cursor cursor(bytes); !cursor.at_end();) {
     const std::uint64_t head = cursor.Varint();
     const std::string_view name = cursor.Text(head / 2);

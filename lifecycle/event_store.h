@@ -1,12 +1,13 @@
 // EventStore: the records of a shop, sorted into partitions by a hash of the user, so that all of a user's are together without
 // sorting the files. Beyond `memory_bytes` the partitions wait in one temporary file. One thread.
 //
-// Fill with Add, then Read and Replace, partition by partition.
+// Fill with Add, then Read and Replace, partition by partition. Another process reads what Bytes gave with UsersOf.
 #ifndef COHORT_LIFECYCLE_EVENT_STORE_H_
 #define COHORT_LIFECYCLE_EVENT_STORE_H_
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,6 +50,9 @@ class EventStore {
   // All records of one partition, by user in the order of their names' bytes: an order that does not depend on what was added.
   // Memory: the partition's records, twice.
   Result<std::vector<UserRecords>> Read(std::size_t partition) const;
+  // The same in two steps. `bytes` are what Bytes gave, in this process or another one of this program: they are not checked.
+  Result<std::vector<char>> Bytes(std::size_t partition) const;
+  static std::vector<UserRecords> UsersOf(std::span<const char> bytes);
   // Replaces what a partition holds. REQUIRES: `users` are of that partition.
   Status Replace(std::size_t partition, const std::vector<UserRecords>& users);
   std::uint64_t spilled_bytes() const { return file_bytes_; }

@@ -88,6 +88,18 @@ void ItemTable::Accumulate() {
   }
 }
 
+void ItemTable::Put(ByteWriter* out) const {
+  out->PutList(items_);
+  out->PutList(statistics_);
+  out->PutList(edges_);
+}
+
+bool ItemTable::Get(ByteReader* in) {
+  return in->GetList(&items_) && in->GetList(&statistics_) && in->GetList(&edges_) &&
+         statistics_.size() == items_.size() * snapshots_ &&
+         edges_.size() == snapshots_ * static_cast<std::size_t>(bands_ - 1);
+}
+
 double ItemTable::MeanPrice(std::uint32_t item, std::size_t snapshot) const {
   const Statistics& statistics = statistics_[item * snapshots_ + snapshot];
   if (statistics.priced == 0) return std::numeric_limits<double>::quiet_NaN();

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/byte_stream.h"
 #include "common/types.h"
 #include "lifecycle/event.h"
 
@@ -64,6 +65,11 @@ class ItemTable {
   // The band of a price, 0 .. bands - 1: how many of the inner edges at that snapshot are <= the price's cell. An edge is the
   // least cell at or below which lie at least k / bands of the sales so far, plus one, for k = 1 .. bands - 1.
   int PriceBand(Money price, std::size_t snapshot) const;
+
+  // What rows are made of, from Accumulate on, for another process: there no item gets a number, and no sale is added.
+  // False: it is not what Put gave for as many snapshots and bands.
+  void Put(ByteWriter* out) const;
+  bool Get(ByteReader* in);
 
   // A cell of the histogram of prices: 32 to each doubling, exact below 32 units. Ascends with the price.
   static std::uint32_t PriceCell(Money price);

@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/byte_stream.h"
 #include "lifecycle/bg_nbd.h"
 #include "lifecycle/event.h"
 #include "lifecycle/shop_schema.h"
@@ -52,6 +53,13 @@ class OrderForecast {
   // Worth of one order; NaN where no order had a price.
   double OrderValue(std::size_t snapshot, const OrdersSoFar& so_far) const;
   const BgNbd& model(std::size_t snapshot) const { return fitted_[snapshot].orders; }
+
+  // What was fitted, for another process. False: it is not what Put gave for as many snapshots.
+  void Put(ByteWriter* out) const { out->PutList(fitted_); }
+  bool Get(ByteReader* in) {
+    return in->GetList(&fitted_) &&
+           fitted_.size() == (schema_.features.forecast ? schema_.snapshots.size() : 0);
+  }
 
  private:
   struct Customer {

@@ -9,7 +9,9 @@
 #include <utility>
 
 #include "common/atomic_file.h"
+#include "common/row_hash.h"
 #include "common/secret_key.h"
+#include "lifecycle/shop_parts.h"
 #include "lifecycle/shop_reader.h"
 #include "lifecycle/shop_rows.h"
 #include "lifecycle/shop_schema.h"
@@ -50,6 +52,7 @@ Status CheckRows(const PrepareOptions& options, const PrepareReport& report) {
 }  // namespace
 
 Result<PrepareReport> PrepareShop(const PrepareOptions& options, LifecycleCounts* counts,
+                                  Partitions* partitions,
                                   const std::set<std::string, std::less<>>& without) {
   const auto start = std::chrono::steady_clock::now();
   const std::clock_t cpu_start = std::clock();
@@ -68,10 +71,6 @@ Result<PrepareReport> PrepareShop(const PrepareOptions& options, LifecycleCounts
     COHORT_RETURN_IF_ERROR(CheckOutput(page, inputs));
   }
 
-  if (!schema.user_key.empty()) {
-    COHORT_ASSIGN_OR_RETURN([[maybe_unused]] const SecretKey key, SecretKey::ReadOrMake(schema.user_key));
-  }
-
   PrepareReport report;
   report.passes = counts == nullptr ? 3 : 4;
   FindingLog log(options.strict);
@@ -80,26 +79,44 @@ Result<PrepareReport> PrepareShop(const PrepareOptions& options, LifecycleCounts
     if (options.progress) options.progress({1, report.passes, bytes, total_bytes, records});
   });
   reader.LeaveOut(without);
-  COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<DatasetSink> sink,
-                          DatasetSink::Create(options.output, rows.info(), rows.features().bins()));
-  COHORT_RETURN_IF_ERROR(reader.Read());
-  report.records = reader.records();
-  report.input_bytes = reader.bytes();
   // Of the passes over the partitions, progress is a share of them.
   const auto progress = [&](int pass) {
-    return [&, pass](std::size_t partitions) {
+    return [&, pass](std::size_t done) {
       if (options.progress)
-        options.progress({pass, report.passes, total_bytes * partitions / EventStore::kPartitions,
-                          total_bytes, report.records});
+        options.progress(
+            {pass, report.passes, total_bytes * done / EventStore::kPartitions, total_bytes, report.records});
     };
   };
-  COHORT_RETURN_IF_ERROR(rows.Clean(progress(2)));
-  const auto split_of = [&](std::size_t snapshot) { return schema.snapshots[snapshot].split; };
-  COHORT_RETURN_IF_ERROR(
-      rows.Write({[&](std::size_t snapshot) -> RowBlock& { return sink->block(split_of(snapshot)); },
-                  [&](std::size_t snapshot) { return sink->RowAdded(split_of(snapshot)); }},
-                 progress(3)));
+  std::unique_ptr<DatasetSink> sink;  // of the process that reads
+  const auto read = [&]() -> Status {
+    if (!schema.user_key.empty()) {
+      COHORT_ASSIGN_OR_RETURN([[maybe_unused]] const SecretKey key, SecretKey::ReadOrMake(schema.user_key));
+    }
+    COHORT_ASSIGN_OR_RETURN(sink, DatasetSink::Create(options.output, rows.info(), rows.features().bins()));
+    COHORT_RETURN_IF_ERROR(reader.Read());
+    report.records = reader.records();
+    report.input_bytes = reader.bytes();
+    return rows.Clean(progress(2));
+  };
+  if (partitions == nullptr) {
+    COHORT_RETURN_IF_ERROR(read());
+    const auto split_of = [&](std::size_t snapshot) { return schema.snapshots[snapshot].split; };
+    COHORT_RETURN_IF_ERROR(
+        rows.Write({[&](std::size_t snapshot) -> RowBlock& { return sink->block(split_of(snapshot)); },
+                    [&](std::size_t snapshot) { return sink->RowAdded(split_of(snapshot)); }},
+                   progress(3)));
+  } else {
+    COHORT_ASSIGN_OR_RETURN(const FileChecksum description, ChecksumOfFile(options.schema));
+    const ShopParts parts{.schema = schema,
+                          .schema_checksum = description.checksum,
+                          .rows = rows,
+                          .read = read,
+                          .take = [&](const RowPart& part) { return sink->Append(part); }};
+    COHORT_RETURN_IF_ERROR(parts.Write(*partitions));
+  }
   COHORT_RETURN_IF_ERROR(sink->Measure(&report));
+  if (const std::uint64_t unlabelled = rows.written().unlabelled; unlabelled > 0)
+    log.AddIntended(FindingKind::kNoLabel, "", unlabelled);
   report.findings = log.Take();
   report.counts = rows.counts();
   if (!without.empty())

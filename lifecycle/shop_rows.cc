@@ -118,10 +118,35 @@ Status ShopRows::Clean(const Progress& progress) {
 Status ShopRows::Write(const Output& output, const Progress& progress) {
   for (std::size_t partition = 0; partition < EventStore::kPartitions; ++partition) {
     COHORT_ASSIGN_OR_RETURN(const std::vector<UserRecords> users, store_.Read(partition));
-    for (const UserRecords& user : users) COHORT_RETURN_IF_ERROR(WriteUser(user, output));
+    COHORT_RETURN_IF_ERROR(WriteUsers(users, output));
     if (progress) progress(partition + 1);
   }
   return {};
+}
+
+Status ShopRows::WriteUsers(const std::vector<UserRecords>& users, const Output& output) {
+  for (const UserRecords& user : users) COHORT_RETURN_IF_ERROR(WriteUser(user, output));
+  written_.values_below_zero += labels_.TakeValuesBelowZero();
+  return {};
+}
+
+void ShopRows::AddWritten(const Written& more) {
+  written_.rows += more.rows;
+  written_.unlabelled += more.unlabelled;
+  written_.returns_matched += more.returns_matched;
+  written_.returns_unmatched += more.returns_unmatched;
+  written_.values_below_zero += more.values_below_zero;
+}
+
+void ShopRows::PutShared(ByteWriter* out) const {
+  out->Put(end_);
+  out->Put(users_);
+  items_.Put(out);
+  forecast_.Put(out);
+}
+
+bool ShopRows::GetShared(ByteReader* in) {
+  return in->Get(&end_) && in->Get(&users_) && items_.Get(in) && forecast_.Get(in);
 }
 
 Status ShopRows::Visit(const std::function<void(UserRecords&)>& visit, const Progress& progress) const {
@@ -146,8 +171,8 @@ Status ShopRows::WriteUser(const UserRecords& user, const Output& output) {
   }
   // What comes after the last snapshot is told too, for the counts alone.
   for (; next < user.events.size(); ++next) past.Add(user.events[next]);
-  returns_matched_ += past.matched_returns();
-  returns_unmatched_ += past.unmatched_returns();
+  written_.returns_matched += past.matched_returns();
+  written_.returns_unmatched += past.unmatched_returns();
   return {};
 }
 
@@ -166,14 +191,14 @@ Status ShopRows::WriteRow(const UserRecords& user, const UserPast& past, std::si
   const bool labelled = labels_.Append(past, description, now, std::span(user.events).subspan(next_event),
                                        end, items_, &row_labels_);
   if (!labelled && split == Split::kTrain) {
-    log_->AddIntended(FindingKind::kNoLabel, "");
+    ++written_.unlabelled;
     return {};
   }
   RowBlock& block = output.block(snapshot);
   block.labels.insert(block.labels.end(), row_labels_.begin(), row_labels_.end());
   features_.Append(past, description, snapshot, items_, forecast_, &block);
   block.ids.push_back(user.user);
-  block.input_rows.push_back(rows_++);
+  block.input_rows.push_back(written_.rows++);
   ++block.rows;
   return output.row_added(snapshot);
 }
@@ -183,9 +208,9 @@ std::vector<ReportCount> ShopRows::counts() const {
       {"users", "users", users_},
       {"events", "events, without what was dropped", events_},
       {"items", "items and arms of campaigns", items_.size()},
-      {"returns_matched", "returns matched to an earlier purchase", returns_matched_},
+      {"returns_matched", "returns matched to an earlier purchase", written_.returns_matched},
       {"returns_unmatched", "returns of more than was bought before: what is over is left out",
-       returns_unmatched_},
+       written_.returns_unmatched},
       {"purchases_without_price", "purchases without a price: they count as orders, not as revenue",
        purchases_without_price_},
       {"purchases_without_item", "purchases without an item", purchases_without_item_}};
@@ -195,7 +220,7 @@ std::vector<ReportCount> ShopRows::counts() const {
                       users_without_description_});
   if (schema_.items && schema_.items->cost)
     counts.push_back(
-        {"values_below_zero", "margins below 0, counted as a value of 0", labels_.values_below_zero()});
+        {"values_below_zero", "margins below 0, counted as a value of 0", written_.values_below_zero});
   return counts;
 }
 

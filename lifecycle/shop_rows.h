@@ -5,6 +5,9 @@
 //                the interval between snapshots in which they lie
 //   Write        partition by partition: a row for every user and snapshot, in the order of partition, user, snapshot
 //
+// Another process can write the rows of some partitions (ShopParts): what they are made of is shared (PutShared, GetShared), and so
+// are the records (Records, EventStore::UsersOf); what it counts is added here (TakeWritten, AddWritten).
+//
 // Nothing depends on the order of the records, and the features of a row on nothing at or after its snapshot: a user's events
 // are shown to UserPast one snapshot after the other, statistics of items are those of the intervals before (ItemTable). One
 // thread. Memory: the item table, EventStore's buffers, and one partition (a 2048th of the users) at a time.
@@ -16,8 +19,10 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "common/byte_stream.h"
 #include "common/dataset.h"
 #include "common/status.h"
 #include "lifecycle/event_store.h"
@@ -38,6 +43,13 @@ class ShopRows {
   struct Output {
     std::function<RowBlock&(std::size_t)> block;
     std::function<Status(std::size_t)> row_added;
+  };
+  // What is counted while rows are written.
+  struct Written {
+    std::uint64_t rows = 0;
+    std::uint64_t unlabelled = 0;  // training rows that were dropped since they have no label
+    std::uint64_t returns_matched = 0, returns_unmatched = 0;
+    std::uint64_t values_below_zero = 0;
   };
 
   // `schema` and `log` outlive this. `directory`: for a temporary file.
@@ -64,6 +76,18 @@ class ShopRows {
   Status Clean(const Progress& progress = nullptr);
   // REQUIRES: Clean was called.
   Status Write(const Output& output, const Progress& progress = nullptr);
+  Status WriteUsers(const std::vector<UserRecords>& users, const Output& output);  // of one partition
+  // Since TakeWritten, with what was added.
+  const Written& written() const { return written_; }
+  Written TakeWritten() { return std::exchange(written_, {}); }
+  void AddWritten(const Written& more);
+
+  // A partition's records, for EventStore::UsersOf. REQUIRES: Clean was called.
+  Result<std::vector<char>> Records(std::size_t partition) const { return store_.Bytes(partition); }
+  // All else that rows are made of, for a ShopRows of the same description: it can WriteUsers from then on, and has no records.
+  // False: it is not what PutShared gave. REQUIRES: Clean was called.
+  void PutShared(ByteWriter* out) const;
+  bool GetShared(ByteReader* in);
 
   // Partition by partition: all users' records, as Clean left them. REQUIRES: Clean was called.
   Status Visit(const std::function<void(UserRecords&)>& visit, const Progress& progress = nullptr) const;
@@ -77,6 +101,7 @@ class ShopRows {
   // Texts of categories, brands, arms and users' attributes.
   DatasetNames Names() const { return names_.Names(); }
   Time end() const { return end_; }  // what is looked at lies before it; after Clean
+  std::uint64_t users() const { return users_; }  // after Clean
 
  private:
   static constexpr std::size_t kFirstAttribute = 3;  // of names_, after categories, brands and arms
@@ -100,10 +125,9 @@ class ShopRows {
   NameTable names_;
   Time end_ = 0;
   std::vector<float> row_labels_;
-  std::uint64_t rows_ = 0;
+  Written written_;
   std::uint64_t users_ = 0, events_ = 0, contacts_ = 0, purchases_without_price_ = 0,
-                purchases_without_item_ = 0;
-  std::uint64_t returns_matched_ = 0, returns_unmatched_ = 0, users_without_description_ = 0;
+                purchases_without_item_ = 0, users_without_description_ = 0;
 };
 
 }  // namespace cohort

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "common/dataset.h"
@@ -29,8 +30,8 @@ class UserLabels {
   // `after`: those from it on, by time. Nothing at or after `end` is looked at.
   bool Append(const UserPast& past, const UserRecord* description, Time now, std::span<const Event> after,
               Time end, const ItemTable& items, std::vector<float>* labels);
-  // Margins below 0, which a value cannot be: they count as 0.
-  std::uint64_t values_below_zero() const { return values_below_zero_; }
+  // Margins below 0 since it was last asked, which a value cannot be: they count as 0.
+  std::uint64_t TakeValuesBelowZero() { return std::exchange(values_below_zero_, 0); }
 
  private:
   float AcquisitionCost(const UserRecord* description, Time now) const;

@@ -1,5 +1,6 @@
 #include "prepare/dataset_sink.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
@@ -93,6 +94,18 @@ Status DatasetSink::Flush(Split split) {
   }
   info_.rows[index] += block.rows;
   ClearBlock(info_, &block);
+  return {};
+}
+
+Status DatasetSink::Append(const RowPart& part) {
+  const auto rows = static_cast<std::uint32_t>(part.splits.size());
+  for (std::uint32_t first = 0, end = 0; first < rows; first = end) {
+    const Split split = part.splits[first];
+    const std::uint32_t most = std::min(rows, first + (kBlockRows - block(split).rows));
+    for (end = first + 1; end < most && part.splits[end] == split;) ++end;
+    AppendRows(part.rows, first, end - first, &block(split));
+    COHORT_RETURN_IF_ERROR(RowAdded(split));
+  }
   return {};
 }
 

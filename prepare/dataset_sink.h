@@ -12,6 +12,7 @@
 #include "common/dataset.h"
 #include "common/status.h"
 #include "prepare/prepare.h"
+#include "prepare/row_part.h"
 #include "prepare/statistics.h"
 
 namespace cohort {
@@ -28,6 +29,8 @@ class DatasetSink {
   // Where the next row of a split goes; RowAdded after each.
   RowBlock& block(Split split) { return blocks_[static_cast<std::size_t>(split)]; }
   Status RowAdded(Split split) { return block(split).rows < kBlockRows ? Status() : Flush(split); }
+  // The rows of a part, in their order: as if each had been made in its block.
+  Status Append(const RowPart& part);
   // After the last row: what was measured, as `info` and `tasks` of the report.
   Status Measure(PrepareReport* report);
   // The file appears under its name. Adds output, output_bytes and warnings about features and tasks to the report.

@@ -45,7 +45,9 @@ class FindingLog {
   // Whether one more place of this finding would be kept: else there is no need to find the words.
   bool WantsPlace(FindingKind kind, const std::string& name) const;
   // A cell that was limited or shortened is no error, even when strict: the schema asks for it.
-  void AddIntended(FindingKind kind, const std::string& feature) { ++findings_[{kind, feature}].count; }
+  void AddIntended(FindingKind kind, const std::string& feature, std::uint64_t count = 1) {
+    findings_[{kind, feature}].count += count;
+  }
   // What the data cannot be used with, strict or not: `what` is wrong with a cell.
   void Fail(const CsvReader& csv, std::ptrdiff_t cell, const std::string& what);
   const Status& status() const { return status_; }

@@ -8,6 +8,7 @@
 
 #include "common/atomic_file.h"
 #include "launch/commands/commands.h"
+#include "launch/commands/partition_options.h"
 #include "launch/report/lifecycle_page.h"
 #include "lifecycle/prepare_shop.h"
 #include "lifecycle/shop_schema.h"
@@ -56,9 +57,22 @@ Json ToJson(const LifecycleCounts& counts) {
   return json;
 }
 
-Status PrepareAny(const PrepareOptions& options, Console& console) {
+struct PrepareCommand {
+  PrepareOptions prepare;
+  PartitionOptions partitions;
+};
+
+Status PrepareAny(const PrepareCommand& command, Console& console) {
+  const PrepareOptions& options = command.prepare;
   COHORT_ASSIGN_OR_RETURN(const bool shop, IsShopFile(options.schema));
   const bool with_page = !options.report.empty();
+  const bool with_workers = command.partitions.workers > 0;
+  if (with_workers && !shop)
+    return Refused(
+        "--workers is for the logs of a shop: " + options.schema +
+        " has no section [shop]. A table goes from its files to the dataset in one pass, whose work is "
+        "reading "
+        "the files in their order: there is nothing that workers could take over; leave --workers out");
   if (with_page) {
     if (!shop)
       return Refused("--report is for the logs of a shop: " + options.schema + " has no section [shop]");
@@ -66,9 +80,15 @@ Status PrepareAny(const PrepareOptions& options, Console& console) {
       return Refused("--report and --out are the same file, " + options.report + "; name two");
     COHORT_RETURN_IF_ERROR(CheckOutput(options.report, options.overwrite));
   }
+  std::unique_ptr<Partitions> partitions;
+  if (with_workers) {
+    COHORT_RETURN_IF_ERROR(CheckOutput(options.output, options.overwrite));
+    COHORT_ASSIGN_OR_RETURN(partitions, command.partitions.Start(options.output, console));
+  }
   LifecyclePage page;
-  COHORT_ASSIGN_OR_RETURN(const PrepareReport report,
-                          shop ? PrepareShop(options, with_page ? &page.counts : nullptr) : Prepare(options));
+  COHORT_ASSIGN_OR_RETURN(
+      const PrepareReport report,
+      shop ? PrepareShop(options, with_page ? &page.counts : nullptr, partitions.get()) : Prepare(options));
   std::string text = report.ToText();
   Json json = Json::parse(report.ToJson());
   if (with_page) {
@@ -87,7 +107,8 @@ Status PrepareAny(const PrepareOptions& options, Console& console) {
 }  // namespace
 
 void AddPrepare(CLI::App& app, Commands& commands) {
-  auto options = std::make_shared<PrepareOptions>();
+  auto all = std::make_shared<PrepareCommand>();
+  PrepareOptions* options = &all->prepare;
   CLI::App* command =
       app.add_subcommand("prepare", "turn CSV files (plain or .gz) into a dataset, and say what was found");
   command
@@ -107,10 +128,11 @@ void AddPrepare(CLI::App& app, Commands& commands) {
   command->add_flag(
       "--strict", options->strict,
       "any row dropped, cell defaulted or label masked as unusable is an error that names its place");
-  commands[command] = [options](Console& console) {
+  all->partitions.AddTo(*command);
+  commands[command] = [all](Console& console) {
     PrepareProgressLine line;
-    options->progress = [&](const PrepareProgress& progress) { line.Show(console, progress); };
-    return PrepareAny(*options, console);
+    all->prepare.progress = [&](const PrepareProgress& progress) { line.Show(console, progress); };
+    return PrepareAny(*all, console);
   };
 }
 

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include "tests/end_to_end/shop_run.h"
 #include "tests/support/processes.h"
@@ -47,15 +48,19 @@ class Partitions : public ::testing::Test {
   Result ResultOf(const Outcome& outcome, const std::string& folder) const {
     EXPECT_EQ(outcome.exit_code, 0) << outcome.all();
     json said = json::parse(outcome.out, nullptr, false);
-    for (const char* of_the_run : {"seconds", "out", "report"}) said.erase(of_the_run);
+    for (const char* of_the_run : {"seconds", "cpu_seconds", "out", "output", "report"})
+      said.erase(of_the_run);
     EXPECT_FALSE(std::filesystem::exists(folder + "/out.csv.parts"));
     std::string report = ReadFile(folder + "/out.html");  // it names the file
     if (const std::size_t at = report.find(folder); at != report.npos) report.erase(at, folder.size());
+    report = std::regex_replace(report, std::regex("MB in [^\n]* s of CPU time"), "MB");
     return {ReadFile(folder + "/out.csv"), std::move(report), std::move(said)};
   }
-  // `command` without --out and --json; `with_report`: it has --report too. One worker is killed so long after it was seen.
+  // `command` without --out and --json; `with_report`: it has --report too. One worker is killed so long after it was seen,
+  // or after `handed_over` was there.
   void ExpectTheSameBytes(const Words& command, bool with_report = false,
-                          std::chrono::milliseconds kill_after = std::chrono::milliseconds(300)) {
+                          std::chrono::milliseconds kill_after = std::chrono::milliseconds(300),
+                          const std::string& handed_over = "") {
     const auto in = [&](const std::string& name) {
       const std::string folder = folder_ / name;
       std::filesystem::create_directory(folder);
@@ -88,6 +93,9 @@ class Partitions : public ::testing::Test {
       for (const FoundProcess& found : ProcessesWith("--partition-worker " + (folder_ / "killed")))
         worker = found.pid;
     }
+    const std::string file = (folder_ / "killed") + "/out.csv.parts/once-" + handed_over;
+    while (!handed_over.empty() && !std::filesystem::exists(file) && job.Running())
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
     std::this_thread::sleep_for(kill_after * kSlowdown);  // wherever it is then
     if (worker > 0) kill(worker, SIGKILL);
     const Outcome outcome = job.Wait(std::chrono::seconds(120));
@@ -102,6 +110,11 @@ TEST_F(Partitions, Recommend) {
   const std::string shop = Shop() / "shop";
   ExpectTheSameBytes({Program(), "recommend", shop + "/shop.toml", "--at", "test", "--truth", shop + "/truth",
                       "--segment", "gender,age", "--exposure", "0.05", "--diversity", "0.1"});
+}
+
+TEST_F(Partitions, Prepare) {
+  ExpectTheSameBytes({Program(), "prepare", (Shop() / "shop") + "/shop.toml"}, true,
+                     std::chrono::milliseconds(0), "records0");
 }
 
 TEST_F(Partitions, Uplift) {
@@ -144,6 +157,31 @@ TEST_F(Partitions, SaysWhatIsWrong) {
   refused({Program(), "recommend", shop, "--out", out, "--dead-after", "3"},
           "--dead-after requires --workers");
   refused({Program(), "explain", "run", "--data", "data.h5", "--workers", "2"}, "--workers needs --out");
+  refused({Program(), "prepare", folder_.Write("schema.toml", "[source]\nfiles = [\"x.csv\"]\n"), "--out",
+           out, "--workers", "2"},
+          "has no section [shop]");
+  // With findings that --strict makes errors, and others, the words are those of one process.
+  std::filesystem::create_directory(folder_ / "twice");
+  folder_.Write("twice/events.csv",
+                "user,time,kind\n"
+                "a,2020-01-05,view\na,2020-01-05,view\n");
+  const std::string strict = folder_.Write("twice/shop.toml",
+                                           "[shop]\nuntil = \"2020-12-01\"\n"
+                                           "[events]\nfiles = [\"events.csv\"]\nuser = \"user\"\n"
+                                           "time = \"time\"\nkind = \"kind\"\n"
+                                           "[snapshots]\ntrain = \"2020-03-01\"\ntest = \"2020-10-01\"\n"
+                                           "[labels.churn]\nhorizon_days = 30\n");
+  for (const Words& more : {Words{"--strict"}, Words{}}) {
+    Words command = {Program(), "prepare", strict, "--out", out};
+    command.insert(command.end(), more.begin(), more.end());
+    const Outcome alone = RunProgram(command);
+    EXPECT_EQ(alone.exit_code, 2) << alone.all();
+    command.insert(command.end(), {"--workers", "2"});
+    const Outcome job = RunProgram(command);
+    EXPECT_EQ(job.exit_code, 2);
+    EXPECT_EQ(job.err, alone.err);
+    EXPECT_FALSE(std::filesystem::exists(out + ".parts"));
+  }
   // What is wrong with the data is said once, and nothing stays behind.
   const std::string bad = folder_.Write("shop.toml", "[events]\nfiles = [\"none.csv\"]\n");
   refused({Program(), "recommend", bad, "--out", out, "--workers", "2"}, "shop.toml");

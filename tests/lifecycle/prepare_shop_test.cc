@@ -10,6 +10,8 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "common/atomic_file.h"
@@ -201,6 +203,102 @@ TEST_F(PrepareShopTest, CountsLifecyclesForAPage) {
   options.report = Path("events.csv");
   EXPECT_THAT(ErrorOf(PrepareShop(options, &counts)), HasSubstr("one of the inputs"));
   EXPECT_EQ(*ReadFile(Path("events.csv")), kEvents);
+}
+
+// What a job's coordinator hands over.
+using HandedOver = std::map<std::string, std::string>;
+
+class WorkerSide : public Partitions {
+ public:
+  explicit WorkerSide(const HandedOver& files) : files_(files) {}
+  Result<std::string> Once(const std::string& name, const std::function<Result<std::string>()>&) override {
+    return files_.at(name);
+  }
+  Status Run(const PartitionedWork& work) override {
+    fingerprint = work.fingerprint;
+    // In any order, some twice.
+    for (const std::uint64_t step : {std::uint64_t{2}, std::uint64_t{1}}) {
+      for (std::uint64_t part = work.parts(); part-- > 0;) {
+        if (part % step != 0) continue;
+        const std::uint64_t first = part * work.size;
+        COHORT_ASSIGN_OR_RETURN(parts[part], work.make(first, std::min(first + work.size, work.count)));
+      }
+    }
+    return {ErrorCode::kUnavailable, "over"};
+  }
+  std::uint64_t fingerprint = 0;
+  std::map<std::uint64_t, std::string> parts;
+
+ private:
+  const HandedOver& files_;
+};
+
+// A job whose one worker is another PrepareShop of the same options.
+class CoordinatorSide : public Partitions {
+ public:
+  explicit CoordinatorSide(const PrepareOptions& options) : options_(options) {}
+  Result<std::string> Once(const std::string& name,
+                           const std::function<Result<std::string>()>& compute) override {
+    COHORT_ASSIGN_OR_RETURN(files[name], compute());
+    return files[name];
+  }
+  Status Run(const PartitionedWork& work) override {
+    if (damage) damage(&files);
+    WorkerSide worker(files);
+    worker_said = PrepareShop(options_, nullptr, &worker).error();
+    if (worker.parts.size() < work.parts()) return worker_said;
+    EXPECT_EQ(worker.fingerprint, work.fingerprint);
+    for (const auto& [number, part] : worker.parts) COHORT_RETURN_IF_ERROR(work.take(part));
+    return {};
+  }
+  HandedOver files;
+  std::function<void(HandedOver*)> damage;
+  Status worker_said;
+
+ private:
+  const PrepareOptions options_;
+};
+
+TEST_F(PrepareShopTest, PartsByOthersHaveTheSameBytes) {
+  // Some hundred users, of whom many lack every label at a snapshot.
+  std::string events = kEvents, users = kUsers;
+  for (int i = 0; i < 300; ++i) {
+    const std::string user = "u" + std::to_string(i), month = std::to_string(1 + i % 9);
+    for (const char* what : {",view,x,,", ",purchase,y,1,4", ",return,y,2,"})
+      events += user + ",2020-0" + month + "-1" + std::to_string(i % 7) + what + "\n";
+    if (i % 2 == 0) users += user + ",2020-0" + month + "-02\n";
+  }
+  const Result<PrepareReport> alone = Run(events, users);
+  ASSERT_TRUE(alone) << alone.error().text();
+  const auto text = [](const PrepareReport& report) {
+    auto json = nlohmann::json::parse(report.ToJson());
+    for (const char* of_the_run : {"seconds", "cpu_seconds"}) json.erase(of_the_run);
+    return json.dump();
+  };
+  const std::string bytes = *ReadFile(Path("shop.h5"));
+  const PrepareOptions options{
+      .schema = Path("shop.toml"), .output = Path("shop.h5"), .overwrite = true, .strict = false};
+  PartitionsHere here([](const std::string&) {});
+  const Result<PrepareReport> in_parts = PrepareShop(options, nullptr, &here);
+  ASSERT_TRUE(in_parts) << in_parts.error().text();
+  EXPECT_TRUE(*ReadFile(Path("shop.h5")) == bytes);
+  EXPECT_EQ(text(*in_parts), text(*alone));
+
+  CoordinatorSide job(options);
+  const Result<PrepareReport> by_another = PrepareShop(options, nullptr, &job);
+  ASSERT_TRUE(by_another) << by_another.error().text();
+  EXPECT_EQ(job.worker_said.text(), "over");
+  EXPECT_TRUE(*ReadFile(Path("shop.h5")) == bytes);
+  EXPECT_EQ(text(*by_another), text(*alone));
+
+  // What is handed over and is not what was written is found out.
+  for (const std::string name : {"shared", "records0"}) {
+    CoordinatorSide damaged(options);
+    damaged.damage = [&](HandedOver* files) { files->at(name)[files->at(name).size() / 2] ^= 1; };
+    const Result<PrepareReport> refused = PrepareShop(options, nullptr, &damaged);
+    ASSERT_FALSE(refused) << name;
+    EXPECT_EQ(damaged.worker_said.code(), ErrorCode::kCorrupt) << damaged.worker_said.text();
+  }
 }
 
 TEST_F(PrepareShopTest, TheOrderOfTheFilesChangesNoByte) {
