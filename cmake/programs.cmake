@@ -5,6 +5,9 @@ add_library(cohort_launch STATIC ${launch_sources})
 target_link_libraries(cohort_launch PUBLIC cohort_report cohort_scheduler cohort_server cohort_worker cohort_model cohort_lifecycle
                       cohort_prepare cohort_common)
 
+# `cohort watch`, `cohort top`: the only ones that see httplib.
+cohort_library(cohort_watch launch/watch cohort_launch cohort_report cohort_scheduler cohort_common PkgConfig::HTTPLIB)
+
 # `cohort bench`.
 cohort_library(cohort_bench launch/bench cohort_launch cohort_scheduler cohort_server cohort_worker cohort_model
                cohort_common PkgConfig::ZMQ)
@@ -20,7 +23,7 @@ endforeach()
 
 file(GLOB command_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/launch/commands/*.cc)
 add_executable(cohort ${CMAKE_SOURCE_DIR}/launch/cohort.cc ${command_sources})
-target_link_libraries(cohort PRIVATE cohort_bench cohort_launch cohort_lifecycle cohort_prepare)
+target_link_libraries(cohort PRIVATE cohort_bench cohort_watch cohort_launch cohort_lifecycle cohort_prepare)
 # Command lines are parsed once; the time goes into compiling their parser.
 target_compile_options(cohort PRIVATE $<$<CONFIG:Release>:-O1>
                        # GCC 12 takes the storage of an expected's error for something on the heap

@@ -50,6 +50,8 @@ int Main(int argc, char** argv) {
   AddReport(app, commands);
   AddCluster(app, commands);
   AddKey(app, commands);
+  AddWatch(app, commands);
+  AddTop(app, commands);
   AddBench(app, commands);
   AddDoctor(app, commands);
   bool json = WantsJson(argc, argv);

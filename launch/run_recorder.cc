@@ -158,6 +158,9 @@ Status RunRecorder::OnPhaseEnd() {
   ChooseThresholds();
   SplitEvaluation evaluation{SplitName(order_.split), MetricsOf(*sums_, thresholds_)};
   sums_.reset();
+  // The scheduler before may have died before it wrote the newest; what was judged earlier stands in metrics.jsonl.
+  if (replaying_) evaluated_.clear();
+  evaluated_.push_back({order_.epoch, evaluation});
   if (order_.split == Split::kValid && !result_.epochs.empty())
     result_.epochs.back().valid = evaluation.tasks;
   // A model that was written before its valid split was judged learns of its thresholds.
@@ -189,8 +192,13 @@ Status RunRecorder::OnPhaseEnd() {
 }
 
 void RunRecorder::OnSample(const MetricsSample& sample) {
+  // What the run was resumed with is in the result already.
+  result_.workers_replaced +=
+      sample.workers_replaced - std::exchange(workers_replaced_, sample.workers_replaced);
+  result_.failovers += sample.failovers - std::exchange(failovers_, sample.failovers);
+  result_.moved += sample.moved - std::exchange(moved_, sample.moved);
   if (!metrics_) return;  // what is wrong was found before Open
-  const std::string line = ToJsonLine(sample, result_.tasks) + "\n";
+  const std::string line = ToJsonLine(sample, result_, std::exchange(evaluated_, {})) + "\n";
   if (std::fwrite(line.data(), 1, line.size(), metrics_.get()) != line.size() ||
       std::fflush(metrics_.get()) != 0) {
     if (failure_.ok()) failure_ = WriteError(folder_ + "/" + kMetricsFile);

@@ -18,6 +18,7 @@
 #include "launch/run_plan.h"
 #include "scheduler/early_stopping.h"
 #include "scheduler/evaluation.h"
+#include "scheduler/metrics_json.h"
 #include "scheduler/result.h"
 #include "scheduler/run_observer.h"
 #include "scheduler/score_sink.h"
@@ -100,6 +101,8 @@ class RunRecorder : public ScoreSink, public RunObserver {
   };
   std::optional<HeardCheckpoint> newest_checkpoint_;  // while replaying
   int hangs_ = 0;  // reported
+  std::vector<EpochEvaluation> evaluated_;                          // since the last line of metrics.jsonl
+  std::uint32_t workers_replaced_ = 0, failovers_ = 0, moved_ = 0;  // as of the newest sample
   std::uint64_t samples_ = 0;
   double phase_seconds_ = 0;
   Status failure_;

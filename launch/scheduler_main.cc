@@ -280,9 +280,6 @@ class SchedulerJob {
     result.traffic_bytes += loop.counters().bytes_sent;
     result.counts["refused_frames"] += loop.counters().bad_frames;
     result.counts["refused_peers"] += transport_->refused_peers();
-    result.workers_replaced += coordinator_->replaced();
-    result.failovers += coordinator_->failovers();
-    result.moved += coordinator_->moved();
     result.recoverable = recoverable_ || coordinator_->recoverable();
     result.counts["ignored_messages"] = coordinator_->ignored_messages();
   }

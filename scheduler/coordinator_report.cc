@@ -156,6 +156,9 @@ MetricsSample Coordinator::Sample(TimePoint now) const {
   sample.split = order_.split;
   sample.phase_rows = plan_.rows[static_cast<std::size_t>(order_.split)];
   sample.phase_samples = PhaseSamples();
+  sample.workers_replaced = replaced_;
+  sample.failovers = failovers_;
+  sample.moved = moved_;
   Clock lowest = kClockInfinity, highest = 0;
   std::uint64_t samples = 0;
   for (const Member& member : membership_.all()) {

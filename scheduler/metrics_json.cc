@@ -37,7 +37,9 @@ const char* PhaseKindName(PhaseKind kind) {
   return "unknown";
 }
 
-std::string ToJsonLine(const MetricsSample& sample, const std::vector<std::string>& tasks) {
+std::string ToJsonLine(const MetricsSample& sample, const RunResult& so_far,
+                       const std::vector<EpochEvaluation>& evaluations) {
+  const std::vector<std::string>& tasks = so_far.tasks;
   Json json = {{"seconds", sample.seconds},
                {"phase", sample.phase},
                {"kind", PhaseKindName(sample.kind)},
@@ -56,6 +58,12 @@ std::string ToJsonLine(const MetricsSample& sample, const std::vector<std::strin
   json["bytes_sent"] = sample.bytes_sent;
   json["rows"] = sample.rows;
   json["acknowledged"] = sample.acknowledged;
+  json["recoveries"] = Json::parse(RecoveriesToJson(so_far));
+  for (const EpochEvaluation& each : evaluations) {
+    Json judged = {{"split", each.evaluation.split}, {"epoch", each.epoch}, {"tasks", Json::object()}};
+    for (const TaskMetrics& task : each.evaluation.tasks) judged["tasks"][task.name] = task.values;
+    json["evaluations"].push_back(std::move(judged));
+  }
   json["members"] = Json::array();
   for (const MemberSample& member : sample.members) {
     const Counters& c = member.counters;

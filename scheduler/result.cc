@@ -32,6 +32,16 @@ std::string Dump(const Json& json) { return json.dump(2, ' ', false, Json::error
 
 }  // namespace
 
+std::string RecoveriesToJson(const RunResult& result) {
+  const Json json = {{"workers_replaced", result.workers_replaced},
+                     {"failovers", result.failovers},
+                     {"moved", result.moved},
+                     {"takeovers", result.takeovers},
+                     {"restarts", result.restarts},
+                     {"checkpoints", result.checkpoints}};
+  return json.dump();
+}
+
 std::string ToJson(const Status& status, const RunResult& result) {
   Json json;
   SetVerdict(status, &json);
@@ -56,12 +66,7 @@ std::string ToJson(const Status& status, const RunResult& result) {
                     {"duplicated", result.pushes_duplicated},
                     {"rolled_back", result.pushes_rolled_back}};
   if (result.recoverable && !status.ok()) json["recoverable"] = true;
-  json["recoveries"] = {{"workers_replaced", result.workers_replaced},
-                        {"failovers", result.failovers},
-                        {"moved", result.moved},
-                        {"takeovers", result.takeovers},
-                        {"restarts", result.restarts},
-                        {"checkpoints", result.checkpoints}};
+  json["recoveries"] = Json::parse(RecoveriesToJson(result));
   json["warnings"] = result.warnings;
   json["counts"] = result.counts;
   json["traffic_bytes"] = result.traffic_bytes;

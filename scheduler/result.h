@@ -67,6 +67,9 @@ struct RunResult {
   std::uint64_t seed = 0;
 };
 
+// The object `recoveries` of result.json and of metrics.jsonl, a text to embed.
+std::string RecoveriesToJson(const RunResult& result);
+
 // "status": "done", or "failed" with "reason" and "code" ("invalid input" when the user's input is at fault).
 std::string ToJson(const Status& status, const RunResult& result);
 

@@ -38,6 +38,8 @@ struct MetricsSample {
   std::uint64_t rows = 0;         // held by all shards
   std::uint64_t queue_depth = 0;  // over all shards
   std::uint64_t acknowledged = 0;  // parts of pushes, in the whole run
+  // Since the start, as in RunResult.
+  std::uint32_t workers_replaced = 0, failovers = 0, moved = 0;
   std::vector<MemberSample> members;
 };
 

@@ -29,6 +29,8 @@ class Console {
   void Print(const std::string& text);
   // The command's result for programs: the text of one JSON object. Printed at the end, with --json only.
   void SetJson(std::string object) { object_ = std::move(object); }
+  // The same, at once: for a command whose caller needs it before it has ended.
+  void PrintJson(const std::string& object);
   // Of a command that did what it was asked to, and whose answer is one that scripts look for: `cohort diff`, 1. An error has
   // its own (Status).
   void SetExitCode(int code) { exit_code_ = code; }
@@ -46,6 +48,7 @@ class Console {
   const bool json_;
   const bool terminal_;
   bool progress_shown_ = false;
+  bool json_printed_ = false;
   std::string object_;
   int exit_code_ = 0;
 };
@@ -85,6 +88,8 @@ void AddReport(CLI::App& app, Commands& commands);
 void AddBench(CLI::App& app, Commands& commands);
 void AddDoctor(CLI::App& app, Commands& commands);
 void AddCluster(CLI::App& app, Commands& commands);
+void AddWatch(CLI::App& app, Commands& commands);
+void AddTop(CLI::App& app, Commands& commands);
 
 }  // namespace cohort
 

@@ -44,15 +44,21 @@ void Console::Progress(const std::string& line) {
   progress_shown_ = true;
 }
 
+void Console::PrintJson(const std::string& object) {
+  if (!json_ || json_printed_) return;
+  Write(stdout, object);
+  json_printed_ = true;
+}
+
 void Console::Finish(const Status& status) {
   if (!status.ok()) Note("error: " + status.text());
-  if (!json_) return;
+  if (!json_ || json_printed_) return;
   if (object_.empty()) {
     nlohmann::json object = {{"status", status.ok() ? "done" : "failed"}};
     if (!status.ok()) object["reason"] = status.text();
     object_ = object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   }
-  Write(stdout, object_);
+  PrintJson(object_);
 }
 
 }  // namespace cohort

@@ -87,12 +87,23 @@ TEST(Metrics, ALinePerSampleAndWhatATerminalShowsOfIt) {
   worker.node = WorkerNode(2);
   worker.counters.step_seconds = {1, 2, 3, 4, 5, 6};
   sample.members = {worker};
-  const std::string line = ToJsonLine(sample, {"income", "married"});
+  RunResult so_far;
+  so_far.tasks = {"income", "married"};
+  so_far.restarts = 2, so_far.checkpoints = 3;
+  TaskMetrics income;
+  income.name = "income";
+  income.values = {{"auc", 0.75}, {"rows", 12}};
+  const std::string line = ToJsonLine(sample, so_far, {{4, {"valid", {income}}}});
   EXPECT_EQ(line.find('\n'), std::string::npos);
   const json parsed = json::parse(line);
   EXPECT_EQ(parsed["loss"]["income"], 0.25);
   EXPECT_TRUE(parsed["loss"]["married"].is_null());
   EXPECT_EQ(parsed["members"][0]["node"], "worker 2");
+  EXPECT_EQ(parsed["recoveries"], json::parse(ToJson(Status(), so_far))["recoveries"]);
+  EXPECT_EQ(parsed["recoveries"]["restarts"], 2);
+  EXPECT_EQ(parsed["evaluations"],
+            json::parse(R"([{"split":"valid","epoch":4,"tasks":{"income":{"auc":0.75,"rows":12.0}}}])"));
+  EXPECT_FALSE(json::parse(ToJsonLine(sample, so_far)).contains("evaluations"));
   EXPECT_EQ(parsed["members"][0]["step_seconds"],
             json::parse(R"({"read":1,"distinct":2,"pull_wait":3,"forward":4,"backward":5,"push_wait":6})"));
   EXPECT_EQ(ProgressText(line), "epoch 2: 45 %, 12.3 k samples/s, loss income 0.25");
