@@ -35,11 +35,12 @@ const char* __lsan_default_suppressions() {
 // operations lie inside the library: every byte handed over looks like a race between the thread that wrote it and the
 // I/O thread that sends or frees it. A race between two threads of ours has no frame of libzmq in either stack and is
 // reported as ever. (What libzmq itself does with memory is not looked at; the second line is for Buffers of ours that its
-// I/O thread lets go.) Open MPI's progress threads signal each other in the same way. Its tcp component takes two locks in
+// I/O thread lets go.) libsodium opens and seals what libzmq hands it, on that thread. Open MPI's progress threads signal each other in the same way. Its tcp component takes two locks in
 // one order when it adds peers and in the other when it removes them; both happen in MPI_Init and MPI_Finalize, one after
 // the other, on one thread.
 const char* __tsan_default_suppressions() {
   return "called_from_lib:libzmq.so\n"
+         "called_from_lib:libsodium.so\n"
          "race:libzmq.so\n"
          "race:libopen-pal.so\n"
          "race:libopen-rte.so\n"
