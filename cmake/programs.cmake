@@ -23,6 +23,7 @@ endforeach()
 
 file(GLOB command_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/launch/commands/*.cc)
 add_executable(cohort ${CMAKE_SOURCE_DIR}/launch/cohort.cc ${command_sources})
+target_compile_definitions(cohort PRIVATE COHORT_VERSION="${PROJECT_VERSION}")
 target_link_libraries(cohort PRIVATE cohort_bench cohort_watch cohort_launch cohort_lifecycle cohort_prepare)
 # Command lines are parsed once; the time goes into compiling their parser.
 target_compile_options(cohort PRIVATE $<$<CONFIG:Release>:-O1>

@@ -11,7 +11,7 @@
 namespace cohort {
 namespace {
 
-constexpr const char* kVersion = "cohort 0.1.0";
+constexpr const char* kVersion = "cohort " COHORT_VERSION;
 
 bool WantsJson(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
@@ -25,6 +25,9 @@ int Main(int argc, char** argv) {
       "Multi-task models of the user lifecycle, trained and scored by a cluster of parameter servers.",
       "cohort");
   app.set_version_flag("--version", kVersion);
+  app.footer(
+      "Exit codes: 0 done; 2 your input (usage, configuration, data) is at fault; the message names the "
+      "place and the mend; 1 anything else.");
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
   Commands commands;
@@ -54,6 +57,8 @@ int Main(int argc, char** argv) {
   AddTop(app, commands);
   AddBench(app, commands);
   AddDoctor(app, commands);
+  AddMan(app, commands);
+  AddCompletion(app, commands);
   bool json = WantsJson(argc, argv);
   for (CLI::App* command : app.get_subcommands(nullptr)) {
     command->add_flag("--json", json, "print exactly one JSON object to stdout");

@@ -90,6 +90,8 @@ void AddDoctor(CLI::App& app, Commands& commands);
 void AddCluster(CLI::App& app, Commands& commands);
 void AddWatch(CLI::App& app, Commands& commands);
 void AddTop(CLI::App& app, Commands& commands);
+void AddMan(CLI::App& app, Commands& commands);
+void AddCompletion(CLI::App& app, Commands& commands);
 
 }  // namespace cohort
 
