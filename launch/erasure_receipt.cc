@@ -108,9 +108,13 @@ Result<ErasureReceipt> ReadErasureReceipt(const std::string& path, const SecretK
   // nlohmann::json reports by exception; none leaves this function.
   try {
     Json json = Json::parse(text);
-    if (!json.is_object() || json.value("receipt", "") != "cohort erase" ||
-        json.value("format", 0) != kFormat)
+    if (!json.is_object() || json.value("receipt", "") != "cohort erase")
       return InvalidInput(path + ": no receipt of `cohort erase`");
+    if (const int format = json.value("format", 0); format != kFormat) {
+      return InvalidInput(path + ": is a receipt of format " + std::to_string(format) +
+                          ", this version reads format " + std::to_string(kFormat) +
+                          "; verify it with the version of cohort that wrote it");
+    }
     const std::string digest = json.at("digest").get<std::string>();
     json.erase("digest");
     if (ToHex(secret.Digest(Text(json))) != digest)
