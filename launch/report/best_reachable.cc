@@ -1,6 +1,5 @@
 #include "launch/report/best_reachable.h"
 
-#include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +10,7 @@
 
 #include "common/dataset.h"
 #include "launch/report/html.h"
+#include "prepare/number.h"
 
 namespace cohort {
 namespace {
@@ -77,8 +77,7 @@ Result<Truth> ReadTruth(const std::string& path, const DatasetInfo& info) {
     for (std::size_t c = 1; c < wanted.size(); ++c) {
       const std::string_view cell = cells[wanted[c]];
       float value = 0;
-      const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
-      if (error != std::errc() || end != cell.data() + cell.size()) {
+      if (ParseNumber(cell, &value) != NumberKind::kNumber) {
         return InvalidInput(Format("%s line %zu, column %s: \"%s\" is not a number", path.c_str(), number,
                                    names[c].c_str(), std::string(cell).c_str()));
       }

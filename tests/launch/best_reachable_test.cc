@@ -108,6 +108,17 @@ TEST_F(BestReachableTest, ATruthMayBeOfOneSplit) {
               HasSubstr("no row with the id \"a\""));
 }
 
+// Whoever left long ago buys with a probability that no float holds.
+TEST_F(BestReachableTest, AProbabilityMayBeTooSmallForAFloat) {
+  WriteDataset();
+  WriteTruth(
+      "id,purchased,activation.app,activation.none\n"
+      "a,4.8711629e-46,1.1e-320,1\nb,1e-40,0.5,0.5\nc,0.8,0.7,0.3\n");
+  const auto reachable = ComputeBestReachable(dataset(), directory_.string());
+  ASSERT_TRUE(reachable.has_value()) << reachable.error().text();
+  EXPECT_NEAR(reachable->best[0].tasks[0].Value("logloss"), -std::log(0.8) / 3, 1e-6);
+}
+
 TEST_F(BestReachableTest, WhatDoesNotFitIsAnErrorThatNamesThePlace) {
   WriteDataset();
   auto error = [&](const std::string& text) {
