@@ -20,9 +20,28 @@ namespace {
 constexpr auto kRedraw = std::chrono::seconds(1);
 constexpr auto kSignalCheck = std::chrono::milliseconds(100);
 
-std::size_t TerminalWidth() {
+struct TerminalSize {
+  std::size_t columns = 80, rows = 24;
+};
+
+TerminalSize SizeOfTerminal() {
   winsize size{};
-  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0 || size.ws_row == 0) return {};
+  return {size.ws_col, size.ws_row};
+}
+
+// Over what stands on the screen: home, each line to its end, then what is below. No more than fits, or it would scroll.
+std::string Picture(const RunState& state) {
+  const TerminalSize size = SizeOfTerminal();
+  const std::string table = TopTable(state, size.columns);
+  std::string picture = "\x1b[H";
+  std::size_t lines = 0;
+  for (std::size_t begin = 0; begin < table.size() && lines + 1 < size.rows; ++lines) {
+    const std::size_t end = table.find('\n', begin);
+    picture += table.substr(begin, end - begin) + "\x1b[K\n";
+    begin = end + 1;
+  }
+  return picture + "\x1b[J";
 }
 
 Status Top(const std::string& run, Console& console) {
@@ -37,11 +56,7 @@ Status Top(const std::string& run, Console& console) {
   }
   CatchStopSignals();
   for (;;) {
-    // Home, and each line to its end; then what is below.
-    std::string picture = "\x1b[H";
-    for (const char c : TopTable(view.state(), TerminalWidth()))
-      picture += c == '\n' ? "\x1b[K\n" : std::string(1, c);
-    std::fputs((picture + "\x1b[J").c_str(), stdout);
+    std::fputs(Picture(view.state()).c_str(), stdout);
     std::fflush(stdout);
     if (IsOver(view.state().stage)) return {};
     const auto next = std::chrono::steady_clock::now() + kRedraw;

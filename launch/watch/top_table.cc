@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "launch/report/html.h"
@@ -10,6 +11,7 @@ namespace cohort {
 namespace {
 
 constexpr std::size_t kShownEvents = 8;
+constexpr std::size_t kPageWidth = 120;  // for what can be broken, where there is no limit
 
 // Without control characters: those of ASCII, and U+0080 to U+009F.
 std::string Harmless(const std::string& text) {
@@ -76,7 +78,7 @@ std::string LoadText(double load) { return std::isfinite(load) ? Format("%.2f", 
 std::string HeadlineText(const RunState& state) {
   std::string line = state.name + "  " + RunStageName(state.stage);
   if (state.read_share < 1) line += Format("  reading: %.0f %%", 100 * state.read_share);
-  if (!IsOver(state.stage) && std::isfinite(state.epoch)) {
+  if (!IsOver(state.stage) && std::isfinite(state.epoch) && state.kind != "stop") {
     line +=
         "  " + (state.kind == "train" ? Format("epoch %.0f", state.epoch) : state.kind + " " + state.split);
     if (state.phase_rows > 0)
@@ -95,35 +97,51 @@ double Final(const RunState& state, const char* path, double until_then) {
   return std::isnan(value) ? until_then : value;
 }
 
-std::string TotalsText(const RunState& state) {
-  std::string text =
-      "samples/s " + FormatCount(Final(state, "samples_per_second", state.samples_per_second)) + "  rows/s " +
-      FormatCount(state.rows_per_second) + "  rows " + FormatCount(Final(state, "model_rows", state.rows)) +
-      "  memory " + FormatBytes(state.memory_bytes) + "  clocks " + FormatCount(state.lowest_clock) + " to " +
-      FormatCount(state.highest_clock) + " (spread " + FormatCount(state.clock_spread) + ")  queue " +
-      FormatCount(state.queue_depth) + "\n";
-  text += "push parts " + FormatCount(Final(state, "pushes.acknowledged", state.acknowledged)) +
-          " acknowledged, " + FormatCount(Final(state, "pushes.duplicated", state.duplicated)) +
-          " duplicated";
-  if (IsOver(state.stage)) {
-    text += ", " + FormatCount(state.Result("pushes.lost")) + " lost, " +
-            FormatCount(state.Result("pushes.rolled_back")) + " rolled back  steps " +
-            FormatCount(state.Result("steps"));
+// Items side by side, as many to a line as fit.
+std::string Wrap(const std::vector<std::string>& items, std::size_t width) {
+  std::string text, line;
+  for (const std::string& item : items) {
+    if (!line.empty() && width > 0 && Characters(line) + 2 + Characters(item) > width)
+      text += std::exchange(line, "") + "\n";
+    line += (line.empty() ? "" : "  ") + item;
   }
-  text += "  sent " + FormatBytes(Final(state, "traffic_bytes", state.bytes_sent)) + "\n";
+  return text + line + "\n";
+}
+
+std::string TotalsText(const RunState& state, std::size_t width) {
+  const auto final_or = [&](const char* path, double until_then) {
+    return FormatCount(Final(state, path, until_then));
+  };
+  std::vector<std::string> items = {
+      "samples/s " + final_or("samples_per_second", state.samples_per_second),
+      "rows/s " + FormatCount(state.rows_per_second),
+      "rows " + final_or("model_rows", state.rows),
+      "memory " + FormatBytes(state.memory_bytes),
+      "clocks " + FormatCount(state.lowest_clock) + " to " + FormatCount(state.highest_clock) + " (spread " +
+          FormatCount(state.clock_spread) + ")",
+      "queue " + FormatCount(state.queue_depth),
+      "sent " + FormatBytes(Final(state, "traffic_bytes", state.bytes_sent)),
+      "push parts " + final_or("pushes.acknowledged", state.acknowledged) + " acknowledged",
+      final_or("pushes.duplicated", state.duplicated) + " duplicated"};
+  if (IsOver(state.stage)) {
+    items.push_back(FormatCount(state.Result("pushes.lost")) + " lost");
+    items.push_back(FormatCount(state.Result("pushes.rolled_back")) + " rolled back");
+    items.push_back("steps " + FormatCount(state.Result("steps")));
+  }
   for (const auto& [name, value] : state.recoveries) {
     std::string words = name;
     std::replace(words.begin(), words.end(), '_', ' ');
-    text += words + " " + FormatCount(value) + "  ";
+    items.push_back(words + " " + FormatCount(value));
   }
-  text += "hang reports " + FormatCount(state.hang_reports) + "\n";
-  if (!state.model_hash.empty()) text += "model " + state.model_hash + "\n";
-  return text;
+  items.push_back("hang reports " + FormatCount(state.hang_reports));
+  if (!state.model_hash.empty()) items.push_back("model " + state.model_hash);
+  return Wrap(items, width);
 }
 
 std::string TasksText(const RunState& state) {
-  constexpr const char* kShown[] = {"rows",  "auc", "logloss", "accuracy", "f1",       "ece",  "c_index",
-                                    "brier", "mse", "mae",     "r2",       "spearman", "gini", "total_ratio"};
+  constexpr const char* kShown[] = {"rows",    "auc",  "spearman", "logloss",    "mse",
+                                    "c_index", "f1",   "ece",      "accuracy",   "mae",
+                                    "r2",      "gini", "brier",    "total_ratio"};
   std::vector<std::string> names;  // those that a task has
   for (const char* name : kShown) {
     for (const WatchedTask& task : state.tasks) {
@@ -199,8 +217,8 @@ std::string TopTable(const RunState& state, std::size_t width) {
   std::string notes;
   for (const std::string& problem : state.problems) notes += "problem: " + problem + "\n";
   for (const std::string& warning : state.warnings) notes += "warning: " + warning + "\n";
-  const std::string all = HeadlineText(state) + notes + TotalsText(state) + TasksText(state) +
-                          WorkersText(state) + ShardsText(state) + EventsText(state);
+  const std::string all = HeadlineText(state) + notes + TotalsText(state, width == 0 ? kPageWidth : width) +
+                          TasksText(state) + WorkersText(state) + ShardsText(state) + EventsText(state);
   std::string text;
   for (std::size_t begin = 0; begin < all.size();) {
     const std::size_t end = std::min(all.find('\n', begin), all.size());

@@ -5,6 +5,8 @@
 
 #include <cmath>
 #include <filesystem>
+#include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -202,6 +204,53 @@ TEST(RunRecorder, AReplayMakesGoodWhatWasNotWritten) {
   EXPECT_EQ(ReadModelManifest(model)->parts[0].file, "part-00000-1.h5");
   EXPECT_FALSE(std::filesystem::exists(model + "/part-00000.h5"));
   EXPECT_TRUE(std::filesystem::exists(model + "/part-00000-1.h5"));
+}
+
+// Whoever follows metrics.jsonl hears of each evaluation once, and at any time of what the run has recovered from.
+TEST(RunRecorder, ALineHasWhatWasJudgedSinceTheOneBefore) {
+  TemporaryFolder folder;
+  const RunInputs inputs = Inputs();
+  RunRecorder recorder(inputs, Job::kTrain, folder.path());
+  RunResult before;
+  before.workers_replaced = 4, before.restarts = 1;
+  ASSERT_TRUE(recorder.Resume({{}, ProgressToJson(before)}, 0).ok());
+  ASSERT_TRUE(recorder.Open().ok());
+  MetricsSample sample;
+  sample.workers_replaced = 1;
+  recorder.OnSample(sample);
+  TrainEpoch(recorder, 0);
+  Evaluate(recorder, 0, Split::kValid, 0.75f);
+  sample.failovers = 2;
+  recorder.OnSample(sample);
+  recorder.OnSample(sample);
+  // Another scheduler takes over, and hears of all that again.
+  RunRecorder next(inputs, Job::kTrain, folder.path());
+  next.BeginReplay();
+  ASSERT_TRUE(next.Open().ok());
+  for (const std::uint32_t epoch : {0, 1}) {
+    TrainEpoch(next, epoch);
+    Evaluate(next, epoch, Split::kValid, 0.75f);
+  }
+  ASSERT_TRUE(next.EndReplay().ok());
+  next.OnSample(sample);
+
+  std::istringstream lines(testing::ReadFile(folder / "metrics.jsonl"));
+  std::vector<nlohmann::json> read;
+  for (std::string line; std::getline(lines, line);) read.push_back(nlohmann::json::parse(line));
+  ASSERT_EQ(read.size(), 4u);
+  EXPECT_EQ(read[0]["recoveries"]["workers_replaced"], 5);
+  EXPECT_EQ(read[0]["recoveries"]["restarts"], 1);
+  EXPECT_FALSE(read[0].contains("evaluations"));
+  ASSERT_EQ(read[1]["evaluations"].size(), 1u);
+  EXPECT_EQ(read[1]["evaluations"][0]["split"], "valid");
+  EXPECT_EQ(read[1]["evaluations"][0]["tasks"]["buys"]["auc"], 1.0);
+  EXPECT_EQ(read[1]["recoveries"]["failovers"], 2);
+  EXPECT_FALSE(read[2].contains("evaluations"));
+  EXPECT_EQ(recorder.result().workers_replaced, 5u);
+  EXPECT_EQ(recorder.result().failovers, 2u);
+  ASSERT_EQ(read[3]["evaluations"].size(),
+            1u);  // the newest, which the one before may not have come to write
+  EXPECT_EQ(read[3]["evaluations"][0]["epoch"], 1);
 }
 
 }  // namespace
