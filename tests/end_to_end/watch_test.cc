@@ -140,7 +140,7 @@ TEST_F(Watch, PageAndTopShowTheRunLiveAndAtItsEndWhatResultJsonSays) {
   };
   ASSERT_TRUE(Within(seconds(30), [&] { return stage() == "running"; })) << stage();
   // A metric of the first epoch is there long before the run is over.
-  ASSERT_TRUE(Within(seconds(30), [&] { return Shown(browser).contains("purchase.valid.auc"); }));
+  ASSERT_TRUE(Within(seconds(30), [&] { return Shown(browser).contains("purchased.valid.auc"); }));
   ASSERT_TRUE(train.Running());
   const json cluster = json::parse(ReadFile(Folder(run) + "/cluster.json"), nullptr, false);
   for (const json& member : cluster["members"]) {
@@ -178,8 +178,8 @@ TEST_F(Watch, PageAndTopShowTheRunLiveAndAtItsEndWhatResultJsonSays) {
     for (const char* name :
          {"samples_per_second", "steps", "model_rows", "traffic_bytes", "pushes.acknowledged",
           "pushes.duplicated", "pushes.lost", "pushes.rolled_back", "recoveries.workers_replaced",
-          "recoveries.checkpoints", "purchase.test.auc", "purchase.valid.logloss", "value.test.mse",
-          "purchase.train.rows", "result.seconds"})
+          "recoveries.checkpoints", "purchased.test.auc", "purchased.valid.logloss", "value.test.mse",
+          "purchased.train.rows", "result.seconds"})
       EXPECT_TRUE(shown.contains(name)) << name;
     const int same = Compare(shown, numbers);
     std::printf("at %d pixels %d numbers of the page are those of result.json\n", width, same);
