@@ -116,20 +116,28 @@ seed = 1
 kind = "mmoe"
 embedding_dim = 8
 experts = 4
-expert_layers = [32]
+expert_layers = [64, 32]
 tower_layers = [16]
 linear = true
+embedding_dropout = 0.2
+
+# Who was seen after the last order has not left: it matters which kind came last.
+[sequence.last_kinds]
+encoder = "gru"
+width = 16
 
 [train]
-epochs = 2
+epochs = 6
 batch_size = 1024
 
 [optimizer.embedding]
 kind = "adagrad"
 learning_rate = 0.02
+schedule = "cosine"
 [optimizer.dense]
 kind = "adam"
-learning_rate = 0.001
+learning_rate = 0.003
+schedule = "cosine"
 
 [cluster]
 servers = 1
