@@ -96,11 +96,10 @@ int Compare(const std::map<std::string, std::string>& shown, const std::map<std:
   return same;
 }
 
-// Whatever can be reached by Tab, in the order in which it is, as often as it takes to come around.
+// From the first thing that can be used, Tab reaches all others, in the order in which they stand.
 void ExpectAllByKeyboard(Browser& browser) {
   const json reachable = browser.Evaluate(R"js(
     document.querySelector('details:not([open]) summary')?.click();
-    document.activeElement.blur(); window.scrollTo(0, 0);
     window.toReach = [...document.querySelectorAll('a[href],button,summary,[tabindex="0"]')].filter(n => n.checkVisibility());
     // What scrolls, or can be used, and is not among them.
     window.left = [...document.querySelectorAll('main *')].filter(n => n.checkVisibility() && n.scrollWidth > n.clientWidth + 1 &&
@@ -110,7 +109,8 @@ void ExpectAllByKeyboard(Browser& browser) {
   EXPECT_TRUE(reachable[1].empty()) << reachable[1];
   const int count = reachable[0];
   EXPECT_GT(count, 20);
-  for (int i = 0; i < count; ++i) {
+  browser.Evaluate("toReach[0].focus()");
+  for (int i = 1; i < count; ++i) {
     browser.Press("Tab", 9);
     const json place = browser.Evaluate("toReach.indexOf(document.activeElement)");
     ASSERT_EQ(place, i) << browser.Evaluate("document.activeElement.outerHTML.slice(0, 120)");
@@ -123,9 +123,10 @@ TEST_F(Watch, PageAndTopShowTheRunLiveAndAtItsEndWhatResultJsonSays) {
   if (!Browser::Installed()) GTEST_SKIP() << Browser::kProgram << " is not installed";
   const ShopRun& shop = ShopRun::Get();
   const std::string run = "watched";
-  Subprocess train(shop.TrainCommand(run, 2, 2,
-                                     Set({"train.epochs=150", "checkpoint.every_steps=400",
-                                          "cluster.shards_per_server=2", "train.evaluate_train=true"})));
+  Subprocess train(
+      shop.TrainCommand(run, 2, 2,
+                        Set({"train.epochs=20", "train.batch_size=40", "checkpoint.every_steps=500",
+                             "cluster.shards_per_server=2", "train.evaluate_train=true"})));
   ASSERT_TRUE(Within(seconds(30), [&] { return std::filesystem::exists(Folder(run) + "/cluster.json"); }));
   const std::string url = Begin(run);
   ASSERT_THAT(url, StartsWith("http://127.0.0.1:"));
@@ -159,7 +160,7 @@ TEST_F(Watch, PageAndTopShowTheRunLiveAndAtItsEndWhatResultJsonSays) {
     browser.Picture(std::string(pictures) + "/watch-1440.png", 2400);
     browser.Resize(360, 780, 2);
     EXPECT_TRUE(Within(seconds(10), [&] { return browser.Evaluate("innerWidth") == 360; }));
-    browser.Picture(std::string(pictures) + "/watch-360.png", 2400);
+    browser.Picture(std::string(pictures) + "/watch-360.png", 1500);
     browser.Resize(1440, 900);
   }
 
@@ -239,6 +240,7 @@ TEST_F(Watch, PageAndTopShowTheRunLiveAndAtItsEndWhatResultJsonSays) {
   EXPECT_THAT(top.out, StartsWith("watched  done"));
   EXPECT_THAT(top.out, HasSubstr("model " + result["model_hash"].get<std::string>()));
   for (const auto& [name, text] : Shown(browser)) {
+    if (text == "–") continue;  // of another type of task
     const auto ends = [&name](const char* metric) { return name.ends_with(metric); };
     if (name == "samples_per_second" || name == "model_rows" || name == "steps" ||
         name.starts_with("pushes.") || ends(".rows") || ends(".auc") || ends(".logloss") || ends(".mse") ||
