@@ -252,7 +252,7 @@ TEST_F(Faults, AStoppedSchedulerIsAsGoodAsDead) {
   }));
   const auto scheduler = Pick(run, "scheduler");
   ASSERT_TRUE(scheduler && kill(scheduler->pid, SIGSTOP) == 0);
-  const Outcome outcome = train.Wait(seconds(45));  // 8 of silence, and a run
+  const Outcome outcome = train.Wait(seconds(90));  // 8 of silence, and a run on a busy machine
   EXPECT_EQ(outcome.exit_code, 0) << outcome.all();
   ExpectSameModel(undisturbed, run, /*same_hash=*/true);
   const json result = ShopRun::Get().Result(run);
