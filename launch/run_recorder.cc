@@ -161,8 +161,12 @@ Status RunRecorder::OnPhaseEnd() {
   // The scheduler before may have died before it wrote the newest; what was judged earlier stands in metrics.jsonl.
   if (replaying_) evaluated_.clear();
   evaluated_.push_back({order_.epoch, evaluation});
-  if (order_.split == Split::kValid && !result_.epochs.empty())
-    result_.epochs.back().valid = evaluation.tasks;
+  if (order_.split == Split::kValid && !result_.epochs.empty()) {
+    std::vector<TaskMetrics>& valid = result_.epochs.back().valid = evaluation.tasks;
+    // Of an epoch nobody draws the curves, and every checkpoint would carry those of all before.
+    for (TaskMetrics& task : valid)
+      task.roc.clear(), task.calibration.clear(), task.deciles.clear(), task.lift.clear();
+  }
   // A model that was written before its valid split was judged learns of its thresholds.
   if (order_.split == Split::kValid && manifest_ && !stopping_) {
     manifest_->thresholds = Thresholds();

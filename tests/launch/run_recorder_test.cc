@@ -220,6 +220,9 @@ TEST(RunRecorder, ALineHasWhatWasJudgedSinceTheOneBefore) {
   recorder.OnSample(sample);
   TrainEpoch(recorder, 0);
   Evaluate(recorder, 0, Split::kValid, 0.75f);
+  // Every checkpoint carries this.
+  ASSERT_FALSE(recorder.result().epochs.back().valid.empty());
+  EXPECT_TRUE(recorder.result().epochs.back().valid[0].roc.empty());
   sample.failovers = 2;
   recorder.OnSample(sample);
   recorder.OnSample(sample);
