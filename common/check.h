@@ -6,14 +6,14 @@
 #include <cstdio>
 #include <cstdlib>
 
-#define COHORT_CHECK(condition, ...)                                                              \
-  do {                                                                                            \
-    if (!(condition)) [[unlikely]] {                                                              \
-      std::fprintf(stderr, "%s:%d: bug: %s does not hold. ", __FILE__, __LINE__, #condition);     \
-      __VA_OPT__(std::fprintf(stderr, __VA_ARGS__);)                                              \
-      std::fputc('\n', stderr);                                                                   \
-      std::abort();                                                                               \
-    }                                                                                             \
+#define COHORT_CHECK(condition, ...)                                                          \
+  do {                                                                                        \
+    if (!(condition)) [[unlikely]] {                                                          \
+      std::fprintf(stderr, "%s:%d: bug: %s does not hold. ", __FILE__, __LINE__, #condition); \
+      __VA_OPT__(std::fprintf(stderr, __VA_ARGS__);)                                          \
+      std::fputc('\n', stderr);                                                               \
+      std::abort();                                                                           \
+    }                                                                                         \
   } while (false)
 
 #endif  // COHORT_COMMON_CHECK_H_

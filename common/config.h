@@ -42,12 +42,12 @@ enum class TowerLoss : std::uint8_t { kLogistic = 0, kSoftmax };
 
 // The kind two_tower (worker/model/two_tower.h).
 struct TwoTowerConfig {
-  std::vector<std::string> item;      // features of the item's side, its id first; the rest are the user's
-  std::uint32_t negatives = 8;        // items drawn for a row
+  std::vector<std::string> item;  // features of the item's side, its id first; the rest are the user's
+  std::uint32_t negatives = 8;    // items drawn for a row
   NegativeSampling sampling = NegativeSampling::kUniform;
-  float frequency_power = 0.75f;      // frequency: items are drawn in proportion to their rows to this power
-  bool log_q = true;                  // frequency: scores are corrected for it
-  bool skip_own_item = true;          // an item drawn that is the row's own is drawn again
+  float frequency_power = 0.75f;  // frequency: items are drawn in proportion to their rows to this power
+  bool log_q = true;              // frequency: scores are corrected for it
+  bool skip_own_item = true;      // an item drawn that is the row's own is drawn again
   TowerLoss loss = TowerLoss::kLogistic;
   std::vector<std::uint32_t> user_layers, item_layers;  // empty: the sum of the embeddings is the vector
 
@@ -65,21 +65,24 @@ struct FeatureConfig {
 struct ModelConfig {
   std::string kind = "mmoe";  // single | shared_bottom | mmoe | ple | esmm | aitm | two_tower
   std::uint32_t embedding_dim = 16;
-  float embedding_init = 0.05f;  // rows start uniform in [-x, x)
+  float embedding_init = 0.05f;     // rows start uniform in [-x, x)
   std::uint32_t experts = 4;        // mmoe, ple: shared by the tasks
   std::uint32_t task_experts = 2;   // ple: of each task
   std::uint32_t expert_levels = 2;  // ple
-  std::vector<std::string> chain;   // esmm, aitm: tasks in the order of a user's steps; empty: all (esmm: binary) ones
-  float calibration = 0.6f;         // aitm: weight of max(p_t - p_(t-1), 0)
-  bool soft_bins = false;           // a number's bin embedding is mixed from those of its two neighbouring bins
-  bool linear = false;              // adds a linear term of the inputs to every raw output
-  float dropout = 0.0f;             // of the outputs of hidden layers
-  float embedding_dropout = 0.0f;   // of the embeddings at the input
-  FloatType compute = FloatType::kFloat32;  // of hidden layers' products; kBfloat16 where all processors have it
+  std::vector<std::string>
+      chain;  // esmm, aitm: tasks in the order of a user's steps; empty: all (esmm: binary) ones
+  float calibration = 0.6f;  // aitm: weight of max(p_t - p_(t-1), 0)
+  bool soft_bins = false;    // a number's bin embedding is mixed from those of its two neighbouring bins
+  bool linear = false;       // adds a linear term of the inputs to every raw output
+  float dropout = 0.0f;      // of the outputs of hidden layers
+  float embedding_dropout = 0.0f;  // of the embeddings at the input
+  FloatType compute =
+      FloatType::kFloat32;  // of hidden layers' products; kBfloat16 where all processors have it
   AutoencoderConfig autoencoder;
   TwoTowerConfig two_tower;
-  std::map<std::string, SequenceConfig> sequences;  // by feature; one without an entry is pooled as the schema says
-  std::map<std::string, FeatureConfig> features;    // by feature; one without an entry is as UsualFeature says
+  std::map<std::string, SequenceConfig>
+      sequences;  // by feature; one without an entry is pooled as the schema says
+  std::map<std::string, FeatureConfig> features;  // by feature; one without an entry is as UsualFeature says
 
   bool operator==(const ModelConfig&) const = default;
   std::vector<std::uint32_t> expert_layers = {
@@ -104,12 +107,12 @@ struct TrainConfig {
   std::uint32_t staleness = 4;         // ssp only, clocks
   std::uint32_t shuffle_rows = 65536;  // rows shuffled together; bounds a worker's memory
   Balance balance = Balance::kFixed;
-  float gradnorm_alpha = 1.5f;         // gradnorm: how much faster slower tasks are to train
-  float clip_norm = 0.0f;              // of a batch's gradient (worker/gradient_clip.h); 0: not clipped
-  std::uint32_t early_stopping = 0;    // patience, epochs without improvement on the valid split; 0: off
+  float gradnorm_alpha = 1.5f;       // gradnorm: how much faster slower tasks are to train
+  float clip_norm = 0.0f;            // of a batch's gradient (worker/gradient_clip.h); 0: not clipped
+  std::uint32_t early_stopping = 0;  // patience, epochs without improvement on the valid split; 0: off
   StoppingMetric early_stopping_metric = StoppingMetric::kLoss;
-  bool evaluate_train = true;          // metrics of the train split at the end
-  bool evaluate_each_epoch = true;     // metrics of the valid split after every epoch
+  bool evaluate_train = true;       // metrics of the train split at the end
+  bool evaluate_each_epoch = true;  // metrics of the valid split after every epoch
 };
 
 struct EvaluationConfig {
@@ -128,7 +131,7 @@ struct TaskConfig {
   float gamma = 2.0f;            // focal
   float alpha = 0.25f;           // focal, binary: weight of label 1; 1 - alpha of label 0
   float label_smoothing = 0.0f;  // cross-entropy of binary and multiclass
-  std::string offset;            // count, poisson: a numeric feature that is added to the logarithm of the mean
+  std::string offset;  // count, poisson: a numeric feature that is added to the logarithm of the mean
 };
 
 enum class Encryption : std::uint8_t { kAuto, kOn, kOff };  // auto: between hosts
@@ -138,7 +141,8 @@ struct ClusterConfig {
   std::uint32_t shards_per_server = 1;
   std::uint32_t workers = 2;
   std::uint32_t replicas = 0;
-  std::uint32_t recoveries = 100;  // replaced processes and restarts from a checkpoint, before the run is given up
+  std::uint32_t recoveries =
+      100;  // replaced processes and restarts from a checkpoint, before the run is given up
   // Deadlines and limits, in seconds and bytes. Every wait of the system is one of these.
   double startup_seconds = 60;     // until every process has registered
   double heartbeat_seconds = 0.5;  // between two heartbeats
@@ -147,7 +151,8 @@ struct ClusterConfig {
   double request_seconds = 60;     // until a request without any sign of life from its receiver fails the run
   double wait_seconds = 600;       // until a pull that is parked behind another worker fails the run
   std::uint64_t credit_bytes = 16u << 20;  // outstanding per worker and shard; pulls and pushes have one each
-  std::uint32_t request_rows = 4096;       // per pull or push message, about; of more than 16 floats: fewer, as many bytes
+  std::uint32_t request_rows =
+      4096;  // per pull or push message, about; of more than 16 floats: fewer, as many bytes
   Encryption encryption = Encryption::kAuto;
   std::string
       interface;  // to listen on, between hosts: a name ("eth1") or an IPv4 address of it; empty: the first that is up

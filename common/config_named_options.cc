@@ -53,7 +53,9 @@ std::vector<Option> SequenceOptions(const std::string& feature) {
   o.push_back(Choice(
       section + ".encoder", kSequenceEncoders, "how the steps of the sequence become one input",
       [encoder](RunConfig& c, std::size_t i) { encoder(c) = static_cast<SequenceEncoderKind>(i); },
-      [encoder](const RunConfig& c) { return static_cast<std::size_t>(encoder(const_cast<RunConfig&>(c))); }));
+      [encoder](const RunConfig& c) {
+        return static_cast<std::size_t>(encoder(const_cast<RunConfig&>(c)));
+      }));
   o.push_back(Text(section + ".target", "the name of a categorical feature", false,
                    "attention: the feature that each step is compared with", field(&SequenceConfig::target)));
   o.push_back(Whole(section + ".width", 1, 4096, "units",
@@ -68,16 +70,19 @@ std::vector<Option> SequenceOptions(const std::string& feature) {
 std::vector<Option> FeatureOptions(const std::string& feature) {
   const std::string section = "feature." + feature;
   std::vector<Option> o;
-  o.push_back(
-      Whole(section + ".embedding_dim", 1, 1024, "floats",
-            "width of the feature's embedding rows; not given: model.embedding_dim",
-            [feature](RunConfig& c) -> auto& { return c.model.features[feature].embedding_dim; }));
+  o.push_back(Whole(
+      section + ".embedding_dim", 1, 1024, "floats",
+      "width of the feature's embedding rows; not given: model.embedding_dim",
+      [feature](RunConfig & c) -> auto& { return c.model.features[feature].embedding_dim; }));
   o.push_back(Real(
-      section + ".l2", 0, HUGE_VAL, false, "", "as embedding.l2, of the feature's rows; not given: embedding.l2",
-      [feature](RunConfig& c) -> auto& { return c.model.features[feature].optimizer.l2; }));
-  AddOptimizer(section + ".optimizer",
-               "the feature's embeddings; each option not given here is that of [optimizer.embedding]",
-               [feature](RunConfig& c) -> auto& { return c.model.features[feature].optimizer; }, &o);
+      section + ".l2", 0, HUGE_VAL, false, "",
+      "as embedding.l2, of the feature's rows; not given: embedding.l2", [feature](RunConfig & c) -> auto& {
+        return c.model.features[feature].optimizer.l2;
+      }));
+  AddOptimizer(
+      section + ".optimizer",
+      "the feature's embeddings; each option not given here is that of [optimizer.embedding]",
+      [feature](RunConfig & c) -> auto& { return c.model.features[feature].optimizer; }, &o);
   return o;
 }
 

@@ -7,7 +7,8 @@
 namespace cohort {
 namespace {
 
-const std::vector<std::string> kModelKinds = {"single", "shared_bottom", "mmoe", "ple", "esmm", "aitm", "two_tower"};
+const std::vector<std::string> kModelKinds = {"single", "shared_bottom", "mmoe",     "ple",
+                                              "esmm",   "aitm",          "two_tower"};
 const std::vector<std::string> kConsistencies = {"bsp", "ssp", "asp"};
 const std::vector<std::string> kBalances = {"fixed", "uncertainty", "gradnorm", "pcgrad"};
 const std::vector<std::string> kStoppingMetrics = {"loss", "ranking"};
@@ -46,16 +47,16 @@ std::vector<Option> BuildOptions() {
   o.push_back(
       Names("model.chain",
             "esmm, aitm: tasks in the order of a user's steps; none: all of them (esmm: all binary ones)",
-            "[\"click\", \"buy\"]",
-            COHORT_FIELD(model.chain)));
+            "[\"click\", \"buy\"]", COHORT_FIELD(model.chain)));
   o.push_back(Real("model.calibration", 0, HUGE_VAL, false, "",
                    "aitm: weight of the penalty when a step looks likelier than the one before it",
                    COHORT_FIELD(model.calibration)));
   o.push_back(Whole("model.expert_levels", 1, 8, "", "ple: levels of experts and gates",
                     COHORT_FIELD(model.expert_levels)));
-  o.push_back(Flag("model.soft_bins",
-                   "mixes the embeddings of the two bins that a number lies between, instead of taking its bin's",
-                   COHORT_FIELD(model.soft_bins)));
+  o.push_back(
+      Flag("model.soft_bins",
+           "mixes the embeddings of the two bins that a number lies between, instead of taking its bin's",
+           COHORT_FIELD(model.soft_bins)));
   o.push_back(Flag("model.linear", "adds a linear term of the inputs to every raw output",
                    COHORT_FIELD(model.linear)));
   o.push_back(Real("model.dropout", 0, 0.95, false, "",

@@ -83,12 +83,13 @@ struct PushRequest {
   TableId table = 0;
   std::uint16_t node = 1;  // 1 is the root: the whole batch
   std::uint32_t dim = 0;
-  Buffer runs;         // GroupRun[], ascending group; rows sum to n
-  Buffer keys;         // Key[n], ascending by ring position, distinct; empty when `pull` names the rows
-  Buffer values;       // n * dim of `type`
-  Buffer counts;       // uint32[n], how often each key occurred; empty unless the table's policy asks (RowPolicySpec)
+  Buffer runs;    // GroupRun[], ascending group; rows sum to n
+  Buffer keys;    // Key[n], ascending by ring position, distinct; empty when `pull` names the rows
+  Buffer values;  // n * dim of `type`
+  Buffer
+      counts;  // uint32[n], how often each key occurred; empty unless the table's policy asks (RowPolicySpec)
   RequestId pull = 0;  // a PullRequest's id; 0: `keys` names the rows
-  Buffer rows;         // uint32[n], ascending, distinct, of that pull's keys; empty: all of them. Only with `pull`
+  Buffer rows;  // uint32[n], ascending, distinct, of that pull's keys; empty: all of them. Only with `pull`
   FloatType type = FloatType::kFloat32;  // of the values: the table's push_values
 };
 struct PushReply {
@@ -156,14 +157,24 @@ struct Welcome {
   std::string run_config;  // the resolved run configuration, so that all roles work from one text (config.h)
   std::string model_path;  // a model to load before taking part; empty: start from initial values
   std::string kernels;     // the lowest common path, to be used by all
-  bool resume = false;     // model_path is a checkpoint: clocks, applied pushes and policies' state are taken over too
-  std::string checkpoint_path;         // folder of the run's checkpoints; empty: there are none
-  RequestId orders_from = 0;           // orders with lower ids were for an earlier life of the receiver
-  std::uint64_t checkpoint_every = 0;  // bsp: shards write one whenever so many more clocks are applied; 0: on order only
+  bool resume =
+      false;  // model_path is a checkpoint: clocks, applied pushes and policies' state are taken over too
+  std::string checkpoint_path;  // folder of the run's checkpoints; empty: there are none
+  RequestId orders_from = 0;    // orders with lower ids were for an earlier life of the receiver
+  std::uint64_t checkpoint_every =
+      0;  // bsp: shards write one whenever so many more clocks are applied; 0: on order only
 };
 
 // Where a worker's time in training goes; the parts of a step add up to its wall time (worker/trainer.h).
-enum class StepPart : std::uint8_t { kRead = 0, kDistinct, kPullWait, kForward, kBackward, kPushWait, kCount };
+enum class StepPart : std::uint8_t {
+  kRead = 0,
+  kDistinct,
+  kPullWait,
+  kForward,
+  kBackward,
+  kPushWait,
+  kCount
+};
 inline constexpr const char* kStepPartNames[] = {"read",    "distinct", "pull_wait",
                                                  "forward", "backward", "push_wait"};
 
@@ -193,13 +204,13 @@ struct Counters {
   std::uint64_t pulls_forgotten = 0;  // shard: kept pulls let go for want of room
   std::uint64_t clipped_values = 0;   // beyond what a 16-bit value can say, made the largest one (float16.h)
   std::uint64_t clipped_gradients = 0;  // worker: of slices, by train.clip_norm
-  std::uint64_t cold_rows = 0;        // shard: rows that lie on disk
-  std::uint64_t rows_read = 0;        // shard: rows read from disk
-  std::uint64_t queue_depth = 0;      // shard: parked pulls and pushes; worker: outstanding requests
-  std::uint64_t memory_bytes = 0;     // resident
+  std::uint64_t cold_rows = 0;          // shard: rows that lie on disk
+  std::uint64_t rows_read = 0;          // shard: rows read from disk
+  std::uint64_t queue_depth = 0;        // shard: parked pulls and pushes; worker: outstanding requests
+  std::uint64_t memory_bytes = 0;       // resident
   std::uint64_t peak_memory_bytes = 0;
-  double busy_seconds = 0;           // CPU time
-  std::vector<double> step_seconds;  // worker: by StepPart
+  double busy_seconds = 0;                // CPU time
+  std::vector<double> step_seconds;       // worker: by StepPart
   std::vector<std::uint64_t> step_times;  // worker: training steps by their duration (duration_histogram.h)
 
   template <class Archive>
@@ -331,8 +342,8 @@ struct CheckpointDone {
   std::uint64_t rows = 0;      // of all layers
   std::uint64_t hash_low = 0;  // sum of row hashes mod 2^128; of the file's, if there are layers
   std::uint64_t hash_high = 0;
-  std::uint32_t phase = 0;     // that the shard was in
-  std::vector<Clock> closed;   // by worker, at that instant
+  std::uint32_t phase = 0;        // that the shard was in
+  std::vector<Clock> closed;      // by worker, at that instant
   std::vector<PartLayer> layers;  // the oldest first; none: the file has all rows
 };
 
@@ -367,8 +378,8 @@ struct ReplicaRows {
 // … and then what the shard was beside them. What came in between is done after it.
 struct ReplicaState {
   RequestId request_id = 0;  // its number
-  PhaseOrder phase;  // that the shard was in; phase 0: in none
-  Buffer state;      // server/shard_state.h
+  PhaseOrder phase;          // that the shard was in; phase 0: in none
+  Buffer state;              // server/shard_state.h
 };
 // Everything up to this number is here.
 struct ReplicaAck {
@@ -411,13 +422,13 @@ struct Warning {
   std::string text;
 };
 
-using Message = std::variant<PullRequest, PullReply, PullParked, PushRequest, PushReply, CloseRequest,
-                             CloseReply, ErrorReply, Register, RegisterPending, Welcome, Heartbeat,
-                             HeartbeatReply, PhaseOrder, PhaseReply, PhaseDone, LeaseRequest, LeaseReply,
-                             ScoreBlock, SnapshotOrder, SnapshotDone, Failure, Ack, Warning,
-                             FenceOrder, FenceDone, CheckpointOrder, CheckpointDone,
-                             ReplicaPush, ReplicaEvent, ReplicaRows, ReplicaState, ReplicaAck,
-                             BackupOrder, BackupReady, PromoteOrder, ShardMoved>;
+using Message =
+    std::variant<PullRequest, PullReply, PullParked, PushRequest, PushReply, CloseRequest, CloseReply,
+                 ErrorReply, Register, RegisterPending, Welcome, Heartbeat, HeartbeatReply, PhaseOrder,
+                 PhaseReply, PhaseDone, LeaseRequest, LeaseReply, ScoreBlock, SnapshotOrder, SnapshotDone,
+                 Failure, Ack, Warning, FenceOrder, FenceDone, CheckpointOrder, CheckpointDone, ReplicaPush,
+                 ReplicaEvent, ReplicaRows, ReplicaState, ReplicaAck, BackupOrder, BackupReady, PromoteOrder,
+                 ShardMoved>;
 
 }  // namespace cohort
 

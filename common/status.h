@@ -45,18 +45,21 @@ using Result = tl::expected<T, Status>;
 inline tl::unexpected<Status> Error(ErrorCode code, std::string text) {
   return tl::unexpected<Status>(Status(code, std::move(text)));
 }
-inline tl::unexpected<Status> InvalidInput(std::string text) { return Error(ErrorCode::kInvalidInput, std::move(text)); }
+inline tl::unexpected<Status> InvalidInput(std::string text) {
+  return Error(ErrorCode::kInvalidInput, std::move(text));
+}
 
 // Returns the error of an expression of type Status, or of type Result<T>, to the caller.
-#define COHORT_RETURN_IF_ERROR(expression)                   \
-  do {                                                       \
-    if (auto cohort_status_ = (expression); !cohort_status_.ok()) return ::cohort::internal::Propagate(std::move(cohort_status_)); \
+#define COHORT_RETURN_IF_ERROR(expression)                             \
+  do {                                                                 \
+    if (auto cohort_status_ = (expression); !cohort_status_.ok())      \
+      return ::cohort::internal::Propagate(std::move(cohort_status_)); \
   } while (false)
 #define COHORT_CONCAT_INNER(a, b) a##b
 #define COHORT_CONCAT(a, b) COHORT_CONCAT_INNER(a, b)
-#define COHORT_ASSIGN_OR_RETURN(target, expression)                                           \
-  auto COHORT_CONCAT(cohort_result_, __LINE__) = (expression);                                \
-  if (!COHORT_CONCAT(cohort_result_, __LINE__))                                               \
+#define COHORT_ASSIGN_OR_RETURN(target, expression)                                                   \
+  auto COHORT_CONCAT(cohort_result_, __LINE__) = (expression);                                        \
+  if (!COHORT_CONCAT(cohort_result_, __LINE__))                                                       \
     return ::cohort::internal::Propagate(std::move(COHORT_CONCAT(cohort_result_, __LINE__)).error()); \
   target = std::move(*COHORT_CONCAT(cohort_result_, __LINE__))
 
@@ -67,7 +70,9 @@ class Propagate {
   explicit Propagate(Status status) : status_(std::move(status)) {}
   operator Status() && { return std::move(status_); }
   template <typename T>
-  operator tl::expected<T, Status>() && { return tl::unexpected<Status>(std::move(status_)); }
+  operator tl::expected<T, Status>() && {
+    return tl::unexpected<Status>(std::move(status_));
+  }
 
  private:
   Status status_;

@@ -19,8 +19,9 @@
 namespace cohort {
 
 inline constexpr std::uint32_t kDenseRowWidth = 256;
-inline constexpr TableId kDenseTable = 0;      // by convention the first table of a model
-inline constexpr TableId kEmbeddingTable = 1;  // and the embeddings' the second; further ones of theirs follow
+inline constexpr TableId kDenseTable = 0;  // by convention the first table of a model
+inline constexpr TableId kEmbeddingTable =
+    1;  // and the embeddings' the second; further ones of theirs follow
 
 enum class TableKind : std::uint8_t { kSparse = 0, kDense = 1 };
 enum class OptimizerKind : std::uint8_t { kSgd = 0, kMomentum, kAdagrad, kRowwiseAdagrad, kAdam, kFtrl };
@@ -68,11 +69,11 @@ struct InitSegment {
 enum class Admission : std::uint8_t { kAlways = 0, kCount, kProbability };
 struct RowPolicySpec {
   Admission admit = Admission::kAlways;
-  std::uint32_t admit_count = 2;         // kCount: the sighting at which a key gets its row, 1 to 255
-  float admit_probability = 0.1f;        // kProbability: of getting a row at each sighting, (0, 1]
+  std::uint32_t admit_count = 2;           // kCount: the sighting at which a key gets its row, 1 to 255
+  float admit_probability = 0.1f;          // kProbability: of getting a row at each sighting, (0, 1]
   std::uint64_t sketch_bytes = 64u << 20;  // kCount: of the counters, over all slots
-  std::uint64_t evict_idle_clocks = 0;   // rows not updated for so many clocks go; 0: never
-  std::uint64_t max_bytes = 0;           // least frequently used rows go beyond it, over all slots; 0: no limit
+  std::uint64_t evict_idle_clocks = 0;     // rows not updated for so many clocks go; 0: never
+  std::uint64_t max_bytes = 0;  // least frequently used rows go beyond it, over all slots; 0: no limit
 
   bool Any() const { return admit != Admission::kAlways || evict_idle_clocks != 0 || max_bytes != 0; }
   // Whether a push must say how often each of its keys occurred.
@@ -90,8 +91,8 @@ struct TableSpec {
   TableId id = 0;
   std::string name;
   TableKind kind = TableKind::kSparse;
-  std::uint32_t dim = 0;         // weights per row
-  std::uint64_t row_count = 0;   // dense only
+  std::uint32_t dim = 0;        // weights per row
+  std::uint64_t row_count = 0;  // dense only
   OptimizerSpec optimizer;
   std::vector<InitSegment> init;
   RowPolicySpec policy;

@@ -63,7 +63,7 @@ std::vector<std::string> MpirunCommand(const ClusterJob& job, const FormerLife& 
   if (before.restarts > 0)
     add({"--acknowledged", std::to_string(before.acknowledged), "--restarts",
          std::to_string(before.restarts)});
-  const std::vector<std::string> key = KeyArguments(job);
+  const std::vector<std::string> key = KeyArguments(job);  // the scheduler has them already
   add({":", "-np", std::to_string(job.config.cluster.servers), programs + "/cohort-server", "--config",
        run_file, "--supervised", "--run", job.folder});
   command.insert(command.end(), key.begin(), key.end());
@@ -130,9 +130,9 @@ std::vector<std::string> GoOn(const ClusterJob& job, std::uint32_t restarts,
 Status RunClusterJob(const ClusterJob& job, SupervisorOptions output) {
   COHORT_RETURN_IF_ERROR(WriteFileAtomically(job.folder + "/" + kRunFile, ToToml(job.config)));
   const std::string key = job.folder + "/" + kKeyFile;
-  if (job.config.cluster.encryption != Encryption::kOff) {
-    COHORT_ASSIGN_OR_RETURN(const RunKey run, job.key.empty() ? RunKey::New() : RunKey::Read(job.key));
-    if (job.key.empty()) COHORT_RETURN_IF_ERROR(run.Write(key));
+  if (job.key.empty() && job.config.cluster.encryption != Encryption::kOff) {
+    COHORT_ASSIGN_OR_RETURN(const RunKey made, RunKey::New());
+    COHORT_RETURN_IF_ERROR(made.Write(key));
   }
   const SchedulerClient::Options limits = ClientOptions(job.config, 0);
   output.command = job.resume ? GoOn(job, 1, output.note) : MpirunCommand(job);

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "common/atomic_file.h"
+#include "scheduler/json_number.h"
 
 namespace cohort {
 namespace {
@@ -23,34 +24,12 @@ std::string Text(const Json& object, const char* name) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-double Number(const Json& object, const char* name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_number() ? found->get<double>() : kNotThere;
-}
-
-void Flatten(const Json& json, const std::string& path,
-             std::vector<std::pair<std::string, double>>* numbers) {
-  if (json.is_number()) numbers->emplace_back(path, json.get<double>());
-  if (!json.is_object()) return;
-  for (const auto& [name, value] : json.items())
-    Flatten(value, path.empty() ? name : path + "." + name, numbers);
-}
-
-std::map<std::string, double> NumbersOf(const Json& object) {
-  std::map<std::string, double> numbers;
-  if (!object.is_object()) return numbers;
-  for (const auto& [name, value] : object.items()) {
-    if (value.is_number()) numbers[name] = value.get<double>();
-  }
-  return numbers;
-}
-
 RunEpoch EpochFrom(const Json& json) {
   RunEpoch epoch;
-  epoch.epoch = Number(json, "epoch");
-  if (json.contains("loss")) epoch.loss = NumbersOf(json["loss"]);
+  epoch.epoch = NumberIn(json, "epoch");
+  if (json.contains("loss")) epoch.loss = NumbersIn(json["loss"]);
   if (!json.contains("valid") || !json["valid"].is_object()) return epoch;
-  for (const auto& [task, values] : json["valid"].items()) epoch.valid[task] = NumbersOf(values);
+  for (const auto& [task, values] : json["valid"].items()) epoch.valid[task] = NumbersIn(values);
   return epoch;
 }
 
@@ -58,12 +37,12 @@ RunSample SampleFrom(const Json& line) {
   RunSample sample;
   sample.kind = Text(line, "kind");
   sample.split = Text(line, "split");
-  sample.values = NumbersOf(line);
-  if (line.contains("loss")) sample.loss = NumbersOf(line["loss"]);
+  sample.values = NumbersIn(line);
+  if (line.contains("loss")) sample.loss = NumbersIn(line["loss"]);
   if (!line.contains("members") || !line["members"].is_array()) return sample;
   for (const Json& member : line["members"]) {
     if (!member.is_object()) continue;
-    MemberPoint point{Text(member, "node"), NumbersOf(member), {}};
+    MemberPoint point{Text(member, "node"), NumbersIn(member), {}};
     if (const auto parts = member.find("step_seconds"); parts != member.end() && parts->is_object()) {
       for (const auto& [name, part] : parts->items())
         point.step_seconds.emplace_back(name, part.is_number() ? part.get<double>() : kNotThere);
@@ -87,9 +66,9 @@ Status ReadResult(const std::string& path, RunData* data) {
   if (const auto stopping = result.find("early_stopping"); stopping != result.end() && stopping->is_object())
     data->stopped = Text(*stopping, "ended");
   data->model_hash = Text(result, "model_hash");
-  data->samples_per_second = Number(result, "samples_per_second");
-  data->seconds = Number(result, "seconds");
-  data->steps = Number(result, "steps");
+  data->samples_per_second = NumberIn(result, "samples_per_second");
+  data->seconds = NumberIn(result, "seconds");
+  data->steps = NumberIn(result, "steps");
   if (const auto epochs = result.find("epochs"); epochs != result.end() && epochs->is_array()) {
     for (const Json& epoch : *epochs) {
       if (epoch.is_object()) data->epochs.push_back(EpochFrom(epoch));
@@ -97,7 +76,7 @@ Status ReadResult(const std::string& path, RunData* data) {
   }
   for (const auto& [name, value] : result.items()) {
     if (name != "tasks" && name != "samples_per_second" && name != "seconds" && name != "steps") {
-      Flatten(value, name, &data->numbers);
+      AddNumbersBelow(value, name, &data->numbers);
     }
   }
   return {};

@@ -16,6 +16,7 @@
 #include "launch/checkpoints.h"
 #include "launch/cluster_file.h"
 #include "launch/run_folder.h"
+#include "scheduler/json_number.h"
 #include "scheduler/result.h"
 
 namespace cohort {
@@ -44,27 +45,9 @@ std::string TextOf(const Json& object, const char* name) {
   return found != object.end() && found->is_string() ? Cut(found->get<std::string>()) : std::string();
 }
 
-double NumberOf(const Json& object, const char* name) {
+std::map<std::string, double> NumbersOf(const Json& object, const char* name) {
   const auto found = object.find(name);
-  return found != object.end() && found->is_number() ? found->get<double>() : kUnknown;
-}
-
-std::map<std::string, double> NumbersIn(const Json& object, const char* name) {
-  std::map<std::string, double> numbers;
-  const auto found = object.find(name);
-  if (found == object.end() || !found->is_object()) return numbers;
-  for (const auto& [key, value] : found->items()) {
-    if (value.is_number()) numbers[key] = value.get<double>();
-  }
-  return numbers;
-}
-
-void Flatten(const Json& json, const std::string& path,
-             std::vector<std::pair<std::string, double>>* numbers) {
-  if (json.is_number()) numbers->emplace_back(path, json.get<double>());
-  if (!json.is_object()) return;
-  for (const auto& [name, value] : json.items())
-    Flatten(value, path.empty() ? name : path + "." + name, numbers);
+  return found == object.end() ? std::map<std::string, double>() : NumbersIn(*found);
 }
 
 WatchedMember MemberFrom(const Json& json) {
@@ -73,21 +56,21 @@ WatchedMember MemberFrom(const Json& json) {
   member.role = member.node.substr(0, member.node.find(' '));
   member.host = TextOf(json, "host");
   member.waiting = TextOf(json, "waiting");
-  member.server = NumberOf(json, "server");
-  member.pid = NumberOf(json, "pid");
-  member.clock = NumberOf(json, "clock");
+  member.server = NumberIn(json, "server");
+  member.pid = NumberIn(json, "pid");
+  member.clock = NumberIn(json, "clock");
   if (member.clock >= kEndless) member.clock = std::numeric_limits<double>::infinity();
-  member.queue_depth = NumberOf(json, "queue_depth");
-  member.memory_bytes = NumberOf(json, "memory_bytes");
-  member.cpu_seconds = NumberOf(json, "busy_seconds");
-  member.bytes_sent = NumberOf(json, "bytes_sent");
-  if (member.role == "worker") member.samples = NumberOf(json, "samples");
+  member.queue_depth = NumberIn(json, "queue_depth");
+  member.memory_bytes = NumberIn(json, "memory_bytes");
+  member.cpu_seconds = NumberIn(json, "busy_seconds");
+  member.bytes_sent = NumberIn(json, "bytes_sent");
+  if (member.role == "worker") member.samples = NumberIn(json, "samples");
   if (member.role != "shard") return member;
-  member.rows = NumberOf(json, "rows");
-  member.rows_served = NumberOf(json, "pulls_served");
-  member.pushes_acknowledged = NumberOf(json, "pushes_acknowledged");
-  member.pushes_duplicated = NumberOf(json, "pushes_duplicated");
-  member.pulls_parked = NumberOf(json, "pulls_parked");
+  member.rows = NumberIn(json, "rows");
+  member.rows_served = NumberIn(json, "pulls_served");
+  member.pushes_acknowledged = NumberIn(json, "pushes_acknowledged");
+  member.pushes_duplicated = NumberIn(json, "pushes_duplicated");
+  member.pulls_parked = NumberIn(json, "pulls_parked");
   return member;
 }
 
@@ -264,7 +247,7 @@ void RunView::ReadMetrics() {
 
 void RunView::AddSample(const std::string& line) {
   const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-  const double seconds = json.is_object() ? NumberOf(json, "seconds") : kUnknown;
+  const double seconds = json.is_object() ? NumberIn(json, "seconds") : kUnknown;
   if (!std::isfinite(seconds)) {
     ++unreadable_;
     return;
@@ -276,20 +259,20 @@ void RunView::AddSample(const std::string& line) {
   state_.seconds = seconds;
   state_.kind = TextOf(json, "kind");
   state_.split = TextOf(json, "split");
-  state_.phase = NumberOf(json, "phase");
-  state_.epoch = NumberOf(json, "epoch");
-  state_.phase_rows = NumberOf(json, "phase_rows");
-  state_.phase_samples = NumberOf(json, "phase_samples");
-  state_.samples_per_second = NumberOf(json, "samples_per_second");
-  state_.lowest_clock = NumberOf(json, "lowest_clock");
-  state_.highest_clock = NumberOf(json, "highest_clock");
+  state_.phase = NumberIn(json, "phase");
+  state_.epoch = NumberIn(json, "epoch");
+  state_.phase_rows = NumberIn(json, "phase_rows");
+  state_.phase_samples = NumberIn(json, "phase_samples");
+  state_.samples_per_second = NumberIn(json, "samples_per_second");
+  state_.lowest_clock = NumberIn(json, "lowest_clock");
+  state_.highest_clock = NumberIn(json, "highest_clock");
   const bool endless = !(state_.lowest_clock < kEndless && state_.highest_clock < kEndless);
   state_.clock_spread = endless ? kUnknown : state_.highest_clock - state_.lowest_clock;
-  state_.queue_depth = NumberOf(json, "queue_depth");
-  state_.rows = NumberOf(json, "rows");
-  state_.bytes_sent = NumberOf(json, "bytes_sent");
-  state_.acknowledged = NumberOf(json, "acknowledged");
-  if (auto recoveries = NumbersIn(json, "recoveries"); !recoveries.empty())
+  state_.queue_depth = NumberIn(json, "queue_depth");
+  state_.rows = NumberIn(json, "rows");
+  state_.bytes_sent = NumberIn(json, "bytes_sent");
+  state_.acknowledged = NumberIn(json, "acknowledged");
+  if (auto recoveries = NumbersOf(json, "recoveries"); !recoveries.empty())
     state_.recoveries = std::move(recoveries);
   if (const auto losses = json.find("loss"); losses != json.end() && losses->is_object()) {
     for (const auto& [task, loss] : losses->items()) {
@@ -302,7 +285,7 @@ void RunView::AddSample(const std::string& line) {
       const auto tasks = each.is_object() ? each.find("tasks") : each.end();
       if (!each.is_object() || tasks == each.end() || !tasks->is_object()) continue;
       for (const auto& [task, values] : tasks->items()) {
-        JudgedSplit split{TextOf(each, "split"), NumberOf(each, "epoch"), NumbersIn(*tasks, task.c_str())};
+        JudgedSplit split{TextOf(each, "split"), NumberIn(each, "epoch"), NumbersOf(*tasks, task.c_str())};
         WatchedTask& watched = TaskOf(task);
         if (split.split == "valid" && std::isfinite(split.epoch)) PutEpoch(split, &watched.valid);
         PutSplit(std::move(split), &watched.judged);
@@ -409,9 +392,9 @@ void RunView::ReadResult() {
       if (warning.is_string()) state_.warnings.push_back(Cut(warning.get<std::string>()));
   }
   for (const auto& [name, value] : json.items()) {
-    if (name != "tasks" && name != "epochs") Flatten(value, name, &state_.result);
+    if (name != "tasks" && name != "epochs") AddNumbersBelow(value, name, &state_.result);
   }
-  if (auto recoveries = NumbersIn(json, "recoveries"); !recoveries.empty())
+  if (auto recoveries = NumbersOf(json, "recoveries"); !recoveries.empty())
     state_.recoveries = std::move(recoveries);
   const double best_epoch = state_.Result("early_stopping.best_epoch");
   if (const auto tasks = json.find("tasks"); tasks != json.end() && tasks->is_object()) {
@@ -419,7 +402,7 @@ void RunView::ReadResult() {
       if (!splits.is_object()) continue;
       WatchedTask& watched = TaskOf(task);
       for (const auto& [split, values] : splits.items()) {
-        JudgedSplit judged{split, best_epoch, NumbersIn(splits, split.c_str())};
+        JudgedSplit judged{split, best_epoch, NumbersOf(splits, split.c_str())};
         for (const JudgedSplit& before : watched.judged) {
           if (before.split == split && std::isnan(best_epoch)) judged.epoch = before.epoch;
         }
@@ -431,10 +414,10 @@ void RunView::ReadResult() {
     for (const Json& epoch : *epochs) {
       const auto valid = epoch.is_object() ? epoch.find("valid") : epoch.end();
       if (!epoch.is_object() || valid == epoch.end() || !valid->is_object()) continue;
-      const double number = NumberOf(epoch, "epoch");
+      const double number = NumberIn(epoch, "epoch");
       for (const auto& [task, values] : valid->items()) {
         if (std::isfinite(number))
-          PutEpoch({"valid", number, NumbersIn(*valid, task.c_str())}, &TaskOf(task).valid);
+          PutEpoch({"valid", number, NumbersOf(*valid, task.c_str())}, &TaskOf(task).valid);
       }
     }
   }

@@ -76,21 +76,27 @@ TEST(Reshard, ABspRunGoesOnFromIt) {
   }
 }
 
+// Three clocks, each with a checkpoint, of which the last two are incremental; returns the last one's folder.
+std::string TrainThreeClocks(CheckpointCluster& cluster) {
+  cluster.welcome.slices = 1;
+  cluster.Begin();
+  std::string checkpoint;
+  for (Clock clock = 0; clock < 3; ++clock) {
+    cluster.Push(0, clock, 1, 0, std::nullopt, clock == 0 ? 1000 : 10);
+    cluster.Close(0, clock);
+    cluster.Order(static_cast<std::uint64_t>(clock) + 1);
+    cluster.WaitForParts(3 * (static_cast<std::size_t>(clock) + 1));
+    checkpoint = cluster.WriteManifest(static_cast<std::uint64_t>(clock) + 1, true);
+  }
+  return checkpoint;
+}
+
 // Without some keys: all other rows, and what shards were beside them, stay; the parts' bytes hold none of the keys.
 TEST(Reshard, WithoutKeysTheOtherRowsStay) {
   const auto tables = CheckpointTables();
   TemporaryFolder folder;
   CheckpointCluster before(3, tables, Consistency::kBsp, 1, folder / "checkpoints", 4);
-  before.welcome.slices = 1;
-  before.Begin();
-  std::string checkpoint;
-  for (Clock clock = 0; clock < 3; ++clock) {  // incremental
-    before.Push(0, clock, 1, 0, std::nullopt, clock == 0 ? 1000 : 10);
-    before.Close(0, clock);
-    before.Order(static_cast<std::uint64_t>(clock) + 1);
-    before.WaitForParts(3 * (static_cast<std::size_t>(clock) + 1));
-    checkpoint = before.WriteManifest(static_cast<std::uint64_t>(clock) + 1, true);
-  }
+  const std::string checkpoint = TrainThreeClocks(before);
   std::vector<Key> sparse;
   std::uint64_t dense = 0;
   const auto model = ReadModelManifest(checkpoint);
@@ -137,16 +143,7 @@ TEST(Reshard, OfAnIncrementalOne) {
   const auto tables = CheckpointTables();
   TemporaryFolder folder;
   CheckpointCluster before(3, tables, Consistency::kBsp, 1, folder / "checkpoints", 4);
-  before.welcome.slices = 1;
-  before.Begin();
-  std::string checkpoint;
-  for (Clock clock = 0; clock < 3; ++clock) {
-    before.Push(0, clock, 1, 0, std::nullopt, clock == 0 ? 1000 : 10);
-    before.Close(0, clock);
-    before.Order(static_cast<std::uint64_t>(clock) + 1);
-    before.WaitForParts(3 * (static_cast<std::size_t>(clock) + 1));
-    checkpoint = before.WriteManifest(static_cast<std::uint64_t>(clock) + 1, true);
-  }
+  const std::string checkpoint = TrainThreeClocks(before);
   EXPECT_FALSE(ReadModelManifest(checkpoint)->hash.has_value());
   EXPECT_EQ(ReadModelManifest(checkpoint)->parts[2].layers.size(), 2u);
   const auto manifest = Reshard(checkpoint, 2, folder / "whole");

@@ -136,18 +136,19 @@ template <typename T>
 struct SliceInput {
   std::uint32_t rows = 0;
   std::uint32_t padded_rows = 0;
-  const T* numeric = nullptr;  // padded_rows x numerics.size(), scaled
+  const T* numeric = nullptr;     // padded_rows x numerics.size(), scaled
   const SliceIds* ids = nullptr;  // by table
   // Row i's shares of the second one of two bins, by the fields that are soft: rows x spec.SoftFields().
   const T* shares = nullptr;
   const std::vector<T>* embeddings = nullptr;  // by table: the batch's pulled rows
-  const float* labels = nullptr;   // padded_rows x data.tasks.size(), NaN = missing
-  const float* weights = nullptr;  // padded_rows; 0 in the padding
-  std::uint64_t dropout_key = 0;   // names the slice, for dropout (dropout.h) and pcgrad's order; Step only
+  const float* labels = nullptr;               // padded_rows x data.tasks.size(), NaN = missing
+  const float* weights = nullptr;              // padded_rows; 0 in the padding
+  std::uint64_t dropout_key = 0;  // names the slice, for dropout (dropout.h) and pcgrad's order; Step only
   // two_tower, in training: `negatives` items were drawn for each row, whose fields (item_fields each) follow the row's own
   // in every table, so that its F is fields + negatives * item_fields. Rows whose label is not 1 have no ids there.
   std::uint32_t negatives = 0;
-  const float* corrections = nullptr;  // padded_rows x (1 + negatives), of the scores of a row's items; null: none
+  const float* corrections =
+      nullptr;  // padded_rows x (1 + negatives), of the scores of a row's items; null: none
   // Autoencoder, in training: by table the keys that `distinct` counts, and the rows of the global batch.
   const std::shared_ptr<std::vector<Key>>* keys = nullptr;
   std::uint32_t global_rows = 0;
@@ -155,10 +156,10 @@ struct SliceInput {
 
 template <typename T>
 struct SliceResult {
-  T* dense_gradient = nullptr;      // dense_count: replaced
+  T* dense_gradient = nullptr;             // dense_count: replaced
   T* const* embedding_gradient = nullptr;  // by table, distinct.size() x dim: replaced
-  double* loss_sum = nullptr;       // by task: sum of weight * loss over labelled rows: replaced
-  double* reconstruction_loss = nullptr;  // autoencoder: sum of weight * loss over rows; may be null
+  double* loss_sum = nullptr;              // by task: sum of weight * loss over labelled rows: replaced
+  double* reconstruction_loss = nullptr;   // autoencoder: sum of weight * loss over rows; may be null
 };
 
 // Memory is allocated at construction (for padded_rows) and grows only with the number of steps of sequences and of items
