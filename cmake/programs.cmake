@@ -12,6 +12,10 @@ cohort_library(cohort_watch launch/watch cohort_launch cohort_report cohort_sche
 cohort_library(cohort_bench launch/bench cohort_launch cohort_scheduler cohort_server cohort_worker cohort_model
                cohort_common PkgConfig::ZMQ)
 
+# `cohort scale`, and what `cohort simulate` shares with it.
+cohort_library(cohort_scale launch/scale cohort_bench cohort_report cohort_launch cohort_scheduler cohort_prepare cohort_common)
+target_compile_definitions(cohort_scale PRIVATE COHORT_VERSION="${PROJECT_VERSION}")
+
 # The only one that sees MPI, and what finds a role its place through it; the `cohort` program itself does not.
 add_library(cohort_bootstrap STATIC ${CMAKE_SOURCE_DIR}/launch/mpi_bootstrap.cc ${CMAKE_SOURCE_DIR}/launch/place.cc)
 target_link_libraries(cohort_bootstrap PUBLIC cohort_launch MPI::MPI_C)
@@ -24,7 +28,7 @@ endforeach()
 file(GLOB command_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/launch/commands/*.cc)
 add_executable(cohort ${CMAKE_SOURCE_DIR}/launch/cohort.cc ${command_sources})
 target_compile_definitions(cohort PRIVATE COHORT_VERSION="${PROJECT_VERSION}")
-target_link_libraries(cohort PRIVATE cohort_bench cohort_watch cohort_launch cohort_lifecycle cohort_prepare)
+target_link_libraries(cohort PRIVATE cohort_scale cohort_bench cohort_watch cohort_launch cohort_lifecycle cohort_prepare)
 # Command lines are parsed once; the time goes into compiling their parser.
 target_compile_options(cohort PRIVATE $<$<CONFIG:Release>:-O1>
                        # GCC 12 takes the storage of an expected's error for something on the heap

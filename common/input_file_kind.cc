@@ -19,9 +19,10 @@ const Kind kKinds[] = {
     {InputFileKind::kRun,
      "a run file, of `cohort train`",
      {"model", "train", "optimizer", "cluster", "two_tower"}},
-    {InputFileKind::kActions,
-     "an ACTIONS.toml, of `cohort strategy`",
-     {"action", "experiment", "budget", "holdout"}},
+    {InputFileKind::kActions, "an ACTIONS.toml, of `cohort strategy`", {"action", "budget", "holdout"}},
+    {InputFileKind::kExperiment,
+     "an EXPERIMENT.toml, of `cohort scale` and `cohort simulate`",
+     {"experiment", "matrix"}},
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Cohort reads four kinds of TOML files. Somebody who hands one command the file of another should be told so.
+// Cohort reads five kinds of TOML files. Somebody who hands one command the file of another should be told so.
 #ifndef COHORT_COMMON_INPUT_FILE_KIND_H_
 #define COHORT_COMMON_INPUT_FILE_KIND_H_
 
@@ -7,7 +7,7 @@
 
 namespace cohort {
 
-enum class InputFileKind { kSchema, kShop, kRun, kActions };
+enum class InputFileKind { kSchema, kShop, kRun, kActions, kExperiment };
 
 // For the message about a key that the outermost table of a file of kind `expected` does not have: what other kind of file it
 // is of, to stand behind the message; "" if it is of none.

@@ -40,6 +40,20 @@ std::optional<std::string> CellText(const toml::node& node) {
   return std::nullopt;
 }
 
+void AddLeaves(const toml::table& table, const std::string& path, const std::string& prefix,
+               std::vector<TomlTable::Leaf>* leaves) {
+  for (const auto& [key, node] : table) {
+    const std::string name = prefix + std::string(key.str());
+    if (const toml::table* within = node.as_table()) {
+      AddLeaves(*within, path, name + ".", leaves);
+      continue;
+    }
+    std::ostringstream value;
+    node.visit([&](const auto& each) { value << toml::toml_formatter(each); });
+    leaves->push_back({name, value.str(), Place(path, node.source())});
+  }
+}
+
 }  // namespace
 
 struct TomlDocument::Content {
@@ -232,6 +246,12 @@ std::vector<double> TomlTable::Numbers(const char* key) const {
     Fail(key, std::string("\"") + key + "\" must be a list of numbers");
   }
   return numbers;
+}
+
+std::vector<TomlTable::Leaf> TomlTable::Leaves() const {
+  std::vector<Leaf> leaves;
+  if (exists()) AddLeaves(AsTable(table_), document_->path_, "", &leaves);
+  return leaves;
 }
 
 }  // namespace cohort

@@ -74,6 +74,12 @@ class TomlTable {
   // A list of texts; numbers and truth values count as their texts.
   std::vector<std::string> Texts(const char* key) const;
   std::vector<double> Numbers(const char* key) const;
+  // Every value of the table and of those within it, by its name from here ("train.epochs"), as TOML text; lists are values.
+  struct Leaf {
+    std::string name, value;
+    std::string where;  // "path:line:column"
+  };
+  std::vector<Leaf> Leaves() const;
 
  private:
   friend class TomlDocument;
