@@ -4,6 +4,7 @@ list(FILTER launch_sources EXCLUDE REGEX "(_main|/cohort|/mpi_bootstrap|/place)\
 add_library(cohort_launch STATIC ${launch_sources})
 target_link_libraries(cohort_launch PUBLIC cohort_report cohort_scheduler cohort_server cohort_worker cohort_model cohort_lifecycle
                       cohort_prepare cohort_common)
+target_compile_definitions(cohort_launch PRIVATE COHORT_VERSION="${PROJECT_VERSION}")
 
 # `cohort watch`, `cohort top`: the only ones that see httplib.
 cohort_library(cohort_watch launch/watch cohort_launch cohort_report cohort_scheduler cohort_common PkgConfig::HTTPLIB)
@@ -14,7 +15,10 @@ cohort_library(cohort_bench launch/bench cohort_launch cohort_scheduler cohort_s
 
 # `cohort scale`, and what `cohort simulate` shares with it.
 cohort_library(cohort_scale launch/scale cohort_bench cohort_report cohort_launch cohort_scheduler cohort_prepare cohort_common)
-target_compile_definitions(cohort_scale PRIVATE COHORT_VERSION="${PROJECT_VERSION}")
+
+# `cohort simulate`.
+cohort_library(cohort_simulate launch/simulate cohort_scale cohort_bench cohort_launch cohort_scheduler cohort_server cohort_worker
+               cohort_common)
 
 # The only one that sees MPI, and what finds a role its place through it; the `cohort` program itself does not.
 add_library(cohort_bootstrap STATIC ${CMAKE_SOURCE_DIR}/launch/mpi_bootstrap.cc ${CMAKE_SOURCE_DIR}/launch/place.cc)
@@ -28,7 +32,7 @@ endforeach()
 file(GLOB command_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/launch/commands/*.cc)
 add_executable(cohort ${CMAKE_SOURCE_DIR}/launch/cohort.cc ${command_sources})
 target_compile_definitions(cohort PRIVATE COHORT_VERSION="${PROJECT_VERSION}")
-target_link_libraries(cohort PRIVATE cohort_scale cohort_bench cohort_watch cohort_launch cohort_lifecycle cohort_prepare)
+target_link_libraries(cohort PRIVATE cohort_simulate cohort_scale cohort_bench cohort_watch cohort_launch cohort_lifecycle cohort_prepare)
 # Command lines are parsed once; the time goes into compiling their parser.
 target_compile_options(cohort PRIVATE $<$<CONFIG:Release>:-O1>
                        # GCC 12 takes the storage of an expected's error for something on the heap

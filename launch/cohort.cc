@@ -56,6 +56,7 @@ int Main(int argc, char** argv) {
   AddWatch(app, commands);
   AddTop(app, commands);
   AddBench(app, commands);
+  AddSimulate(app, commands);
   AddDoctor(app, commands);
   AddMan(app, commands);
   AddCompletion(app, commands);

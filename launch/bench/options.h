@@ -59,6 +59,7 @@ struct Options {
   double core_share = CheckpointConfig().core_share;  // `checkpoint`
   std::string measure = "all";                        // `checkpoint`: or "pushes", "idle", one half of it
   std::string folder;  // for data and runs, or checkpoints; empty: the system's for temporary files
+  std::string out;     // `machine`: the file
 
   // The measurement.
   double seconds = 1;  // of each repetition and side, about

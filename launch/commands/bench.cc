@@ -10,6 +10,7 @@
 #include "launch/bench/checkpoint_bench.h"
 #include "launch/bench/data_plane.h"
 #include "launch/bench/in_process.h"
+#include "launch/bench/machine_bench.h"
 #include "launch/bench/options.h"
 #include "launch/bench/report.h"
 #include "launch/bench/tier_bench.h"
@@ -304,6 +305,14 @@ void AddBench(CLI::App& app, Commands& commands) {
                   "wire.pull_values of a run");
         AddChoice(command, "--push-values", kFloatTypes, &options.push_values, "float32",
                   "wire.push_values of a run");
+      });
+  add("machine", "what a message, a row and a byte cost here, for `cohort simulate`", bench::RunMachine,
+      [](CLI::App& command, Options& options) {
+        options.rows = 1'000'000;
+        options.seconds = 0.5;
+        command.add_option("--out", options.out, "the file to write: `cohort simulate --machine`")
+            ->required();
+        AddSeed(command, options);
       });
   commands[bench] = [bench, benchmarks](Console& console) {
     const Chosen& chosen = benchmarks->at(bench->get_subcommands().front());

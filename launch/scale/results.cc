@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <thread>
 #include <tuple>
 #include <utility>
 
@@ -34,19 +32,6 @@ PointResult PointFromJson(const Json& json) {
 }
 
 }  // namespace
-
-Machine ThisMachine() {
-  Machine machine;
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; machine.processor.empty() && std::getline(info, line);) {
-    const std::size_t colon = line.find(": ");
-    if (line.starts_with("model name") && colon != std::string::npos)
-      machine.processor = line.substr(colon + 2);
-  }
-  machine.cores = std::thread::hardware_concurrency();  // those that this process may use
-  machine.version = COHORT_VERSION;
-  return machine;
-}
 
 Spread PointResult::Of(const std::string& figure) const {
   Spread spread;
@@ -90,14 +75,6 @@ ScaleResults ResultsOf(const Experiment& experiment, const std::string& source, 
   results.machine = machine;
   for (const Settings& settings : experiment.points) results.points.push_back({settings, {}});
   return results;
-}
-
-Json MachineToJson(const Machine& machine) {
-  return {{"processor", machine.processor}, {"cores", machine.cores}, {"version", machine.version}};
-}
-
-Machine MachineFromJson(const Json& json) {
-  return {json.at("processor"), WholeFrom<std::uint32_t>(json, "cores"), json.at("version")};
 }
 
 Json SettingsToJson(const Settings& settings) {

@@ -31,6 +31,7 @@
 #include <vector>
 
 #include "common/status.h"
+#include "launch/machine.h"
 #include "launch/scale/experiment.h"
 
 namespace cohort::scale {
@@ -38,16 +39,6 @@ namespace cohort::scale {
 inline constexpr const char* kScaleFile = "scale.json";  // in OUT
 
 using Figures = std::map<std::string, double>;  // by name; what is not known is not there
-
-struct Machine {
-  std::string processor;  // "Intel(R) Xeon(R) ..."
-  std::uint32_t cores = 0;
-  std::string version;  // of the program
-
-  bool operator==(const Machine&) const = default;
-};
-// This one.
-Machine ThisMachine();
 
 struct Spread {
   double median = 0, low = 0, high = 0;  // NaN: no repetition has the figure
@@ -83,8 +74,6 @@ Result<ScaleResults> ScaleResultsFromJson(const std::string& text, const std::st
 Result<ScaleResults> ReadScaleResults(const std::string& path);
 
 // As they stand in scale.json and in points.jsonl. Reading throws BadJson (json_guard.h), or what json.at() throws.
-nlohmann::ordered_json MachineToJson(const Machine& machine);
-Machine MachineFromJson(const nlohmann::ordered_json& json);
 nlohmann::ordered_json SettingsToJson(const Settings& settings);
 Settings SettingsFromJson(const nlohmann::ordered_json& json);
 

@@ -61,7 +61,7 @@ std::string With(std::string text, const std::string& from, const std::string& t
   return text.replace(at, from.size(), to);
 }
 
-const scale::Machine kMachine{"a processor", 2, "0.1.0"};
+const Machine kMachine{"a processor", 2, "0.1.0"};
 
 TEST(ScaleExperiment, EveryCombinationIsAPointAndARun) {
   const Experiment experiment = Small();

@@ -1,0 +1,123 @@
+// cohort simulate: an experiment on clusters that are not there, in virtual time (docs/scaling.md).
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "common/atomic_file.h"
+#include "common/process.h"
+#include "launch/commands/commands.h"
+#include "launch/run_folder.h"
+#include "launch/simulate/simulate.h"
+
+namespace cohort {
+namespace {
+
+struct Arguments {
+  std::string experiment, machine, fit, out;
+  SimulateOptions options;
+  std::uint32_t cores = 0;  // 0: those of the machine that was measured
+};
+
+std::string TableOf(const Simulated& simulated) {
+  std::string text =
+      "| workers | servers | samples/s | efficiency | CPU s/M samples | computing | pull wait | read wait | "
+      "bound by |\n"
+      "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n";
+  for (std::size_t i = 0; i < simulated.points.size(); ++i) {
+    const scale::PointResult& point = simulated.results.points[i];
+    const scale::PointResult& base = simulated.results.BaselineOf(i);
+    const double each = point.Median("samples_per_second") / point.settings.workers;
+    const double efficiency = each / (base.Median("samples_per_second") / base.settings.workers);
+    const SimulationResult& result = simulated.points[i].result;
+    char line[320];
+    std::snprintf(line, sizeof(line),
+                  "| %u | %u | %.0f | %.0f %% | %.2f | %.0f %% | %.0f %% | %.0f %% | %s |\n",
+                  point.settings.workers, point.settings.servers, point.Median("samples_per_second"),
+                  100 * efficiency, point.Median("cpu_s_per_msample"), 100 * result.compute_share,
+                  100 * result.pull_wait_share, 100 * result.read_wait_share, Bound(result).c_str());
+    text += line;
+  }
+  return text;
+}
+
+Status RunSimulate(const Arguments& arguments, Console& console) {
+  CatchStopSignals();
+  COHORT_ASSIGN_OR_RETURN(const scale::Experiment experiment, scale::LoadExperiment(arguments.experiment));
+  SimulateOptions options = arguments.options;
+  COHORT_ASSIGN_OR_RETURN(options.costs, ReadMachineCosts(arguments.machine));
+  if (!arguments.fit.empty()) {
+    COHORT_ASSIGN_OR_RETURN(options.measured, scale::ReadScaleResults(arguments.fit));
+    if (options.measured->source != "measured")
+      return Refused("--fit " + arguments.fit + ": expected results of `cohort scale`, not of a simulation");
+  }
+  options.cores_per_host = arguments.cores > 0 ? arguments.cores : options.costs.machine.cores;
+  COHORT_ASSIGN_OR_RETURN(const ScratchFolder scratch, ScratchFolder::Create());
+  COHORT_ASSIGN_OR_RETURN(const Simulated simulated,
+                          Simulate(experiment, options, scratch.path(),
+                                   [&](const std::string& line) { console.Progress(line); }));
+  std::error_code error;
+  std::filesystem::create_directories(arguments.out, error);
+  if (error) return Refused("--out " + arguments.out + ": " + error.message());
+  const std::string json = scale::ToJson(simulated.results);
+  COHORT_RETURN_IF_ERROR(WriteFileAtomically(arguments.out + "/" + scale::kScaleFile, json));
+  console.Print(TableOf(simulated));
+  double wall = 0;
+  std::uint64_t messages = 0;
+  for (const SimulatedPoint& point : simulated.points)
+    wall += point.wall_seconds, messages += point.result.messages;
+  char line[160];
+  std::snprintf(line, sizeof(line),
+                "%zu points, %.1f M messages, simulated in %.1f s; plots: cohort scale --report %s",
+                simulated.points.size(), static_cast<double>(messages) / 1e6, wall, arguments.out.c_str());
+  console.Print(line);
+  console.SetJson(json);
+  return {};
+}
+
+}  // namespace
+
+void AddSimulate(CLI::App& app, Commands& commands) {
+  CLI::App* command = app.add_subcommand(
+      "simulate",
+      "an experiment of `cohort scale` on clusters that are not there: the real roles in virtual time");
+  auto arguments = std::make_shared<Arguments>();
+  SimulateOptions& options = arguments->options;
+  command->add_option("EXPERIMENT", arguments->experiment, "EXPERIMENT.toml, as for `cohort scale`")
+      ->required();
+  command->add_option("--machine", arguments->machine, "what `cohort bench machine --out` has measured")
+      ->required();
+  command->add_option("--out", arguments->out, "folder for scale.json; plots: cohort scale --report")
+      ->required();
+  command->add_option(
+      "--fit", arguments->fit,
+      "results of `cohort scale`: computing and rows cost what they cost in its point of one worker "
+      "and one server; without, what one thread takes here");
+  command
+      ->add_option("--hosts", options.hosts,
+                   "over which servers and workers are spread; 0: one for each process")
+      ->check(CLI::Range(0, 10000))
+      ->capture_default_str();
+  command->add_option("--cores", arguments->cores, "of a host; 0: as many as the measured machine has")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  command->add_option("--link-gbit", options.link_gbit, "a host's link, Gbit/s each way; 0: no limit")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  command->add_option("--latency-us", options.latency_us, "between two hosts, one way")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  command->add_option("--straggler-share", options.straggler_share, "of steps that are slow")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command->add_option("--straggler-factor", options.straggler_factor, "how many times as long these compute")
+      ->check(CLI::Range(1.0, 1000.0))
+      ->capture_default_str();
+  command->add_option("--steps", options.steps, "of each worker; 0: an epoch of the job")
+      ->check(CLI::Range(0.0, 1e9))
+      ->capture_default_str();
+  commands[command] = [arguments](Console& console) { return RunSimulate(*arguments, console); };
+}
+
+}  // namespace cohort

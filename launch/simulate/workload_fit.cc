@@ -1,0 +1,113 @@
+#include "launch/simulate/workload_fit.h"
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "common/dataset.h"
+#include "launch/bench/plain_step.h"
+#include "launch/bench/stopwatch.h"
+#include "worker/batch_reader.h"
+#include "worker/encoder.h"
+#include "worker/model/model.h"
+
+namespace cohort {
+namespace {
+
+constexpr std::size_t kMostBatches = 8;
+constexpr double kComputeSeconds = 1.0;
+constexpr std::uint32_t kManyWorkers = 4;
+
+struct ReadBatches {
+  std::vector<std::unique_ptr<Batch>> batches;
+  double cpu_seconds = 0;
+  double rows = 0;  // own
+};
+
+// The first batches of an epoch as worker 0 of `workers` reads them, its own rows `batch_rows` in `slices`.
+Result<ReadBatches> Read(const RunConfig& config, const ModelSpec& spec, std::uint32_t batch_rows,
+                         std::uint32_t slices, std::uint32_t workers) {
+  COHORT_ASSIGN_OR_RETURN(auto dataset, DatasetReader::Open(config.data));
+  COHORT_ASSIGN_OR_RETURN(Encoder encoder, Encoder::Create(spec, dataset->info()));
+  const double before = ReadProcessUsage().cpu_seconds;
+  BatchReader reader(std::move(dataset), std::move(encoder), spec.tasks.size(), config.seed);
+  reader.Start(BspEpoch{0, 0, 0, workers, batch_rows * workers, slices * workers, config.train.shuffle_rows});
+  ReadBatches read;
+  for (bool last = false; !last && read.batches.size() < kMostBatches;) {
+    COHORT_ASSIGN_OR_RETURN(auto batch, reader.Next(std::chrono::seconds(60)));
+    if (!batch) return Error(ErrorCode::kTimeout, config.data + ": no batch within 60 s");
+    last = batch->last_of_source;
+    read.rows += batch->rows;
+    if (!last || read.batches.empty()) read.batches.push_back(std::move(batch));  // whole ones
+  }
+  read.cpu_seconds = ReadProcessUsage().cpu_seconds - before;
+  return read;
+}
+
+SimulatedWorkload::Table TableOf(double rows, std::uint32_t dim, const WireConfig& wire) {
+  return {rows, dim, static_cast<std::uint32_t>(SizeOf(wire.pull_values)),
+          static_cast<std::uint32_t>(SizeOf(wire.push_values))};
+}
+
+}  // namespace
+
+Result<SimulatedWorkload> MeasureWorkload(const RunConfig& config, std::uint32_t workers) {
+  const std::uint32_t batch_rows = std::max(1u, config.train.batch_size / workers);
+  const std::uint32_t slices =
+      config.train.consistency == Consistency::kBsp ? std::max(1u, config.train.slices / workers) : 1;
+  COHORT_ASSIGN_OR_RETURN(const auto dataset, DatasetReader::Open(config.data));
+  COHORT_ASSIGN_OR_RETURN(const ModelSpec spec, BuildModelSpec(config, dataset->info()));
+  SimulatedWorkload workload;
+  workload.batch_rows = batch_rows;
+  COHORT_ASSIGN_OR_RETURN(const ReadBatches own, Read(config, spec, batch_rows, slices, 1));
+  COHORT_ASSIGN_OR_RETURN(const ReadBatches shared, Read(config, spec, batch_rows, slices, kManyWorkers));
+  // For each own row one is loaded and encoded, or one encoded and kManyWorkers loaded.
+  const double one = own.cpu_seconds / own.rows, many = shared.cpu_seconds / shared.rows;
+  workload.load_seconds = std::clamp((many - one) / (kManyWorkers - 1), 0.0, one);
+  workload.encode_seconds = one - workload.load_seconds;
+
+  workload.dense = TableOf(static_cast<double>(spec.DenseRows()), kDenseRowWidth, WireConfig());
+  std::vector<std::vector<float>> embeddings(spec.tables.size());
+  const auto batches = static_cast<double>(own.batches.size());
+  for (std::size_t t = 0; t < spec.tables.size(); ++t) {
+    const std::uint32_t dim = spec.tables[t].rows.embedding_dim;
+    double rows = 0;
+    for (const auto& batch : own.batches) {
+      rows += static_cast<double>(batch->keys[t]->size());
+      embeddings[t].resize(std::max(embeddings[t].size(), batch->keys[t]->size() * dim));
+    }
+    workload.embeddings.push_back(TableOf(rows / batches, dim, config.wire));
+  }
+  const std::vector<float> dense(spec.DenseRows() * kDenseRowWidth);
+  bench::PlainStep step(spec, batch_rows, slices);
+  const auto compute = [&](std::uint64_t n) {
+    step.Run(*own.batches[n % own.batches.size()], dense.data(), embeddings.data());
+  };
+  compute(0);
+  const bench::Repeated steps = bench::Repeat(kComputeSeconds, compute);
+  workload.compute_seconds = 1 / (steps.PerSecond() * batch_rows);
+  return workload;
+}
+
+Result<WorkloadFit> FitWorkload(SimulationInput input, double worker_cpu_s_per_msample,
+                                double server_cpu_s_per_msample) {
+  const auto simulated = [&](double factor) -> Result<SimulationResult> {
+    input.workload.server_factor = factor;
+    return SimulateCluster(input, {});
+  };
+  COHORT_ASSIGN_OR_RETURN(const SimulationResult without, simulated(0));
+  COHORT_ASSIGN_OR_RETURN(const SimulationResult with, simulated(1));
+  const double msamples = static_cast<double>(with.samples) * 1e-6;
+  WorkloadFit fit;
+  const double rows = with.server_cpu_seconds - without.server_cpu_seconds;
+  if (rows > 0)
+    fit.server = std::max(0.0, (server_cpu_s_per_msample * msamples - without.server_cpu_seconds) / rows);
+  const double computing = input.workload.compute_seconds * static_cast<double>(with.samples);
+  const double beside = with.worker_cpu_seconds - computing;
+  fit.compute = std::max(0.0, (worker_cpu_s_per_msample * msamples - beside) / computing);
+  return fit;
+}
+
+}  // namespace cohort
