@@ -57,6 +57,7 @@ int Main(int argc, char** argv) {
   AddTop(app, commands);
   AddBench(app, commands);
   AddSimulate(app, commands);
+  AddScale(app, commands);
   AddDoctor(app, commands);
   AddMan(app, commands);
   AddCompletion(app, commands);

@@ -112,9 +112,11 @@ std::string ScratchBase() {
   return base != nullptr && *base != '\0' ? base : "/tmp";
 }
 
-Result<ScratchFolder> ScratchFolder::Create() {
-  std::string name = ScratchBase() + "/cohort-job-XXXXXX";
+Result<ScratchFolder> ScratchFolder::Create(const std::string& parent) {
+  std::string name = (parent.empty() ? ScratchBase() : parent) + "/cohort-job-XXXXXX";
   if (mkdtemp(name.data()) == nullptr) {
+    if (!parent.empty())
+      return InvalidInput(parent + ": no folder can be made there: " + std::strerror(errno));
     return Error(ErrorCode::kIo,
                  name + " cannot be made: " + std::strerror(errno) + "; set TMPDIR to a folder with space");
   }

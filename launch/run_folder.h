@@ -51,13 +51,15 @@ class RunFolder {
 // Where ScratchFolder makes its folders.
 std::string ScratchBase();
 
-// A folder for a job that leaves nothing behind: removed with the object. Under $TMPDIR or /tmp. Move-only.
+// A folder for a job that leaves nothing behind: removed with the object. Move-only.
 class ScratchFolder {
  public:
-  static Result<ScratchFolder> Create();
+  // Under `parent`; empty: under $TMPDIR or /tmp. Errors: kIo, of a given parent kInvalidInput.
+  static Result<ScratchFolder> Create(const std::string& parent = "");
   ScratchFolder(ScratchFolder&& other) noexcept : path_(std::exchange(other.path_, "")) {}
   ~ScratchFolder();
   const std::string& path() const { return path_; }
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
 
  private:
   explicit ScratchFolder(std::string path) : path_(std::move(path)) {}

@@ -1,16 +1,12 @@
 #include "launch/bench/train_bench.h"
 
-#include <stdlib.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <deque>
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -21,7 +17,7 @@
 #include "launch/bench/row_array.h"
 #include "launch/bench/stopwatch.h"
 #include "launch/bench/training_job.h"
-#include "launch/cluster_job.h"
+#include "launch/bench/training_run.h"
 #include "launch/prefaulted_slabs.h"
 #include "launch/run_folder.h"
 #include "server/embedding_table.h"
@@ -34,28 +30,6 @@ namespace {
 
 constexpr std::size_t kBatchesInMemory = 16;
 constexpr std::uint32_t kWarmEpochs = 1;  // in which most rows are made
-
-// A folder for data and runs, removed at the end.
-class ScratchFolder {
- public:
-  static Result<ScratchFolder> Create(const std::string& parent) {
-    std::string path =
-        (parent.empty() ? std::filesystem::temp_directory_path().string() : parent) + "/cohort-bench-XXXXXX";
-    if (mkdtemp(path.data()) == nullptr)
-      return InvalidInput("--folder: no folder can be made at " + path + ": " + std::strerror(errno));
-    return ScratchFolder(path);
-  }
-  ScratchFolder(ScratchFolder&& other) noexcept : path_(std::exchange(other.path_, "")) {}
-  ~ScratchFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  explicit ScratchFolder(std::string path) : path_(std::move(path)) {}
-  std::string path_;
-};
 
 // A worker's and a shard's way with a batch, in one thread and without messages. All features are of one table.
 class PlainTrainer {
@@ -251,18 +225,7 @@ struct ClusterRun {
   double samples = 0, bytes = 0;
 };
 Result<ClusterRun> RunCluster(const RunConfig& config, const std::string& folder, const Progress& progress) {
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directories(folder + "/" + kModelFolder);
-  ClusterJob job;
-  job.config = config;
-  job.folder = folder;
-  job.request.snapshot = folder + "/" + kModelFolder;
-  SupervisorOptions output;
-  output.progress = progress;
-  std::string notes;
-  output.note = [&](const std::string& line) { notes += line + "\n"; };
-  const Status verdict = RunClusterJob(job, std::move(output));
-  if (!verdict.ok()) return Error(verdict.code(), verdict.text() + "\n" + notes);
+  COHORT_RETURN_IF_ERROR(RunTraining(config, folder, progress));
   COHORT_ASSIGN_OR_RETURN(const std::string text, ReadFile(folder + "/" + kResultFile));
   const auto result = nlohmann::json::parse(text);
   ClusterRun run;

@@ -87,6 +87,7 @@ void AddErase(CLI::App& app, Commands& commands);
 void AddReport(CLI::App& app, Commands& commands);
 void AddBench(CLI::App& app, Commands& commands);
 void AddSimulate(CLI::App& app, Commands& commands);
+void AddScale(CLI::App& app, Commands& commands);
 void AddDoctor(CLI::App& app, Commands& commands);
 void AddCluster(CLI::App& app, Commands& commands);
 void AddWatch(CLI::App& app, Commands& commands);

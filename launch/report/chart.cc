@@ -143,6 +143,15 @@ std::string Symbols(const Frame& frame, const std::vector<ChartPoint>& points, i
   return svg + "</g>";
 }
 
+std::string Whiskers(const Frame& frame, const std::vector<ChartPoint>& points, int style) {
+  std::string path;
+  for (const ChartPoint& point : points) {
+    if (Finite(point) && point.low < point.high)
+      path += Format("M%.1f %.1fV%.1f", frame.X(point.x), frame.Y(point.low), frame.Y(point.high));
+  }
+  return path.empty() ? path : Format("<path class=\"whisker s%d\" d=\"%s\"/>", style, path.c_str());
+}
+
 std::string Marks(const Chart& chart, const Frame& frame, const Series& series, int style) {
   std::string svg;
   switch (series.mark) {
@@ -169,12 +178,13 @@ std::string Marks(const Chart& chart, const Frame& frame, const Series& series, 
       return Format("<path class=\"area s%d\" d=\"%s\"/>", style, PathOf(frame, outline).c_str());
     }
     case Mark::kPoints:
-      return Symbols(frame, series.points, style);
+      return Whiskers(frame, series.points, style) + Symbols(frame, series.points, style);
     case Mark::kLine:
     case Mark::kLineAndPoints:
       break;
   }
-  svg = Format("<path class=\"line s%d\" d=\"%s\"/>", style, PathOf(frame, series.points).c_str());
+  svg = Whiskers(frame, series.points, style);
+  svg += Format("<path class=\"line s%d\" d=\"%s\"/>", style, PathOf(frame, series.points).c_str());
   const auto finite = std::count_if(series.points.begin(), series.points.end(), Finite);
   // A lone point has no line to be seen by.
   if (series.mark == Mark::kLineAndPoints || finite == 1) svg += Symbols(frame, series.points, style);
@@ -281,6 +291,7 @@ std::string RenderChart(const Chart& chart) {
       if (!Finite(point)) continue;
       x.Add(point.x);
       y.Add(point.y);
+      if (point.low < point.high) y.Add(point.low), y.Add(point.high);
     }
   }
   if (x.empty()) return NothingToDraw(chart.title);

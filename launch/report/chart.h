@@ -4,6 +4,7 @@
 #ifndef COHORT_LAUNCH_REPORT_CHART_H_
 #define COHORT_LAUNCH_REPORT_CHART_H_
 
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +13,8 @@ namespace cohort {
 
 struct ChartPoint {
   double x = 0, y = 0;  // NaN: a gap
+  // Lines and points: a whisker between them; NaN: none.
+  double low = std::numeric_limits<double>::quiet_NaN(), high = low;
 };
 
 enum class Mark {

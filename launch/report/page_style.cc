@@ -50,7 +50,7 @@ svg .note{font-size:10.5px}
 .area{stroke-width:1.5;fill-opacity:.16}
 .dot{stroke:var(--card);stroke-width:.8}
 .s0{color:var(--c0)}.s1{color:var(--c1)}.s2{color:var(--c2)}.s3{color:var(--c3)}.s4{color:var(--c4)}.s5{color:var(--c5)}
-.line{stroke:currentColor}.area{stroke:currentColor;fill:currentColor}.dot,.bar{fill:currentColor}.bar{fill-opacity:.82}
+.whisker{stroke:currentColor;stroke-width:1.2;stroke-opacity:.55}.line{stroke:currentColor}.area{stroke:currentColor;fill:currentColor}.dot,.bar{fill:currentColor}.bar{fill-opacity:.82}
 .line.s1{stroke-dasharray:6 2.5}.line.s2{stroke-dasharray:1.6 2.2}.line.s3{stroke-dasharray:8 2 2 2}
 .line.s4{stroke-dasharray:11 3}.line.s5{stroke-dasharray:3 2}
 .area.s1{stroke-dasharray:5 2}

@@ -27,6 +27,8 @@ std::string Text(const Json& object, const char* name) {
 RunEpoch EpochFrom(const Json& json) {
   RunEpoch epoch;
   epoch.epoch = NumberIn(json, "epoch");
+  epoch.seconds = NumberIn(json, "seconds");
+  epoch.samples = NumberIn(json, "samples");
   if (json.contains("loss")) epoch.loss = NumbersIn(json["loss"]);
   if (!json.contains("valid") || !json["valid"].is_object()) return epoch;
   for (const auto& [task, values] : json["valid"].items()) epoch.valid[task] = NumbersIn(values);

@@ -36,6 +36,7 @@ struct RunSample {
 // An epoch as result.json tells it.
 struct RunEpoch {
   double epoch = 0;                                            // from 0
+  double seconds = std::numeric_limits<double>::quiet_NaN(), samples = seconds;
   std::map<std::string, double> loss;                          // training, by task
   std::map<std::string, std::map<std::string, double>> valid;  // metrics by task
 };

@@ -25,7 +25,8 @@ struct Settings {
   Consistency consistency = Consistency::kAsp;
   std::uint32_t embedding_dim = 16;
   double faults_per_hour = 0;  // processes killed
-  double link_mbit = 0;        // megabits a second of a process's link, each way; 0: as fast as it is
+  // Megabits a second of the one link that all processes share: every byte sent passes it once, whoever sends it; 0: as fast as it is.
+  double link_mbit = 0;
 
   std::uint32_t GlobalBatch() const { return batch_per_worker ? batch * workers : batch; }
   std::uint32_t Processes() const { return 1 + servers + workers; }  // with the scheduler
