@@ -15,18 +15,21 @@ constexpr double kTargetShare = 0.1;
 
 bool IsServer(const std::string& node) { return node.starts_with("shard") || node.starts_with("backup"); }
 
-// What all processes of a role have used so far; one that has died still counts.
+// What all processes of a role have used and done so far; one that has died still counts.
 struct Used {
   double worker_cpu = 0, server_cpu = 0, worker_bytes = 0, server_bytes = 0;
+  double samples =
+      0;  // by the workers' own counters, which come with their CPU time; done twice: counted twice
   Used& operator+=(const Used& other) {
     worker_cpu += other.worker_cpu, server_cpu += other.server_cpu;
     worker_bytes += other.worker_bytes, server_bytes += other.server_bytes;
+    samples += other.samples;
     return *this;
   }
 };
 Used operator-(const Used& a, const Used& b) {
   return {a.worker_cpu - b.worker_cpu, a.server_cpu - b.server_cpu, a.worker_bytes - b.worker_bytes,
-          a.server_bytes - b.server_bytes};
+          a.server_bytes - b.server_bytes, a.samples - b.samples};
 }
 
 class Usage {
@@ -36,54 +39,49 @@ class Usage {
     for (const MemberPoint& member : sample.members) {
       const double pid = member.Value("pid");
       const bool server = IsServer(member.node);
-      if (const double cpu = member.Value("busy_seconds"); std::isfinite(cpu)) {
-        double& newest = cpu_[pid];
-        const double more = std::max(cpu - newest, 0.0);
-        newest += more;
-        (server ? used_.server_cpu : used_.worker_cpu) += more;
-      }
-      if (const double bytes = member.Value("bytes_sent"); std::isfinite(bytes)) {
-        double& newest = bytes_[{pid, member.node}];
-        const double more = std::max(bytes - newest, 0.0);
-        newest += more;
-        (server ? used_.server_bytes : used_.worker_bytes) += more;
-      }
+      Count(member.Value("busy_seconds"), &cpu_[pid], server ? &used_.server_cpu : &used_.worker_cpu);
+      Node& node = nodes_[{pid, member.node}];
+      Count(member.Value("bytes_sent"), &node.bytes, server ? &used_.server_bytes : &used_.worker_bytes);
+      Count(member.Value("samples"), &node.samples, &used_.samples);
     }
     return used_;
   }
 
  private:
+  struct Node {
+    double bytes = 0, samples = 0;
+  };
+  static void Count(double now, double* newest, double* sum) {
+    if (!(now > *newest)) return;
+    *sum += now - *newest;
+    *newest = now;
+  }
+
   Used used_;
-  std::map<double, double> cpu_;                            // by pid
-  std::map<std::pair<double, std::string>, double> bytes_;  // by pid and node
+  std::map<double, double> cpu_;                          // by pid
+  std::map<std::pair<double, std::string>, Node> nodes_;  // by pid and node
 };
 
-// Samples that count, done once: work that is done again after a death is no progress.
-double ProgressOf(const RunSample& sample) {
-  return sample.Value("epoch") * sample.Value("phase_rows") + sample.Value("phase_samples");
-}
-
 // Over the measured epochs, as far as lines of metrics.jsonl stand within them.
-void AddMeasured(const RunData& run, double first_epoch, double end_epoch, Figures* figures) {
+void AddMeasured(const RunData& run, double first_epoch, double end_epoch, bool recovered, Figures* figures) {
   Usage usage;
   Used used, before;
-  double samples = 0, progress = 0;
+  double rows = 0;
   const RunSample* last = nullptr;  // the line before, if it is one of training in these epochs
   for (const RunSample& sample : run.samples) {
     const Used now = usage.After(sample);
     const double epoch = sample.Value("epoch");
     const bool counts = sample.kind == "train" && epoch >= first_epoch && epoch < end_epoch;
     // What lies between two lines may be another phase's.
-    if (counts && last != nullptr && sample.Value("phase") <= last->Value("phase") + 1) {
-      used += now - before;
-      samples += std::max(ProgressOf(sample) - progress, 0.0);
-    }
-    if (counts) progress = std::max(progress, ProgressOf(sample));
+    if (counts && last != nullptr && sample.Value("phase") <= last->Value("phase") + 1) used += now - before;
+    if (counts) rows = sample.Value("phase_rows");
     before = now;
     last = counts ? &sample : nullptr;
   }
-  if (!(samples > 0)) return;
-  const double million = samples / 1e6;
+  if (!(used.samples > 0)) return;
+  // Samples that were done again after a death are cost, and no progress.
+  const double again = recovered ? std::max(before.samples / (rows * end_epoch), 1.0) : 1.0;
+  const double million = used.samples / again / 1e6;
   (*figures)["worker_cpu_s_per_msample"] = used.worker_cpu / million;
   (*figures)["server_cpu_s_per_msample"] = used.server_cpu / million;
   (*figures)["worker_bytes_per_msample"] = used.worker_bytes / million;
@@ -99,6 +97,11 @@ double TrainedUntil(const RunData& run, const RunSample& sample) {
       seconds += epoch.seconds * std::min(sample.Value("phase_samples") / sample.Value("phase_rows"), 1.0);
   }
   return seconds;
+}
+
+// Samples of all epochs so far.
+double ProgressOf(const RunSample& sample) {
+  return sample.Value("epoch") * sample.Value("phase_rows") + sample.Value("phase_samples");
 }
 
 // From the beginning of training; NaN: never.
@@ -142,7 +145,12 @@ Figures FiguresOf(const RunData& run, const Experiment& experiment) {
     figures["seconds"] = seconds;
     figures["samples_per_second"] = samples / seconds;
   }
-  AddMeasured(run, first, end, &figures);
+  figures["recoveries"] = 0;
+  for (const char* kind : {"workers_replaced", "failovers", "takeovers", "restarts"}) {
+    if (const double count = run.Number(std::string("recoveries.") + kind); std::isfinite(count))
+      figures["recoveries"] += count;
+  }
+  AddMeasured(run, first, end, figures["recoveries"] > 0, &figures);
 
   double cpu = 0;
   const std::string cpu_names = "cpu_seconds.", memory_names = "peak_memory_bytes.";
@@ -167,11 +175,6 @@ Figures FiguresOf(const RunData& run, const Experiment& experiment) {
       figures["seconds_to_loss"] = time;
   }
   figures["lost_pushes"] = run.Number("pushes.lost");
-  figures["recoveries"] = 0;
-  for (const char* kind : {"workers_replaced", "failovers", "takeovers", "restarts"}) {
-    if (const double count = run.Number(std::string("recoveries.") + kind); std::isfinite(count))
-      figures["recoveries"] += count;
-  }
   return figures;
 }
 

@@ -112,21 +112,22 @@ class Runner {
       const Turn& turn = turns[i];
       const Settings& settings = experiment_.points[turn.point];
       COHORT_ASSIGN_OR_RETURN(const RunConfig config, experiment_.ConfigOf(settings, data));
-      std::string place = std::to_string(all - turns.size() + i + 1) + " of " + std::to_string(all);
-      if (i > 0) {
-        const double each = (WallSeconds() - begun) / static_cast<double>(i);
-        place += ", " + FormatSeconds(each * static_cast<double>(turns.size() - i)) + " left";
-      }
+      const auto left = [&](std::size_t done) {  // of `done` that took so long
+        if (done == 0) return std::string();
+        const double each = (WallSeconds() - begun) / static_cast<double>(done);
+        return ", " + FormatSeconds(each * static_cast<double>(turns.size() - done)) + " left";
+      };
+      const std::string place = std::to_string(all - turns.size() + i + 1) + " of " + std::to_string(all);
       const auto figures =
           Measure(experiment_, settings, config, folder / "run",
                   turn.repetition * experiment_.points.size() + turn.point, [&](const std::string& line) {
-                    options_.progress(place + ": " + Describe(settings) + ": " + line);
+                    options_.progress(place + left(i) + ": " + Describe(settings) + ": " + line);
                   });
       if (!figures)
         return figures.error().Within(Describe(settings) + ", repetition " +
                                       std::to_string(turn.repetition + 1));
       COHORT_RETURN_IF_ERROR(log->Append(turn, *figures));
-      Tell(place, settings, *figures);
+      Tell(place + left(i + 1), settings, *figures);
       COHORT_RETURN_IF_ERROR(bench::CheckStopSignal());
     }
     return {};

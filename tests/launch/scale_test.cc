@@ -7,11 +7,17 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <sstream>
 
 #include "common/atomic_file.h"
+#include "launch/report/run_data.h"
 #include "launch/scale/experiment.h"
+#include "launch/scale/faults.h"
+#include "launch/scale/link.h"
 #include "launch/scale/point_log.h"
 #include "launch/scale/results.h"
+#include "launch/scale/run_figures.h"
+#include "launch/scale/scale_page.h"
 #include "tests/support/subprocess.h"
 
 namespace cohort::scale_test {
@@ -239,6 +245,159 @@ TEST(ScalePointLog, RefusesAnotherExperimentAndWhatItDidNotWrite) {
   const auto foreign = PointLog::Open(folder.path(), Small(), "measured", kMachine);
   ASSERT_FALSE(foreign);
   EXPECT_THAT(foreign.error().text(), HasSubstr("has files"));
+}
+
+// A line of metrics.jsonl of one server process of two shards, and of two workers; `done`: samples of each worker's process.
+RunSample Line(double epoch, double samples, double done, double server_cpu, double worker_cpu,
+               double pid = 11) {
+  RunSample line;
+  line.kind = "train";
+  line.values = {{"phase", epoch}, {"epoch", epoch}, {"phase_rows", 1000}, {"phase_samples", samples}};
+  const auto member = [&](const char* node, double process, double cpu, double bytes) {
+    line.members.push_back({node, {{"pid", process}, {"busy_seconds", cpu}, {"bytes_sent", bytes}}, {}});
+    if (node[0] == 'w') line.members.back().values["samples"] = done;
+  };
+  member("shard 0", 10, server_cpu, 100 * done);
+  member("shard 1", 10, server_cpu, 50 * done);
+  member("worker 0", pid, worker_cpu, 1000 * done);
+  member("worker 1", 12, worker_cpu, 1000 * done);
+  return line;
+}
+Experiment Measured(std::uint32_t warm, std::uint32_t epochs) {
+  Experiment experiment;
+  experiment.warm_epochs = warm;
+  experiment.epochs = epochs;
+  return experiment;
+}
+
+TEST(ScaleFigures, AreOfTheMeasuredEpochs) {
+  RunData run;
+  run.samples = {Line(0, 900, 450, 5, 50), Line(1, 100, 550, 6, 60), Line(1, 600, 800, 6.5, 62),
+                 Line(2, 500, 1250, 7, 64)};
+  run.epochs = {{0, 2, 1000, {{"a", 1.0}}, {}},
+                {1, 2, 1000, {{"a", 0.75}, {"b", 0.25}}, {}},
+                {2, 3, 1000, {{"a", 0.5}, {"b", 0.25}}, {}}};
+  run.numbers = {{"cpu_seconds.scheduler", 3},        {"cpu_seconds.worker 0", 66},
+                 {"cpu_seconds.worker 1", 66},        {"cpu_seconds.server 0", 9},
+                 {"peak_memory_bytes.worker 0", 100}, {"peak_memory_bytes.worker 1", 200},
+                 {"peak_memory_bytes.server 0", 50},  {"pushes.lost", 0}};
+  const Figures figures = FiguresOf(run, Measured(1, 2));
+  EXPECT_DOUBLE_EQ(figures.at("seconds"), 5);
+  EXPECT_DOUBLE_EQ(figures.at("samples_per_second"), 400);
+  EXPECT_DOUBLE_EQ(figures.at("loss"), 0.75);
+  // From 100 samples of epoch 1 to 500 of epoch 2: 1400. A server's shards are one process.
+  EXPECT_NEAR(figures.at("server_cpu_s_per_msample"), 1.0 / 1400 * 1e6, 1e-6);
+  EXPECT_NEAR(figures.at("worker_cpu_s_per_msample"), 8.0 / 1400 * 1e6, 1e-6);
+  EXPECT_NEAR(figures.at("worker_bytes_per_msample"), 1000 * 1e6, 1e-3);
+  EXPECT_NEAR(figures.at("server_bytes_per_msample"), 75 * 1e6, 1e-3);
+  EXPECT_NEAR(figures.at("scheduler_cpu_s_per_msample"), 1000, 1e-9);
+  EXPECT_NEAR(figures.at("run_cpu_s_per_msample"), 144.0 / 3000 * 1e6, 1e-6);
+  EXPECT_NEAR(figures.at("cpu_s_per_msample"), 9.0 / 1400 * 1e6 + 1000, 1e-6);
+  EXPECT_EQ(figures.at("worker_memory_bytes"), 200);
+  EXPECT_EQ(figures.at("recoveries"), 0);
+  EXPECT_FALSE(figures.contains("seconds_to_loss"));
+  // One line is none: nothing lies between.
+  run.samples.resize(2);
+  EXPECT_FALSE(FiguresOf(run, Measured(1, 2)).contains("cpu_s_per_msample"));
+}
+
+TEST(ScaleFigures, WorkThatIsDoneTwiceCountsAsCostAndNotAsProgress) {
+  RunData run;
+  // Worker 0 dies after 200 of the first 400; another process takes its place; of 1400 that they do 400 are done again.
+  run.samples = {Line(0, 0, 0, 0, 10), Line(0, 400, 200, 1, 12), Line(0, 200, 250, 2, 13, 21),
+                 Line(0, 1000, 600, 3, 15, 21)};
+  run.numbers = {{"recoveries.workers_replaced", 1}};
+  const Figures figures = FiguresOf(run, Measured(0, 1));
+  EXPECT_EQ(figures.at("recoveries"), 1);
+  EXPECT_NEAR(figures.at("server_cpu_s_per_msample"), 3.0 / 1000 * 1e6, 1e-6);
+  // Worker 1: 5; worker 0: 2 in its first life, 15 in its second.
+  EXPECT_NEAR(figures.at("worker_cpu_s_per_msample"), 22.0 / 1000 * 1e6, 1e-6);
+}
+
+TEST(ScaleFigures, TheTargetIsMetByAMeanAndNotByOneLuckyLine) {
+  RunData run;
+  run.epochs = {{0, 10, 1000, {}, {}}, {1, 20, 1000, {}, {}}};
+  const auto line = [](double epoch, double samples, double loss) {
+    RunSample sample = Line(epoch, samples, 0, 0, 0);
+    sample.loss = {{"a", loss}};
+    return sample;
+  };
+  run.samples = {line(0, 500, 0.9), line(0, 520, 0.1), line(0, 1000, 0.7), line(1, 500, 0.4)};
+  Experiment experiment = Measured(0, 2);
+  experiment.target = scale::Target{"a", 0.5};
+  EXPECT_DOUBLE_EQ(FiguresOf(run, experiment).at("seconds_to_loss"), 20);  // all of epoch 0, half of epoch 1
+  experiment.target->loss = 0.3;
+  EXPECT_FALSE(FiguresOf(run, experiment).contains("seconds_to_loss"));
+}
+
+TEST(ScaleFaults, ComeAtTheirRateAndAreTheSeeds) {
+  const auto faults = scale::DrawFaults(60, 36'000, 1, 0);
+  EXPECT_NEAR(static_cast<double>(faults.size()), 600, 5 * std::sqrt(600));
+  double before = 0, who = 0;
+  for (const scale::Fault& fault : faults) {
+    EXPECT_GE(fault.seconds, before);
+    before = fault.seconds, who += fault.who / static_cast<double>(faults.size());
+  }
+  EXPECT_NEAR(who, 0.5, 0.06);
+  EXPECT_EQ(scale::DrawFaults(60, 36'000, 1, 0).front().seconds, faults.front().seconds);
+  EXPECT_NE(scale::DrawFaults(60, 36'000, 1, 1).front().seconds, faults.front().seconds);
+  EXPECT_TRUE(scale::DrawFaults(0, 36'000, 1, 0).empty());
+}
+
+TEST(ScaleLink, SaysWhatItLacksOrWorksInANetworkOfItsOwn) {
+  bool alone = false;
+  const Status status = scale::OnLink(100, [&] {
+    std::ifstream devices("/proc/thread-self/net/dev");
+    std::string line, names;
+    while (std::getline(devices, line)) names += line.substr(0, line.find(':') + 1);
+    alone = names.find("lo:") != std::string::npos && names.find("eth") == std::string::npos;
+    return Status(ErrorCode::kCorrupt, "what the work says");
+  });
+  if (status.code() == ErrorCode::kInvalidInput) {
+    EXPECT_FALSE(alone);
+    EXPECT_THAT(status.text(), AllOf(HasSubstr("matrix.link_mbit needs"), HasSubstr("root")));
+  } else {
+    EXPECT_TRUE(alone);
+    EXPECT_EQ(status.text(), "what the work says");
+  }
+}
+
+ScaleResults WithFigures(const std::string& source, double slower) {
+  ScaleResults results = ResultsOf(Small(), source, kMachine);
+  for (scale::PointResult& point : results.points) {
+    for (int i = 0; i < 3; ++i)
+      point.repetitions.push_back({{"samples_per_second", 1000.0 * point.settings.workers / slower + i},
+                                   {"cpu_s_per_msample", 20.0 + point.settings.servers + i}});
+  }
+  return results;
+}
+
+TEST(ScalePage, DrawsMeasuredAndSimulatedPointsOnTheSamePlots) {
+  const std::string one = scale::RenderScalePage({WithFigures("measured", 1)});
+  EXPECT_THAT(one, AllOf(HasSubstr("Speed-up"), HasSubstr("Efficiency"), HasSubstr("asp, batch 512 a worker"),
+                         HasSubstr("Up to 7 processes share 2 cores"), HasSubstr("class=\"whisker")));
+  EXPECT_THAT(one, AllOf(HasSubstr(">1 server<"), HasSubstr(">2 servers<")));
+  EXPECT_THAT(one, ::testing::Not(HasSubstr("Memory of a worker")));  // nobody knows it
+  const std::string both = scale::RenderScalePage({WithFigures("measured", 1), WithFigures("simulated", 2)});
+  EXPECT_THAT(both, AllOf(HasSubstr("2 servers, small measured"), HasSubstr("2 servers, small simulated")));
+  for (const std::string& page : {one, both}) {
+    EXPECT_EQ(page.find("<script"), std::string::npos);
+    EXPECT_EQ(page.find("nan"), std::string::npos);
+  }
+  ScaleResults odd = WithFigures("measured", 1);
+  odd.name = "<b>";
+  EXPECT_EQ(scale::RenderScalePage({odd}).find("<b>, "), std::string::npos);
+  EXPECT_THAT(scale::RenderScalePage({ResultsOf(Small(), "measured", kMachine)}), HasSubstr("No repetition"));
+}
+
+TEST(ScalePage, TheTableSaysWhatAPointIsOfItsBaseline) {
+  const std::string table = scale::ScaleTable(WithFigures("measured", 1));
+  std::istringstream lines(table);
+  std::string head, first, second;
+  std::getline(lines, head), std::getline(lines, first), std::getline(lines, second);
+  EXPECT_THAT(head, AllOf(HasSubstr("workers"), HasSubstr("speed-up"), HasSubstr("CPU s per M samples")));
+  EXPECT_THAT(first, AllOf(HasSubstr("1.00"), HasSubstr("22.0 (21.0, 23.0)")));
+  EXPECT_THAT(second, HasSubstr("2.00"));  // 2 workers, 1 server: twice as fast
 }
 
 }  // namespace
