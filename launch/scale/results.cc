@@ -57,7 +57,7 @@ const PointResult& ScaleResults::BaselineOf(std::size_t point) const {
   };
   const PointResult* best = &points[point];
   for (const PointResult& other : points) {
-    if (!other.settings.SameButForSize(points[point].settings)) continue;
+    if (other.repetitions.empty() || !other.settings.SameButForSize(points[point].settings)) continue;
     if (size(other.settings) < size(best->settings)) best = &other;
   }
   return *best;

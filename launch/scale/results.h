@@ -60,8 +60,8 @@ struct ScaleResults {
   Machine machine;
   std::vector<PointResult> points;
 
-  // What a point is measured against: the point of the fewest processes (then workers, then shards) among those that differ from it
-  // by the cluster's size only; itself, if there is none. REQUIRES: `point` is below points.size().
+  // What a point is measured against: the point of the fewest processes (then workers, then shards) among those that have
+  // repetitions and differ from it by the cluster's size only; itself, if there is none. REQUIRES: `point` is below points.size().
   const PointResult& BaselineOf(std::size_t point) const;
 };
 // Without repetitions.

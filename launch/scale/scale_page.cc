@@ -294,13 +294,13 @@ std::string About(const ScaleResults& results) {
     most = std::max(most, point.settings.Processes());
     repetitions += point.repetitions.size(), ++points;
   }
-  std::string text = "<p><b>" + EscapeHtml(results.name) + "</b>, " + EscapeHtml(results.source) + ": " +
-                     std::to_string(points) + " points, " + std::to_string(repetitions) +
-                     " repetitions of the job " + EscapeHtml(results.job) +
-                     Format(", %u measured epochs after %u. ", results.epochs, results.warm_epochs) +
-                     EscapeHtml(results.machine.processor) +
-                     Format(", %u cores, cohort ", results.machine.cores) +
-                     EscapeHtml(results.machine.version) + ".";
+  std::string text =
+      "<p><b>" + EscapeHtml(results.name) + "</b>, " + EscapeHtml(results.source) + ": " +
+      std::to_string(points) + " points, " + std::to_string(repetitions) + " repetitions of the job " +
+      EscapeHtml(results.job) +
+      Format("; epochs measured: %u, after %u to warm up. ", results.epochs, results.warm_epochs) +
+      EscapeHtml(results.machine.processor) + Format(", %u cores, cohort ", results.machine.cores) +
+      EscapeHtml(results.machine.version) + ".";
   if (results.target)
     text += " Target: loss " + Number(results.target->loss) + " of " + EscapeHtml(results.target->task) + ".";
   text += "</p>\n";
@@ -309,7 +309,7 @@ std::string About(const ScaleResults& results) {
         "<p><b>Up to %u processes share %u cores.</b> Beyond these cores more processes cannot make a job "
         "faster: "
         "speed-up and efficiency show what sharing them leaves. What scaling costs shows in the CPU seconds "
-        "per million samples, which do not depend on how many cores there are to spend them on.</p>\n",
+        "per million samples, which would be much the same on more cores.</p>\n",
         most, results.machine.cores);
   }
   return text;

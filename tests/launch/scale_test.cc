@@ -130,6 +130,16 @@ TEST(ScaleExperiment, WhatIsWrongIsNamedWithItsPlace) {
   EXPECT_THAT(ErrorOf(With(kGemm, "[512]", "[500000]")), HasSubstr("the point of 4 workers"));
 }
 
+TEST(ScaleExperiment, TheExamplesAreExperiments) {
+  for (const char* job : {"gemm", "embedding"}) {
+    const auto experiment =
+        scale::LoadExperiment(std::string(COHORT_SOURCE_DIR) + "/launch/examples/scale/" + job + ".toml");
+    ASSERT_TRUE(experiment) << experiment.error().text();
+    EXPECT_EQ(experiment->job, job);
+    EXPECT_EQ(experiment->points.size(), 9u);
+  }
+}
+
 TEST(ScaleExperiment, RepetitionsTakeTurnsInAnOrderOfTheSeed) {
   const Experiment experiment = Small();
   const auto turns = scale::Interleaved(experiment);
@@ -164,6 +174,11 @@ TEST(ScaleResults, MedianLowestHighestAndTheBaseline) {
   EXPECT_EQ(spread.low, 10);
   EXPECT_EQ(spread.high, 50);
   EXPECT_TRUE(std::isnan(results.points[5].Median("loss")));
+  EXPECT_EQ(results.BaselineOf(5).settings,
+            results.points[5].settings);  // the only one that has been measured
+  results.points[4].repetitions.push_back({{"seconds", 1.0}});
+  EXPECT_EQ(results.BaselineOf(5).settings, results.points[4].settings);
+  for (scale::PointResult& point : results.points) point.repetitions.push_back({{"seconds", 1.0}});
   for (std::size_t i = 0; i < results.points.size(); ++i)
     EXPECT_EQ(results.BaselineOf(i).settings, results.points[0].settings);
   results.points[3].settings.embedding_dim = 8;  // nothing else has it
