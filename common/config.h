@@ -102,7 +102,7 @@ enum class StoppingMetric : std::uint8_t { kLoss = 0, kRanking };
 struct TrainConfig {
   std::uint32_t epochs = 1;
   std::uint32_t batch_size = 1024;  // global, divided among the workers
-  std::uint32_t slices = 8;         // power of two, <= 64 (DESIGN 2.2)
+  std::uint32_t slices = 8;  // power of two, <= kMaxWorkers: in bsp no more workers have work (DESIGN 2.2)
   Consistency consistency = Consistency::kBsp;
   std::uint32_t staleness = 4;         // ssp only, clocks
   std::uint32_t shuffle_rows = 65536;  // rows shuffled together; bounds a worker's memory

@@ -112,7 +112,7 @@ std::vector<Option> BuildOptions() {
       Whole("train.epochs", 0, 1000000, "", "passes over the train split", COHORT_FIELD(train.epochs)));
   o.push_back(Whole("train.batch_size", 1, 1 << 20, "rows", "global, divided among the workers",
                     COHORT_FIELD(train.batch_size)));
-  o.push_back(Whole("train.slices", 1, 64, "",
+  o.push_back(Whole("train.slices", 1, kMaxWorkers, "",
                     "pieces a batch is summed in: a power of two, at most batch_size",
                     COHORT_FIELD(train.slices)));
   o.push_back(Choice(

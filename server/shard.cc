@@ -259,7 +259,7 @@ void Shard::BeginPhaseIfReady(TimePoint now, Outbox& out) {
   phase_ = *std::exchange(next_phase_, std::nullopt);
   Count(ShardEvent::kPhaseBegun);
   if (!stop) ReplicatePhase(out);
-  parked_pulls_.clear();  // of the phase before: nobody waits for them any more
+  parked_pulls_.Clear();  // of the phase before: nobody waits for them any more
   waiting_.clear();
   if (stop) {
     stopped_ = true;
@@ -309,7 +309,7 @@ void Shard::PutUpFence(const FenceOrder& order, Outbox& out) {
   const bool known = incarnations_[worker] >= order.incarnation;
   incarnations_[worker] = std::max(incarnations_[worker], order.incarnation);
   // What it waits for, it will not take; what it has pushed, stays, if it is acknowledged or not.
-  std::erase_if(parked_pulls_, [worker](const ParkedPull& parked) { return parked.worker == worker; });
+  parked_pulls_.Forget(worker);
   std::erase_if(waiting_, [worker](const auto& each) {
     return each.second.worker == worker && !std::holds_alternative<std::monostate>(each.second.request);
   });

@@ -49,6 +49,7 @@
 #include "server/clocks.h"
 #include "server/held_pushes.h"
 #include "server/kept_pulls.h"
+#include "server/parked_pulls.h"
 #include "server/pushed_rows.h"
 #include "server/replica_stream.h"
 #include "server/shard_checkpoint.h"
@@ -172,11 +173,6 @@ class Shard : public Node {
                           std::span<const GradientView> parts, GradientRows* out);
 
  private:
-  struct ParkedPull {
-    std::uint32_t worker = 0;
-    PullRequest request;
-  };
-
   // An operation that waits for rows from disk.
   struct Waiting {
     std::size_t rows = 0;  // still to come
@@ -313,7 +309,7 @@ class Shard : public Node {
   AppliedPushes applied_;
   HeldPushes held_;
   KeptPulls kept_;
-  std::vector<ParkedPull> parked_pulls_;
+  ParkedPulls parked_pulls_;
   bool tiered_ = false;                       // at least one table
   std::map<std::uint64_t, Waiting> waiting_;  // by the operation's number
   std::uint64_t next_use_ = 1;                // numbers operations

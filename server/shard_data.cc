@@ -110,17 +110,10 @@ void Shard::OnPull(std::uint32_t worker, PullRequest request, Outbox& out) {
     ServePull(worker, std::move(request), out);
     return;
   }
-  const auto parked = std::find_if(parked_pulls_.begin(), parked_pulls_.end(), [&](const ParkedPull& other) {
-    return other.worker == worker && other.request.request_id == request.request_id;
-  });
   const RequestId id = request.request_id;
-  if (parked == parked_pulls_.end()) {
-    Count(ShardEvent::kPullParked);
-    if (parked_pulls_.empty()) parked_since_ = now_;
-    parked_pulls_.push_back({worker, std::move(request)});
-  } else {
-    Count(ShardEvent::kPullParkedAgain);
-  }
+  if (parked_pulls_.empty()) parked_since_ = now_;
+  Count(parked_pulls_.Park(worker, std::move(request)) ? ShardEvent::kPullParked
+                                                       : ShardEvent::kPullParkedAgain);
   SendParked(worker, id, out);
 }
 
@@ -190,21 +183,14 @@ void Shard::AnswerPull(std::uint32_t worker, const PullRequest& request, std::sp
 }
 
 void Shard::ReleasePulls(Outbox& out) {
-  // Those that go are answered in order of arrival; the others keep theirs.
-  std::size_t kept = 0;
-  for (ParkedPull& parked : parked_pulls_) {
-    if (!MayAnswer(parked.request.clock)) {
-      if (&parked_pulls_[kept] != &parked) parked_pulls_[kept] = std::move(parked);
-      ++kept;
-      continue;
-    }
-    Count(ShardEvent::kPullReleased);
-    const bool valid =
-        !CheckPull(parked.request, FindTable(parked.request.table)->spec(), owned_, &positions_);
-    COHORT_CHECK(valid, "a parked pull was checked when it came");
-    ServePull(parked.worker, std::move(parked.request), out);
-  }
-  parked_pulls_.resize(kept);
+  parked_pulls_.Release([&](Clock clock) { return MayAnswer(clock); },
+                        [&](std::uint32_t worker, PullRequest request) {
+                          Count(ShardEvent::kPullReleased);
+                          const bool valid =
+                              !CheckPull(request, FindTable(request.table)->spec(), owned_, &positions_);
+                          COHORT_CHECK(valid, "a parked pull was checked when it came");
+                          ServePull(worker, std::move(request), out);
+                        });
 }
 
 // ---------------------------------------------------------------- pushes

@@ -1,6 +1,7 @@
 #include "launch/scale/experiment.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <filesystem>
 #include <numeric>
@@ -267,10 +268,19 @@ Result<RunConfig> Experiment::ConfigOf(const Settings& settings, const std::stri
   add("model.embedding_dim", settings.embedding_dim);
   add("train.epochs", warm_epochs + epochs);
   overrides.push_back(std::string("train.consistency=") + ConsistencyName(settings.consistency));
-  if (job.empty()) return LoadRunConfig(run_file, overrides);
-  RunConfig base = bench::ConfigOf(DataOptions());
-  base.data = std::filesystem::absolute(data).lexically_normal().string();
-  return ParseRunConfig(ToToml(base), "the job " + job, "", overrides);
+  const auto load = [&]() -> Result<RunConfig> {
+    if (job.empty()) return LoadRunConfig(run_file, overrides);
+    RunConfig base = bench::ConfigOf(DataOptions());
+    base.data = std::filesystem::absolute(data).lexically_normal().string();
+    return ParseRunConfig(ToToml(base), "the job " + job, "", overrides);
+  };
+  COHORT_ASSIGN_OR_RETURN(RunConfig config, load());
+  const bool given = std::any_of(
+      set.begin(), set.end(), [](const std::string& option) { return option.starts_with("train.slices="); });
+  if (given || config.train.consistency != Consistency::kBsp || config.train.slices >= settings.workers)
+    return config;
+  add("train.slices", std::bit_ceil(settings.workers));  // else some had nothing to do
+  return load();
 }
 
 bench::Options Experiment::DataOptions() const {

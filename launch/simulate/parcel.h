@@ -2,8 +2,9 @@
 #ifndef COHORT_LAUNCH_SIMULATE_PARCEL_H_
 #define COHORT_LAUNCH_SIMULATE_PARCEL_H_
 
+#include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -42,24 +43,31 @@ class ParcelCosts {
   const SimulatedJob& job_;
 };
 
-// Parcels by number; memory is reused.
+// Parcels by number; they stay where they are, and their memory is reused.
 class ParcelPool {
  public:
   std::uint32_t Add(Parcel parcel) {
     if (free_.empty()) {
-      parcels_.push_back(std::move(parcel));
-      return static_cast<std::uint32_t>(parcels_.size() - 1);
+      if (count_ % kBlock == 0) blocks_.push_back(std::make_unique<Parcel[]>(kBlock));
+      free_.push_back(count_++);
     }
     const std::uint32_t number = free_.back();
     free_.pop_back();
-    parcels_[number] = std::move(parcel);
+    (*this)[number] = std::move(parcel);
     return number;
   }
-  Parcel& operator[](std::uint32_t number) { return parcels_[number]; }
+  Parcel& operator[](std::uint32_t number) { return blocks_[number / kBlock][number % kBlock]; }
   void Free(std::uint32_t number) { free_.push_back(number); }
+  // Has it brought near: it will be needed soon.
+  void FetchAhead(std::uint32_t number) {
+    const char* bytes = reinterpret_cast<const char*>(&(*this)[number]);
+    for (std::size_t i = 0; i < sizeof(Parcel); i += 64) __builtin_prefetch(bytes + i);
+  }
 
  private:
-  std::deque<Parcel> parcels_;
+  static constexpr std::uint32_t kBlock = 1024;
+  std::vector<std::unique_ptr<Parcel[]>> blocks_;
+  std::uint32_t count_ = 0;
   std::vector<std::uint32_t> free_;
 };
 

@@ -5,12 +5,12 @@
 #include <limits>
 #include <map>
 #include <memory>
-#include <queue>
 #include <utility>
 #include <vector>
 
 #include "common/random.h"
 #include "launch/bench/stopwatch.h"
+#include "launch/simulate/event_queue.h"
 #include "launch/simulate/parcel.h"
 #include "launch/simulate/simulated_host.h"
 #include "launch/simulate/simulated_worker.h"
@@ -71,13 +71,8 @@ class Simulation : public SimulatedHosts::Driver {
  private:
   enum class EventKind : std::uint8_t { kArrive, kTimer, kWake, kTurn, kWorkDone, kFault, kReplace };
   struct Event {
-    VirtualTime at = 0;
-    std::uint64_t number = 0;
     EventKind kind = EventKind::kArrive;
     std::uint32_t what = 0, more = 0;
-    bool operator>(const Event& other) const {
-      return at != other.at ? at > other.at : number > other.number;
-    }
   };
   // What a node's main thread can be asked to do.
   enum class Turn : std::uint8_t { kStart, kTimer, kRead, kComputed, kMessage, kDeath };
@@ -105,13 +100,13 @@ class Simulation : public SimulatedHosts::Driver {
   };
 
   void Schedule(VirtualTime at, EventKind kind, std::uint32_t what, std::uint32_t more = 0) {
-    events_.push({at, next_event_++, kind, what, more});
+    events_.Push(at, {kind, what, more});
   }
   void MakeCluster();
   std::uint32_t AddPlace(NodeId id, std::uint32_t host, bool own_io);
   std::uint32_t PlaceOf(NodeId id) const;
   void MakeWorker(Place& place);
-  void Handle(const Event& event);
+  void Handle(VirtualTime now, const Event& event);
   // Has the main thread take a turn, at once or when it can.
   void Ask(std::uint32_t place, Turn turn, std::uint32_t more, VirtualTime now);
   // The turn itself. `more`: of kMessage the parcel, of kDeath whose place, of kRead and kComputed in which life it was
@@ -140,8 +135,8 @@ class Simulation : public SimulatedHosts::Driver {
   std::vector<Link> links_;  // by host
   ParcelPool parcels_;
   VirtualTime local_hop_ = 0, shared_free_ = 0;
-  std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
-  std::uint64_t next_event_ = 0, handled_ = 0, messages_ = 0;
+  EventQueue<Event> events_;
+  std::uint64_t handled_ = 0, messages_ = 0;
   std::uint64_t worker_bytes_ = 0, server_bytes_ = 0;
   std::uint64_t pid_ = 0;
 };
@@ -250,13 +245,14 @@ Result<SimulationResult> Simulation::Run(const std::function<void(double)>& prog
   while (!coordinator_->decided()) {
     if (events_.empty())
       return Error(ErrorCode::kInternal, "the simulated run stands still: " + coordinator_->WaitingFor());
-    const Event event = events_.top();
-    events_.pop();
-    if (ToSeconds(event.at) > kLongestRun) {
+    const auto [at, number, event] = events_.Pop();
+    if (const Event* next = events_.Peek(); next != nullptr && next->kind == EventKind::kArrive)
+      parcels_.FetchAhead(next->what);
+    if (ToSeconds(at) > kLongestRun) {
       return InvalidInput("the simulated run has not ended after " + std::to_string(kLongestRun) +
                           " s of its own time: " + coordinator_->WaitingFor());
     }
-    Handle(event);
+    Handle(at, event);
     if (++handled_ % kProgressEvents == 0 && progress) {
       std::uint64_t samples = 0;
       for (const auto& worker : workers_) samples += worker->samples();
@@ -268,46 +264,46 @@ Result<SimulationResult> Simulation::Run(const std::function<void(double)>& prog
   return Summary();
 }
 
-void Simulation::Handle(const Event& event) {
+void Simulation::Handle(VirtualTime now, const Event& event) {
   switch (event.kind) {
     case EventKind::kArrive: {
       const Parcel& parcel = parcels_[event.what];
       const Place& place = places_[parcel.to];
       if (hosts_.Roomy(place.io)) {
         const VirtualTime here =
-            hosts_.RunAlone(place.io, hosts_.FreeAt(place.io, event.at), parcel.cost.io_receive);
+            hosts_.RunAlone(place.io, hosts_.FreeAt(place.io, now), parcel.cost.io_receive);
         Ask(parcel.to, Turn::kMessage, event.what, here);
       } else {
-        hosts_.Submit(place.io, {kIoReceive, event.what}, event.at);
+        hosts_.Submit(place.io, {kIoReceive, event.what}, now);
       }
       break;
     }
     case EventKind::kTimer: {
       Place& place = places_[event.what];
-      if (place.timer != event.at || place.node == nullptr) break;
+      if (place.timer != now || place.node == nullptr) break;
       place.timer = kForEver;
-      Ask(event.what, Turn::kTimer, 0, event.at);
+      Ask(event.what, Turn::kTimer, 0, now);
       break;
     }
     case EventKind::kWake:
-      hosts_.Wake(event.what, event.more, event.at);
+      hosts_.Wake(event.what, event.more, now);
       break;
     case EventKind::kTurn:
-      Ask(event.what, static_cast<Turn>(event.more), 0, event.at);
+      Ask(event.what, static_cast<Turn>(event.more), 0, now);
       break;
     case EventKind::kWorkDone:
-      Ask(event.what, static_cast<Turn>(event.more % kTurns), event.more / kTurns, event.at);
+      Ask(event.what, static_cast<Turn>(event.more % kTurns), event.more / kTurns, now);
       break;
     case EventKind::kFault:
-      Kill(event.at);
-      Schedule(event.at + ToVirtual(-std::log(1 - random_.Uniform()) * 3600 / input_.faults_per_hour),
+      Kill(now);
+      Schedule(now + ToVirtual(-std::log(1 - random_.Uniform()) * 3600 / input_.faults_per_hour),
                EventKind::kFault, 0);
       break;
     case EventKind::kReplace: {
       Place& place = places_[event.what];
       ++place.life;
       MakeWorker(place);
-      Ask(event.what, Turn::kStart, 0, event.at);
+      Ask(event.what, Turn::kStart, 0, now);
       break;
     }
   }

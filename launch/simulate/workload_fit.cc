@@ -1,6 +1,7 @@
 #include "launch/simulate/workload_fit.h"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <memory>
 #include <utility>
@@ -55,8 +56,9 @@ SimulatedWorkload::Table TableOf(double rows, std::uint32_t dim, const WireConfi
 
 Result<SimulatedWorkload> MeasureWorkload(const RunConfig& config, std::uint32_t workers) {
   const std::uint32_t batch_rows = std::max(1u, config.train.batch_size / workers);
-  const std::uint32_t slices =
-      config.train.consistency == Consistency::kBsp ? std::max(1u, config.train.slices / workers) : 1;
+  const std::uint32_t slices = config.train.consistency == Consistency::kBsp
+                                   ? std::bit_floor(std::max(1u, config.train.slices / workers))
+                                   : 1;
   COHORT_ASSIGN_OR_RETURN(const auto dataset, DatasetReader::Open(config.data));
   COHORT_ASSIGN_OR_RETURN(const ModelSpec spec, BuildModelSpec(config, dataset->info()));
   SimulatedWorkload workload;

@@ -203,7 +203,7 @@ TEST(Config, BadInputsNamePlaceExpectationAndMend) {
       {d + "[optimizer.dense]\nbeta1 = 1.0", {}, {"beta1 and beta2 must be below 1"}},
       {d + "[optimiser.dense]\nbeta1 = 1.0", {}, {"did you mean optimizer?"}},
       {d + "[train]\nslices = 3", {}, {"train.slices is 3", "power of two"}},
-      {d + "[train]\nslices = 128", {}, {"train.slices is 128", "1 to 64"}},
+      {d + "[train]\nslices = 8192", {}, {"train.slices is 8192", "1 to 4096"}},
       {d + "[train]\nbatch_size = 4", {}, {"train.slices is 8, more than train.batch_size = 4"}},
       {d + "[train]\nconsistency = \"sync\"", {}, {"\"bsp\" | \"ssp\" | \"asp\""}},
       {d + "[cluster]\nreplicas = 1\nservers = 1", {}, {"cluster.replicas", "cluster.servers to 2"}},

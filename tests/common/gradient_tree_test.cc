@@ -66,7 +66,7 @@ bool ReferenceNode(const std::vector<GradientRows>& leaves, std::uint32_t dim, K
 }
 
 TEST(GradientTree, WorkersShareAllSlicesInOrder) {
-  for (std::uint32_t slices : {1u, 2u, 8u, 64u}) {
+  for (std::uint32_t slices : {1u, 2u, 8u, 64u, 4096u}) {
     for (std::uint32_t workers = 1; workers <= 70; ++workers) {
       std::uint32_t next = 0;
       for (std::uint32_t worker = 0; worker < workers; ++worker) {
