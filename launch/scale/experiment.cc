@@ -30,6 +30,7 @@ constexpr std::pair<const char*, const char*> kOwned[] = {
     {"train.consistency", "matrix.consistency"},
     {"model.embedding_dim", "matrix.embedding_dim"},
     {"train.epochs", "experiment.epochs and experiment.warm_epochs"},
+    {"train.early_stopping", "off, as every run is to have the epochs"},
 };
 
 std::string ShortNumber(double value) {
@@ -267,6 +268,7 @@ Result<RunConfig> Experiment::ConfigOf(const Settings& settings, const std::stri
   add("train.batch_size", settings.GlobalBatch());
   add("model.embedding_dim", settings.embedding_dim);
   add("train.epochs", warm_epochs + epochs);
+  add("train.early_stopping", 0);  // every run has the same epochs
   overrides.push_back(std::string("train.consistency=") + ConsistencyName(settings.consistency));
   const auto load = [&]() -> Result<RunConfig> {
     if (job.empty()) return LoadRunConfig(run_file, overrides);

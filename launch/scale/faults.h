@@ -31,7 +31,7 @@ class Faults {
   void Stop();
   // After Stop.
   std::uint32_t killed() const { return killed_; }
-  double measured_seconds() const { return measured_seconds_; }  // to a fifth of a second; 0: not reached
+  double measured_seconds() const { return measured_seconds_; }  // to about a second; 0: not reached
 
  private:
   void Watch();

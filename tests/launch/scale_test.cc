@@ -93,7 +93,8 @@ TEST(ScaleExperiment, EveryCombinationIsAPointAndARun) {
 TEST(ScaleExperiment, ARunFileIsAJobAndItsOptionsAreTheUsualOnes) {
   const testing::TemporaryFolder folder;
   folder.Write("run.toml",
-               "data = \"d.h5\"\n[train]\nbatch_size = 96\nconsistency = \"ssp\"\n[cluster]\nworkers = 3\n");
+               "data = \"d.h5\"\n[train]\nearly_stopping = 2\nbatch_size = 96\nconsistency = "
+               "\"ssp\"\n[cluster]\nworkers = 3\n");
   const std::string path =
       folder.Write("e.toml", "[experiment]\nrun = \"run.toml\"\n[matrix]\nservers = [1, 2]\n");
   const auto experiment = scale::LoadExperiment(path);
@@ -107,6 +108,7 @@ TEST(ScaleExperiment, ARunFileIsAJobAndItsOptionsAreTheUsualOnes) {
     const auto config = experiment->ConfigOf(point, "");
     ASSERT_TRUE(config) << config.error().text();
     EXPECT_EQ(config->data, folder / "d.h5");
+    EXPECT_EQ(config->train.early_stopping, 0u);
   }
 }
 
