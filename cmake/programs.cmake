@@ -13,6 +13,10 @@ cohort_library(cohort_watch launch/watch cohort_launch cohort_report cohort_sche
 cohort_library(cohort_bench launch/bench cohort_launch cohort_scheduler cohort_server cohort_worker cohort_model
                cohort_common PkgConfig::ZMQ)
 
+# `cohort plan`.
+cohort_library(cohort_plan launch/plan cohort_bench cohort_report cohort_launch cohort_scheduler cohort_server cohort_worker cohort_model
+               cohort_common)
+
 # `cohort scale`, and what `cohort simulate` shares with it.
 cohort_library(cohort_scale launch/scale cohort_bench cohort_report cohort_launch cohort_scheduler cohort_prepare cohort_common)
 
@@ -32,7 +36,8 @@ endforeach()
 file(GLOB command_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/launch/commands/*.cc)
 add_executable(cohort ${CMAKE_SOURCE_DIR}/launch/cohort.cc ${command_sources})
 target_compile_definitions(cohort PRIVATE COHORT_VERSION="${PROJECT_VERSION}")
-target_link_libraries(cohort PRIVATE cohort_simulate cohort_scale cohort_bench cohort_watch cohort_launch cohort_lifecycle cohort_prepare)
+target_link_libraries(cohort PRIVATE cohort_simulate cohort_scale cohort_plan cohort_bench cohort_watch cohort_launch cohort_lifecycle
+                      cohort_prepare)
 # Command lines are parsed once; the time goes into compiling their parser.
 target_compile_options(cohort PRIVATE $<$<CONFIG:Release>:-O1>
                        # GCC 12 takes the storage of an expected's error for something on the heap

@@ -58,6 +58,7 @@ int Main(int argc, char** argv) {
   AddBench(app, commands);
   AddSimulate(app, commands);
   AddScale(app, commands);
+  AddPlan(app, commands);
   AddDoctor(app, commands);
   AddMan(app, commands);
   AddCompletion(app, commands);

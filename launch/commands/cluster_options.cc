@@ -11,7 +11,7 @@
 
 namespace cohort {
 
-void ClusterOptions::AddTo(CLI::App& command) {
+void ClusterOptions::AddSizeTo(CLI::App& command) {
   command.add_option("--servers", servers, "server processes (default: as the run file says)")
       ->check(CLI::Range(1, kMaxShards));
   command.add_option("--workers", workers, "worker processes (default: as the run file says)")
@@ -20,6 +20,10 @@ void ClusterOptions::AddTo(CLI::App& command) {
       .add_option("--set", set,
                   "section.key=value: overrides an option of the run file; may be given several times")
       ->allow_extra_args(false);
+}
+
+void ClusterOptions::AddTo(CLI::App& command) {
+  AddSizeTo(command);
   command
       .add_option("--hostfile", hostfile, "mpirun's list of hosts (default: this host, or the allocation)")
       ->check(CLI::ExistingFile);

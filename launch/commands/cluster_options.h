@@ -19,6 +19,7 @@ struct ClusterOptions {
   std::string hostfile, key;
 
   void AddTo(CLI::App& command);
+  void AddSizeTo(CLI::App& command);  // --servers, --workers and --set alone
   // --set, then the counts.
   std::vector<std::string> Overrides() const;
   std::string KeyFile() const;  // absolute, or empty

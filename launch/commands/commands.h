@@ -88,6 +88,7 @@ void AddReport(CLI::App& app, Commands& commands);
 void AddBench(CLI::App& app, Commands& commands);
 void AddSimulate(CLI::App& app, Commands& commands);
 void AddScale(CLI::App& app, Commands& commands);
+void AddPlan(CLI::App& app, Commands& commands);
 void AddDoctor(CLI::App& app, Commands& commands);
 void AddCluster(CLI::App& app, Commands& commands);
 void AddWatch(CLI::App& app, Commands& commands);

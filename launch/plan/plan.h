@@ -1,0 +1,47 @@
+// START HERE for `cohort plan`: what a run will take, from its run file and its data, before it is begun. docs/plan.md says what is
+// predicted, how, and how well.
+//
+//   RunSample    each kind of worker is rehearsed on a sample of its batches, keys are counted      run_sample.h
+//   Traffic      bytes of the run, and of a step on each link                                       traffic.h
+//   MemoryPlan   each process's memory at its highest, in parts                                     memory.h
+#ifndef COHORT_LAUNCH_PLAN_PLAN_H_
+#define COHORT_LAUNCH_PLAN_PLAN_H_
+
+#include <cstdint>
+#include <string>
+
+#include "common/config.h"
+#include "common/status.h"
+#include "launch/plan/memory.h"
+#include "launch/plan/run_sample.h"
+#include "launch/plan/traffic.h"
+
+namespace cohort {
+
+struct PlanOptions {
+  std::uint64_t sample_rows = 65536;  // of training, rehearsed over all workers
+};
+
+struct Forecast {
+  RunInputs inputs;
+  RunPlan plan;
+  RunSample sample;
+  Traffic traffic;
+  MemoryPlan memory;
+};
+
+// REQUIRES: this process has one thread (it forks). Errors: the run file's or the data's (kInvalidInput); a stop signal.
+Result<Forecast> ForecastRun(const RunConfig& config, const PlanOptions& options,
+                             const PlanProgress& progress);
+
+// Bytes of memory that the fullest of `hosts` hosts needs for the run's processes, dealt out in turn: the scheduler, then
+// servers, then workers. REQUIRES: hosts > 0.
+double MemoryPerHost(const MemoryPlan& memory, std::uint32_t hosts);
+
+// For people: tables; for programs: one JSON object.
+std::string ToText(const Forecast& forecast);
+std::string ToJson(const Forecast& forecast);
+
+}  // namespace cohort
+
+#endif  // COHORT_LAUNCH_PLAN_PLAN_H_

@@ -1,0 +1,147 @@
+// What a forecast looks like, to people and to programs.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "launch/plan/plan.h"
+#include "launch/report/html.h"
+#include "scheduler/json_number.h"
+
+namespace cohort {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+template <typename... Values>
+std::string Line(const char* format, Values... values) {
+  char line[256];
+  std::snprintf(line, sizeof(line), format, values...);
+  return std::string(line) + "\n";
+}
+
+std::string PartsOf(const ProcessMemory& process) {
+  std::string parts;
+  for (const MemoryPart& part : process.parts)
+    parts += (parts.empty() ? "" : ", ") + part.name + " " + FormatBytes(part.bytes);
+  return parts;
+}
+
+// Neighbours that take the same, to the text's digits, are one line.
+std::string LinesOf(const std::vector<ProcessMemory>& processes) {
+  std::string text;
+  for (std::size_t i = 0; i < processes.size();) {
+    std::size_t end = i + 1;
+    while (end < processes.size() && PartsOf(processes[end]) == PartsOf(processes[i])) ++end;
+    const std::string name =
+        processes[i].process + (end > i + 1 ? " to " + std::to_string(end - 1) : std::string());
+    text += Line("  %-16s %10s", name.c_str(), FormatBytes(processes[i].bytes()).c_str());
+    text.pop_back();
+    text += "   " + PartsOf(processes[i]) + "\n";
+    i = end;
+  }
+  return text;
+}
+
+std::string FlowsOf(const char* what, const std::vector<Flow>& flows) {
+  Flow most;
+  for (const Flow& flow : flows)
+    most.sent = std::max(most.sent, flow.sent), most.received = std::max(most.received, flow.received);
+  return Line("  %-16s %10s   sent, %s received", what, FormatBytes(most.sent).c_str(),
+              FormatBytes(most.received).c_str());
+}
+
+Json ToJson(const ProcessMemory& process) {
+  Json parts = Json::object();
+  for (const MemoryPart& part : process.parts) parts[part.name] = std::llround(part.bytes);
+  return {{"bytes", std::llround(process.bytes())}, {"parts", std::move(parts)}};
+}
+
+Json ToJson(const std::vector<Flow>& flows) {
+  Json list = Json::array();
+  for (const Flow& flow : flows)
+    list.push_back(
+        {{"sent_bytes", std::llround(flow.sent)}, {"received_bytes", std::llround(flow.received)}});
+  return list;
+}
+
+}  // namespace
+
+std::string ToText(const Forecast& forecast) {
+  const Traffic& traffic = forecast.traffic;
+  const MemoryPlan& memory = forecast.memory;
+  const ClusterConfig& cluster = forecast.inputs.config.cluster;
+  std::string text =
+      Line("%u servers of %u shards, %u workers, %s; %.0f steps an epoch, %u epochs", cluster.servers,
+           cluster.shards_per_server, cluster.workers, ConsistencyName(forecast.plan.consistency),
+           traffic.steps, forecast.inputs.config.train.epochs);
+  text += Line("model: %.0f rows of embeddings%s, %s; a checkpoint as much", memory.model_rows,
+               forecast.sample.exact_rows ? "" : " (+-0.3 %)", FormatBytes(memory.model_bytes).c_str());
+  text += "\nmemory at its highest: " + FormatBytes(memory.total()) + " in all\n";
+  text += LinesOf({memory.scheduler}) + LinesOf(memory.servers) + LinesOf(memory.workers);
+  text += "\nsent in the whole run: " + FormatBytes(traffic.total()) + "\n";
+  const std::pair<const char*, double> parts[] = {{"training", traffic.training},
+                                                  {"to backups", traffic.replication},
+                                                  {"evaluation", traffic.evaluation},
+                                                  {"control", traffic.control}};
+  for (const auto& [name, bytes] : parts)
+    if (bytes > 0) text += Line("  %-16s %10s", name, FormatBytes(bytes).c_str());
+  text += Line("  %-16s %10s   a second beside", "heartbeats",
+               FormatBytes(traffic.heartbeats_per_second).c_str());
+  if (traffic.sampling_error > 0)
+    text += Line("  training is known to +-%.2f %% (twice the standard error of the sample)",
+                 200 * traffic.sampling_error);
+  text += "\na training step, the most of any:\n";
+  text += FlowsOf("a worker", traffic.workers) + FlowsOf("a server", traffic.servers);
+  text += Line("  %-16s %10s   both ways", "worker, server", FormatBytes(traffic.largest_link).c_str());
+  return text;
+}
+
+std::string ToJson(const Forecast& forecast) {
+  const Traffic& traffic = forecast.traffic;
+  const MemoryPlan& memory = forecast.memory;
+  const RunConfig& config = forecast.inputs.config;
+  Json peak = Json::object(), processes = Json::object();
+  const auto add = [&](const ProcessMemory& process) {
+    peak[process.process] = std::llround(process.bytes());
+    processes[process.process] = ToJson(process);
+  };
+  add(memory.scheduler);
+  std::for_each(memory.servers.begin(), memory.servers.end(), add);
+  std::for_each(memory.workers.begin(), memory.workers.end(), add);
+  const Json json = {
+      {"status", "done"},
+      {"run",
+       {{"servers", config.cluster.servers},
+        {"shards_per_server", config.cluster.shards_per_server},
+        {"workers", config.cluster.workers},
+        {"replicas", config.cluster.replicas},
+        {"consistency", ConsistencyName(forecast.plan.consistency)},
+        {"batch_size", config.train.batch_size},
+        {"epochs", config.train.epochs},
+        {"steps_per_epoch", std::llround(traffic.steps)}}},
+      {"model",
+       {{"rows", std::llround(memory.model_rows)},
+        {"rows_exact", forecast.sample.exact_rows},
+        {"bytes", std::llround(memory.model_bytes)},
+        {"checkpoint_bytes", std::llround(memory.checkpoint_bytes)}}},
+      {"peak_memory_bytes", std::move(peak)},
+      {"memory", {{"total_bytes", std::llround(memory.total())}, {"processes", std::move(processes)}}},
+      {"traffic_bytes", std::llround(traffic.total())},
+      {"traffic",
+       {{"training_bytes", std::llround(traffic.training)},
+        {"replication_bytes", std::llround(traffic.replication)},
+        {"evaluation_bytes", std::llround(traffic.evaluation)},
+        {"control_bytes", std::llround(traffic.control)},
+        {"heartbeat_bytes_per_second", std::llround(traffic.heartbeats_per_second)},
+        {"sampling_error", NumberOrNull(traffic.sampling_error)},
+        {"step",
+         {{"messages", NumberOrNull(traffic.step_messages)},
+          {"largest_link_bytes", std::llround(traffic.largest_link)},
+          {"workers", ToJson(traffic.workers)},
+          {"servers", ToJson(traffic.servers)}}}}}};
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace cohort
