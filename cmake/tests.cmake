@@ -35,6 +35,7 @@ cohort_tests(worker fast cohort_worker cohort_server cohort_scheduler)
 cohort_tests(prepare fast cohort_prepare ZLIB::ZLIB)
 cohort_tests(lifecycle fast cohort_lifecycle)
 cohort_tests(scheduler fast cohort_scheduler)
+cohort_tests(plan fast cohort_plan)
 cohort_tests(launch fast cohort_simulate cohort_scale cohort_bench cohort_watch cohort_launch)
 # A command with partitions and faults, which launch_tests run.
 add_executable(partition_program ${CMAKE_SOURCE_DIR}/tests/support/partition_program.cc)

@@ -12,7 +12,7 @@ namespace {
 // What a role's process takes before it has anything to do, and for every run: code, libraries (MPI, ZeroMQ, HDF5), their memory and
 // that of the threads. Measured: docs/plan.md says with which command; tests/end_to_end/plan_test.cc holds them to it.
 struct ProcessBase {
-  double scheduler = 25.9e6, server = 25.6e6, worker = 24.6e6;
+  double scheduler = 25.3e6, server = 25.4e6, worker = 24.0e6;
 };
 constexpr ProcessBase kBase;
 
@@ -51,23 +51,39 @@ double RowsOfTable(const TableSpec& table, const RunSample& sample) {
   return std::min(rows, Real(table.policy.max_bytes) / Real(BytesPerRow(table)));
 }
 
+double IndexOfTable(const TableSpec& table, const RunSample& sample) {
+  if (table.kind == TableKind::kDense) return 0;  // a few rows
+  return sample.index[static_cast<std::size_t>(table.id - kEmbeddingTable)];
+}
+
+bool WritesCheckpoints(const RunPlan& plan) {
+  const std::uint64_t rows = RowsOf(plan, Split::kTrain);
+  std::uint64_t clocks = 0;
+  for (const PlanStep& step : plan.steps)
+    clocks +=
+        !step.snapshot && step.kind == PhaseKind::kTrain ? (rows + plan.batch_size - 1) / plan.batch_size : 0;
+  return plan.checkpoint_every > 0 && clocks >= plan.checkpoint_every;
+}
+
 ProcessMemory PlanServer(const RunInputs& inputs, const RunPlan& plan, const RunSample& sample,
                          std::uint32_t server) {
   const RunConfig& config = inputs.config;
   const SlotMap map = SlotMap::Even(plan.shards);
   ProcessMemory process;
   process.process = "server " + std::to_string(server);
-  double rows = 0, index = 0, spare = 0, writing = 0, step = 0;
+  double rows = 0, index = 0, spare = 0, writing = 0, checkpoints = 0, step = 0;
   const std::uint32_t per_server = config.cluster.shards_per_server;
   for (std::uint32_t shard = server * per_server; shard < (server + 1) * per_server; ++shard) {
-    const int groups = GroupsOf(map, shard);
-    double files = 0;
+    const double share = GroupsOf(map, shard) / (1.0 * kSlotGroupCount);
+    double files = 0, parts = 0;
     for (const TableSpec& table : plan.tables) {
-      const double held = RowsOfTable(table, sample) * groups / kSlotGroupCount;
-      const TableMemory memory = PlanTable(table, held, groups);
+      const double held = RowsOfTable(table, sample) * share;
+      const TableMemory memory = PlanTable(table, held, share * IndexOfTable(table, sample));
       rows += memory.rows, index += memory.index, spare += memory.spare;
       files = std::max(files, WritingBytes(table, held));  // one table after the other
+      parts = std::max(parts, PartBytes(table, held));
     }
+    if (WritesCheckpoints(plan)) checkpoints += parts;
     writing += files;
     step += StepBytes(plan, config, sample, shard);
   }
@@ -79,6 +95,7 @@ ProcessMemory PlanServer(const RunInputs& inputs, const RunPlan& plan, const Run
   Add(&process, "index", copies * index);
   Add(&process, "spare slabs", copies * spare);
   Add(&process, "messages of a step", copies * step);
+  Add(&process, "writing checkpoints", checkpoints);
   Add(&process, "writing the model", writing);
   return process;
 }

@@ -15,6 +15,14 @@ Result<Forecast> ForecastRun(const RunConfig& config, const PlanOptions& options
                           TakeSample(forecast.inputs, forecast.plan, options.sample_rows, progress));
   forecast.traffic = PlanTraffic(forecast.inputs, forecast.plan, forecast.sample);
   forecast.memory = PlanMemory(forecast.inputs, forecast.plan, forecast.sample);
+  forecast.time = PlanStepTime(forecast.inputs, forecast.plan, forecast.sample, forecast.traffic,
+                               forecast.memory, options.costs);
+  forecast.price_per_hour = options.price_per_hour;
+  forecast.deadline = options.deadline;
+  if (options.deadline > 0) {
+    COHORT_ASSIGN_OR_RETURN(forecast.smallest, SmallestCluster(forecast.inputs, forecast.sample,
+                                                               options.costs, options.deadline, progress));
+  }
   return forecast;
 }
 

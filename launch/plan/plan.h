@@ -4,6 +4,7 @@
 //   RunSample    each kind of worker is rehearsed on a sample of its batches, keys are counted      run_sample.h
 //   Traffic      bytes of the run, and of a step on each link                                       traffic.h
 //   MemoryPlan   each process's memory at its highest, in parts                                     memory.h
+//   StepTime     how long that takes on a machine of given costs, and what binds                    step_time.h
 #ifndef COHORT_LAUNCH_PLAN_PLAN_H_
 #define COHORT_LAUNCH_PLAN_PLAN_H_
 
@@ -14,12 +15,16 @@
 #include "common/status.h"
 #include "launch/plan/memory.h"
 #include "launch/plan/run_sample.h"
+#include "launch/plan/step_time.h"
 #include "launch/plan/traffic.h"
 
 namespace cohort {
 
 struct PlanOptions {
   std::uint64_t sample_rows = 65536;  // of training, rehearsed over all workers
+  StepCosts costs;
+  double price_per_hour = 0;  // of a core; 0: nobody asks
+  double deadline = 0;        // seconds, of the whole run; 0: none
 };
 
 struct Forecast {
@@ -28,6 +33,12 @@ struct Forecast {
   RunSample sample;
   Traffic traffic;
   MemoryPlan memory;
+  StepTime time;
+  double price_per_hour = 0, deadline = 0;
+  ClusterSize smallest;  // with a deadline
+  double CostOf(const StepTime& of) const {
+    return of.epoch / 3600 * of.cores * price_per_hour;
+  }  // of an epoch
 };
 
 // REQUIRES: this process has one thread (it forks). Errors: the run file's or the data's (kInvalidInput); a stop signal.

@@ -66,6 +66,55 @@ Json ToJson(const std::vector<Flow>& flows) {
   return list;
 }
 
+std::string TimesOf(const Forecast& forecast) {
+  const StepTime& time = forecast.time;
+  std::string text = Line("\na training step: %.2f ms on %u cores, for which it waits longest on %s",
+                          1000 * time.step, time.cores, time.binds.c_str());
+  for (const ResourceTime& part : time.parts)
+    if (part.seconds > 0) text += Line("  %-20s %9.3f ms", part.resource.c_str(), 1000 * part.seconds);
+  text += Line("an epoch: %.1f s; the run, with evaluation: %.1f s; a checkpoint: %.1f s", time.epoch,
+               time.run, time.checkpoint);
+  if (forecast.price_per_hour > 0)
+    text += Line("an epoch costs %.4g, at %g for a core and hour", forecast.CostOf(time),
+                 forecast.price_per_hour);
+  if (forecast.deadline <= 0) return text;
+  const ClusterSize& smallest = forecast.smallest;
+  if (smallest.servers == 0)
+    return text + Line("no cluster of up to 64 workers meets the deadline of %.0f s", forecast.deadline);
+  text += Line("the smallest cluster within %.0f s: --servers %u --workers %u, %.1f s", forecast.deadline,
+               smallest.servers, smallest.workers, smallest.time.run);
+  text += Line("  memory: %s a server, %s a worker; it waits longest on %s",
+               FormatBytes(smallest.memory.largest_server()).c_str(),
+               FormatBytes(smallest.memory.largest_worker()).c_str(), smallest.time.binds.c_str());
+  return text;
+}
+
+Json ToJson(const Forecast& forecast, const StepTime& time) {
+  Json parts = Json::object();
+  for (const ResourceTime& part : time.parts) parts[part.resource] = NumberOrNull(part.seconds);
+  Json json = {{"cores", time.cores},
+               {"step_seconds", NumberOrNull(time.step)},
+               {"busy_seconds", std::move(parts)},
+               {"binds", time.binds},
+               {"epoch_seconds", NumberOrNull(time.epoch)},
+               {"run_seconds", NumberOrNull(time.run)},
+               {"checkpoint_seconds", NumberOrNull(time.checkpoint)}};
+  if (forecast.price_per_hour > 0) json["epoch_cost"] = NumberOrNull(forecast.CostOf(time));
+  return json;
+}
+
+Json SmallestToJson(const Forecast& forecast) {
+  const ClusterSize& smallest = forecast.smallest;
+  Json json = {{"deadline_seconds", NumberOrNull(forecast.deadline)}, {"met", smallest.servers > 0}};
+  if (smallest.servers == 0) return json;
+  json["servers"] = smallest.servers;
+  json["workers"] = smallest.workers;
+  json["time"] = ToJson(forecast, smallest.time);
+  json["server_memory_bytes"] = std::llround(smallest.memory.largest_server());
+  json["worker_memory_bytes"] = std::llround(smallest.memory.largest_worker());
+  return json;
+}
+
 }  // namespace
 
 std::string ToText(const Forecast& forecast) {
@@ -95,7 +144,7 @@ std::string ToText(const Forecast& forecast) {
   text += "\na training step, the most of any:\n";
   text += FlowsOf("a worker", traffic.workers) + FlowsOf("a server", traffic.servers);
   text += Line("  %-16s %10s   both ways", "worker, server", FormatBytes(traffic.largest_link).c_str());
-  return text;
+  return text + TimesOf(forecast);
 }
 
 std::string ToJson(const Forecast& forecast) {
@@ -110,7 +159,7 @@ std::string ToJson(const Forecast& forecast) {
   add(memory.scheduler);
   std::for_each(memory.servers.begin(), memory.servers.end(), add);
   std::for_each(memory.workers.begin(), memory.workers.end(), add);
-  const Json json = {
+  Json json = {
       {"status", "done"},
       {"run",
        {{"servers", config.cluster.servers},
@@ -141,6 +190,8 @@ std::string ToJson(const Forecast& forecast) {
           {"largest_link_bytes", std::llround(traffic.largest_link)},
           {"workers", ToJson(traffic.workers)},
           {"servers", ToJson(traffic.servers)}}}}}};
+  json["time"] = ToJson(forecast, forecast.time);
+  if (forecast.deadline > 0) json["smallest_cluster"] = SmallestToJson(forecast);
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -7,6 +7,7 @@
 #include "common/gradient_tree.h"
 #include "common/process.h"
 #include "launch/plan/distinct_count.h"
+#include "launch/plan/table_memory.h"
 #include "worker/batch_reader.h"
 
 namespace cohort {
@@ -51,6 +52,16 @@ Status CountRows(const RunInputs& inputs, const PlanProgress& progress, RunSampl
   return {};
 }
 
+Status SampleIndexes(const RunPlan& plan, RunSample* sample) {
+  for (const TableSpec& table : plan.tables) {
+    if (table.kind == TableKind::kDense) continue;
+    const double rows = sample->rows[sample->index.size()];
+    COHORT_ASSIGN_OR_RETURN(const double bytes, RehearseIndex(rows, table.policy.NeedsStatistics()));
+    sample->index.push_back(bytes);
+  }
+  return {};
+}
+
 Status SampleEvaluation(const RunInputs& inputs, const RunPlan& plan, RunSample* sample) {
   const std::vector<EvaluationRehearsal>& evaluations = sample->first().evaluations;
   const auto rows_of = [&](const EvaluationRehearsal& each) { return RowsOf(plan, each.split); };
@@ -77,22 +88,30 @@ Status SampleEvaluation(const RunInputs& inputs, const RunPlan& plan, RunSample*
 
 }  // namespace
 
-Result<RunSample> TakeSample(const RunInputs& inputs, const RunPlan& plan, std::uint64_t sample_rows,
-                             const PlanProgress& progress) {
-  RunSample sample;
+Result<std::vector<WorkerKind>> RehearseWorkers(const RunInputs& inputs, const RunPlan& plan,
+                                                std::uint64_t sample_rows, const PlanProgress& progress) {
   std::map<std::vector<std::uint32_t>, std::vector<std::uint32_t>> shapes;
   for (std::uint32_t worker = 0; worker < plan.workers; ++worker)
     shapes[ShapeOf(plan, worker)].push_back(worker);
+  std::vector<WorkerKind> kinds;
   for (auto& [shape, workers] : shapes) {
     progress("rehearsing worker " + std::to_string(workers.front()));
     WorkerKind kind;
     kind.workers = std::move(workers);
     COHORT_ASSIGN_OR_RETURN(kind.rehearsal, Rehearse(inputs, plan, kind.workers.front(), sample_rows));
-    sample.kinds.push_back(std::move(kind));
+    kinds.push_back(std::move(kind));
   }
+  return kinds;
+}
+
+Result<RunSample> TakeSample(const RunInputs& inputs, const RunPlan& plan, std::uint64_t sample_rows,
+                             const PlanProgress& progress) {
+  RunSample sample;
+  COHORT_ASSIGN_OR_RETURN(sample.kinds, RehearseWorkers(inputs, plan, sample_rows, progress));
   progress("rehearsing the evaluation");
   COHORT_RETURN_IF_ERROR(SampleEvaluation(inputs, plan, &sample));
   COHORT_RETURN_IF_ERROR(CountRows(inputs, progress, &sample));
+  COHORT_RETURN_IF_ERROR(SampleIndexes(plan, &sample));
   return sample;
 }
 

@@ -24,6 +24,7 @@ struct WorkerKind {
 struct RunSample {
   std::vector<WorkerKind> kinds;     // evaluations: in the first one's rehearsal
   std::vector<double> rows;          // by embedding table: different keys of the train split
+  std::vector<double> index;         // by embedding table: bytes of its index, over all shards
   bool exact_rows = true;            // else a sample's: DistinctCount
   EvaluationMemory evaluation;       // of the largest split that is evaluated; zeros: none is
   EvaluationMemory rehearsed;        // of as many rows as the rehearsal had
@@ -36,6 +37,10 @@ struct RunSample {
 inline double Real(std::uint64_t n) { return static_cast<double>(n); }
 
 using PlanProgress = std::function<void(const std::string&)>;
+
+// Each kind of worker, rehearsed. REQUIRES: this process has one thread.
+Result<std::vector<WorkerKind>> RehearseWorkers(const RunInputs& inputs, const RunPlan& plan,
+                                                std::uint64_t sample_rows, const PlanProgress& progress);
 
 // `sample_rows`: of training, over all workers. The whole train split is read once for its keys. REQUIRES: this process has one thread.
 // Errors: the data's, a stop signal.

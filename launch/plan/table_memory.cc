@@ -1,9 +1,14 @@
 #include "launch/plan/table_memory.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <string>
 
 #include "common/random.h"
+#include "launch/bench/child_processes.h"
+#include "launch/plan/memory_growth.h"
+#include "launch/role.h"
 #include "server/row_index.h"
 #include "server/row_layout.h"
 #include "server/slab_source.h"
@@ -17,29 +22,38 @@ constexpr double kSlabsOfSmallPages = 4, kReadySlabs = 2;
 // As in model_part.cc: rows are written in blocks of 1 MB, and fetched 32 of them at a time.
 constexpr double kBlockBytes = 1 << 20, kFetchedBlocks = 32;
 
-// Bytes of an index with so many rows in each slot, for a slot: some slots are filled, with their different steps of growth.
-double IndexBytesOfSlot(double rows, bool statistics) {
-  constexpr int kSlots = 40, kFirst = 64;  // one group's, so that its array is not counted twice
-  RowIndex index(statistics);
-  index.Insert(static_cast<std::uint64_t>(kFirst) << 50 | 1, 0);
-  const double group = static_cast<double>(index.bytes());
-  std::uint32_t row = 1;
-  // So many rows fall into a slot as chance has it.
-  for (int slot = kFirst + 1; slot <= kFirst + kSlots; ++slot) {
-    const double spread =
-        std::sqrt(rows) * (2 * UniformDouble(RandomBits(1, static_cast<std::uint64_t>(slot))) - 1) * 1.7;
-    const auto count = static_cast<std::uint64_t>(std::max(0.0, std::round(rows + spread)));
-    for (std::uint64_t i = 0; i < count; ++i)
-      index.Insert(
-          static_cast<std::uint64_t>(slot) << 50 | RandomBits(2, static_cast<std::uint64_t>(slot), i) >> 14,
-          row++);
-  }
-  return (static_cast<double>(index.bytes()) - group) / kSlots;
-}
+constexpr double kMostInserted = 1 << 20;  // rows
+constexpr Duration kLongestIndex = std::chrono::minutes(5);
 
 }  // namespace
 
-TableMemory PlanTable(const TableSpec& table, double rows, int groups) {
+Result<double> RehearseIndex(double rows, bool statistics) {
+  // Whole groups, each as full as all are.
+  const double groups = std::clamp(std::floor(kSlotGroupCount * kMostInserted / std::max(rows, 1.0)), 1.0,
+                                   1.0 * kSlotGroupCount);
+  const double share = groups / kSlotGroupCount;
+  const auto inserted = static_cast<std::uint32_t>(std::min(rows * share, 8 * kMostInserted));
+  if (inserted == 0) return 0.0;
+  bench::ChildProcesses children;
+  COHORT_ASSIGN_OR_RETURN(
+      bench::ChildProcesses::Child* const child,
+      children.Start("rehearsal of an index", [&](bench::Channel& channel) -> Status {
+        KeepFreedMemory();
+        const MemoryGrowth growth;
+        RowIndex index(statistics);
+        for (std::uint32_t row = 0; row < inserted; ++row)
+          index.Insert(static_cast<std::uint64_t>(std::ldexp(share * UniformDouble(RandomBits(1, row)), 64)) |
+                           (row & 1023u),
+                       row);
+        return channel.SendText(std::to_string(growth.Bytes()));
+      }));
+  const auto bytes = child->channel->ReceiveText(kLongestIndex);
+  if (!bytes) return tl::unexpected(children.Explain(*child, bytes.error()));
+  COHORT_RETURN_IF_ERROR(children.Join(std::chrono::seconds(10)));
+  return std::stod(*bytes) * rows / inserted;
+}
+
+TableMemory PlanTable(const TableSpec& table, double rows, double index) {
   TableMemory memory;
   const RowLayout layout(table);
   const double row_bytes = 4.0 * ((layout.weight_words + layout.state_floats + 3u) / 4 * 4);
@@ -51,16 +65,17 @@ TableMemory PlanTable(const TableSpec& table, double rows, int groups) {
     memory.rows = slabs * static_cast<double>(kSlabBytes);
     memory.spare = kReadySlabs * static_cast<double>(kSlabBytes);
   }
-  const double slots = groups * kSlotsPerGroup;
-  // Filling a slot of millions of rows would take long, and its steps are small: bytes grow with the rows.
-  const double in_slot = rows / slots, filled = std::min(in_slot, 20000.0);
-  if (in_slot > 0)
-    memory.index = slots * IndexBytesOfSlot(filled, table.policy.NeedsStatistics()) * in_slot / filled;
+  memory.index = index;
   return memory;
 }
 
 double FileBytes(const TableSpec& table, double rows) {
   return rows * (sizeof(Key) + 4.0 * RowFloats(table) + (table.policy.NeedsStatistics() ? 8 : 0));
+}
+
+double PartBytes(const TableSpec& table, double rows) {
+  const double bytes = rows * 4.0 * RowFloats(table);
+  return 2 * std::min(bytes, kBlockBytes) + std::min(bytes, 2 * kBlockBytes);
 }
 
 double WritingBytes(const TableSpec& table, double rows) {

@@ -134,7 +134,7 @@ INSTANTIATE_TEST_SUITE_P(
                       {}},
         Configuration{"half",
                       {"cluster.servers=2", "cluster.workers=3", "wire.pull_values=\"bfloat16\"",
-                       "wire.push_values=\"bfloat16\"", "train.epochs=2"},
+                       "wire.push_values=\"bfloat16\"", "train.epochs=2", "checkpoint.every_steps=10"},
                       {}},
         Configuration{"copies",
                       {"cluster.servers=2", "cluster.workers=2", "cluster.replicas=1",
@@ -142,14 +142,32 @@ INSTANTIATE_TEST_SUITE_P(
                       {}},
         Configuration{"ssp",
                       {"cluster.servers=1", "cluster.shards_per_server=2", "cluster.workers=4",
-                       "train.consistency=\"ssp\"", "checkpoint.every_steps=20", "train.evaluate_train=true",
-                       "wire.push_rows=\"keys\""},
+                       "train.consistency=\"ssp\"", "wire.push_rows=\"keys\""},
                       {}},
         Configuration{"large",
                       {"cluster.servers=2", "cluster.workers=1", "model.embedding_dim=256",
                        "optimizer.embedding.kind=\"adam\"", "train.batch_size=500"},
                       {"--sample-rows", "8000"}}),
     [](const auto& each) { return each.param.name; });
+
+TEST(Plan, FindsTheSmallestClusterThatMeetsADeadline) {
+  const TemporaryFolder& folder = PlanData::Get().folder();
+  const auto plan = [&](const std::string& deadline) {
+    return RunJson({Program(), "plan", folder / "run.toml", "--json", "--samples-per-second-per-core", "1000",
+                    "--price-per-hour", "3.6", "--deadline", deadline});
+  };
+  // 36,000 rows of 1 ms each: one worker takes 36 s of training, and some for evaluation; four a quarter.
+  const json slow = plan("1h"), fast = plan("20s"), never = plan("2s");
+  EXPECT_EQ(slow["smallest_cluster"].value("workers", 0), 1);
+  EXPECT_EQ(slow["smallest_cluster"].value("servers", 0), 1);
+  EXPECT_GT(slow["smallest_cluster"]["time"].value("epoch_seconds", 0.0), 34);
+  EXPECT_EQ(fast["smallest_cluster"].value("workers", 0), 4);
+  EXPECT_LE(fast["smallest_cluster"]["time"].value("run_seconds", 0.0), 20);
+  EXPECT_FALSE(never["smallest_cluster"].value("met", true));
+  // Two workers and two servers, as the run file says, each with a core: the computing binds, at 0.001 a second and core.
+  EXPECT_EQ(slow["time"].value("binds", ""), "workers' computing");
+  EXPECT_NEAR(slow["time"].value("epoch_cost", 0.0), 0.004 * slow["time"].value("epoch_seconds", 0.0), 1e-3);
+}
 
 TEST(Plan, WrongInputIsNamed) {
   const TemporaryFolder& folder = PlanData::Get().folder();
@@ -161,6 +179,12 @@ TEST(Plan, WrongInputIsNamed) {
   EXPECT_EQ(data.exit_code, 2) << data.all();
   EXPECT_EQ(json::parse(data.out, nullptr, false).value("status", ""), "failed") << data.out;
   EXPECT_NE(data.err.find("nothing.h5"), std::string::npos) << data.err;
+  const Outcome time = RunProgram({Program(), "plan", folder / "run.toml", "--deadline", "soon"});
+  EXPECT_EQ(time.exit_code, 2) << time.all();
+  EXPECT_NE(time.err.find("--deadline soon: expected a time such as 90s"), std::string::npos) << time.err;
+  const Outcome like = RunProgram({Program(), "plan", folder / "run.toml", "--like", folder / "nowhere"});
+  EXPECT_EQ(like.exit_code, 2) << like.all();
+  EXPECT_NE(like.err.find("nowhere/result.json"), std::string::npos) << like.err;
 }
 
 }  // namespace cohort::plan_test
