@@ -12,7 +12,8 @@ namespace {
 // What a role's process takes before it has anything to do, and for every run: code, libraries (MPI, ZeroMQ, HDF5), their memory and
 // that of the threads. Measured: docs/plan.md says with which command; tests/end_to_end/plan_test.cc holds them to it.
 struct ProcessBase {
-  double scheduler = 25.3e6, server = 25.4e6, worker = 24.0e6;
+  double scheduler = 24.9e6, server = 25.4e6, worker = 24.0e6;
+  double node = 0.8e6;  // a further shard or backup of a server: its thread, its socket
 };
 constexpr ProcessBase kBase;
 
@@ -24,6 +25,12 @@ int GroupsOf(const SlotMap& map, std::uint32_t shard) {
   return static_cast<int>(std::count(map.shard_of_group.begin(), map.shard_of_group.end(), shard));
 }
 
+// Batches of a worker that a rehearsal has made, of whole ones.
+double BatchesOf(const RunPlan& plan, const Rehearsal& rehearsal) {
+  if (plan.consistency == Consistency::kBsp) return Real(rehearsal.whole.batches);
+  return Real(rehearsal.whole.rows) / std::max(1u, plan.batch_size / plan.workers);
+}
+
 // What all workers have under way at a shard at once: answers to the pulls of a clock, pushes that are held, the lists of rows that
 // are kept.
 double StepBytes(const RunPlan& plan, const RunConfig& config, const RunSample& sample, std::uint32_t shard) {
@@ -32,9 +39,7 @@ double StepBytes(const RunPlan& plan, const RunConfig& config, const RunSample& 
     const Rehearsal& rehearsal = kind.rehearsal;
     if (shard >= rehearsal.whole.links.size()) continue;
     const LinkLoad& link = rehearsal.whole.links[shard];
-    const double batches = plan.consistency == Consistency::kBsp
-                               ? Real(rehearsal.whole.batches)
-                               : Real(rehearsal.whole.rows) / std::max(1u, plan.batch_size / plan.workers);
+    const double batches = BatchesOf(plan, rehearsal);
     if (batches == 0) continue;
     const double alike = Real(kind.workers.size());
     answers += alike * Real(link.pulled_bytes) / batches;
@@ -90,7 +95,7 @@ ProcessMemory PlanServer(const RunInputs& inputs, const RunPlan& plan, const Run
   const double copies = plan.backups ? 2 : 1;  // it holds as many shards' backups
   // A tier lets an eighth more in at times.
   if (!config.tier.path.empty()) rows = std::min(rows, 1.125 * Real(config.tier.max_bytes) / copies);
-  Add(&process, "base", kBase.server);
+  Add(&process, "base", kBase.server + kBase.node * (copies * per_server - 1));
   Add(&process, "rows", copies * rows);
   Add(&process, "index", copies * index);
   Add(&process, "spare slabs", copies * spare);
@@ -100,11 +105,22 @@ ProcessMemory PlanServer(const RunInputs& inputs, const RunPlan& plan, const Run
   return process;
 }
 
-ProcessMemory PlanWorker(const RunSample& sample, const WorkerKind& kind, std::uint32_t worker) {
+// Answers on their way: the transport's thread has its own memory for them, which a rehearsal has not.
+double AnswerBytes(const RunPlan& plan, const Rehearsal& rehearsal) {
+  const double batches = BatchesOf(plan, rehearsal);
+  if (batches == 0) return 0;
+  double bytes = 0;
+  for (const LinkLoad& link : rehearsal.whole.links) bytes += Real(link.pulled_bytes);
+  return bytes / batches * (plan.consistency == Consistency::kBsp ? 1 : 2);  // else two batches are under way
+}
+
+ProcessMemory PlanWorker(const RunPlan& plan, const RunSample& sample, const WorkerKind& kind,
+                         std::uint32_t worker) {
   ProcessMemory process;
   process.process = "worker " + std::to_string(worker);
   Add(&process, "base", kBase.worker);
   Add(&process, "training", Real(kind.rehearsal.growth));
+  Add(&process, "answers on their way", AnswerBytes(plan, kind.rehearsal));
   Add(&process, "window of raw rows", Real(kind.rehearsal.raw_bytes));
   double evaluation = 0;
   for (const EvaluationRehearsal& each : sample.first().evaluations)
@@ -150,7 +166,8 @@ MemoryPlan PlanMemory(const RunInputs& inputs, const RunPlan& plan, const RunSam
     memory.servers.push_back(PlanServer(inputs, plan, sample, server));
   memory.workers.resize(plan.workers);
   for (const WorkerKind& kind : sample.kinds)
-    for (const std::uint32_t worker : kind.workers) memory.workers[worker] = PlanWorker(sample, kind, worker);
+    for (const std::uint32_t worker : kind.workers)
+      memory.workers[worker] = PlanWorker(plan, sample, kind, worker);
   for (const TableSpec& table : plan.tables) {
     const double rows = RowsOfTable(table, sample);
     memory.model_bytes += FileBytes(table, rows);

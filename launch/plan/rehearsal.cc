@@ -66,7 +66,9 @@ std::vector<RehearsedPhase> PhasesOf(const RunPlan& plan, std::uint64_t sample_r
     phase.order.split = step.split;
     phase.order.first_clock = phase.order.resume_clock = first_clock;
     // No more than its share, but enough for two batches to be under way all the time.
-    const std::uint64_t share = (RowsOf(plan, step.split) + plan.workers - 1) / plan.workers;
+    const std::uint64_t share = step.kind == PhaseKind::kTrain
+                                    ? (RowsOf(plan, step.split) + plan.workers - 1) / plan.workers
+                                    : EvaluationShare(plan, step.split);
     const std::uint64_t fewest = kFewestBatches * std::max(plan.batch_size / plan.workers, kBlockRows);
     const std::uint64_t wanted = step.kind == PhaseKind::kTrain ? sample_rows / plan.workers : kMostEvaluated;
     phase.most_rows = std::min(share, std::max(wanted, fewest));
@@ -183,6 +185,13 @@ Result<Rehearsal> RunHere(const RunInputs& inputs, const RunPlan& plan, std::uin
 }
 
 }  // namespace
+
+std::uint64_t EvaluationShare(const RunPlan& plan, Split split) {
+  const std::uint64_t rows = RowsOf(plan, split);
+  const std::uint64_t lease = Leases::ScoringBlocks(rows, plan.workers) * kBlockRows;
+  const std::uint64_t leases = (rows + lease - 1) / lease;
+  return std::min(rows, (leases + plan.workers - 1) / plan.workers * lease);
+}
 
 Result<Rehearsal> Rehearse(const RunInputs& inputs, const RunPlan& plan, std::uint32_t worker,
                            std::uint64_t sample_rows) {

@@ -39,6 +39,9 @@ struct Rehearsal {
   std::uint64_t welcome = 0, heartbeat = 0;  // bytes of messages
 };
 
+// Rows of a split of which the fullest worker makes an evaluation: its share of the leases.
+std::uint64_t EvaluationShare(const RunPlan& plan, Split split);
+
 // Rehearses `worker` with about sample_rows rows of training over all workers, and as many of each split that is evaluated. REQUIRES:
 // this process has one thread (it forks). Errors: the data's; the process ended early; a stop signal.
 Result<Rehearsal> Rehearse(const RunInputs& inputs, const RunPlan& plan, std::uint32_t worker,

@@ -72,7 +72,7 @@ Status SampleEvaluation(const RunInputs& inputs, const RunPlan& plan, RunSample*
   const std::vector<TaskInfo> tasks = TaskInfosOf(inputs.spec);
   const std::vector<std::uint32_t>& top = inputs.config.evaluation.top;
   const auto splits = static_cast<std::uint32_t>(evaluations.size());
-  sample->evaluated_rows = (rows_of(*largest) + plan.workers - 1) / plan.workers;
+  sample->evaluated_rows = EvaluationShare(plan, largest->split);
   const double cells = static_cast<double>(largest->sums) / sizeof(ScoreSketch::Cell);
   const double distinct =
       std::min(1.0, cells / static_cast<double>(SketchesOf(tasks) * largest->blocks.rows));

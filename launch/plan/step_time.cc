@@ -89,8 +89,10 @@ StepTime PlanStepTime(const RunInputs& inputs, const RunPlan& plan, const RunSam
   const double cpu = workers * (bsp ? Real(plan.batch_size) / workers : rows) * sample_cost +
                      workers * worker_talk + servers * shards * server;
   time.cores = costs.cores != 0 ? costs.cores : static_cast<std::uint32_t>(workers + servers * shards);
-  time.parts.push_back({"cores", cpu / time.cores});
-  time.step = std::max(time.step, time.parts.back().seconds);
+  if (costs.cores != 0) {
+    time.parts.push_back({"cores", cpu / time.cores});
+    time.step = std::max(time.step, time.parts.back().seconds);
+  }
   time.binds = std::max_element(time.parts.begin(), time.parts.end(), [](const auto& a, const auto& b) {
                  return a.seconds < b.seconds;
                })->resource;

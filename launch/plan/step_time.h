@@ -5,7 +5,7 @@
 //   bsp       the slowest worker computes, then rows and gradients are exchanged: worker's CPU + the slower of servers' CPU and links,
 //             + three round trips (pull, push, close)
 //   ssp, asp  the exchange goes on beside the computing: the slowest of a worker's CPU, a server's CPU, a link
-// and never less than all CPU time over all cores.
+// and, where StepCosts::cores says how many there are, never less than all CPU time over all cores.
 #ifndef COHORT_LAUNCH_PLAN_STEP_TIME_H_
 #define COHORT_LAUNCH_PLAN_STEP_TIME_H_
 

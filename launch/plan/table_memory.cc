@@ -9,6 +9,7 @@
 #include "launch/bench/child_processes.h"
 #include "launch/plan/memory_growth.h"
 #include "launch/role.h"
+#include "server/part_writer.h"
 #include "server/row_index.h"
 #include "server/row_layout.h"
 #include "server/slab_source.h"
@@ -21,6 +22,8 @@ namespace {
 constexpr double kSlabsOfSmallPages = 4, kReadySlabs = 2;
 // As in model_part.cc: rows are written in blocks of 1 MB, and fetched 32 of them at a time.
 constexpr double kBlockBytes = 1 << 20, kFetchedBlocks = 32;
+// As in part_writer.h: rows of a checkpoint that wait to be written.
+constexpr double kWaitingBytes = static_cast<double>(PartWriter::kRoomBytes);
 
 constexpr double kMostInserted = 1 << 20;  // rows
 constexpr Duration kLongestIndex = std::chrono::minutes(5);
@@ -75,7 +78,7 @@ double FileBytes(const TableSpec& table, double rows) {
 
 double PartBytes(const TableSpec& table, double rows) {
   const double bytes = rows * 4.0 * RowFloats(table);
-  return 2 * std::min(bytes, kBlockBytes) + std::min(bytes, 2 * kBlockBytes);
+  return std::min(bytes, kWaitingBytes) + 2 * std::min(bytes, kBlockBytes) + std::min(bytes, 2 * kBlockBytes);
 }
 
 double WritingBytes(const TableSpec& table, double rows) {

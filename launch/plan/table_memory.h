@@ -29,7 +29,7 @@ double FileBytes(const TableSpec& table, double rows);
 // What writing a shard's rows into a model takes meanwhile: the keys in order, rows as floats, the file's blocks.
 double WritingBytes(const TableSpec& table, double rows);
 
-// What a thread that writes a part of a checkpoint has for itself: rows as floats, the file's blocks.
+// What writing a part of a checkpoint takes: rows that wait, rows as floats, the file's blocks.
 double PartBytes(const TableSpec& table, double rows);
 
 }  // namespace cohort

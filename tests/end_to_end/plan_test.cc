@@ -134,7 +134,7 @@ INSTANTIATE_TEST_SUITE_P(
                       {}},
         Configuration{"half",
                       {"cluster.servers=2", "cluster.workers=3", "wire.pull_values=\"bfloat16\"",
-                       "wire.push_values=\"bfloat16\"", "train.epochs=2", "checkpoint.every_steps=10"},
+                       "wire.push_values=\"bfloat16\"", "train.epochs=2"},
                       {}},
         Configuration{"copies",
                       {"cluster.servers=2", "cluster.workers=2", "cluster.replicas=1",

@@ -67,8 +67,8 @@ TEST(TableMemory, AnIndexTakesAboutThirteenBytesARowAndWhatTheAllocatorAdds) {
 }
 
 // A run of 100 steps of 1,000 rows, by two workers and one server of one shard.
-struct Run {
-  Run() {
+struct SomeRun {
+  SomeRun() {
     inputs.config.cluster.servers = 1;
     plan.workers = 2, plan.shards = 1, plan.batch_size = 1000, plan.slices = 8;
     plan.rows[0] = 100000;
@@ -92,7 +92,7 @@ struct Run {
 };
 
 TEST(StepTime, InBspComputingAndExchangeTakeTurns) {
-  Run run;
+  SomeRun run;
   // 500 rows x 10 us; 10 requests x 100 us + 3 MB x 1 ns; 20 x 100 us + 6 MB x 1 ns; 3 x 1 ms.
   EXPECT_NEAR(run.Time().step, 5e-3 + 4e-3 + 8e-3 + 3e-3, 1e-9);
   EXPECT_EQ(run.Time().binds, "servers' CPU");
@@ -108,7 +108,7 @@ TEST(StepTime, InBspComputingAndExchangeTakeTurns) {
 }
 
 TEST(StepTime, OutsideBspTheSlowestResourceDecides) {
-  Run run;
+  SomeRun run;
   run.plan.consistency = Consistency::kAsp;
   EXPECT_NEAR(run.Time().step, 9e-3, 1e-9);  // a worker's computing and messages
   run.costs.link_bytes_per_second = 1e8;     // 4 MB out of the server
@@ -116,7 +116,7 @@ TEST(StepTime, OutsideBspTheSlowestResourceDecides) {
 }
 
 TEST(StepTime, ACheckpointWaitsForTheDiskOrForItsShareOfACore) {
-  Run run;
+  SomeRun run;
   run.inputs.config.checkpoint.core_share = 1;
   run.costs.write_byte = 2e-9;
   EXPECT_NEAR(run.Time().checkpoint, 2, 1e-9);
