@@ -15,9 +15,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <optional>
-#include <sstream>
 #include <string_view>
+
+#include "common/memory_room.h"
 
 extern char** environ;
 
@@ -52,58 +52,9 @@ ProcessUsage ReadProcessUsage() {
   return result;
 }
 
-namespace {
-
-// Of "name value" lines; nothing when there is none. "name:" is a name, too.
-std::optional<std::uint64_t> ValueIn(const std::string& path, const std::string& name) {
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    std::istringstream words(line);
-    std::string first;
-    std::uint64_t value = 0;
-    if (words >> first && first == name && words >> value) return value;
-  }
-  return std::nullopt;
-}
-
-std::optional<std::uint64_t> NumberIn(const std::string& path) {
-  std::ifstream file(path);
-  std::uint64_t value = 0;
-  if (file >> value) return value;
-  return std::nullopt;
-}
-
-bool IsShort(std::uint64_t left, std::uint64_t of) { return left < of / 20; }
-
-}  // namespace
-
 bool MemoryIsShort(const std::string& proc, const std::string& cgroups) {
-  const auto total = ValueIn(proc + "/meminfo", "MemTotal:"),
-             left = ValueIn(proc + "/meminfo", "MemAvailable:");
-  if (total && left && IsShort(*left, *total)) return true;
-  std::ifstream groups(proc + "/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {  // number:controllers:/path
-    const std::size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
-    const bool newer = controllers == ",,", older = controllers.find(",memory,") != std::string::npos;
-    if (!newer && !older) continue;
-    const std::string root = cgroups + (older ? "/memory" : "");
-    // Every group up to the root counts. In a container the path may be the host's; the root is its own then.
-    for (std::string path = line.substr(second + 1);; path.resize(path.rfind('/'))) {
-      if (!path.empty() && path.back() == '/') path.pop_back();
-      const std::string folder = root + path;
-      const auto most = NumberIn(folder + (older ? "/memory.limit_in_bytes" : "/memory.max"));
-      const auto used = NumberIn(folder + (older ? "/memory.usage_in_bytes" : "/memory.current"));
-      if (most && used) {  // "max": no limit
-        // The page cache's part gives way.
-        const std::uint64_t cache =
-            ValueIn(folder + "/memory.stat", older ? "total_inactive_file" : "inactive_file").value_or(0);
-        const std::uint64_t needed = *used - std::min(*used, cache);
-        if (IsShort(*most - std::min(*most, needed), *most)) return true;
-      }
-      if (path.find('/') == std::string::npos) break;
-    }
+  for (const MemoryRoom& room : MemoryRooms(proc, cgroups)) {
+    if (room.left < room.of / 20) return true;
   }
   return false;
 }

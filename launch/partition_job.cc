@@ -32,6 +32,7 @@
 #include "common/check.h"
 #include "common/process.h"
 #include "common/row_hash.h"
+#include "launch/hostfile.h"
 
 namespace cohort {
 namespace {
@@ -97,25 +98,6 @@ class WorkFolder {
   int lock_;
 };
 
-// The hosts of a hostfile of mpirun ("NAME", "NAME slots=N"), each as often as it has slots.
-Result<std::vector<std::string>> ReadHosts(const std::string& path) {
-  COHORT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
-  std::vector<std::string> hosts;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream words(line.substr(0, line.find('#')));
-    std::string host, word;
-    if (!(words >> host)) continue;
-    long slots = 1;
-    while (words >> word) {
-      if (word.starts_with("slots=")) slots = std::clamp(std::atol(word.c_str() + 6), 1L, 1024L);
-    }
-    hosts.insert(hosts.end(), static_cast<std::size_t>(slots), host);
-  }
-  if (hosts.empty()) return InvalidInput(path + ": names no host; expected lines of NAME or NAME slots=N");
-  return hosts;
-}
-
 struct WorkerProcess {
   std::uint32_t number = 0;
   std::string host;
@@ -153,7 +135,7 @@ class JobCoordinator : public Partitions {
     ::signal(SIGPIPE, SIG_IGN);  // a worker may die while it is given a part
     std::vector<std::string> hosts = {HostName()};
     if (!options_.hostfile.empty()) {
-      COHORT_ASSIGN_OR_RETURN(hosts, ReadHosts(options_.hostfile));
+      COHORT_ASSIGN_OR_RETURN(hosts, ReadHostfile(options_.hostfile));
     }
     workers_.resize(options_.workers);
     for (std::uint32_t i = 0; i < options_.workers; ++i) {

@@ -1,10 +1,6 @@
 #include "launch/role.h"
 
-#include <arpa/inet.h>
-#include <ifaddrs.h>
 #include <malloc.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -15,6 +11,7 @@
 
 #include "common/log.h"
 #include "common/process.h"
+#include "launch/interfaces.h"
 
 namespace cohort {
 
@@ -88,20 +85,15 @@ void BeginRole(const std::string& name) {
 
 Result<std::string> ListenAddress(bool local, const std::string& interface) {
   if (local) return "127.0.0.1";
-  ifaddrs* list = nullptr;
-  if (getifaddrs(&list) != 0) return Error(ErrorCode::kIo, "the addresses of this host cannot be listed");
+  COHORT_ASSIGN_OR_RETURN(const std::vector<NetworkInterface> interfaces, Interfaces());
   std::string address, others;
-  for (const ifaddrs* each = list; each != nullptr && address.empty(); each = each->ifa_next) {
-    if (each->ifa_addr == nullptr || each->ifa_addr->sa_family != AF_INET) continue;
-    char text[INET_ADDRSTRLEN] = {};
-    const auto* ip = reinterpret_cast<const sockaddr_in*>(each->ifa_addr);
-    if (inet_ntop(AF_INET, &ip->sin_addr, text, sizeof(text)) == nullptr) continue;
-    const std::string name = each->ifa_name;
-    const bool usable = (each->ifa_flags & IFF_UP) != 0 && (each->ifa_flags & IFF_LOOPBACK) == 0;
-    if (interface.empty() ? usable : (interface == name || interface == text)) address = text;
-    others += (others.empty() ? "" : ", ") + name + " " + text;
+  for (const NetworkInterface& each : interfaces) {
+    const bool usable = each.up && !each.loopback;
+    if (address.empty() &&
+        (interface.empty() ? usable : (interface == each.name || interface == each.address)))
+      address = each.address;
+    others += (others.empty() ? "" : ", ") + each.name + " " + each.address;
   }
-  freeifaddrs(list);
   if (!address.empty()) return address;
   if (!interface.empty())
     return InvalidInput("cluster.interface: host " + HostName() + " has no \"" + interface +

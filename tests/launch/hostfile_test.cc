@@ -1,0 +1,128 @@
+// Lists of hosts, launch agents, and programs that are spoken with in lines.
+#include "launch/hostfile.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "common/process.h"
+#include "launch/line_process.h"
+#include "tests/support/slowdown.h"
+#include "tests/support/subprocess.h"
+
+namespace cohort::hostfile_test {
+namespace {
+
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::TemporaryFolder;
+
+TEST(Hostfile, NamesComeAsOftenAsTheyHaveSlots) {
+  const TemporaryFolder folder;
+  const auto hosts = ReadHostfile(
+      folder.Write("hosts", "# the cluster\na slots=2\n\nb   # one\na\nc max_slots=4 slots=1\n"));
+  ASSERT_TRUE(hosts.has_value()) << hosts.error().text();
+  EXPECT_THAT(*hosts, ElementsAre("a", "a", "b", "a", "c"));
+  EXPECT_THAT(DistinctHosts(*hosts), ElementsAre("a", "b", "c"));
+  const auto none = ReadHostfile(folder.Write("none", "# nobody\n"));
+  ASSERT_FALSE(none.has_value());
+  EXPECT_EQ(none.error().exit_code(), 2);
+  EXPECT_THAT(none.error().text(), HasSubstr("names no host"));
+}
+
+TEST(Hostfile, ThisHostIsKnownByNameAndAddress) {
+  EXPECT_TRUE(IsThisHost(HostName()));
+  EXPECT_TRUE(IsThisHost("localhost"));
+  EXPECT_TRUE(IsThisHost("127.0.0.1"));
+  EXPECT_FALSE(IsThisHost(HostName() + "x"));
+  EXPECT_FALSE(IsThisHost("198.51.100.7"));
+}
+
+TEST(Hostfile, TheAgentIsTheOneThatMpirunWouldUse) {
+  const TemporaryFolder folder;
+  const std::string ssh = folder.Write("ssh", "#!/bin/sh\n"), other = folder.Write("other", "#!/bin/sh\n");
+  for (const std::string& each : {ssh, other})
+    std::filesystem::permissions(each, std::filesystem::perms::owner_all);
+  ::setenv("OMPI_MCA_plm_rsh_agent", (folder / "none" + " : " + other + " -q : " + ssh).c_str(), 1);
+  auto agent = LaunchAgent(4);
+  ASSERT_TRUE(agent.has_value());
+  EXPECT_THAT(*agent, ElementsAre(other, "-q"));
+  // ssh asks nothing, and does not wait for ever.
+  ::setenv("OMPI_MCA_plm_rsh_agent", ssh.c_str(), 1);
+  agent = LaunchAgent(4);
+  ASSERT_TRUE(agent.has_value());
+  EXPECT_THAT(*agent, ElementsAre(ssh, "-x", "-o", "BatchMode=yes", "-o", "ConnectTimeout=4"));
+  ::setenv("OMPI_MCA_plm_rsh_agent", (folder / "none").c_str(), 1);
+  agent = LaunchAgent(4);
+  ASSERT_FALSE(agent.has_value());
+  EXPECT_THAT(agent.error().text(), HasSubstr("OMPI_MCA_plm_rsh_agent"));
+  ::unsetenv("OMPI_MCA_plm_rsh_agent");
+}
+
+TEST(Hostfile, AWordComesThroughAShellAsItWas) {
+  const std::string word = "it's a \"$HOME\" `x` \\ *";
+  const testing::Outcome outcome = testing::RunProgram({"sh", "-c", "printf %s " + ShellWord(word)});
+  EXPECT_EQ(outcome.out, word);
+}
+
+class LineProcessTest : public ::testing::Test {
+ protected:
+  // Until it has ended.
+  std::vector<std::string> All(LineProcess& process) {
+    std::vector<std::string> lines;
+    const auto end = std::chrono::steady_clock::now() + seconds(20) * testing::kSlowdown;
+    while (!process.exit_code() && std::chrono::steady_clock::now() < end) {
+      LineProcess::Await({nullptr, &process}, std::chrono::milliseconds(100));
+      for (std::string& line : process.Heard()) lines.push_back(std::move(line));
+    }
+    return lines;
+  }
+};
+
+TEST_F(LineProcessTest, LinesGoBothWays) {
+  auto process =
+      LineProcess::Start({"sh", "-c", "while read line; do echo got $line; done; echo words >&2; exit 3"});
+  ASSERT_TRUE(process.has_value());
+  (*process)->Say("one");
+  (*process)->Say("two");
+  (*process)->SayNoMore();
+  EXPECT_THAT(All(**process), ElementsAre("got one", "got two"));
+  EXPECT_EQ((*process)->exit_code(), 3);
+  EXPECT_THAT((*process)->words(), ElementsAre("words"));
+}
+
+TEST_F(LineProcessTest, MoreThanAPipeHoldsIsSentBitByBit) {
+  auto process = LineProcess::Start({"sh", "-c", "sleep 0.2; wc -c"});
+  ASSERT_TRUE(process.has_value());
+  (*process)->Say(std::string(300'000, 'x'));
+  (*process)->SayNoMore();
+  EXPECT_THAT(All(**process), ElementsAre("300001"));
+}
+
+TEST_F(LineProcessTest, OneThatDoesNotListenStopsNobody) {
+  auto process = LineProcess::Start({"true"});
+  ASSERT_TRUE(process.has_value());
+  All(**process);
+  (*process)->Say("is anybody there?");
+  EXPECT_EQ((*process)->exit_code(), 0);
+  const auto none = LineProcess::Start({"/nowhere/program"});
+  ASSERT_FALSE(none.has_value());
+  EXPECT_THAT(none.error().text(), HasSubstr("/nowhere/program"));
+}
+
+TEST_F(LineProcessTest, ItIsGoneWithTheObject) {
+  const auto start = std::chrono::steady_clock::now();
+  {
+    auto process = LineProcess::Start({"sleep", "100"});
+    ASSERT_TRUE(process.has_value());
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(20) * testing::kSlowdown);
+}
+
+}  // namespace
+}  // namespace cohort::hostfile_test
