@@ -1,6 +1,6 @@
 # The programs, in bin/: cohort, and the three roles that mpirun starts.
 file(GLOB launch_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/launch/*.cc)
-list(FILTER launch_sources EXCLUDE REGEX "(_main|/cohort|/mpi_bootstrap|/place)\\.cc$")
+list(FILTER launch_sources EXCLUDE REGEX "(_main|/cohort|/mpi_bootstrap|/place|/greeting)\\.cc$")
 add_library(cohort_launch STATIC ${launch_sources})
 target_link_libraries(cohort_launch PUBLIC cohort_report cohort_scheduler cohort_server cohort_worker cohort_model cohort_lifecycle
                       cohort_prepare cohort_common)
@@ -8,6 +8,9 @@ target_compile_definitions(cohort_launch PRIVATE COHORT_VERSION="${PROJECT_VERSI
 
 # `cohort watch`, `cohort top`: the only ones that see httplib.
 cohort_library(cohort_watch launch/watch cohort_launch cohort_report cohort_scheduler cohort_common PkgConfig::HTTPLIB)
+
+# `cohort doctor`.
+cohort_library(cohort_doctor launch/doctor cohort_launch cohort_model cohort_common)
 
 # `cohort bench`.
 cohort_library(cohort_bench launch/bench cohort_launch cohort_scheduler cohort_server cohort_worker cohort_model
@@ -25,7 +28,8 @@ cohort_library(cohort_simulate launch/simulate cohort_scale cohort_bench cohort_
                cohort_common)
 
 # The only one that sees MPI, and what finds a role its place through it; the `cohort` program itself does not.
-add_library(cohort_bootstrap STATIC ${CMAKE_SOURCE_DIR}/launch/mpi_bootstrap.cc ${CMAKE_SOURCE_DIR}/launch/place.cc)
+add_library(cohort_bootstrap STATIC ${CMAKE_SOURCE_DIR}/launch/mpi_bootstrap.cc ${CMAKE_SOURCE_DIR}/launch/place.cc
+            ${CMAKE_SOURCE_DIR}/launch/greeting.cc)
 target_link_libraries(cohort_bootstrap PUBLIC cohort_launch MPI::MPI_C)
 
 foreach(role scheduler server worker)
@@ -36,8 +40,8 @@ endforeach()
 file(GLOB command_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/launch/commands/*.cc)
 add_executable(cohort ${CMAKE_SOURCE_DIR}/launch/cohort.cc ${command_sources})
 target_compile_definitions(cohort PRIVATE COHORT_VERSION="${PROJECT_VERSION}")
-target_link_libraries(cohort PRIVATE cohort_simulate cohort_scale cohort_plan cohort_bench cohort_watch cohort_launch cohort_lifecycle
-                      cohort_prepare)
+target_link_libraries(cohort PRIVATE cohort_simulate cohort_scale cohort_plan cohort_bench cohort_doctor cohort_watch cohort_launch
+                      cohort_lifecycle cohort_prepare)
 # Command lines are parsed once; the time goes into compiling their parser.
 target_compile_options(cohort PRIVATE $<$<CONFIG:Release>:-O1>
                        # GCC 12 takes the storage of an expected's error for something on the heap

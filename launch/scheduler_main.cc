@@ -17,6 +17,7 @@
 #include "common/zmq_transport.h"
 #include "launch/checkpoints.h"
 #include "launch/cluster_file.h"
+#include "launch/greeting.h"
 #include "launch/journal_file.h"
 #include "launch/mpi_bootstrap.h"
 #include "launch/request_desk.h"
@@ -381,6 +382,7 @@ Status Run(RoleArguments arguments) {
 }  // namespace cohort
 
 int main(int argc, char** argv) {
+  if (const auto greeted = cohort::Greet(cohort::Program::kScheduler, argc, argv)) return *greeted;
   int exit_code = 0;
   auto arguments = cohort::ParseRoleArguments("cohort-scheduler", argc, argv, &exit_code);
   if (!arguments) return exit_code;

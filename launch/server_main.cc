@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "common/log.h"
+#include "launch/greeting.h"
 #include "launch/mpi_bootstrap.h"
 #include "launch/place.h"
 #include "launch/role.h"
@@ -44,6 +45,7 @@ Status Run(const RoleArguments& arguments) {
 }  // namespace cohort
 
 int main(int argc, char** argv) {
+  if (const auto greeted = cohort::Greet(cohort::Program::kServer, argc, argv)) return *greeted;
   int exit_code = 0;
   const auto arguments = cohort::ParseRoleArguments("cohort-server", argc, argv, &exit_code);
   if (!arguments) return exit_code;

@@ -7,6 +7,7 @@
 #include "common/node_loop.h"
 #include "common/process.h"
 #include "common/zmq_transport.h"
+#include "launch/greeting.h"
 #include "launch/network_pump.h"
 #include "launch/place.h"
 #include "launch/role.h"
@@ -69,6 +70,7 @@ Status Run(const RoleArguments& arguments) {
 }  // namespace cohort
 
 int main(int argc, char** argv) {
+  if (const auto greeted = cohort::Greet(cohort::Program::kWorker, argc, argv)) return *greeted;
   int exit_code = 0;
   const auto arguments = cohort::ParseRoleArguments("cohort-worker", argc, argv, &exit_code);
   if (!arguments) return exit_code;

@@ -47,6 +47,8 @@ class Cable {
   bool ok() const { return ends_[0] >= 0 && ends_[1] >= 0; }
 
   std::atomic<bool> cut{false};                  // nothing passes
+  std::atomic<bool> refuses_connections{
+      false};  // as a firewall at the left end: TCP is opened from there only
   std::atomic<std::int64_t> delay_ms{0};         // each way
   std::atomic<std::int64_t> bits_per_second{0};  // each way; 0: as many as there are
 
@@ -68,6 +70,17 @@ class Cable {
     return -1;
   }
 
+  // Whether an Ethernet frame holds the first segment of a TCP connection.
+  static bool OpensConnection(const char* frame, ssize_t size) {
+    const auto at = [frame, size](ssize_t place) {
+      return place < size ? static_cast<unsigned char>(frame[place]) : 0u;
+    };
+    constexpr ssize_t kIp = 14;
+    constexpr unsigned kTcp = 6, kSyn = 0x02, kSynAck = 0x12;
+    if (at(12) != 0x08 || at(13) != 0x00 || at(kIp + 9) != kTcp) return false;
+    return (at(kIp + 4 * (at(kIp) & 15) + 13) & kSynAck) == kSyn;
+  }
+
   void Carry() {
     std::array<std::deque<Frame>, 2> queues;  // by the end that they came from
     std::array<Clock::time_point, 2> free{};  // when the line has taken the last one
@@ -81,6 +94,7 @@ class Cable {
           const ssize_t count = ::read(ends_[from], bytes.data(), bytes.size());
           if (count <= 0) break;
           if (cut || queues[from].size() >= kMostQueued) continue;
+          if (refuses_connections && from == 1 && OpensConnection(bytes.data(), count)) continue;
           const auto now = Clock::now();
           Clock::time_point due = now + std::chrono::milliseconds(delay_ms);
           if (const std::int64_t rate = bits_per_second; rate > 0) {
@@ -115,7 +129,7 @@ class NetworkHosts {
     Must("ip link add " + prefix_ + "b type bridge && ip link set " + prefix_ + "b up");
     for (int i = 1; i <= count && failure_.empty(); ++i) {
       const std::string name = Namespace(i), number = std::to_string(i);
-      const std::string inside = prefix_ + "i" + number, outside = prefix_ + "o" + number;
+      const std::string inside = InterfaceName(i), outside = prefix_ + "o" + number;
       auto cable = std::make_unique<Cable>(inside, outside);
       if (!cable->ok()) failure_ = "no tap devices (/dev/net/tun)";
       cables_.push_back(std::move(cable));
@@ -153,6 +167,7 @@ class NetworkHosts {
   // Why there are none; empty: there are.
   const std::string& failure() const { return failure_; }
   const std::string& list() const { return list_; }  // for --hostfile
+  std::string InterfaceName(int host) const { return prefix_ + "i" + std::to_string(host); }  // on the host
   Cable& cable(int host) { return *cables_[static_cast<std::size_t>(host - 1)]; }
   // The command on a host.
   std::vector<std::string> On(int host, const std::vector<std::string>& command) const {
