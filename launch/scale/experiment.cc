@@ -9,10 +9,12 @@
 
 #include "common/atomic_file.h"
 #include "common/config_option.h"
+#include "common/dataset.h"
 #include "common/random.h"
 #include "common/row_hash.h"
 #include "launch/bench/training_job.h"
 #include "prepare/toml_table.h"
+#include "scheduler/leases.h"
 
 namespace cohort::scale {
 namespace {
@@ -302,6 +304,23 @@ Result<Experiment> ParseExperiment(const std::string& text, const std::string& p
 Result<Experiment> LoadExperiment(const std::string& path) {
   COHORT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, std::size_t{512} << 10));
   return ParseExperiment(text, path);
+}
+
+std::vector<std::string> WarningsOf(const Experiment& experiment) {
+  std::vector<std::string> warnings;
+  if (experiment.job.empty()) return warnings;  // how many rows the data of a run file have is not known here
+  for (const Settings& point : experiment.points) {
+    if (point.consistency == Consistency::kBsp) continue;
+    const std::uint64_t lease =
+        Leases::TrainingBlocks(experiment.samples, TrainConfig().shuffle_rows, point.workers) * kBlockRows;
+    const std::uint32_t batch = std::max(1u, point.GlobalBatch() / point.workers);
+    if (lease >= batch) continue;
+    warnings.push_back(
+        Describe(point) + ": a worker is given " + std::to_string(lease) +
+        " samples at a time, an eighth of its share, so that no batch is larger; raise job.samples to " +
+        std::to_string(8ull * point.workers * batch) + " or lower the batch");
+  }
+  return warnings;
 }
 
 std::vector<Turn> Interleaved(const Experiment& experiment) {

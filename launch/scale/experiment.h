@@ -70,6 +70,9 @@ Result<Experiment> LoadExperiment(const std::string& path);
 // The same from a text; `path` names it, and relative paths are relative to its folder.
 Result<Experiment> ParseExperiment(const std::string& text, const std::string& path);
 
+// What is allowed but hardly meant, a line each: batches that come out smaller than they are said to be.
+std::vector<std::string> WarningsOf(const Experiment& experiment);
+
 // The points by number, each `repetitions` times: all once, then all again, each time in an order that the seed decides, so
 // that a machine that is slower for a while is slower for all.
 struct Turn {

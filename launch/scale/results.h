@@ -19,6 +19,7 @@
 //   loss                        training loss of the last epoch, summed over the tasks
 //   seconds_to_loss             of training, from its beginning, to the target; absent: never
 //   faults, recoveries, lost_pushes   processes killed; replacements, failovers, takeovers and restarts; parts of pushes lost
+//   retries                     requests sent again, as no answer came within cluster.retry_seconds
 //   load_average                of the machine, just before
 #ifndef COHORT_LAUNCH_SCALE_RESULTS_H_
 #define COHORT_LAUNCH_SCALE_RESULTS_H_

@@ -175,6 +175,8 @@ Figures FiguresOf(const RunData& run, const Experiment& experiment) {
       figures["seconds_to_loss"] = time;
   }
   figures["lost_pushes"] = run.Number("pushes.lost");
+  if (const double retries = run.Number("counts.requests_sent_again"); std::isfinite(retries))
+    figures["retries"] = retries;
   return figures;
 }
 

@@ -67,6 +67,7 @@ class Runner {
       return InvalidInput(options_.out + " was begun on another machine (" + log.other_machine() +
                           "), whose figures do not stand beside this one's; give --out another folder");
     }
+    for (const std::string& warning : WarningsOf(experiment_)) options_.note("warning: " + warning);
     std::vector<Turn> turns = Interleaved(experiment_);
     const std::size_t all = turns.size();
     std::erase_if(turns, [&](const Turn& turn) { return log.Has(turn); });

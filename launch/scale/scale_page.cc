@@ -239,6 +239,7 @@ Table TableOf(const std::vector<Placed>& points, bool several, bool wide) {
                             {"killed", "faults", 1, "%.0f", true},
                             {"recoveries", "recoveries", 1, "%.0f", false},
                             {"pushes lost", "lost_pushes", 1, "%.0f", false},
+                            {"requests sent again", "retries", 1, "%.0f", false},
                             {"machine's load before", "load_average", 1, "%.1f", false}};
   std::vector<const Column*> shown;
   for (const Column& column : columns) {

@@ -142,6 +142,16 @@ TEST(ScaleExperiment, TheExamplesAreExperiments) {
   }
 }
 
+TEST(ScaleExperiment, BatchesThatLeasesCutAreWarnedOf) {
+  EXPECT_TRUE(scale::WarningsOf(Small()).empty());  // leases have 1024 samples at least
+  const auto warnings =
+      scale::WarningsOf(Small(With(With(kGemm, "[512]", "[4096]"), "samples = 5000", "samples = 70000")));
+  // Leases of 8 blocks for one worker, of 4 for two, of 2 for four, with one server or two.
+  ASSERT_EQ(warnings.size(), 2u);
+  EXPECT_THAT(warnings[0],
+              AllOf(HasSubstr("4 workers, 1 server"), HasSubstr("2048 samples"), HasSubstr("131072")));
+}
+
 TEST(ScaleExperiment, RepetitionsTakeTurnsInAnOrderOfTheSeed) {
   const Experiment experiment = Small();
   const auto turns = scale::Interleaved(experiment);
@@ -297,7 +307,8 @@ TEST(ScaleFigures, AreOfTheMeasuredEpochs) {
   run.numbers = {{"cpu_seconds.scheduler", 3},        {"cpu_seconds.worker 0", 66},
                  {"cpu_seconds.worker 1", 66},        {"cpu_seconds.server 0", 9},
                  {"peak_memory_bytes.worker 0", 100}, {"peak_memory_bytes.worker 1", 200},
-                 {"peak_memory_bytes.server 0", 50},  {"pushes.lost", 0}};
+                 {"peak_memory_bytes.server 0", 50},  {"pushes.lost", 0},
+                 {"counts.requests_sent_again", 7}};
   const Figures figures = FiguresOf(run, Measured(1, 2));
   EXPECT_DOUBLE_EQ(figures.at("seconds"), 5);
   EXPECT_DOUBLE_EQ(figures.at("samples_per_second"), 400);
@@ -312,6 +323,7 @@ TEST(ScaleFigures, AreOfTheMeasuredEpochs) {
   EXPECT_NEAR(figures.at("cpu_s_per_msample"), 9.0 / 1400 * 1e6 + 1000, 1e-6);
   EXPECT_EQ(figures.at("worker_memory_bytes"), 200);
   EXPECT_EQ(figures.at("recoveries"), 0);
+  EXPECT_EQ(figures.at("retries"), 7);
   EXPECT_FALSE(figures.contains("seconds_to_loss"));
   // One line is none: nothing lies between.
   run.samples.resize(2);
