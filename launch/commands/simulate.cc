@@ -22,9 +22,10 @@ struct Arguments {
 
 std::string TableOf(const Simulated& simulated) {
   std::string text =
-      "| workers | servers | samples/s | efficiency | CPU s/M samples | computing | pull wait | read wait | "
+      "| workers | servers | consistency | samples/s | efficiency | CPU s/M samples | computing | pull wait "
+      "| read wait | "
       "bound by |\n"
-      "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n";
+      "| ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n";
   for (std::size_t i = 0; i < simulated.points.size(); ++i) {
     const scale::PointResult& point = simulated.results.points[i];
     const scale::PointResult& base = simulated.results.BaselineOf(i);
@@ -33,8 +34,9 @@ std::string TableOf(const Simulated& simulated) {
     const SimulationResult& result = simulated.points[i].result;
     char line[320];
     std::snprintf(line, sizeof(line),
-                  "| %u | %u | %.0f | %.0f %% | %.2f | %.0f %% | %.0f %% | %.0f %% | %s |\n",
-                  point.settings.workers, point.settings.servers, point.Median("samples_per_second"),
+                  "| %u | %u | %s | %.0f | %.0f %% | %.2f | %.0f %% | %.0f %% | %.0f %% | %s |\n",
+                  point.settings.workers, point.settings.servers,
+                  scale::ConsistencyOf(point.settings).c_str(), point.Median("samples_per_second"),
                   100 * efficiency, point.Median("cpu_s_per_msample"), 100 * result.compute_share,
                   100 * result.pull_wait_share, 100 * result.read_wait_share, Bound(result).c_str());
     text += line;

@@ -30,6 +30,7 @@ constexpr std::pair<const char*, const char*> kOwned[] = {
     {"cluster.shards_per_server", "matrix.shards_per_server"},
     {"train.batch_size", "matrix.batch or matrix.batch_per_worker"},
     {"train.consistency", "matrix.consistency"},
+    {"train.staleness", "matrix.staleness"},
     {"model.embedding_dim", "matrix.embedding_dim"},
     {"train.epochs", "experiment.epochs and experiment.warm_epochs"},
     {"train.early_stopping", "off, as every run is to have the epochs"},
@@ -139,6 +140,7 @@ class ExperimentParser {
     usual.shards_per_server = config.cluster.shards_per_server;
     usual.batch = config.train.batch_size;
     usual.consistency = config.train.consistency;
+    usual.staleness = config.train.staleness;
     usual.embedding_dim = config.model.embedding_dim;
     return usual;
   }
@@ -178,7 +180,7 @@ class ExperimentParser {
 
   void ReadMatrix(const TomlTable& table, const Settings& usual) {
     table.AllowOnly({"workers", "servers", "shards_per_server", "batch", "batch_per_worker", "consistency",
-                     "embedding_dim", "faults_per_hour", "link_mbit"});
+                     "staleness", "embedding_dim", "faults_per_hour", "link_mbit"});
     if (table.Has("batch") && table.Has("batch_per_worker"))
       table.Fail(
           "batch",
@@ -193,7 +195,19 @@ class ExperimentParser {
         Axis(table, "faults_per_hour", 0, 0, 100'000, false),
         Axis(table, "link_mbit", 0, 0, 100'000, false)};
     const std::vector<Consistency> consistencies = ConsistencyAxis(table, usual.consistency);
-    std::size_t count = consistencies.size();
+    const std::vector<double> stalenesses = Axis(table, "staleness", usual.staleness, 0, 1'000'000, true);
+    std::vector<std::pair<Consistency, std::uint32_t>> ways;
+    for (const Consistency consistency : consistencies) {
+      for (const double staleness : stalenesses) {
+        const bool ssp = consistency == Consistency::kSsp;
+        if (ssp || staleness == stalenesses.front())
+          ways.emplace_back(consistency, ssp ? static_cast<std::uint32_t>(staleness) : 0);
+      }
+    }
+    if (table.Has("staleness") &&
+        std::count(consistencies.begin(), consistencies.end(), Consistency::kSsp) == 0)
+      table.Fail("staleness", "staleness is of ssp, which is not in consistency");
+    std::size_t count = ways.size();
     for (const std::vector<double>& axis : all) count *= axis.size();
     if (count > kMostPoints) {
       table.Fail(nullptr, "[matrix] makes " + std::to_string(count) + " points; expected at most " +
@@ -204,13 +218,14 @@ class ExperimentParser {
     for (const double link : all[6])
       for (const double faults : all[5])
         for (const double dim : all[4])
-          for (const Consistency consistency : consistencies)
+          for (const auto& [consistency, staleness] : ways)
             for (const double batch : all[3])
               for (const double shards : all[2])
                 for (const double servers : all[1])
                   for (const double workers : all[0])
                     experiment_.points.push_back({whole(workers), whole(servers), whole(shards), whole(batch),
-                                                  per_worker, consistency, whole(dim), faults, link});
+                                                  per_worker, consistency, staleness, whole(dim), faults,
+                                                  link});
   }
 
   Result<std::string> Fingerprint() const {
@@ -221,6 +236,7 @@ class ExperimentParser {
     config.cluster.shards_per_server = usual.cluster.shards_per_server;
     config.train.batch_size = usual.train.batch_size;
     config.train.consistency = usual.train.consistency;
+    config.train.staleness = usual.train.staleness;
     config.model.embedding_dim = usual.model.embedding_dim;
     std::string text = ToToml(config) + experiment_.job;
     for (const std::uint64_t number :
@@ -245,6 +261,13 @@ bool Settings::SameButForSize(const Settings& other) const {
   return same == *this;
 }
 
+std::string ConsistencyOf(const Settings& settings) {
+  const std::string name = ConsistencyName(settings.consistency);
+  return settings.consistency == Consistency::kSsp
+             ? name + " with staleness " + std::to_string(settings.staleness)
+             : name;
+}
+
 std::string Describe(const Settings& settings) {
   const auto counted = [](std::uint32_t count, const char* what) {
     return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
@@ -252,8 +275,7 @@ std::string Describe(const Settings& settings) {
   std::string text = counted(settings.workers, "worker") + ", " + counted(settings.servers, "server");
   if (settings.shards_per_server > 1) text += " of " + std::to_string(settings.shards_per_server) + " shards";
   text += ", batch " + std::to_string(settings.batch) + (settings.batch_per_worker ? " a worker" : "");
-  text += ", " + std::string(ConsistencyName(settings.consistency)) + ", dim " +
-          std::to_string(settings.embedding_dim);
+  text += ", " + ConsistencyOf(settings) + ", dim " + std::to_string(settings.embedding_dim);
   if (settings.faults_per_hour > 0) text += ", " + ShortNumber(settings.faults_per_hour) + " faults an hour";
   if (settings.link_mbit > 0) text += ", links of " + ShortNumber(settings.link_mbit) + " Mbit/s";
   return text;
@@ -272,6 +294,7 @@ Result<RunConfig> Experiment::ConfigOf(const Settings& settings, const std::stri
   add("train.epochs", warm_epochs + epochs);
   add("train.early_stopping", 0);  // every run has the same epochs
   overrides.push_back(std::string("train.consistency=") + ConsistencyName(settings.consistency));
+  if (settings.consistency == Consistency::kSsp) add("train.staleness", settings.staleness);
   const auto load = [&]() -> Result<RunConfig> {
     if (job.empty()) return LoadRunConfig(run_file, overrides);
     RunConfig base = bench::ConfigOf(DataOptions());

@@ -23,6 +23,7 @@ struct Settings {
   std::uint32_t batch = 4096;     // samples of a step
   bool batch_per_worker = false;  // `batch` is of each worker; else global, divided among the workers
   Consistency consistency = Consistency::kAsp;
+  std::uint32_t staleness = 0;  // ssp; else 0
   std::uint32_t embedding_dim = 16;
   double faults_per_hour = 0;  // processes killed
   // Megabits a second of the one link that all processes share: every byte sent passes it once, whoever sends it; 0: as fast as it is.
@@ -34,6 +35,8 @@ struct Settings {
   bool SameButForSize(const Settings& other) const;
   bool operator==(const Settings&) const = default;
 };
+// "bsp", "ssp with staleness 4".
+std::string ConsistencyOf(const Settings& settings);
 // "4 workers, 2 servers, batch 4096 a worker, asp, dim 16"; what is as usual is left out.
 std::string Describe(const Settings& settings);
 

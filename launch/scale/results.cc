@@ -84,6 +84,7 @@ Json SettingsToJson(const Settings& settings) {
           {"batch", settings.batch},
           {"batch_per_worker", settings.batch_per_worker},
           {"consistency", ConsistencyName(settings.consistency)},
+          {"staleness", settings.staleness},
           {"embedding_dim", settings.embedding_dim},
           {"faults_per_hour", settings.faults_per_hour},
           {"link_mbit", settings.link_mbit}};
@@ -102,6 +103,7 @@ Settings SettingsFromJson(const Json& json) {
   }
   if (consistency != ConsistencyName(settings.consistency))
     throw BadJson{"consistency is \"" + consistency + "\", which is none of bsp, ssp, asp"};
+  settings.staleness = WholeFrom<std::uint32_t>(json, "staleness");
   settings.embedding_dim = WholeFrom<std::uint32_t>(json, "embedding_dim");
   settings.faults_per_hour = json.at("faults_per_hour").get<double>();
   settings.link_mbit = json.at("link_mbit").get<double>();

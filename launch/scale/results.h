@@ -4,7 +4,7 @@
 // scale.json is one object:
 //   name, source ("measured" | "simulated"), job, fingerprint, warm_epochs, epochs, target {task, loss} or null
 //   machine   {processor, cores, version}; of simulated points: the machine that the cost model is of
-//   points    [{settings: {workers, servers, shards_per_server, batch, batch_per_worker, consistency, embedding_dim,
+//   points    [{settings: {workers, servers, shards_per_server, batch, batch_per_worker, consistency, staleness, embedding_dim,
 //               faults_per_hour, link_mbit},
 //               figures: {NAME: {median, low, high, values: [one for each repetition]}}}]; low, high: lowest and highest
 //

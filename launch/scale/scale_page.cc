@@ -215,8 +215,8 @@ std::string Shown(const Spread& spread, double unit, const char* format) {
 Table TableOf(const std::vector<Placed>& points, bool several, bool wide) {
   Table table;
   const std::vector<const Varied*> varied = VariedIn(points);
-  std::set<Consistency> consistencies;
-  for (const Placed& placed : points) consistencies.insert(placed.point->settings.consistency);
+  std::set<std::string> consistencies;
+  for (const Placed& placed : points) consistencies.insert(ConsistencyOf(placed.point->settings));
   struct Column {
     const char* head;
     const char* figure;
@@ -257,7 +257,7 @@ Table TableOf(const std::vector<Placed>& points, bool several, bool wide) {
     std::vector<std::string>& row = table.rows.emplace_back();
     if (several) row.push_back(placed.results->name + " " + placed.results->source);
     for (const Varied* each : varied) row.push_back(Number(each->of(placed.point->settings)));
-    if (consistencies.size() > 1) row.emplace_back(ConsistencyName(placed.point->settings.consistency));
+    if (consistencies.size() > 1) row.emplace_back(ConsistencyOf(placed.point->settings));
     row.push_back(std::to_string(placed.point->repetitions.size()));
     for (const double value : {SpeedUp(placed), Efficiency(placed), Ratio(placed, "cpu_s_per_msample")})
       row.push_back(std::isfinite(value) ? Format("%.2f", value) : "–");
@@ -345,7 +345,7 @@ std::string RenderScalePage(const std::vector<ScaleResults>& all) {
     section->second.push_back(placed);
   }
   for (const auto& [key, placed] : sections) {
-    std::string title = ConsistencyName(key.consistency);
+    std::string title = ConsistencyOf(key);
     if (key.batch > 0)
       title += ", batch " + std::to_string(key.batch) + (key.batch_per_worker ? " a worker" : "");
     if (key.embedding_dim > 0) title += ", dim " + std::to_string(key.embedding_dim);

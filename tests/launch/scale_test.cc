@@ -69,6 +69,33 @@ std::string With(std::string text, const std::string& from, const std::string& t
 
 const Machine kMachine{"a processor", 2, "0.1.0"};
 
+TEST(ScaleExperiment, OnlySspHasAStaleness) {
+  const auto experiment =
+      scale::ParseExperiment(With(kGemm, "workers = [1, 2, 4]\nservers = [1, 2]",
+                                  "consistency = [\"bsp\", \"ssp\", \"asp\"]\nstaleness = [0, 3]"),
+                             "e.toml");
+  ASSERT_TRUE(experiment) << experiment.error().text();
+  std::vector<std::string> found;
+  for (const Settings& point : experiment->points) {
+    found.push_back(scale::ConsistencyOf(point));
+    const auto config = experiment->ConfigOf(point, "data.h5");
+    ASSERT_TRUE(config) << config.error().text();
+    if (point.consistency == Consistency::kSsp) {
+      EXPECT_EQ(config->train.staleness, point.staleness);
+    }
+  }
+  EXPECT_EQ(found, (std::vector<std::string>{"bsp", "ssp with staleness 0", "ssp with staleness 3", "asp"}));
+}
+
+TEST(ScaleExperiment, BspHasASliceForEveryWorker) {
+  const auto experiment = scale::ParseExperiment(
+      With(kGemm, "workers = [1, 2, 4]\nservers = [1, 2]", "consistency = [\"bsp\"]\nworkers = [4, 20]"),
+      "e.toml");
+  ASSERT_TRUE(experiment) << experiment.error().text();
+  EXPECT_EQ(experiment->ConfigOf(experiment->points[0], "data.h5")->train.slices, 8u);
+  EXPECT_EQ(experiment->ConfigOf(experiment->points[1], "data.h5")->train.slices, 32u);
+}
+
 TEST(ScaleExperiment, EveryCombinationIsAPointAndARun) {
   const Experiment experiment = Small();
   ASSERT_EQ(experiment.points.size(), 6u);
@@ -105,6 +132,7 @@ TEST(ScaleExperiment, ARunFileIsAJobAndItsOptionsAreTheUsualOnes) {
     EXPECT_EQ(point.workers, 3u);
     EXPECT_EQ(point.GlobalBatch(), 96u);
     EXPECT_EQ(point.consistency, Consistency::kSsp);
+    EXPECT_EQ(point.staleness, 4u);
     const auto config = experiment->ConfigOf(point, "");
     ASSERT_TRUE(config) << config.error().text();
     EXPECT_EQ(config->data, folder / "d.h5");
@@ -124,6 +152,7 @@ TEST(ScaleExperiment, WhatIsWrongIsNamedWithItsPlace) {
   EXPECT_THAT(ErrorOf(With(kGemm, "[1, 2, 4]", "[]")), HasSubstr("may not be empty"));
   EXPECT_THAT(ErrorOf(With(kGemm, "[set]", "batch = [64]\n[set]")), HasSubstr("keep one"));
   EXPECT_THAT(ErrorOf(With(kGemm, "[set]", "consistency = [\"asap\"]\n[set]")), HasSubstr("bsp, ssp, asp"));
+  EXPECT_THAT(ErrorOf(With(kGemm, "[set]", "staleness = [1, 2]\n[set]")), HasSubstr("staleness is of ssp"));
   EXPECT_THAT(ErrorOf(With(kGemm, "[set]", "[set]\ntrain.epochs = 4")),
               AllOf(HasSubstr("small.toml:13:"), HasSubstr("experiment.epochs")));
   // A point that cannot be is named.
