@@ -56,9 +56,10 @@ Status Plan(PlanCommand options, Console& console) {
 
 void AddPlan(CLI::App& app, Commands& commands) {
   auto options = std::make_shared<PlanCommand>();
-  CLI::App* command = app.add_subcommand("plan",
-                                         "what a run will take, before it is begun: memory of each process, "
-                                         "bytes on each link, size of the model");
+  CLI::App* command =
+      app.add_subcommand("plan",
+                         "what a run will take, before it is begun: memory, bytes on each link, "
+                         "time, what binds; the smallest cluster within a deadline");
   command->add_option("RUN.toml", options->run_file, "the run file, as for `cohort train`")->required();
   options->cluster.AddSizeTo(*command);
   command

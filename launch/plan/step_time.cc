@@ -8,7 +8,7 @@
 #include "common/process.h"
 #include "launch/plan/plan.h"
 #include "launch/run_folder.h"
-#include "scheduler/json_number.h"
+#include "scheduler/result.h"
 
 namespace cohort {
 namespace {
@@ -163,10 +163,12 @@ Result<StepCosts> CostsLike(const std::string& run_folder, StepCosts costs, std:
                             const PlanProgress& progress) {
   const std::string path = run_folder + "/" + kResultFile;
   const auto text = ReadFile(path);
-  const auto json = text ? nlohmann::ordered_json::parse(*text, nullptr, /*allow_exceptions=*/false)
-                         : nlohmann::ordered_json();
-  if (!json.is_object() || json.value("status", "") != "done" || json.value("job", "") != "train" ||
-      !json.contains("cpu_seconds")) {
+  const Result<Verdict> verdict =
+      text ? VerdictFromJson(*text, path) : Result<Verdict>(tl::unexpected(text.error()));
+  const nlohmann::ordered_json json =
+      verdict ? nlohmann::ordered_json::parse(*text) : nlohmann::ordered_json();
+  if (!verdict || !verdict->done || !json.contains("cpu_seconds") || !json.contains("epochs") ||
+      json["epochs"].empty()) {
     return InvalidInput("--like " + run_folder + ": expected the folder of a training that has ended well (" +
                         path + "); train on a part of the data first");
   }

@@ -8,6 +8,7 @@
 #include "common/random.h"
 #include "launch/bench/child_processes.h"
 #include "launch/plan/memory_growth.h"
+#include "launch/prefaulted_slabs.h"
 #include "launch/role.h"
 #include "server/part_writer.h"
 #include "server/row_index.h"
@@ -17,9 +18,9 @@
 namespace cohort {
 namespace {
 
-// As in embedding_table.cc and prefaulted_slabs.h: the first slabs are of small pages, touched row by row; further ones are whole at
+// As in embedding_table.cc: the first slabs are of small pages, touched row by row; further ones are whole at
 // once, and two more are ready.
-constexpr double kSlabsOfSmallPages = 4, kReadySlabs = 2;
+constexpr double kSlabsOfSmallPages = 4, kReadySlabs = PrefaultedSlabs::kReady;
 // As in model_part.cc: rows are written in blocks of 1 MB, and fetched 32 of them at a time.
 constexpr double kBlockBytes = 1 << 20, kFetchedBlocks = 32;
 // As in part_writer.h: rows of a checkpoint that wait to be written.
