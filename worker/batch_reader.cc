@@ -11,6 +11,11 @@
 
 namespace cohort {
 
+std::uint32_t LeasedSlices(std::uint32_t batch_rows) {
+  constexpr std::uint32_t kMostRows = 1024;
+  return std::bit_ceil((batch_rows + kMostRows - 1) / kMostRows);
+}
+
 std::uint64_t BatchCount(std::uint64_t rows, std::uint32_t batch_rows) {
   return (rows + batch_rows - 1) / batch_rows;
 }
@@ -304,6 +309,8 @@ Status BatchReader::Read(const TrainLease& source) {
   }
   COHORT_RETURN_IF_ERROR(LoadWindow(order, source.first_block, source.block_count));
   const std::uint64_t batches = BatchCount(places_.size(), source.batch_rows);
+  const std::uint32_t slices = LeasedSlices(source.batch_rows);
+  const std::uint32_t slice_rows = (source.batch_rows + slices - 1) / slices;
   std::size_t next_place = 0;
   const auto done = static_cast<std::uint64_t>(std::max<Clock>(source.resume_clock - source.first_clock, 0));
   next_place = std::min<std::uint64_t>(places_.size(), done * source.batch_rows);
@@ -312,17 +319,17 @@ Status BatchReader::Read(const TrainLease& source) {
     const auto count =
         static_cast<std::uint32_t>(std::min<std::size_t>(source.batch_rows, places_.size() - next_place));
     std::unique_ptr<Batch> batch = NewBatch();
-    BeginBatch(batch.get(), 1, source.batch_rows, negatives_);
+    BeginBatch(batch.get(), (count + slice_rows - 1) / slice_rows, slice_rows, negatives_);
     batch->clock = source.first_clock + static_cast<Clock>(b);
     batch->lease = source.lease;
     batch->global_rows = batch->rows = count;
     batch->last_of_source = b + 1 == batches;
-    batch->slices[0].index = 0;
+    for (std::uint32_t s = 0; s < batch->slice_count; ++s) batch->slices[s].index = s;
     for (std::uint32_t i = 0; i < count; ++i) {
       FetchAhead(next_place);
       const EpochOrder::Place place = places_[next_place++];
       encoder_.AddLabelledWeight(window_[place.block], place.row, batch->total_weight.data());
-      AppendTraining(window_[place.block], place.row, *batch, i, &batch->slices[0]);
+      AppendTraining(window_[place.block], place.row, *batch, i, &batch->slices[i / slice_rows]);
     }
     FinishBatch(batch.get());
     if (!Deliver(std::move(batch))) return Status();

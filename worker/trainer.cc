@@ -28,16 +28,28 @@ void StepTimer::EndStep() {
   step_began_ = last_;
 }
 
+namespace {
+
+// Of a worker's batch outside bsp, as the leases say (scheduler/leases.h).
+std::uint32_t LeasedRows(const RunConfig& config, std::uint32_t workers) {
+  return std::max(1u, config.train.batch_size / workers);
+}
+
+}  // namespace
+
 std::uint32_t SliceRows(const RunConfig& config, std::uint32_t workers) {
-  const std::uint32_t parts = config.train.consistency == Consistency::kBsp ? config.train.slices : workers;
-  if (config.train.consistency == Consistency::kBsp) return (config.train.batch_size + parts - 1) / parts;
-  return std::max(1u, config.train.batch_size / parts);  // as the leases say (scheduler/leases.h)
+  const bool bsp = config.train.consistency == Consistency::kBsp;
+  const std::uint32_t rows = bsp ? config.train.batch_size : LeasedRows(config, workers);
+  const std::uint32_t slices = bsp ? config.train.slices : LeasedSlices(rows);
+  return (rows + slices - 1) / slices;
 }
 
 Trainer::Trainer(const ModelSpec& spec, const RunConfig& config, std::uint32_t worker, std::uint32_t workers)
     : spec_(spec),
       config_(config),
       worker_(worker),
+      slices_(config.train.consistency == Consistency::kBsp ? config.train.slices
+                                                            : LeasedSlices(LeasedRows(config, workers))),
       model_(spec, SliceRows(config, workers)),
       sum_(spec, config.wire.push_values),
       dense_keys_(DenseKeys(spec)),
@@ -85,7 +97,7 @@ Result<Clock> Trainer::TrainBsp(const PhaseOrder& order, WorkerLoop& loop, Batch
     StartPull(&pulled, std::move(batch), loop);
     COHORT_RETURN_IF_ERROR(pulled.Wait(loop));
     progress_.timer.Lap(StepPart::kPullWait);
-    COHORT_RETURN_IF_ERROR(Step(pulled, train.slices, loop));
+    COHORT_RETURN_IF_ERROR(Step(pulled, loop));
     progress_.timer.EndStep();
     reader.Recycle(std::move(pulled.batch));
   }
@@ -150,7 +162,7 @@ Result<Clock> Trainer::TrainLeased(const PhaseOrder& order, WorkerLoop& loop, Ba
     COHORT_RETURN_IF_ERROR(current->Wait(loop));
     progress_.timer.Lap(StepPart::kPullWait);
     progress_.clock = current->batch->clock;
-    COHORT_RETURN_IF_ERROR(Step(*current, 1, loop));
+    COHORT_RETURN_IF_ERROR(Step(*current, loop));
     progress_.timer.EndStep();
     reader.Recycle(std::move(current->batch));
     std::swap(current, next);
@@ -161,13 +173,13 @@ Result<Clock> Trainer::TrainLeased(const PhaseOrder& order, WorkerLoop& loop, Ba
   return next_clock;
 }
 
-Status Trainer::Step(const PulledBatch& pulled, std::uint32_t slices, WorkerLoop& loop) {
+Status Trainer::Step(const PulledBatch& pulled, WorkerLoop& loop) {
   const Batch& batch = *pulled.batch;
   StepTimer& timer = progress_.timer;
   const double before = timer.Sum(StepPart::kForward) + timer.Sum(StepPart::kBackward);
   model_.SetDense(pulled.dense.data());
   const bool bsp = config_.train.consistency == Consistency::kBsp;
-  sum_.Start(slices, bsp ? SlicesOfWorker(slices, workers_, place_) : SliceRange{0, 1});
+  sum_.Start(slices_, bsp ? SlicesOfWorker(slices_, workers_, place_) : SliceRange{0, slices_});
   for (std::size_t s = 0; s < batch.slice_count; ++s) {
     const Slice& slice = batch.slices[s];
     sum_.Prepare(slice);
@@ -234,7 +246,7 @@ void Trainer::Push(const PulledBatch& pulled, const SliceSum::Part& part, Worker
     const std::vector<Key>& keys = *pulled.batch->keys[t];
     Buffer counts;
     if (config_.embedding.policy.NeedsCounts())
-      counts = occurrences_.Count(*pulled.batch, t, SlicesOfNode(config_.train.slices, part.node), *gradient);
+      counts = occurrences_.Count(*pulled.batch, t, SlicesOfNode(slices_, part.node), *gradient);
     if (by_position) {
       client.PushRows(pulled.embedding_tickets[t], part.node,
                       places->size() == keys.size() ? Buffer() : AsBuffer(places), values, loop.Now(),

@@ -81,7 +81,7 @@ class Trainer {
   // Begins the pull of a batch's rows.
   void StartPull(PulledBatch* pulled, std::unique_ptr<Batch> batch, WorkerLoop& loop);
   // Computes the gradients of a pulled batch, clips them, pushes them and closes its clock.
-  Status Step(const PulledBatch& pulled, std::uint32_t slices, WorkerLoop& loop);
+  Status Step(const PulledBatch& pulled, WorkerLoop& loop);
   void Push(const PulledBatch& pulled, const SliceSum::Part& part, WorkerLoop& loop);
   // An experiment's handicap (cluster.slow_worker): waits as if computing had taken slow_factor times as
   // long.
@@ -90,6 +90,7 @@ class Trainer {
   const ModelSpec& spec_;
   const RunConfig& config_;
   const std::uint32_t worker_;
+  const std::uint32_t slices_;             // of a batch: all workers' (bsp), or our own
   std::uint32_t place_ = 0, workers_ = 1;  // among those who take part in the phase
   Model<float> model_;
   SliceSum sum_;
@@ -102,7 +103,7 @@ class Trainer {
   std::uint64_t clipped_gradients_ = 0;
 };
 
-// Rows of a slice in training: bsp pads to the nominal slice, ssp and asp to the worker's share of the batch.
+// Rows of a slice in training, at most: of the global batch (bsp), or of the worker's share of it.
 std::uint32_t SliceRows(const RunConfig& config, std::uint32_t workers);
 
 }  // namespace cohort

@@ -33,7 +33,8 @@ double BatchesOf(const RunPlan& plan, const Rehearsal& rehearsal) {
 
 // What all workers have under way at a shard at once: answers to the pulls of a clock, pushes that are held, the lists of rows that
 // are kept.
-double StepBytes(const RunPlan& plan, const RunConfig& config, const RunSample& sample, std::uint32_t shard) {
+double StepBytes(const RunPlan& plan, const RunConfig& config, const SampledRun& sample,
+                 std::uint32_t shard) {
   double answers = 0, held = 0, lists = 0;
   for (const WorkerKind& kind : sample.kinds) {
     const Rehearsal& rehearsal = kind.rehearsal;
@@ -49,14 +50,14 @@ double StepBytes(const RunPlan& plan, const RunConfig& config, const RunSample& 
   return answers + held + std::min(lists, Real(config.wire.kept_pull_bytes));
 }
 
-double RowsOfTable(const TableSpec& table, const RunSample& sample) {
+double RowsOfTable(const TableSpec& table, const SampledRun& sample) {
   if (table.kind == TableKind::kDense) return Real(table.row_count);
   const double rows = sample.rows[static_cast<std::size_t>(table.id - kEmbeddingTable)];
   if (table.policy.max_bytes == 0) return rows;
   return std::min(rows, Real(table.policy.max_bytes) / Real(BytesPerRow(table)));
 }
 
-double IndexOfTable(const TableSpec& table, const RunSample& sample) {
+double IndexOfTable(const TableSpec& table, const SampledRun& sample) {
   if (table.kind == TableKind::kDense) return 0;  // a few rows
   return sample.index[static_cast<std::size_t>(table.id - kEmbeddingTable)];
 }
@@ -70,7 +71,7 @@ bool WritesCheckpoints(const RunPlan& plan) {
   return plan.checkpoint_every > 0 && clocks >= plan.checkpoint_every;
 }
 
-ProcessMemory PlanServer(const RunInputs& inputs, const RunPlan& plan, const RunSample& sample,
+ProcessMemory PlanServer(const RunInputs& inputs, const RunPlan& plan, const SampledRun& sample,
                          std::uint32_t server) {
   const RunConfig& config = inputs.config;
   const SlotMap map = SlotMap::Even(plan.shards);
@@ -114,7 +115,7 @@ double AnswerBytes(const RunPlan& plan, const Rehearsal& rehearsal) {
   return bytes / batches * (plan.consistency == Consistency::kBsp ? 1 : 2);  // else two batches are under way
 }
 
-ProcessMemory PlanWorker(const RunPlan& plan, const RunSample& sample, const WorkerKind& kind,
+ProcessMemory PlanWorker(const RunPlan& plan, const SampledRun& sample, const WorkerKind& kind,
                          std::uint32_t worker) {
   ProcessMemory process;
   process.process = "worker " + std::to_string(worker);
@@ -157,7 +158,7 @@ double MemoryPlan::total() const {
   return bytes;
 }
 
-MemoryPlan PlanMemory(const RunInputs& inputs, const RunPlan& plan, const RunSample& sample) {
+MemoryPlan PlanMemory(const RunInputs& inputs, const RunPlan& plan, const SampledRun& sample) {
   MemoryPlan memory;
   memory.scheduler.process = "scheduler";
   Add(&memory.scheduler, "base", kBase.scheduler);

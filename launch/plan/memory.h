@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "launch/plan/run_sample.h"
+#include "launch/plan/sampled_run.h"
 #include "launch/run_plan.h"
 
 namespace cohort {
@@ -34,7 +34,7 @@ struct MemoryPlan {
   double largest_worker() const;
 };
 
-MemoryPlan PlanMemory(const RunInputs& inputs, const RunPlan& plan, const RunSample& sample);
+MemoryPlan PlanMemory(const RunInputs& inputs, const RunPlan& plan, const SampledRun& sample);
 
 }  // namespace cohort
 

@@ -1,7 +1,7 @@
 // START HERE for `cohort plan`: what a run will take, from its run file and its data, before it is begun. docs/plan.md says what is
 // predicted, how, and how well.
 //
-//   RunSample    each kind of worker is rehearsed on a sample of its batches, keys are counted      run_sample.h
+//   SampledRun    each kind of worker is rehearsed on a sample of its batches, keys are counted      sampled_run.h
 //   Traffic      bytes of the run, and of a step on each link                                       traffic.h
 //   MemoryPlan   each process's memory at its highest, in parts                                     memory.h
 //   StepTime     how long that takes on a machine of given costs, and what binds                    step_time.h
@@ -14,7 +14,7 @@
 #include "common/config.h"
 #include "common/status.h"
 #include "launch/plan/memory.h"
-#include "launch/plan/run_sample.h"
+#include "launch/plan/sampled_run.h"
 #include "launch/plan/step_time.h"
 #include "launch/plan/traffic.h"
 
@@ -30,7 +30,7 @@ struct PlanOptions {
 struct Forecast {
   RunInputs inputs;
   RunPlan plan;
-  RunSample sample;
+  SampledRun sample;
   Traffic traffic;
   MemoryPlan memory;
   StepTime time;

@@ -34,14 +34,14 @@ double Epochs(const RunPlan& plan) {
 }
 
 // Of all rehearsed workers.
-double RehearsedSample(const RunSample& sample) {
+double RehearsedSample(const SampledRun& sample) {
   double seconds = 0, rows = 0;
   for (const WorkerKind& kind : sample.kinds)
     seconds += kind.rehearsal.cpu_seconds, rows += kind.rehearsal.trained_rows;
   return rows == 0 ? 0 : seconds / rows;
 }
 
-double SampleCost(const RunSample& sample, const StepCosts& costs) {
+double SampleCost(const SampledRun& sample, const StepCosts& costs) {
   return costs.worker_sample > 0 ? costs.worker_sample : RehearsedSample(sample);
 }
 
@@ -54,7 +54,7 @@ double Busiest(const std::vector<Flow>& flows, bool both) {
 
 }  // namespace
 
-StepTime PlanStepTime(const RunInputs& inputs, const RunPlan& plan, const RunSample& sample,
+StepTime PlanStepTime(const RunInputs& inputs, const RunPlan& plan, const SampledRun& sample,
                       const Traffic& traffic, const MemoryPlan& memory, const StepCosts& costs) {
   const RunConfig& config = inputs.config;
   const bool bsp = plan.consistency == Consistency::kBsp;
@@ -118,7 +118,7 @@ StepTime PlanStepTime(const RunInputs& inputs, const RunPlan& plan, const RunSam
   return time;
 }
 
-Result<ClusterSize> SmallestCluster(const RunInputs& inputs, const RunSample& sample, const StepCosts& costs,
+Result<ClusterSize> SmallestCluster(const RunInputs& inputs, const SampledRun& sample, const StepCosts& costs,
                                     double deadline, const PlanProgress& progress) {
   struct Candidate {
     std::uint32_t servers, workers;
@@ -146,7 +146,7 @@ Result<ClusterSize> SmallestCluster(const RunInputs& inputs, const RunSample& sa
     RunPlan training = plan;  // evaluation is known from the sample
     std::erase_if(training.steps,
                   [](const PlanStep& step) { return step.snapshot || step.kind != PhaseKind::kTrain; });
-    RunSample here = sample;
+    SampledRun here = sample;
     COHORT_ASSIGN_OR_RETURN(here.kinds,
                             RehearseWorkers(sized, training, kSearchBatches * plan.batch_size, progress));
     here.kinds.front().rehearsal.evaluations = sample.first().evaluations;

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "launch/plan/memory.h"
-#include "launch/plan/run_sample.h"
+#include "launch/plan/sampled_run.h"
 #include "launch/plan/traffic.h"
 
 namespace cohort {
@@ -53,7 +53,7 @@ struct StepTime {
   double worker_cpu = 0, server_cpu = 0;  // seconds of the whole run, of all of them
 };
 
-StepTime PlanStepTime(const RunInputs& inputs, const RunPlan& plan, const RunSample& sample,
+StepTime PlanStepTime(const RunInputs& inputs, const RunPlan& plan, const SampledRun& sample,
                       const Traffic& traffic, const MemoryPlan& memory, const StepCosts& costs);
 
 struct ClusterSize {
@@ -64,7 +64,7 @@ struct ClusterSize {
 
 // The fewest processes, up to 64 workers, whose run takes at most `deadline` seconds; servers: 0: none does. Each candidate that might
 // is rehearsed on a few batches. REQUIRES: this process has one thread. Errors: as TakeSample's.
-Result<ClusterSize> SmallestCluster(const RunInputs& inputs, const RunSample& sample, const StepCosts& costs,
+Result<ClusterSize> SmallestCluster(const RunInputs& inputs, const SampledRun& sample, const StepCosts& costs,
                                     double deadline, const PlanProgress& progress);
 
 // The costs scaled by what a run has measured: its result.json's cpu_seconds over those that are planned for it, for workers and

@@ -54,7 +54,7 @@ double StandardError(const std::vector<double>& values) {
 }
 
 // What each process sends and receives in a step.
-void AddFlows(const RunPlan& plan, std::uint32_t shards_per_server, const RunSample& sample,
+void AddFlows(const RunPlan& plan, std::uint32_t shards_per_server, const SampledRun& sample,
               Traffic* traffic) {
   traffic->workers.resize(plan.workers);
   traffic->servers.resize(plan.shards / shards_per_server);
@@ -87,7 +87,7 @@ void AddFlows(const RunPlan& plan, std::uint32_t shards_per_server, const RunSam
 }
 
 // One evaluation of a split.
-void AddEvaluation(const RunPlan& plan, const EvaluationRehearsal& rehearsal, const RunSample& sample,
+void AddEvaluation(const RunPlan& plan, const EvaluationRehearsal& rehearsal, const SampledRun& sample,
                    Traffic* traffic) {
   const std::uint64_t rows = RowsOf(plan, rehearsal.split);
   if (rehearsal.blocks.rows == 0) return;
@@ -108,7 +108,7 @@ void AddEvaluation(const RunPlan& plan, const EvaluationRehearsal& rehearsal, co
 
 }  // namespace
 
-Traffic PlanTraffic(const RunInputs& inputs, const RunPlan& plan, const RunSample& sample) {
+Traffic PlanTraffic(const RunInputs& inputs, const RunPlan& plan, const SampledRun& sample) {
   Traffic traffic;
   double epochs = 0, phases = 0;
   for (const PlanStep& step : plan.steps) {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "launch/plan/run_sample.h"
+#include "launch/plan/sampled_run.h"
 #include "launch/run_plan.h"
 
 namespace cohort {
@@ -35,7 +35,7 @@ struct Traffic {
       0;  // standard error of `training`, as a share of it; 0: no sample, everything was rehearsed
 };
 
-Traffic PlanTraffic(const RunInputs& inputs, const RunPlan& plan, const RunSample& sample);
+Traffic PlanTraffic(const RunInputs& inputs, const RunPlan& plan, const SampledRun& sample);
 
 }  // namespace cohort
 

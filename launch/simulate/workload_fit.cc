@@ -58,7 +58,7 @@ Result<SimulatedWorkload> MeasureWorkload(const RunConfig& config, std::uint32_t
   const std::uint32_t batch_rows = std::max(1u, config.train.batch_size / workers);
   const std::uint32_t slices = config.train.consistency == Consistency::kBsp
                                    ? std::bit_floor(std::max(1u, config.train.slices / workers))
-                                   : 1;
+                                   : LeasedSlices(batch_rows);
   COHORT_ASSIGN_OR_RETURN(const auto dataset, DatasetReader::Open(config.data));
   COHORT_ASSIGN_OR_RETURN(const ModelSpec spec, BuildModelSpec(config, dataset->info()));
   SimulatedWorkload workload;

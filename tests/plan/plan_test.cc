@@ -87,7 +87,7 @@ struct SomeRun {
   StepTime Time() const { return PlanStepTime(inputs, plan, sample, traffic, memory, costs); }
   RunInputs inputs;
   RunPlan plan;
-  RunSample sample;
+  SampledRun sample;
   Traffic traffic;
   MemoryPlan memory;
   StepCosts costs;

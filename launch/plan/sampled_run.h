@@ -1,7 +1,7 @@
-// RunSample: what a plan knows of a run from its own data: each kind of worker rehearsed (rehearsal.h), the rows that its tables will
+// SampledRun: what a plan knows of a run from its own data: each kind of worker rehearsed (rehearsal.h), the rows that its tables will
 // have, counted, and what the sums of its evaluations take. traffic.h and memory.h make bytes of it.
-#ifndef COHORT_LAUNCH_PLAN_RUN_SAMPLE_H_
-#define COHORT_LAUNCH_PLAN_RUN_SAMPLE_H_
+#ifndef COHORT_LAUNCH_PLAN_SAMPLED_RUN_H_
+#define COHORT_LAUNCH_PLAN_SAMPLED_RUN_H_
 
 #include <cstdint>
 #include <functional>
@@ -21,7 +21,7 @@ struct WorkerKind {
   Rehearsal rehearsal;
 };
 
-struct RunSample {
+struct SampledRun {
   std::vector<WorkerKind> kinds;     // evaluations: in the first one's rehearsal
   std::vector<double> rows;          // by embedding table: different keys of the train split
   std::vector<double> index;         // by embedding table: bytes of its index, over all shards
@@ -44,9 +44,9 @@ Result<std::vector<WorkerKind>> RehearseWorkers(const RunInputs& inputs, const R
 
 // `sample_rows`: of training, over all workers. The whole train split is read once for its keys. REQUIRES: this process has one thread.
 // Errors: the data's, a stop signal.
-Result<RunSample> TakeSample(const RunInputs& inputs, const RunPlan& plan, std::uint64_t sample_rows,
-                             const PlanProgress& progress);
+Result<SampledRun> TakeSample(const RunInputs& inputs, const RunPlan& plan, std::uint64_t sample_rows,
+                              const PlanProgress& progress);
 
 }  // namespace cohort
 
-#endif  // COHORT_LAUNCH_PLAN_RUN_SAMPLE_H_
+#endif  // COHORT_LAUNCH_PLAN_SAMPLED_RUN_H_

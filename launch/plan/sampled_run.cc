@@ -1,4 +1,4 @@
-#include "launch/plan/run_sample.h"
+#include "launch/plan/sampled_run.h"
 
 #include <algorithm>
 #include <chrono>
@@ -26,7 +26,7 @@ std::vector<std::uint32_t> ShapeOf(const RunPlan& plan, std::uint32_t worker) {
 }
 
 // The different keys of each table in the train split, read as scoring would read it.
-Status CountRows(const RunInputs& inputs, const PlanProgress& progress, RunSample* sample) {
+Status CountRows(const RunInputs& inputs, const PlanProgress& progress, SampledRun* sample) {
   COHORT_ASSIGN_OR_RETURN(std::unique_ptr<DatasetReader> dataset, DatasetReader::Open(inputs.config.data));
   COHORT_ASSIGN_OR_RETURN(Encoder encoder, Encoder::Create(inputs.spec, dataset->info()));
   const std::uint64_t rows = inputs.data.rows[static_cast<std::size_t>(Split::kTrain)];
@@ -52,7 +52,7 @@ Status CountRows(const RunInputs& inputs, const PlanProgress& progress, RunSampl
   return {};
 }
 
-Status SampleIndexes(const RunPlan& plan, RunSample* sample) {
+Status SampleIndexes(const RunPlan& plan, SampledRun* sample) {
   for (const TableSpec& table : plan.tables) {
     if (table.kind == TableKind::kDense) continue;
     const double rows = sample->rows[sample->index.size()];
@@ -62,7 +62,7 @@ Status SampleIndexes(const RunPlan& plan, RunSample* sample) {
   return {};
 }
 
-Status SampleEvaluation(const RunInputs& inputs, const RunPlan& plan, RunSample* sample) {
+Status SampleEvaluation(const RunInputs& inputs, const RunPlan& plan, SampledRun* sample) {
   const std::vector<EvaluationRehearsal>& evaluations = sample->first().evaluations;
   const auto rows_of = [&](const EvaluationRehearsal& each) { return RowsOf(plan, each.split); };
   const auto largest =
@@ -104,9 +104,9 @@ Result<std::vector<WorkerKind>> RehearseWorkers(const RunInputs& inputs, const R
   return kinds;
 }
 
-Result<RunSample> TakeSample(const RunInputs& inputs, const RunPlan& plan, std::uint64_t sample_rows,
-                             const PlanProgress& progress) {
-  RunSample sample;
+Result<SampledRun> TakeSample(const RunInputs& inputs, const RunPlan& plan, std::uint64_t sample_rows,
+                              const PlanProgress& progress) {
+  SampledRun sample;
   COHORT_ASSIGN_OR_RETURN(sample.kinds, RehearseWorkers(inputs, plan, sample_rows, progress));
   progress("rehearsing the evaluation");
   COHORT_RETURN_IF_ERROR(SampleEvaluation(inputs, plan, &sample));
