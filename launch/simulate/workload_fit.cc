@@ -36,12 +36,17 @@ Result<ReadBatches> Read(const RunConfig& config, const ModelSpec& spec, std::ui
   BatchReader reader(std::move(dataset), std::move(encoder), spec.tasks.size(), config.seed);
   reader.Start(BspEpoch{0, 0, 0, workers, batch_rows * workers, slices * workers, config.train.shuffle_rows});
   ReadBatches read;
-  for (bool last = false; !last && read.batches.size() < kMostBatches;) {
+  // As far as the reader's windows go: they are loaded as a whole.
+  for (bool last = false; !last && read.rows * workers < config.train.shuffle_rows;) {
     COHORT_ASSIGN_OR_RETURN(auto batch, reader.Next(std::chrono::seconds(60)));
     if (!batch) return Error(ErrorCode::kTimeout, config.data + ": no batch within 60 s");
     last = batch->last_of_source;
     read.rows += batch->rows;
-    if (!last || read.batches.empty()) read.batches.push_back(std::move(batch));  // whole ones
+    if (read.batches.size() < kMostBatches && (!last || read.batches.empty())) {
+      read.batches.push_back(std::move(batch));  // whole ones
+    } else {
+      reader.Recycle(std::move(batch));
+    }
   }
   read.cpu_seconds = ReadProcessUsage().cpu_seconds - before;
   return read;
