@@ -29,6 +29,7 @@ struct Parcel {
   std::uint32_t sender = 0, to = 0;  // places
   Message message;
   ParcelCost cost;
+  bool came_in = false;  // through the receiver's link
 };
 
 class ParcelCosts {

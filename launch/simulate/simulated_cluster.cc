@@ -69,7 +69,7 @@ class Simulation : public SimulatedHosts::Driver {
   }
 
  private:
-  enum class EventKind : std::uint8_t { kArrive, kTimer, kWake, kTurn, kWorkDone, kFault, kReplace };
+  enum class EventKind : std::uint8_t { kTravel, kArrive, kTimer, kWake, kTurn, kWorkDone, kFault, kReplace };
   struct Event {
     EventKind kind = EventKind::kArrive;
     std::uint32_t what = 0, more = 0;
@@ -117,6 +117,8 @@ class Simulation : public SimulatedHosts::Driver {
   VirtualTime AppliedClocks(Place& place);
   void Depart(std::uint32_t parcel, VirtualTime now);
   void Travel(std::uint32_t parcel, VirtualTime now);
+  VirtualTime LinkTime(const Parcel& parcel) const;
+  bool ComeIn(std::uint32_t parcel, VirtualTime now);
   void Kill(VirtualTime now);
   SchedulerClient::Options ClientOptions(std::uint32_t incarnation) const;
   SimulationResult Summary() const;
@@ -134,6 +136,7 @@ class Simulation : public SimulatedHosts::Driver {
   std::vector<Place> places_;
   std::vector<Link> links_;  // by host
   ParcelPool parcels_;
+  VirtualTime clock_ = 0;  // of the event being handled
   VirtualTime local_hop_ = 0, shared_free_ = 0;
   EventQueue<Event> events_;
   std::uint64_t handled_ = 0, messages_ = 0;
@@ -252,6 +255,7 @@ Result<SimulationResult> Simulation::Run(const std::function<void(double)>& prog
       return InvalidInput("the simulated run has not ended after " + std::to_string(kLongestRun) +
                           " s of its own time: " + coordinator_->WaitingFor());
     }
+    clock_ = at;
     Handle(at, event);
     if (++handled_ % kProgressEvents == 0 && progress) {
       std::uint64_t samples = 0;
@@ -266,7 +270,11 @@ Result<SimulationResult> Simulation::Run(const std::function<void(double)>& prog
 
 void Simulation::Handle(VirtualTime now, const Event& event) {
   switch (event.kind) {
+    case EventKind::kTravel:
+      Travel(event.what, now);
+      break;
     case EventKind::kArrive: {
+      if (!ComeIn(event.what, now)) break;
       const Parcel& parcel = parcels_[event.what];
       const Place& place = places_[parcel.to];
       if (hosts_.Roomy(place.io)) {
@@ -459,23 +467,44 @@ void Simulation::Depart(std::uint32_t parcel, VirtualTime now) {
 void Simulation::Travel(std::uint32_t number, VirtualTime now) {
   const Parcel& parcel = parcels_[number];
   const std::uint32_t from = places_[parcel.sender].host, to = places_[parcel.to].host;
+  const bool apart = input_.hosts == 0;
+  // What others share is taken in the order of time: a thread's work may be known long before it is done.
+  if (now > clock_ && (input_.shared_link_bytes_per_second > 0 || (from != to && !apart)))
+    return Schedule(now, EventKind::kTravel, number);
   VirtualTime at = now;
   if (input_.shared_link_bytes_per_second > 0) {
-    at = shared_free_ = std::max(shared_free_, at) + ToVirtual(static_cast<double>(parcel.cost.bytes) /
-                                                               input_.shared_link_bytes_per_second);
+    const double taken = static_cast<double>(parcel.cost.bytes) / input_.shared_link_bytes_per_second;
+    at = shared_free_ = std::max(shared_free_, at) + ToVirtual(taken);
   }
-  if (from == to) return Schedule(at + local_hop_, EventKind::kArrive, number);
-  const VirtualTime taken =
-      input_.link_bytes_per_second > 0
-          ? ToVirtual(static_cast<double>(parcel.cost.bytes) / input_.link_bytes_per_second)
-          : 0;
-  Link &out = links_[from], &in = links_[to];
-  out.busy_out += taken, in.busy_in += taken;
-  at = out.out_free = std::max(out.out_free, at) + taken;
-  at += ToVirtual(input_.link_latency_seconds);
-  // It comes in while it goes out, unless others are coming in as well.
-  at = in.in_free = std::max(in.in_free + taken, at);
+  if (from != to) {
+    const VirtualTime taken = LinkTime(parcel);
+    Link& out = links_[from];
+    out.busy_out += taken;
+    at = out.out_free = std::max(out.out_free, at) + taken;
+    at += ToVirtual(input_.link_latency_seconds);
+  }
   Schedule(at + local_hop_, EventKind::kArrive, number);
+}
+
+VirtualTime Simulation::LinkTime(const Parcel& parcel) const {
+  if (input_.link_bytes_per_second <= 0) return 0;
+  return ToVirtual(static_cast<double>(parcel.cost.bytes) / input_.link_bytes_per_second);
+}
+
+// The first bytes of a parcel are at its host. True: the last ones, too; else it will arrive once more.
+bool Simulation::ComeIn(std::uint32_t number, VirtualTime now) {
+  Parcel& parcel = parcels_[number];
+  const std::uint32_t host = places_[parcel.to].host;
+  if (parcel.came_in || places_[parcel.sender].host == host) return true;
+  const VirtualTime taken = LinkTime(parcel);
+  Link& in = links_[host];
+  in.busy_in += taken;
+  // It comes in while it goes out, unless others are coming in as well.
+  in.in_free = std::max(in.in_free + taken, now);
+  parcel.came_in = true;
+  if (in.in_free == now) return true;
+  Schedule(in.in_free, EventKind::kArrive, number);
+  return false;
 }
 
 // A worker dies; who started it notices at once.

@@ -202,6 +202,20 @@ TEST(SimulateCluster, BspWaitsForStragglersAndStalenessHidesThem) {
   EXPECT_LT(before, 0.5 * bsp);
 }
 
+TEST(SimulateCluster, InAspNobodyWaitsForASlowOne) {
+  SimulationInput input = OnlyComputing(16, 4, Consistency::kAsp);
+  input.rows *= 5;
+  input.straggler_share = 0.05;
+  input.straggler_factor = 4;
+  for (const std::uint32_t hosts : {0u, 5u}) {
+    input.hosts = hosts;
+    input.cores_per_host = 32;
+    const SimulationResult result = Simulated(input);
+    EXPECT_LT(result.pull_wait_share, 0.01) << hosts;
+    EXPECT_LT(result.read_wait_share, 0.02) << hosts;
+  }
+}
+
 TEST(SimulateCluster, TheSameInputGivesTheSameResult) {
   SimulationInput input = OnlyComputing(5, 3, Consistency::kSsp);
   input.staleness = 1;
