@@ -39,12 +39,13 @@ std::string ToJson(const MachineCosts& costs) {
 
 Result<MachineCosts> ReadMachineCosts(const std::string& path) {
   COHORT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
-  if (const Status shape = CheckJsonShape(text); !shape.ok()) return tl::unexpected(shape.Within(path));
   const std::string expected = path + ": expected what `cohort bench machine --out` writes: ";
+  if (const Status shape = CheckJsonShape(text); !shape.ok()) return InvalidInput(expected + shape.text());
   try {
     const Json json = Json::parse(text);
     MachineCosts costs;
     costs.machine = MachineFromJson(json.at("machine"));
+    if (costs.machine.cores == 0) throw BadJson{"cores: expected 1 or more"};
     costs.round_trip_seconds = Cost(json, "round_trip_seconds");
     for (const auto& [name, member] : kExchanges) {
       const Json& exchange = json.at(name);

@@ -54,12 +54,17 @@ Status RunSimulate(const Arguments& arguments, Console& console) {
     if (options.measured->source != "measured")
       return Refused("--fit " + arguments.fit + ": expected results of `cohort scale`, not of a simulation");
   }
+  std::error_code error;
+  if (std::filesystem::exists(arguments.out + "/" + scale::kScaleFile, error)) {
+    const auto before = scale::ReadScaleResults(arguments.out);
+    if (!before || before->source != "simulated")
+      return Refused("--out " + arguments.out + ": holds results that were measured; choose another folder");
+  }
   options.cores_per_host = arguments.cores > 0 ? arguments.cores : options.costs.machine.cores;
   COHORT_ASSIGN_OR_RETURN(const ScratchFolder scratch, ScratchFolder::Create());
   COHORT_ASSIGN_OR_RETURN(const Simulated simulated,
                           Simulate(experiment, options, scratch.path(),
                                    [&](const std::string& line) { console.Progress(line); }));
-  std::error_code error;
   std::filesystem::create_directories(arguments.out, error);
   if (error) return Refused("--out " + arguments.out + ": " + error.message());
   const std::string json = scale::ToJson(simulated.results);

@@ -123,10 +123,10 @@ class Workloads {
       alone.cores_per_host = options_.measured->machine.cores;
       SimulationInput input = InputOf(one, config, alone, rows_);
       COHORT_ASSIGN_OR_RETURN(input.workload, Measured(one, config));
-      COHORT_ASSIGN_OR_RETURN(const WorkloadFit fit,
-                              FitWorkload(input, point.Median("worker_cpu_s_per_msample"),
-                                          point.Median("server_cpu_s_per_msample")));
-      return fits_.emplace(name, fit).first->second;
+      const auto fit = FitWorkload(input, point.Median("worker_cpu_s_per_msample"),
+                                   point.Median("server_cpu_s_per_msample"));
+      if (!fit) return tl::unexpected(fit.error().Within("--fit, " + name));
+      return fits_.emplace(name, *fit).first->second;
     }
     return InvalidInput(
         "--fit: " + options_.measured->name + " has no measured point of " + name +
@@ -161,6 +161,12 @@ std::string Bound(const SimulationResult& result) {
 
 Result<Simulated> Simulate(const scale::Experiment& experiment, const SimulateOptions& options,
                            const std::string& folder, const Progress& progress) {
+  if (options.measured && options.measured->job != experiment.job) {
+    return InvalidInput("--fit: " + options.measured->name + " measured " +
+                        (options.measured->job.empty() ? "a run file" : "the job " + options.measured->job) +
+                        ", and " + experiment.path + " is of " +
+                        (experiment.job.empty() ? "a run file" : "the job " + experiment.job));
+  }
   std::string data;
   std::uint64_t rows = experiment.samples;
   if (experiment.job.empty()) {

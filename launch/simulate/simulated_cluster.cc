@@ -137,7 +137,7 @@ class Simulation : public SimulatedHosts::Driver {
   std::vector<Link> links_;  // by host
   ParcelPool parcels_;
   VirtualTime clock_ = 0;  // of the event being handled
-  VirtualTime local_hop_ = 0, shared_free_ = 0;
+  VirtualTime local_hop_ = 0, shared_free_ = 0, shared_busy_ = 0;
   EventQueue<Event> events_;
   std::uint64_t handled_ = 0, messages_ = 0;
   std::uint64_t worker_bytes_ = 0, server_bytes_ = 0;
@@ -475,6 +475,7 @@ void Simulation::Travel(std::uint32_t number, VirtualTime now) {
   if (input_.shared_link_bytes_per_second > 0) {
     const double taken = static_cast<double>(parcel.cost.bytes) / input_.shared_link_bytes_per_second;
     at = shared_free_ = std::max(shared_free_, at) + ToVirtual(taken);
+    shared_busy_ += ToVirtual(taken);
   }
   if (from != to) {
     const VirtualTime taken = LinkTime(parcel);
@@ -554,6 +555,7 @@ SimulationResult Simulation::Summary() const {
   for (const double cpu : by_host)
     result.busiest_host = std::max(result.busiest_host, cpu / all / input_.cores_per_host);
   for (const Link& link : links_) raise(&result.busiest_link, std::max(link.busy_in, link.busy_out));
+  raise(&result.busiest_link, shared_busy_);
   for (const auto& worker : workers_) {
     result.samples += worker->samples(), result.steps += worker->steps();
     const auto share = [&](Activity activity) { return worker->seconds(activity) / all / input_.workers; };

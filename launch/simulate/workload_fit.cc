@@ -107,13 +107,26 @@ Result<WorkloadFit> FitWorkload(SimulationInput input, double worker_cpu_s_per_m
   COHORT_ASSIGN_OR_RETURN(const SimulationResult without, simulated(0));
   COHORT_ASSIGN_OR_RETURN(const SimulationResult with, simulated(1));
   const double msamples = static_cast<double>(with.samples) * 1e-6;
+  if (!(worker_cpu_s_per_msample > 0 && server_cpu_s_per_msample > 0)) {
+    return InvalidInput(
+        "the measured point has no CPU seconds per million samples: its epochs were too short for that; "
+        "expected "
+        "some seconds each (more job.samples, or epochs)");
+  }
   WorkloadFit fit;
   const double rows = with.server_cpu_seconds - without.server_cpu_seconds;
   if (rows > 0)
     fit.server = std::max(0.0, (server_cpu_s_per_msample * msamples - without.server_cpu_seconds) / rows);
   const double computing = input.workload.compute_seconds * static_cast<double>(with.samples);
   const double beside = with.worker_cpu_seconds - computing;
-  fit.compute = std::max(0.0, (worker_cpu_s_per_msample * msamples - beside) / computing);
+  fit.compute = (worker_cpu_s_per_msample * msamples - beside) / computing;
+  if (fit.compute <= 0) {
+    return InvalidInput(
+        "reading and messages alone would take a worker " + std::to_string(beside / msamples) +
+        " CPU s for a million samples, the measured point took " + std::to_string(worker_cpu_s_per_msample) +
+        " in all: they were measured while the machine was busier than then; measure --machine anew, and "
+        "simulate on a quiet machine");
+  }
   return fit;
 }
 

@@ -168,6 +168,15 @@ TEST(SimulateCluster, ANarrowLinkBinds) {
   EXPECT_THAT(Bound(result), HasSubstr("link"));
 }
 
+TEST(SimulateCluster, ALinkThatAllShareBinds) {
+  SimulationInput input = OnlyComputing(4, 2, Consistency::kAsp);
+  input.hosts = 1;
+  input.shared_link_bytes_per_second = 10e6;
+  const SimulationResult result = Simulated(input);
+  EXPECT_GT(result.busiest_link, 0.95);
+  EXPECT_NEAR(result.seconds, (result.server_bytes + result.worker_bytes) / 10e6, 0.05 * result.seconds);
+}
+
 TEST(SimulateCluster, RowsAtTheServerBindUntilThereAreMoreServers) {
   SimulationInput input = OnlyComputing(8, 1, Consistency::kAsp);
   input.costs.server_pull.row = input.costs.server_push.row = 1e-6;
@@ -269,6 +278,17 @@ TEST(FitWorkload, GivesBackWhatWasMeasured) {
   EXPECT_NEAR(fit->server, 0.7, 0.001);
 }
 
+TEST(FitWorkload, WhatCannotBeMetIsAnError) {
+  SimulationInput input = OnlyComputing(1, 1, Consistency::kAsp);
+  input.workload.encode_seconds = 20e-6;
+  const auto less = FitWorkload(input, 10, 1);  // CPU s for a million samples: reading alone takes 20
+  ASSERT_FALSE(less.has_value());
+  EXPECT_THAT(less.error().text(), HasSubstr("busier"));
+  const auto none = FitWorkload(input, std::nan(""), std::nan(""));
+  ASSERT_FALSE(none.has_value());
+  EXPECT_THAT(none.error().text(), HasSubstr("too short"));
+}
+
 class MachineCostsFile : public ::testing::Test {
  protected:
   std::string Write(const std::string& text) {
@@ -293,13 +313,16 @@ TEST_F(MachineCostsFile, IsReadAsItWasWritten) {
 }
 
 TEST_F(MachineCostsFile, WhatIsWrongIsNamed) {
-  const std::string good = ToJson(MachineCosts());
+  MachineCosts costs;
+  costs.machine.cores = 2;
+  const std::string good = ToJson(costs);
   std::string negative = good;
   negative.replace(negative.find("\"row_seconds\": 0.0"), 18, "\"row_seconds\": -1.0");
   for (const auto& [text, expected] : std::map<std::string, std::string>{{"", "machine.json"},
                                                                          {"{}", "cohort bench machine"},
                                                                          {"[1, 2", "machine.json"},
-                                                                         {negative, "row_seconds"}}) {
+                                                                         {negative, "row_seconds"},
+                                                                         {ToJson(MachineCosts()), "cores"}}) {
     const auto read = ReadMachineCosts(Write(text));
     ASSERT_FALSE(read.has_value()) << text;
     EXPECT_THAT(read.error().text(), HasSubstr(expected));
