@@ -64,7 +64,7 @@ TEST(TableMemory, AnIndexTakesAboutThirteenBytesARowAndWhatTheAllocatorAdds) {
   const Result<double> large = RehearseIndex(2e8, /*statistics=*/false);
   ASSERT_TRUE(large) << large.error().text();
   EXPECT_GT(*large / 2e8, 12);
-  EXPECT_LT(*large / 2e8, 16);
+  EXPECT_LT(*large / 2e8, 20);  // resident memory: what its pages add is the machine's
   EXPECT_EQ(RehearseIndex(0, false).value_or(-1), 0);
 }
 
