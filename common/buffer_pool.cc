@@ -5,12 +5,16 @@
 #include <bit>
 #include <cstdint>
 #include <new>
+#include <utility>
 
 namespace cohort {
 namespace {
 
-constexpr std::size_t kSmallestBlock = 4096;
+constexpr std::size_t kSmallestBlock = 64;
 constexpr std::align_val_t kAlignment{64};
+
+// Of a power of two.
+std::size_t SizeClass(std::size_t bytes) { return static_cast<std::size_t>(std::countr_zero(bytes)); }
 
 }  // namespace
 
@@ -46,23 +50,24 @@ BufferPool::BufferPool() : returned_(std::make_shared<Returned>()) {}
 
 // Blocks still out there keep `returned_` alive and are freed with it.
 BufferPool::~BufferPool() {
-  for (Block* block : free_) delete block;
+  for (const auto& blocks : free_) {
+    for (Block* block : blocks) delete block;
+  }
 }
 
 std::shared_ptr<void> BufferPool::TakeBytes(std::size_t bytes) {
-  for (Block* block = returned_->TakeAll(); block != nullptr; block = block->next) free_.push_back(block);
-  // Sizes are powers of two: the first block of the right size fits, and none is wasted on a small array.
+  for (Block* block = returned_->TakeAll(); block != nullptr; block = block->next)
+    free_[SizeClass(block->bytes)].push_back(block);
+  // Sizes are powers of two: any block of the right one fits, and none is wasted on a small array.
   const std::size_t size = std::bit_ceil(std::max(bytes, kSmallestBlock));
-  const auto found =
-      std::find_if(free_.rbegin(), free_.rend(), [size](const Block* block) { return block->bytes == size; });
+  std::vector<Block*>& fitting = free_[SizeClass(size)];
   Block* block = nullptr;
-  if (found != free_.rend()) {
-    block = *found;
-    *found = free_.back();
-    free_.pop_back();
-  } else {
+  if (fitting.empty()) {
     block = new Block(size);
     ++blocks_;
+  } else {
+    block = fitting.back();
+    fitting.pop_back();
   }
   return std::shared_ptr<void>(block->memory,
                                [returned = returned_, block](void*) { returned->Push(block); });

@@ -3,6 +3,7 @@
 #ifndef COHORT_COMMON_BUFFER_POOL_H_
 #define COHORT_COMMON_BUFFER_POOL_H_
 
+#include <array>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -43,7 +44,7 @@ class BufferPool {
   std::shared_ptr<void> TakeBytes(std::size_t bytes);
 
   std::shared_ptr<Returned> returned_;
-  std::vector<Block*> free_;
+  std::array<std::vector<Block*>, 64> free_;  // by the logarithm of their size
   std::size_t blocks_ = 0;
 };
 

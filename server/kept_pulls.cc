@@ -34,13 +34,13 @@ void KeptPulls::Keep(std::uint32_t worker, std::shared_ptr<const KeptPull> pull)
 }
 
 void KeptPulls::ForgetOldest() {
-  const auto age = [](const std::deque<Entry>& entries) {
+  const auto age = [](const std::vector<Entry>& entries) {
     return entries.empty() ? ~std::uint64_t{0} : entries.front().number;
   };
   auto& entries = *std::min_element(by_worker_.begin(), by_worker_.end(),
                                     [&](const auto& a, const auto& b) { return age(a) < age(b); });
   bytes_ -= entries.front().pull->bytes();
-  entries.pop_front();
+  entries.erase(entries.begin());
   ++forgotten_;
 }
 

@@ -13,7 +13,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <vector>
 
@@ -73,7 +72,7 @@ class KeptPulls {
 
   std::uint64_t max_bytes_;
   std::uint64_t bytes_ = 0, forgotten_ = 0, next_number_ = 0;
-  std::vector<std::deque<Entry>> by_worker_;  // oldest first: pushes mostly name one of the first
+  std::vector<std::vector<Entry>> by_worker_;  // oldest first: pushes mostly name one of the first
   std::shared_ptr<Spare> spare_;              // shared with lists that are out, which may outlive this
 };
 

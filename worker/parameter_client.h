@@ -146,6 +146,7 @@ class ParameterClient {
   static constexpr int kSequenceBits = 32;
   static constexpr int kSlotBits = 20;
   static constexpr std::uint64_t kSlotMask = (1u << kSlotBits) - 1;
+  static constexpr std::uint32_t kNone = ~0u;
 
   enum class Kind : std::uint8_t { kPull, kPush, kClose };
   struct Request {
@@ -153,6 +154,7 @@ class ParameterClient {
     Kind kind = Kind::kPull;
     bool sent = false;
     std::uint32_t shard = 0;
+    std::uint32_t next = kNone;  // behind it in its lane
     std::uint32_t ticket_slot = 0;
     TableId table = 0;
     AbsentRow absent = AbsentRow::kInitial;
@@ -176,7 +178,8 @@ class ParameterClient {
   };
   struct Lane {
     std::uint64_t outstanding_bytes = 0;
-    std::deque<std::uint32_t> queue;  // of requests_
+    // The requests that wait for credit, linked by `next`; as indices in requests_.
+    std::uint32_t first = kNone, last = kNone;
   };
   struct Shard {
     Lane pulls, pushes;

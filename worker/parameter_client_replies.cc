@@ -45,18 +45,20 @@ const char* ReasonText(ErrorReason reason) {
 void ParameterClient::Enqueue(Request& request, TimePoint now, Outbox& out) {
   const std::uint32_t shard = request.shard;
   Lane& lane = LaneOf(request);
-  lane.queue.push_back(static_cast<std::uint32_t>(request.id & kSlotMask));
+  const auto slot = static_cast<std::uint32_t>(request.id & kSlotMask);
+  (lane.first == kNone ? lane.first : requests_[lane.last].next) = slot;
+  lane.last = slot;
   const RequestId id = request.id;
   SendQueued(shard, lane, now, out);
   if (!Find(id)->sent) ++counters_.credit_waits;
 }
 
 void ParameterClient::SendQueued(std::uint32_t shard, Lane& lane, TimePoint now, Outbox& out) {
-  while (!lane.queue.empty()) {
-    Request& request = requests_[lane.queue.front()];
+  while (lane.first != kNone) {
+    Request& request = requests_[lane.first];
     // A request larger than the whole credit goes alone.
     if (lane.outstanding_bytes > 0 && lane.outstanding_bytes + request.bytes > options_.credit_bytes) return;
-    lane.queue.pop_front();
+    lane.first = std::exchange(request.next, kNone);
     lane.outstanding_bytes += request.bytes;
     request.sent = true;
     request.first_sent = now;

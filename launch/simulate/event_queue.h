@@ -1,5 +1,5 @@
-// EventQueue: what is to happen, in the order of time; at one time, in the order in which it was added. Most of what is added is
-// near: only the events of the next instant are kept in order, those of the near future lie in buckets.
+// EventQueue: what is to happen, in the order of time; at one time, in the order in which it was added. The near future lies in
+// buckets, which are sorted one by one as they are reached, so that what comes next can be seen, and fetched, some events ahead.
 #ifndef COHORT_LAUNCH_SIMULATE_EVENT_QUEUE_H_
 #define COHORT_LAUNCH_SIMULATE_EVENT_QUEUE_H_
 
@@ -21,9 +21,10 @@ class EventQueue {
     VirtualTime at = 0;
     std::uint64_t number = 0;
     What what{};
-    bool operator>(const Event& other) const {
-      return at != other.at ? at > other.at : number > other.number;
+    bool operator<(const Event& other) const {
+      return at != other.at ? at < other.at : number < other.number;
     }
+    bool operator>(const Event& other) const { return other < *this; }
   };
 
   EventQueue() : near_(kBuckets) {}
@@ -34,33 +35,42 @@ class EventQueue {
     Add({at, next_++, std::move(what)});
   }
   bool empty() const { return size_ == 0; }
-  // What comes next, unless something is added before; null: not known.
-  const What* Peek() const { return now_.empty() ? nullptr : &now_.front().what; }
+  // What comes `ahead` events after the next one, unless something is added before; null: not known.
+  const What* Peek(std::size_t ahead) const {
+    return next_now_ + ahead < now_.size() ? &now_[next_now_ + ahead].what : nullptr;
+  }
   // REQUIRES: not empty.
   Event Pop() {
-    while (now_.empty()) Advance();
-    std::pop_heap(now_.begin(), now_.end(), std::greater<>());
-    Event event = std::move(now_.back());
-    now_.pop_back();
+    while (next_now_ == now_.size() && late_.empty()) Advance();
     --size_;
-    return event;
+    if (late_.empty() || (next_now_ < now_.size() && late_.front() > now_[next_now_]))
+      return std::move(now_[next_now_++]);
+    return PopHeap(late_);
   }
 
  private:
   static constexpr VirtualTime kWidth = 50'000;  // ns
   static constexpr std::int64_t kBuckets = 1 << 13;
 
+  static void PushHeap(std::vector<Event>& heap, Event event) {
+    heap.push_back(std::move(event));
+    std::push_heap(heap.begin(), heap.end(), std::greater<>());
+  }
+  static Event PopHeap(std::vector<Event>& heap) {
+    std::pop_heap(heap.begin(), heap.end(), std::greater<>());
+    Event event = std::move(heap.back());
+    heap.pop_back();
+    return event;
+  }
   void Add(Event event) {
     const std::int64_t bucket = event.at / kWidth;
     if (bucket <= current_) {
-      now_.push_back(std::move(event));
-      std::push_heap(now_.begin(), now_.end(), std::greater<>());
+      PushHeap(late_, std::move(event));
     } else if (bucket < current_ + kBuckets) {
       near_[static_cast<std::size_t>(bucket % kBuckets)].push_back(std::move(event));
       ++in_buckets_;
     } else {
-      far_.push_back(std::move(event));
-      std::push_heap(far_.begin(), far_.end(), std::greater<>());
+      PushHeap(far_, std::move(event));
     }
   }
   // To the next bucket; what has come near is put into its own.
@@ -69,17 +79,15 @@ class EventQueue {
     ++current_;
     auto& bucket = near_[static_cast<std::size_t>(current_ % kBuckets)];
     in_buckets_ -= bucket.size();
+    now_.clear(), next_now_ = 0;
     now_.swap(bucket);
-    std::make_heap(now_.begin(), now_.end(), std::greater<>());
-    while (!far_.empty() && far_.front().at / kWidth < current_ + kBuckets) {
-      std::pop_heap(far_.begin(), far_.end(), std::greater<>());
-      Event event = std::move(far_.back());
-      far_.pop_back();
-      Add(std::move(event));
-    }
+    std::sort(now_.begin(), now_.end(), std::less<>());
+    while (!far_.empty() && far_.front().at / kWidth < current_ + kBuckets) Add(PopHeap(far_));
   }
 
-  std::vector<Event> now_;                // a heap: up to the end of the current bucket
+  std::vector<Event> now_;                // the current bucket, sorted
+  std::size_t next_now_ = 0;              // of it, not yet taken
+  std::vector<Event> late_;               // a heap: came into the current bucket since
   std::vector<std::vector<Event>> near_;  // a ring
   std::vector<Event> far_;                // a heap: beyond the ring
   std::int64_t current_ = 0;
