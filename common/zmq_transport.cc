@@ -1,5 +1,10 @@
 #include "common/zmq_transport.h"
 
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -79,8 +84,105 @@ constexpr std::size_t kMaxFrames = 1 + kMaxBulkFrames;
 constexpr int kTurn = 16;
 // Peers remembered; more than a run can have.
 constexpr std::size_t kMaxSpeakers = 1u << 16;
+// ZeroMQ closes a connection that has not got through the handshake by then.
+constexpr std::chrono::milliseconds kHandshake{5000};
 
 }  // namespace
+
+// Who calls at a router: how many there were, how many of them were let in, and who stands at the door: came within the handshake's time,
+// and has not got through it. They may be kMost (an eighth of the process's files, if that is less); of more, the first who came go. So
+// strangers take neither the files and the memory of the run, nor ZeroMQ's time (to forget one it walks over all: 0.6 ms at 9,000); and
+// who has the key has until kMost others have come to show it.
+class Door {
+ public:
+  Door(zmq::context_t& context, zmq::socket_t& router, bool locked)
+      : events_(context, zmq::socket_type::pair), most_(MostAtDoor()), at_door_bytes_(locked ? 260 : 64) {
+    const std::string address = "inproc://door." + std::to_string(reinterpret_cast<std::uintptr_t>(this));
+    constexpr int kEvents = ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
+    if (::zmq_socket_monitor(router.handle(), address.c_str(), kEvents) != 0) throw zmq::error_t();
+    events_.set(zmq::sockopt::rcvhwm, 0);
+    events_.set(zmq::sockopt::linger, 0);
+    events_.connect(address);
+  }
+  // ZeroMQ tells of callers in messages, which wake nobody: to be asked for at least this often. (A wake-up each would cost the run more
+  // than the callers' connections do.)
+  static constexpr std::chrono::milliseconds kLook{20};
+  void Look(TimePoint now) {
+    if (now < next_look_) return;
+    next_look_ = now + kLook;
+    TakeEvents(now);
+    while (!order_.empty() && (since_.size() > most_ || order_.front().came + kHandshake < now)) {
+      const Caller caller = order_.front();
+      order_.pop_front();
+      const auto found = since_.find(caller.file);
+      if (found == since_.end() || found->second != caller.came) continue;  // somebody else by now
+      since_.erase(found);
+      if (caller.came + kHandshake >= now) Close(caller.file);
+    }
+  }
+  std::uint64_t refused() const { return callers_ - std::min(admitted_, callers_); }
+
+ private:
+  struct Caller {
+    int file;
+    TimePoint came;
+  };
+
+  static std::size_t MostAtDoor() {
+    constexpr std::size_t kMost = 512;
+    rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return kMost;
+    return std::min<std::size_t>(kMost, files.rlim_cur / 8);
+  }
+
+  // An event is a message of two parts: its number and a value (a file), and an address.
+  void TakeEvents(TimePoint now) {
+    zmq::message_t part;
+    while (events_.recv(part, zmq::recv_flags::dontwait)) {
+      std::uint16_t event = 0;
+      std::int32_t file = -1;
+      if (!part.more() || part.size() < sizeof event + sizeof file) continue;
+      std::memcpy(&event, part.data(), sizeof event);
+      std::memcpy(&file, static_cast<const char*>(part.data()) + sizeof event, sizeof file);
+      if (event == ZMQ_EVENT_LISTENING) {
+        port_ = PortOf(file);
+      } else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+        ++admitted_;
+      } else if (++callers_; port_ != 0) {
+        since_[file] = now;  // ZeroMQ has closed who had this number before
+        order_.push_back({file, now});
+      }
+    }
+  }
+  // The local TCP port of a socket; 0: it has none.
+  static std::uint16_t PortOf(int file) {
+    sockaddr_in address{};
+    socklen_t size = sizeof address;
+    if (::getsockname(file, reinterpret_cast<sockaddr*>(&address), &size) != 0) return 0;
+    return address.sin_family == AF_INET ? ntohs(address.sin_port) : 0;
+  }
+  // ZeroMQ finds the connection's end and closes the file. It may have done so already, and the file be another.
+  void Close(int file) const {
+    if (PortOf(file) == port_ && !GotIn(file)) ::shutdown(file, SHUT_RDWR);
+  }
+  bool GotIn(int file) const {
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    return ::getsockopt(file, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+           info.tcpi_bytes_acked > at_door_bytes_;
+  }
+
+  zmq::socket_t events_;
+  const std::size_t most_;
+  // Who has been sent more is in: ZeroMQ's greeting (64 bytes), CURVE's WELCOME (170) and, for a wrong key, an ERROR of some 15 come before;
+  // READY (70) comes after. (ZeroMQ does not say whose handshake it was that succeeded.)
+  const std::uint64_t at_door_bytes_;
+  std::uint16_t port_ = 0;  // of the router; 0: none (ipc)
+  std::uint64_t callers_ = 0, admitted_ = 0;
+  std::map<int, TimePoint> since_;  // who stands at the door, by file
+  std::deque<Caller> order_;        // as they came; also those who have gone since
+  TimePoint next_look_{};
+};
 
 // Answers ZeroMQ's questions who may enter (ZeroMQ RFC 27) until the context ends: whoever has the public half of the run's key, and has
 // shown by CURVE's handshake that the secret half is there too.
@@ -167,7 +269,7 @@ struct ZmqTransport::Impl {
                static_cast<std::int64_t>(std::max(kMaxBulkBytes, kHeaderBytes + kMaxBodyBytes)));
     socket.set(opt::heartbeat_ivl, std::max(1, Milliseconds(options.peer_silence) / 4));
     socket.set(opt::heartbeat_timeout, Milliseconds(options.peer_silence));
-    socket.set(opt::handshake_ivl, 5000);
+    socket.set(opt::handshake_ivl, Milliseconds(kHandshake));
     socket.set(opt::reconnect_ivl, 50);
     socket.set(opt::reconnect_ivl_max, 1000);
     socket.set(opt::ipv6, 0);
@@ -200,37 +302,15 @@ struct ZmqTransport::Impl {
     }
   }
 
-  // Asks ZeroMQ to tell of connections to the router, and which of them come to something. (It does not tell of all that fail.)
-  void WatchDoor() {
-    const std::string address = "inproc://door." + std::to_string(reinterpret_cast<std::uintptr_t>(this));
-    constexpr int kEvents = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_ACCEPT_FAILED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
-    if (::zmq_socket_monitor(router->handle(), address.c_str(), kEvents) != 0) throw zmq::error_t();
-    door.emplace(context, zmq::socket_type::pair);
-    door->set(zmq::sockopt::rcvhwm, 0);
-    door->set(zmq::sockopt::linger, 0);
-    door->connect(address);
-  }
-
-  // An event is a message of two parts: its number and a value, and an address.
-  void CountCallers() {
-    zmq::message_t part;
-    while (door->recv(part, zmq::recv_flags::dontwait)) {
-      std::uint16_t event = 0;
-      if (!part.more() || part.size() < sizeof event) continue;
-      std::memcpy(&event, part.data(), sizeof event);
-      ++(event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED ? admitted : callers);
-    }
-  }
-
-  // Waits for a message, or a wake-up; what callers do at the door is no reason to come back.
+  // Waits for a message, or a wake-up.
   void Await(Duration timeout) {
-    const auto end = std::chrono::steady_clock::now() + std::min<Duration>(timeout, std::chrono::hours(1));
-    for (Duration left = timeout;; left = end - std::chrono::steady_clock::now()) {
-      const int events =
-          zmq::poll(poll_items, std::chrono::milliseconds(Milliseconds(std::max(left, Duration::zero()))));
-      if (!door || (poll_items.back().revents & ZMQ_POLLIN) == 0) return;
-      CountCallers();
-      if (events > 1 || std::chrono::steady_clock::now() >= end) return;
+    TimePoint now = std::chrono::steady_clock::now();
+    const TimePoint end = now + std::min<Duration>(timeout, std::chrono::hours(1));
+    for (;; now = std::chrono::steady_clock::now()) {
+      if (door) door->Look(now);
+      const Duration left = std::max<Duration>(end - now, Duration::zero());
+      const Duration turn = door ? std::min<Duration>(left, Door::kLook) : left;
+      if (zmq::poll(poll_items, std::chrono::milliseconds(Milliseconds(turn))) > 0 || turn == left) return;
     }
   }
 
@@ -277,8 +357,7 @@ struct ZmqTransport::Impl {
   Options options;
   std::string endpoint;
   std::optional<zmq::socket_t> router;
-  std::optional<zmq::socket_t> door;  // what happens to connections to the router before they are any
-  std::uint64_t callers = 0, admitted = 0;
+  std::optional<Door> door;            // the router's
   std::map<NodeId, Peer> peers;        // that we connected to
   std::map<NodeId, Speaker> speakers;  // that connected to us
   std::uint32_t connections = 0;
@@ -301,7 +380,7 @@ Result<std::unique_ptr<ZmqTransport>> ZmqTransport::Create(ZmqContext& context, 
       impl->Configure(*impl->router, /*listens=*/true);
       impl->router->set(zmq::sockopt::router_mandatory, true);
       impl->router->set(zmq::sockopt::router_handover, true);
-      impl->WatchDoor();
+      impl->door.emplace(impl->context, *impl->router, impl->key.has_value());
       const bool whole = options.listen_host.find("://") != std::string::npos;
       impl->router->bind(whole ? options.listen_host : "tcp://" + options.listen_host + ":*");
       impl->endpoint = impl->router->get(zmq::sockopt::last_endpoint);
@@ -369,9 +448,7 @@ Status ZmqTransport::Send(NodeId to, Frames frames) {
   return {ErrorCode::kUnavailable, "send to " + ToString(to) + ": it has not connected, nor have we"};
 }
 
-std::uint64_t ZmqTransport::refused_peers() const {
-  return impl_->callers - std::min(impl_->admitted, impl_->callers);
-}
+std::uint64_t ZmqTransport::refused_peers() const { return impl_->door ? impl_->door->refused() : 0; }
 
 std::optional<Frames> ZmqTransport::Receive(Duration timeout) {
   Impl& impl = *impl_;
@@ -385,7 +462,6 @@ std::optional<Frames> ZmqTransport::Receive(Duration timeout) {
         impl.poll_items.push_back({socket->handle(), 0, ZMQ_POLLIN, 0});
       if (impl.options.wake != nullptr)
         impl.poll_items.push_back({nullptr, impl.options.wake->file(), ZMQ_POLLIN, 0});
-      if (impl.door) impl.poll_items.push_back({impl.door->handle(), 0, ZMQ_POLLIN, 0});
       impl.poll_stale = false;
       impl.poll_first = 0;
     }

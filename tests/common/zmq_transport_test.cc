@@ -1,8 +1,13 @@
 #include "common/zmq_transport.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <functional>
@@ -11,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "common/process.h"
 #include "common/run_key.h"
 #include "common/wire.h"
 #include "tests/support/tcp_relay.h"
@@ -20,6 +26,7 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using testing::PortOf;
 using Time = std::chrono::steady_clock;
 
 // Handshakes are waited for as long as a busy machine may need.
@@ -164,10 +171,6 @@ TEST(ZmqTransport, ConnectingAgainReplacesTheConnection) {
   }
 }
 
-std::uint16_t PortOf(const std::string& endpoint) {
-  return static_cast<std::uint16_t>(std::stoi(endpoint.substr(endpoint.rfind(':') + 1)));
-}
-
 // A connection on which these bytes were sent.
 int Shout(std::uint16_t port, const std::string& bytes) {
   const int fd = testing::ConnectTo(port);
@@ -267,6 +270,7 @@ TEST(ZmqTransport, WithAKeyNobodyElseIsLetInAndAllAreCounted) {
   const auto got = shard->Receive(seconds(20));
   ASSERT_TRUE(got);
   EXPECT_EQ(TextOf((*got)[0]), "once");
+  EXPECT_FALSE(shard->Receive(milliseconds(100)));  // its handshake has been seen
   EXPECT_EQ(shard->refused_peers(), before + 4);
   const int replay = Shout(PortOf(shard->endpoint()), relay.sent());
   EXPECT_TRUE(refused(before + 5));
@@ -275,6 +279,132 @@ TEST(ZmqTransport, WithAKeyNobodyElseIsLetInAndAllAreCounted) {
   const auto after = shard->Receive(seconds(20));
   ASSERT_TRUE(after);
   EXPECT_EQ(TextOf((*after)[0]), "twice");
+}
+
+// Connections on which nothing is said.
+std::vector<int> Silent(std::uint16_t port, int count) {
+  std::vector<int> files;
+  for (int i = 0; i < count; ++i) files.push_back(testing::ConnectTo(port));
+  return files;
+}
+// Of these, how many the other end has not closed. What it has said is taken.
+std::size_t Open(const std::vector<int>& files) {
+  return static_cast<std::size_t>(std::count_if(files.begin(), files.end(), [](int file) {
+    std::array<char, 256> said;
+    ssize_t count;
+    while ((count = recv(file, said.data(), said.size(), MSG_DONTWAIT)) > 0) {
+    }
+    return count < 0 && errno == EAGAIN;
+  }));
+}
+
+TEST(ZmqTransport, StrangersAtTheDoorAreBoundedAndPeersGetIn) {
+  const RunKey key = NewKey();
+  ZmqContext context(1, key), friendly(1, key);
+  auto shard = Make(context, ShardNode(0));
+  const std::uint16_t port = PortOf(shard->endpoint());
+  // A peer whose connection passes through a relay, which takes no second one: it would be missed if it were closed.
+  auto worker = Make(friendly, WorkerNode(0), false);
+  const testing::TcpRelay relay(port);
+  ASSERT_TRUE(worker->Connect(ShardNode(0), "tcp://127.0.0.1:" + std::to_string(relay.port())).ok());
+  ASSERT_TRUE(worker->Send(ShardNode(0), {Text("before")}).ok());
+  ASSERT_TRUE(shard->Receive(seconds(20)));
+  std::vector<int> strangers;
+  constexpr int kStrangers = 1500;
+  while (strangers.size() < kStrangers) {
+    for (const int file : Silent(port, 50)) strangers.push_back(file);
+    EXPECT_FALSE(shard->Receive(milliseconds(10)));
+  }
+  EXPECT_TRUE(Within(seconds(3), [&] {
+    EXPECT_FALSE(shard->Receive(milliseconds(5)));
+    return shard->refused_peers() == kStrangers && Open(strangers) <= 512;
+  }));
+  EXPECT_GE(Open(strangers), 500u);  // the last who came
+  EXPECT_EQ(Open({strangers.begin(), strangers.begin() + 900}), 0u);
+  // At a full door a newcomer who has the key is let in, and the other has stayed.
+  auto newcomer = Make(friendly, WorkerNode(1), false);
+  ASSERT_TRUE(newcomer->Connect(ShardNode(0), shard->endpoint()).ok());
+  for (ZmqTransport* peer : {newcomer.get(), worker.get()}) {
+    ASSERT_TRUE(peer->Send(ShardNode(0), {Text("after")}).ok());
+    const auto got = shard->Receive(seconds(20));
+    ASSERT_TRUE(got);
+    EXPECT_EQ(TextOf((*got)[0]), "after");
+  }
+  EXPECT_TRUE(Within(seconds(20), [&] {  // all have had their time
+    EXPECT_FALSE(shard->Receive(milliseconds(50)));
+    return Open(strangers) == 0;
+  }));
+  EXPECT_EQ(shard->refused_peers(), kStrangers);
+  for (const int file : strangers) close(file);
+}
+
+// When a process has no files left ZeroMQ asks for the next connection for ever; strangers are to leave it some.
+TEST(ZmqTransport, StrangersDoNotTakeTheLastFiles) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int next = dup(0);
+  close(next);
+  rlimit few = before;
+  few.rlim_cur = static_cast<rlim_t>(next) + 100;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  const RunKey key = NewKey();
+  {
+    ZmqContext context(1, key), friendly(1, key);
+    auto shard = Make(context, ShardNode(0));
+    auto worker = Make(friendly, WorkerNode(0), false);
+    ASSERT_TRUE(worker->Connect(ShardNode(0), shard->endpoint()).ok());
+    constexpr int kStrangers = 400;
+    const pid_t process = fork();
+    if (process == 0) {
+      setrlimit(RLIMIT_NOFILE, &before);
+      (void)Silent(PortOf(shard->endpoint()), kStrangers);
+      sleep(3);
+      _exit(0);
+    }
+    EXPECT_TRUE(Within(seconds(60), [&] {
+      EXPECT_FALSE(shard->Receive(milliseconds(5)));
+      return shard->refused_peers() >= kStrangers;
+    }));
+    EXPECT_FALSE(shard->Receive(milliseconds(200)));
+    EXPECT_EQ(shard->refused_peers(), kStrangers);
+    const double busy = ReadProcessUsage().cpu_seconds;
+    EXPECT_FALSE(shard->Receive(seconds(1)));
+    EXPECT_LT(ReadProcessUsage().cpu_seconds - busy, 0.5);
+    const int file = dup(0);
+    EXPECT_GE(file, 0);
+    close(file);
+    ASSERT_TRUE(worker->Send(ShardNode(0), {Text("x")}).ok());
+    EXPECT_TRUE(shard->Receive(seconds(20)));
+    waitpid(process, nullptr, 0);
+  }
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+// Without a key anybody gets through ZeroMQ's handshake; a frame of 2^40 bytes then ends the connection before any of it is read.
+TEST(ZmqTransport, AnOversizedFrameAfterTheHandshakeEndsTheConnection) {
+  ZmqContext context;
+  auto shard = Make(context, ShardNode(0));
+  auto worker = Make(context, WorkerNode(0), false);
+  ASSERT_TRUE(worker->Connect(ShardNode(0), shard->endpoint()).ok());
+  std::string bytes("\xff\0\0\0\0\0\0\0\1\x7f\3\0NULL", 16);
+  bytes.resize(64, '\0');
+  bytes += std::string("\4\x1c\5READY\xbSocket-Type\0\0\0\6DEALER", 30);
+  const std::uint64_t before = ReadProcessUsage().peak_memory_bytes;
+  const int file = Shout(PortOf(shard->endpoint()), bytes);
+  const auto admitted = [&] {
+    EXPECT_FALSE(shard->Receive(milliseconds(5)));
+    return shard->refused_peers() == 0;
+  };
+  EXPECT_FALSE(shard->Receive(milliseconds(100)));
+  EXPECT_TRUE(Within(seconds(20), admitted));
+  EXPECT_EQ(Open({file}), 1u);
+  const std::string frame = std::string("\2\0\0\1\0\0\0\0\0", 9) + std::string(1000, 'x');
+  EXPECT_EQ(send(file, frame.data(), frame.size(), MSG_NOSIGNAL), static_cast<ssize_t>(frame.size()));
+  EXPECT_TRUE(Within(seconds(20), [&] { return Open({file}) == 0; }));
+  close(file);
+  EXPECT_LT(ReadProcessUsage().peak_memory_bytes - before, 16u << 20);
+  ASSERT_TRUE(worker->Send(ShardNode(0), {Text("x")}).ok());
+  EXPECT_TRUE(shard->Receive(seconds(20)));
 }
 
 TEST(ZmqTransport, AddressesOfOthersCannotBeListenedOn) {

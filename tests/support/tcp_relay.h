@@ -24,6 +24,11 @@ inline sockaddr_in LoopbackAddress(std::uint16_t port) {
   return address;
 }
 
+// Of "tcp://127.0.0.1:41234".
+inline std::uint16_t PortOf(const std::string& endpoint) {
+  return static_cast<std::uint16_t>(std::stoi(endpoint.substr(endpoint.rfind(':') + 1)));
+}
+
 // A connected socket, or -1.
 inline int ConnectTo(std::uint16_t port) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
