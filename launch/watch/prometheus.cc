@@ -118,6 +118,8 @@ constexpr Family kFamilies[] = {
      [](State s) { return One(s.memory_bytes); }},
     {"cohort_bytes_sent_total", "counter", "Bytes sent by servers and workers.",
      [](State s) { return One(s.bytes_sent); }},
+    {"cohort_refused_peers_total", "counter", "Connections of strangers to servers, refused.",
+     [](State s) { return One(s.refused_peers); }},
     {"cohort_pushes_acknowledged_total", "counter", "Parts of pushes, acknowledged.",
      [](State s) { return One(s.acknowledged); }},
     {"cohort_pushes_duplicated_total", "counter", "Parts of pushes that came again and did not count again.",

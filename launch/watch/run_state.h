@@ -44,6 +44,7 @@ struct WatchedMember {
   double cpu_seconds = kUnknown;
   double load = kUnknown;  // cores busy
   double bytes_sent = kUnknown;
+  double refused_peers = kUnknown;  // connections of strangers to it (docs/security.md)
   double samples = kUnknown, samples_per_second = kUnknown;             // workers
   double rows = kUnknown;                                               // shards: held
   double rows_served = kUnknown, rows_per_second = kUnknown;            // shards: pulled
@@ -97,6 +98,8 @@ struct RunState {
   double rows = kUnknown;          // held by the shards
   double memory_bytes = kUnknown;  // of all processes that are there, without the scheduler
   double bytes_sent = kUnknown;
+  double refused_peers =
+      kUnknown;  // connections of strangers to servers; at the end, in `result`, to the scheduler too
   double acknowledged = kUnknown, duplicated = kUnknown;  // parts of pushes
   std::map<std::string, double> recoveries;  // as in result.json: "workers_replaced", ..., "checkpoints"
   std::vector<WatchedTask> tasks;

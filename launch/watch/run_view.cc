@@ -64,6 +64,7 @@ WatchedMember MemberFrom(const Json& json) {
   member.memory_bytes = NumberIn(json, "memory_bytes");
   member.cpu_seconds = NumberIn(json, "busy_seconds");
   member.bytes_sent = NumberIn(json, "bytes_sent");
+  member.refused_peers = NumberIn(json, "refused_peers");
   if (member.role == "worker") member.samples = NumberIn(json, "samples");
   if (member.role != "shard") return member;
   member.rows = NumberIn(json, "rows");
@@ -303,6 +304,7 @@ void RunView::AddSample(const std::string& line) {
       now.members[state_.members.back().node] = state_.members.back();
     }
   }
+  state_.refused_peers = SumOf(state_.members, &WatchedMember::refused_peers);
   state_.duplicated = SumOf(state_.members, &WatchedMember::pushes_duplicated);
   SetRates(now);
   Remember();

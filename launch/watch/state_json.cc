@@ -49,7 +49,8 @@ Json MemberJson(const WatchedMember& member) {
                {"memory_bytes", NumberOrNull(member.memory_bytes)},
                {"cpu_seconds", NumberOrNull(member.cpu_seconds)},
                {"load", NumberOrNull(member.load)},
-               {"bytes_sent", NumberOrNull(member.bytes_sent)}};
+               {"bytes_sent", NumberOrNull(member.bytes_sent)},
+               {"refused_peers", NumberOrNull(member.refused_peers)}};
   if (member.role == "worker") {
     json["samples"] = NumberOrNull(member.samples);
     json["samples_per_second"] = NumberOrNull(member.samples_per_second);
@@ -105,6 +106,7 @@ std::string StateToJson(const RunState& state) {
                {"rows", NumberOrNull(state.rows)},
                {"memory_bytes", NumberOrNull(state.memory_bytes)},
                {"bytes_sent", NumberOrNull(state.bytes_sent)},
+               {"refused_peers", NumberOrNull(state.refused_peers)},
                {"acknowledged", NumberOrNull(state.acknowledged)},
                {"duplicated", NumberOrNull(state.duplicated)},
                {"recoveries", Numbers(state.recoveries)},

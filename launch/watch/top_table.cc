@@ -121,6 +121,7 @@ std::string TotalsText(const RunState& state, std::size_t width) {
           FormatCount(state.clock_spread) + ")",
       "queue " + FormatCount(state.queue_depth),
       "sent " + FormatBytes(Final(state, "traffic_bytes", state.bytes_sent)),
+      "strangers refused " + final_or("counts.refused_peers", state.refused_peers),
       "push parts " + final_or("pushes.acknowledged", state.acknowledged) + " acknowledged",
       final_or("pushes.duplicated", state.duplicated) + " duplicated"};
   if (IsOver(state.stage)) {

@@ -261,6 +261,7 @@ function drawHead(s) {
     ['clock spread', count(s.clock_spread), 'clock_spread'],
     ['requests waiting at shards', count(s.queue_depth), 'queue_depth'],
     ['sent over the network', bytes(last('traffic_bytes', s.bytes_sent)), 'traffic_bytes'],
+    ['strangers refused', count(last('counts.refused_peers', s.refused_peers)), 'counts.refused_peers'],
     ['push parts acknowledged', count(last('pushes.acknowledged', s.acknowledged)), 'pushes.acknowledged'],
     ['push parts duplicated', count(last('pushes.duplicated', s.duplicated)), 'pushes.duplicated']];
   if (over) list.push(['acknowledged and lost', count(s.result['pushes.lost']), 'pushes.lost'],

@@ -178,9 +178,9 @@ TEST_F(Watch, PageAndTopShowTheRunLiveAndAtItsEndWhatResultJsonSays) {
     const auto shown = Shown(browser);
     for (const char* name :
          {"samples_per_second", "steps", "model_rows", "traffic_bytes", "pushes.acknowledged",
-          "pushes.duplicated", "pushes.lost", "pushes.rolled_back", "recoveries.workers_replaced",
-          "recoveries.checkpoints", "purchased.test.auc", "purchased.valid.logloss", "value.test.mse",
-          "purchased.train.rows", "result.seconds"})
+          "pushes.duplicated", "counts.refused_peers", "pushes.lost", "pushes.rolled_back",
+          "recoveries.workers_replaced", "recoveries.checkpoints", "purchased.test.auc",
+          "purchased.valid.logloss", "value.test.mse", "purchased.train.rows", "result.seconds"})
       EXPECT_TRUE(shown.contains(name)) << name;
     const int same = Compare(shown, numbers);
     std::printf("at %d pixels %d numbers of the page are those of result.json\n", width, same);

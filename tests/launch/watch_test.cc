@@ -62,7 +62,8 @@ json Sample(double second) {
                 {"queue_depth", 5},
                 {"memory_bytes", 1 << 20},
                 {"busy_seconds", 0.25 * second},
-                {"bytes_sent", 500 * second}};
+                {"bytes_sent", 500 * second},
+                {"refused_peers", 3}};
   };
   for (int i = 0; i < 2; ++i) {
     json worker = member(i == 0 ? "worker 0" : "worker 1", 11 + i);
@@ -189,6 +190,7 @@ TEST_F(RunViewTest, FollowsARunFromItsFirstSampleOn) {
   EXPECT_EQ(state.bytes_per_second, 1000);
   EXPECT_EQ(state.memory_bytes, 3 << 20);  // shard and backup are one process
   EXPECT_EQ(state.duplicated, 2);
+  EXPECT_EQ(state.refused_peers, 12);  // of four members
   ASSERT_EQ(state.members.size(), 4u);
   EXPECT_EQ(state.members[1].samples_per_second, 50);
   EXPECT_EQ(state.members[2].load, 0.25);
