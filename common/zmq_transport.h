@@ -9,7 +9,8 @@
 //
 // With a key (run_key.h) all connections are encrypted, and nobody is let in who does not have it: the ROUTER is CURVE's server, and a
 // thread of the context answers ZeroMQ's question who may enter (ZAP, ZeroMQ RFC 27). With a key or without, whoever connects and does
-// not get through ZeroMQ's handshake (noise, another protocol, another key, silence) is closed after 5 s and counted.
+// not get through ZeroMQ's handshake (noise, another protocol, another key, silence) is closed after 5 s and counted; at most 512 at once are
+// in the middle of it (an eighth of the process's files, if that is less), and of more the first who came are closed at once.
 //
 // Zero copy: a received frame's Buffer holds the ZeroMQ message; a sent Buffer of kCopyBelow bytes or more is
 // held by ZeroMQ until it is on the wire, and released on its I/O thread.
