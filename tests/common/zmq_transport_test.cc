@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <vector>
+#include <zmq.hpp>
 
 #include "common/process.h"
 #include "common/run_key.h"
@@ -280,6 +281,29 @@ TEST(ZmqTransport, WithAKeyNobodyElseIsLetInAndAllAreCounted) {
   const auto after = shard->Receive(seconds(20));
   ASSERT_TRUE(after);
   EXPECT_EQ(TextOf((*after)[0]), "twice");
+}
+
+// The public half opens CURVE's handshake, and is what ends it: whoever comes with another one is turned away by the process itself.
+TEST(ZmqTransport, WhoHasOnlyThePublicHalfOfTheKeyIsNotLetIn) {
+  const RunKey key = NewKey(), other = NewKey();
+  ZmqContext context(1, key);
+  auto shard = Make(context, ShardNode(0));
+  zmq::context_t foreign;
+  for (const bool has_it : {false, true}) {
+    const RunKey& own = has_it ? key : other;
+    zmq::socket_t stranger(foreign, zmq::socket_type::dealer);
+    stranger.set(zmq::sockopt::curve_serverkey, key.public_key());
+    stranger.set(zmq::sockopt::curve_publickey, own.public_key());
+    stranger.set(zmq::sockopt::curve_secretkey, own.secret());
+    stranger.set(zmq::sockopt::routing_id, std::string("C\1\0\0\0\0\0\0\0\0\1\0\0\0", 14));  // worker 0's
+    stranger.set(zmq::sockopt::reconnect_ivl, -1);
+    stranger.set(zmq::sockopt::linger, 0);
+    stranger.connect(shard->endpoint());
+    stranger.send(zmq::str_buffer("x"));
+    EXPECT_EQ(shard->Receive(has_it ? seconds(20) : seconds(1)).has_value(), has_it);
+    EXPECT_FALSE(shard->Receive(milliseconds(100)));
+    EXPECT_EQ(shard->refused_peers(), 1u);
+  }
 }
 
 // Connections on which nothing is said.
