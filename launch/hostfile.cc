@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
+#include <charconv>
 #include <cstdlib>
 #include <set>
 #include <sstream>
@@ -30,21 +32,57 @@ bool HasAddress(const std::string& text) {
                                    [&text](const NetworkInterface& each) { return each.address == text; });
 }
 
+constexpr std::size_t kMostSlots = 1024;  // of a line
+
+// A name or an address, with a user's name before it or without.
+bool IsHostName(const std::string& text) {
+  return text.size() <= 255 && std::all_of(text.begin(), text.end(), [](unsigned char c) {
+           return std::isalnum(c) || c == '.' || c == '-' || c == '_' || c == ':' || c == '@';
+         });
+}
+
+// The beginning of a word of a file that may be anything.
+std::string Printable(const std::string& word) {
+  std::string text = word.substr(0, 32);
+  for (char& c : text) c = c >= ' ' && c < 0x7f ? c : '?';
+  return word.size() > text.size() ? text + "..." : text;
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> ReadHostfile(const std::string& path) {
   COHORT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   std::vector<std::string> hosts;
   std::istringstream lines(text);
+  int number = 0;
   for (std::string line; std::getline(lines, line);) {
-    std::istringstream words(line.substr(0, line.find('#')));
+    ++number;
+    line = line.substr(0, line.find('#'));
+    for (std::size_t at = 0; (at = line.find('=', at)) != std::string::npos; ++at) {  // "slots = 2"
+      while (at + 1 < line.size() && line[at + 1] == ' ') line.erase(at + 1, 1);
+      while (at > 0 && line[at - 1] == ' ') line.erase(--at, 1);
+    }
+    std::istringstream words(line);
     std::string host, word;
     if (!(words >> host)) continue;
-    long slots = 1;
+    const auto wrong = [&](const std::string& what) {
+      return InvalidInput(path + ", line " + std::to_string(number) + ": " + what +
+                          "; expected NAME or NAME slots=N, with N of 1 to " + std::to_string(kMostSlots));
+    };
+    if (!IsHostName(host)) return wrong("\"" + Printable(host) + "\" is no name of a host");
+    std::size_t slots = 1;
     while (words >> word) {
-      if (word.starts_with("slots=")) slots = std::clamp(std::atol(word.c_str() + 6), 1L, 1024L);
+      if (!word.starts_with("slots=")) {
+        if (word.find('=') == std::string::npos)
+          return wrong("\"" + Printable(word) + "\" is not understood");
+        continue;  // other settings are mpirun's affair
+      }
+      const char* end = word.data() + word.size();
+      const auto [read, error] = std::from_chars(word.data() + 6, end, slots);
+      if (error != std::errc() || read != end || slots == 0 || slots > kMostSlots)
+        return wrong(Printable(word) + " is no number of slots");
     }
-    hosts.insert(hosts.end(), static_cast<std::size_t>(slots), host);
+    hosts.insert(hosts.end(), slots, host);
   }
   if (hosts.empty()) return InvalidInput(path + ": names no host; expected lines of NAME or NAME slots=N");
   return hosts;

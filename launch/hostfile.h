@@ -9,8 +9,8 @@
 
 namespace cohort {
 
-// The hosts of a hostfile ("NAME" or "NAME slots=N" a line), in its order, each as often as it has slots. Errors: kInvalidInput, it
-// is not there or names no host.
+// The hosts of a hostfile ("NAME" or "NAME slots=N" a line), in its order, each as often as it has slots, once where that is not said. Errors:
+// kInvalidInput, it is not there, a line is none of these, or it names no host.
 Result<std::vector<std::string>> ReadHostfile(const std::string& path);
 
 // The same names, each once.

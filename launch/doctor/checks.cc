@@ -373,9 +373,30 @@ class Judgement {
                          "firewall stop it"};
           },
           text);
+      NamedInterface();
       return;
     }
     for (Check& check : JudgePairs(facts_, needs_.interface)) checks_.push_back(std::move(check));
+  }
+
+  // A host alone listens on loopback, whatever is set; but what is set may be for others as well.
+  void NamedInterface() {
+    if (needs_.interface.empty()) return;
+    Each(
+        "interface", known_,
+        [&](const HostProbe& host) -> std::optional<Fault> {
+          std::string there;
+          for (const NetworkInterface& each : host.facts.interfaces) {
+            if (each.name == needs_.interface || each.address == needs_.interface) return std::nullopt;
+            there += (there.empty() ? "" : ", ") + each.name + " " + each.address;
+          }
+          return Fault{
+              Severity::kLow, "there is no \"" + needs_.interface + "\" with an IPv4 address here",
+              "a run on this host alone does not use it, one over several hosts would not start: set "
+              "cluster.interface or --interface to one that is there: " +
+                  (there.empty() ? "none" : there)};
+        },
+        needs_.interface + " is there; a run on this host alone talks over 127.0.0.1");
   }
 
   void Programs() {

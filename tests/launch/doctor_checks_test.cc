@@ -279,5 +279,17 @@ TEST(DoctorChecks, LinesThatAreNoneAreToldFromThoseThatAreWrong) {
   EXPECT_FALSE(OrderFromLine(R"({"look": {"folder": 7}})").has_value());
 }
 
+TEST(DoctorChecks, AnInterfaceThatIsNotThereIsSaidOfOneHostToo) {
+  ClusterFacts facts = GoodCluster(1);
+  facts.hosts[0].pairs[0] = {Reach::kReached, "", 1e-4};
+  Needs needs = SomeNeeds();
+  for (const std::string& named : {std::string("eth0"), Address(0)}) {
+    needs.interface = named;
+    EXPECT_THAT(FaultsIn(facts, needs), IsEmpty()) << named;
+  }
+  needs.interface = "eth9";
+  ExpectFault(facts, "interface", {"host1"}, "no \"eth9\" with an IPv4 address", Severity::kLow, needs);
+}
+
 }  // namespace
 }  // namespace cohort::doctor_checks_test

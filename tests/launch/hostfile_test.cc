@@ -35,6 +35,25 @@ TEST(Hostfile, NamesComeAsOftenAsTheyHaveSlots) {
   EXPECT_THAT(none.error().text(), HasSubstr("names no host"));
 }
 
+TEST(Hostfile, ALineThatIsNoHostIsNamed) {
+  const TemporaryFolder folder;
+  const auto error = [&folder](const std::string& text) {
+    const auto hosts = ReadHostfile(folder.Write("hosts", text));
+    if (hosts) return std::string("none");
+    EXPECT_EQ(hosts.error().exit_code(), 2);
+    return hosts.error().text();
+  };
+  EXPECT_EQ(error("me@a slots = 2\n10.0.0.1 max_slots=4\n::1\n"), "none");
+  EXPECT_THAT(error("a\nb slots=abc\n"),
+              HasSubstr("hosts, line 2: slots=abc is no number of slots; expected"));
+  for (const char* slots : {"a slots=0", "a slots=-1", "a slots=2x", "a slots=", "a slots=99999"})
+    EXPECT_THAT(error(slots), HasSubstr("is no number of slots")) << slots;
+  EXPECT_THAT(error("a b c\n"), HasSubstr("\"b\" is not understood"));
+  EXPECT_THAT(error("\x7f"
+                    "ELF\x02\x01\n"),
+              HasSubstr("line 1: \"?ELF??\" is no name of a host"));
+}
+
 TEST(Hostfile, ThisHostIsKnownByNameAndAddress) {
   EXPECT_TRUE(IsThisHost(HostName()));
   EXPECT_TRUE(IsThisHost("localhost"));
