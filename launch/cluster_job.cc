@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -11,7 +10,9 @@
 #include "common/atomic_file.h"
 #include "common/process.h"
 #include "common/run_key.h"
+#include "launch/allocation.h"
 #include "launch/checkpoints.h"
+#include "launch/hostfile.h"
 #include "launch/run_folder.h"
 
 namespace cohort {
@@ -46,30 +47,52 @@ std::vector<std::string> SchedulerCommand(const ClusterJob& job) {
   return command;
 }
 
+// What tells mpirun to start `count` processes of a program: an application for each row of neighbours on a host, or one for all where mpirun
+// places them (no hosts).
+std::vector<std::string> Applications(std::size_t count, const std::vector<std::string>& hosts,
+                                      const std::vector<std::string>& program) {
+  std::vector<std::string> words;
+  for (std::size_t from = 0, to = 0; from < count; from = to) {
+    while (to < count && (hosts.empty() || hosts[to] == hosts[from])) ++to;
+    if (from > 0) words.push_back(":");
+    words.insert(words.end(), {"-np", std::to_string(to - from)});
+    if (!hosts.empty()) words.insert(words.end(), {"--host", hosts[from]});
+    words.insert(words.end(), program.begin(), program.end());
+  }
+  return words;
+}
+
 }  // namespace
 
 std::vector<std::string> MpirunCommand(const ClusterJob& job, const FormerLife& before) {
-  const std::string programs = ProgramFolder();
-  const std::string run_file = job.folder + "/" + kRunFile;
   std::vector<std::string> command = {"mpirun", "--enable-recovery", "--oversubscribe", "--bind-to", "none"};
-  const auto add = [&command](std::initializer_list<std::string> words) {
+  const auto add = [&command](const std::vector<std::string>& words) {
     command.insert(command.end(), words.begin(), words.end());
   };
   if (geteuid() == 0) add({"--allow-run-as-root"});
   if (!job.hostfile.empty()) add({"--hostfile", job.hostfile});
-  add({"-np", "1"});
-  for (const std::string& word : SchedulerCommand(job)) command.push_back(word);
-  if (!before.checkpoint.empty()) add({"--resume", before.checkpoint});
+
+  std::vector<std::string> scheduler = SchedulerCommand(job);
+  if (!before.checkpoint.empty()) scheduler.insert(scheduler.end(), {"--resume", before.checkpoint});
   if (before.restarts > 0)
-    add({"--acknowledged", std::to_string(before.acknowledged), "--restarts",
-         std::to_string(before.restarts)});
-  const std::vector<std::string> key = KeyArguments(job);  // the scheduler has them already
-  add({":", "-np", std::to_string(job.config.cluster.servers), programs + "/cohort-server", "--config",
-       run_file, "--supervised", "--run", job.folder});
-  command.insert(command.end(), key.begin(), key.end());
-  add({":", "-np", std::to_string(job.config.cluster.workers), programs + "/cohort-worker", "--config",
-       run_file, "--supervised"});
-  command.insert(command.end(), key.begin(), key.end());
+    scheduler.insert(scheduler.end(), {"--acknowledged", std::to_string(before.acknowledged), "--restarts",
+                                       std::to_string(before.restarts)});
+  const std::string run_file = job.folder + "/" + kRunFile;
+  std::vector<std::string> server = {
+      ProgramFolder() + "/cohort-server", "--config", run_file, "--supervised", "--run", job.folder};
+  std::vector<std::string> worker = {ProgramFolder() + "/cohort-worker", "--config", run_file,
+                                     "--supervised"};
+  for (const std::string& word : KeyArguments(job)) {  // the scheduler has them already
+    server.push_back(word);
+    worker.push_back(word);
+  }
+  const ProcessHosts nowhere;
+  const ProcessHosts& place = job.places ? *job.places : nowhere;
+  add(Applications(1, job.places ? std::vector{place.scheduler} : std::vector<std::string>(), scheduler));
+  add({":"});
+  add(Applications(job.config.cluster.servers, place.servers, server));
+  add({":"});
+  add(Applications(job.config.cluster.workers, place.workers, worker));
   return command;
 }
 
@@ -91,6 +114,9 @@ std::vector<std::string> ReplacementCommand(const ClusterJob& job, const Cluster
 }
 
 Status CheckClusterJob(const ClusterJob& job) {
+  if (!job.hostfile.empty()) {
+    COHORT_ASSIGN_OR_RETURN([[maybe_unused]] const auto hosts, ReadHostfile(job.hostfile));
+  }
   if (!job.key.empty() && job.config.cluster.encryption != Encryption::kOff) {
     COHORT_ASSIGN_OR_RETURN([[maybe_unused]] const RunKey key, RunKey::Read(job.key));
   }
@@ -156,12 +182,18 @@ Status RunClusterJob(const ClusterJob& job, SupervisorOptions output) {
   }
   output.replacement = [&job](const ClusterFile::Process& member) { return ReplacementCommand(job, member); };
   // With a list of hosts, or inside an allocation, some start elsewhere.
-  if (job.hostfile.empty() && std::getenv("SLURM_JOB_ID") == nullptr) {
+  if (InAllocation()) LetStepsOverlap();
+  if (job.hostfile.empty() && !InAllocation()) {
     output.children = std::size_t{1} + job.config.cluster.servers + job.config.cluster.workers;
   }
   CatchStopSignals();
   const Status verdict = Supervise(output);
   std::remove(key.c_str());
+  // Open MPI does not say which host it was.
+  if (!verdict.ok() && !job.hostfile.empty() && output.note && NewestMetrics(job.folder).empty()) {
+    output.note("if a host cannot be reached or lacks something: `cohort doctor --hostfile " + job.hostfile +
+                "` names it");
+  }
   return verdict;
 }
 

@@ -3,11 +3,13 @@
 #define COHORT_LAUNCH_CLUSTER_JOB_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/config.h"
 #include "common/status.h"
+#include "launch/process_hosts.h"
 #include "launch/run_plan.h"
 #include "launch/supervisor.h"
 
@@ -21,6 +23,7 @@ struct ClusterJob {
   std::string folder;    // for run.toml, result.json, metrics.jsonl, log.txt; exists, and is the job's alone
   std::string scores;    // score: the file for the users
   std::string hostfile;  // of mpirun; empty: this host, or what the resource manager has allocated
+  std::optional<ProcessHosts> places;  // of as many processes as `config` says; nothing: mpirun's own
   std::string
       key;  // file with the run's key, on every host; empty: one is made in `folder`, and gone with the run
   bool resume = false;   // train: goes on from the newest checkpoint in `folder`, if there is one

@@ -38,7 +38,7 @@ namespace cohort {
 namespace {
 
 constexpr int kListenMilliseconds = 100;
-constexpr int kLookMilliseconds = 10;  // of a worker that waits for what is computed once
+constexpr int kWaitMilliseconds = 10;       // of a worker that waits for what is computed once
 constexpr std::uint64_t kMostWaiting = 64;  // parts made, and not taken
 constexpr Duration kFarewell = std::chrono::seconds(3);
 constexpr std::size_t kLongestLineBytes = 1u << 16;
@@ -434,7 +434,7 @@ class JobWorker : public Partitions {
     const std::string path = OncePath(folder_, name);
     while (::access(path.c_str(), F_OK) != 0) {
       pollfd coordinator{STDIN_FILENO, 0, 0};
-      if (::poll(&coordinator, 1, kLookMilliseconds) > 0)
+      if (::poll(&coordinator, 1, kWaitMilliseconds) > 0)
         return Error(ErrorCode::kUnavailable, "the coordinator is gone");
     }
     return ReadFile(path);

@@ -7,7 +7,10 @@
 #include <utility>
 
 #include "common/model_files.h"
+#include "launch/allocation.h"
 #include "launch/cluster_job.h"
+#include "launch/hostfile.h"
+#include "launch/process_hosts.h"
 
 namespace cohort {
 
@@ -31,6 +34,13 @@ void ClusterOptions::AddTo(CLI::App& command) {
       "--key", key,
       "file with the run's key, at this path on every host (`cohort key FILE` makes one); default: "
       "one is made in the run's folder, which all hosts share then");
+  command
+      .add_option(
+          "--place", place,
+          "servers=RULE or workers=RULE: on which hosts. RULE: spread (on each in turn), pack (fill the "
+          "slots of one, then the next) or HOST,HOST (on these in turn); may be given for both "
+          "(default: as mpirun does; docs/clusters.md)")
+      ->allow_extra_args(false);
 }
 
 std::vector<std::string> ClusterOptions::Overrides() const {
@@ -40,8 +50,22 @@ std::vector<std::string> ClusterOptions::Overrides() const {
   return overrides;
 }
 
-std::string ClusterOptions::KeyFile() const {
-  return key.empty() ? "" : std::filesystem::absolute(key).lexically_normal().string();
+Status ClusterOptions::Apply(ClusterJob* job) const {
+  job->hostfile = hostfile;
+  if (!key.empty()) job->key = std::filesystem::absolute(key).lexically_normal().string();
+  if (place.empty()) return {};
+  COHORT_ASSIGN_OR_RETURN(const HostRules rules, ParseHostRules(place));
+  if (hostfile.empty() && !InAllocation()) {
+    return {
+        ErrorCode::kInvalidInput,
+        "--place " + place.front() +
+            ": there is this host alone; give the others by --hostfile, or run inside a Slurm allocation"};
+  }
+  COHORT_ASSIGN_OR_RETURN(const std::vector<std::string> slots,
+                          hostfile.empty() ? AllocatedHosts() : ReadHostfile(hostfile));
+  const ClusterConfig& cluster = job->config.cluster;
+  COHORT_ASSIGN_OR_RETURN(job->places, ChooseHosts(rules, slots, cluster.servers, cluster.workers));
+  return {};
 }
 
 SupervisorOptions OutputOf(Console& console) {
@@ -83,8 +107,7 @@ Result<ScratchFolder> RunModelJob(const ModelJob& options, Job job, Console& con
   cluster.config.embedding.log.clear();  // of the training: nothing is refused or evicted here
   cluster.config.data = std::filesystem::absolute(options.data).lexically_normal().string();
   cluster.scores = options.scores;
-  cluster.hostfile = options.cluster.hostfile;
-  cluster.key = options.cluster.KeyFile();
+  COHORT_RETURN_IF_ERROR(options.cluster.Apply(&cluster));
   COHORT_RETURN_IF_ERROR(CheckClusterJob(cluster));
   COHORT_ASSIGN_OR_RETURN(ScratchFolder folder, ScratchFolder::Create());
   cluster.folder = folder.path();

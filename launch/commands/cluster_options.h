@@ -13,16 +13,20 @@
 
 namespace cohort {
 
+struct ClusterJob;  // cluster_job.h
+
 struct ClusterOptions {
   std::int64_t servers = 0, workers = 0;  // 0: as the run file says
   std::vector<std::string> set;
   std::string hostfile, key;
+  std::vector<std::string> place;
 
   void AddTo(CLI::App& command);
   void AddSizeTo(CLI::App& command);  // --servers, --workers and --set alone
   // --set, then the counts.
   std::vector<std::string> Overrides() const;
-  std::string KeyFile() const;  // absolute, or empty
+  // Where a job runs, whose configuration is there: its hosts, its key, who stands where.
+  Status Apply(ClusterJob* job) const;
 };
 
 SupervisorOptions OutputOf(Console& console);

@@ -128,8 +128,7 @@ Status GoOnTraining(const TrainOptions& options, Console& console) {
   COHORT_ASSIGN_OR_RETURN(job.config, LoadRunConfig(folder / kRunFile, options.cluster.Overrides()));
   COHORT_ASSIGN_OR_RETURN(const RunConfig before, LoadRunConfig(folder / kRunFile, {}));
   if (const Status same = CheckSameRun(before, job.config); !same.ok()) return same.Within(options.resume);
-  job.hostfile = options.cluster.hostfile;
-  job.key = options.cluster.KeyFile();
+  COHORT_RETURN_IF_ERROR(options.cluster.Apply(&job));
   job.folder = folder.path();
   job.resume = true;
   if (std::filesystem::exists(folder / kWarmFolder)) job.request.model = folder / kWarmFolder;
@@ -152,8 +151,7 @@ Status Train(const TrainOptions& options, Console& console) {
   if (options.out.empty()) return {ErrorCode::kInvalidInput, "--out is required (see `cohort train --help`)"};
   ClusterJob job;
   COHORT_ASSIGN_OR_RETURN(job.config, LoadRunConfig(options.run_file, options.cluster.Overrides()));
-  job.hostfile = options.cluster.hostfile;
-  job.key = options.cluster.KeyFile();
+  COHORT_RETURN_IF_ERROR(options.cluster.Apply(&job));
   COHORT_RETURN_IF_ERROR(CheckClusterJob(job));
   std::optional<BestReachable> reachable;
   if (!options.truth.empty()) {

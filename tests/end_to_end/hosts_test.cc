@@ -64,6 +64,56 @@ TEST_F(Hosts, ARunOverThreeHostsIsThatOfOne) {
   EXPECT_EQ(names, (std::set<std::string>{"host1", "host2", "host3"})) << cluster;
 }
 
+TEST_F(Hosts, ProcessesStandWhereTheyArePlaced) {
+  const std::string alone = HashOf("one_host_placed", 3, 2, Options(2));
+  struct Case {
+    Words rules;
+    Words servers, workers;
+  };
+  // Of six slots the scheduler has one of host1.
+  const std::vector<Case> cases = {
+      {{"--place", "servers=spread"}, {"host1", "host2", "host3"}, {"host2", "host3"}},
+      {{"--place", "servers=host3,host2", "--place", "workers=host3"},
+       {"host3", "host2", "host3"},
+       {"host3", "host3"}},
+      {{"--place", "servers=pack"}, {"host1", "host2", "host2"}, {"host3", "host3"}},
+      {{}, {"host1", "host2", "host2"}, {"host3", "host3"}},  // mpirun's own
+  };
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    const std::string run = "placed" + std::to_string(i);
+    Words options = Options(2);
+    options.insert(options.end(), cases[i].rules.begin(), cases[i].rules.end());
+    options.insert(options.end(), {"--hostfile", hosts_->list()});
+    const auto train =
+        Subprocess(hosts_->On(1, ShopRun::Get().TrainCommand(run, 3, 2, options)), hosts_->Environment())
+            .Wait(seconds(120));
+    ASSERT_EQ(train.exit_code, 0) << train.all();
+    EXPECT_EQ(ShopRun::Get().Result(run)["model_hash"], alone);
+    const json cluster = json::parse(ReadFile(ShopRun::Get().folder() / (run + "/cluster.json")));
+    EXPECT_EQ(cluster["scheduler"]["host"], "host1");
+    for (const json& member : cluster["members"]) {
+      const auto index = member["index"].get<std::size_t>();
+      const Words& places = member["role"] == "worker" ? cases[i].workers : cases[i].servers;
+      ASSERT_LT(index, places.size());
+      EXPECT_EQ(member["host"], places[index]) << run << ": " << member;
+    }
+  }
+}
+
+TEST_F(Hosts, ARuleThatDoesNotFitIsRefusedAtOnce) {
+  Words options = Options(2);
+  options.insert(options.end(), {"--hostfile", hosts_->list(), "--place", "servers=host2,host7"});
+  const Outcome outcome = RunProgram(ShopRun::Get().TrainCommand("misplaced", 2, 2, options));
+  EXPECT_EQ(outcome.exit_code, 2) << outcome.all();
+  EXPECT_NE(outcome.err.find("host7 is none of the job's hosts, which are host1, host2, host3"),
+            std::string::npos)
+      << outcome.err;
+  const Outcome alone =
+      RunProgram(ShopRun::Get().TrainCommand("misplaced", 2, 2, {"--place", "servers=spread"}));
+  EXPECT_EQ(alone.exit_code, 2) << alone.all();
+  EXPECT_NE(alone.err.find("give the others by --hostfile"), std::string::npos) << alone.err;
+}
+
 // A link that is slow, narrow, or cut for a while; and the run that it has to end as.
 TEST_F(Hosts, ALinkThatIsLateChangesNothing) {
   const std::string alone = HashOf("one_host_late", 2, 2, Options(2));
