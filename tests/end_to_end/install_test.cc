@@ -99,7 +99,8 @@ TEST(Install, RunsFarFromTheSourceTree) {
   for (const char* file :
        {"bin/cohort-scheduler", "bin/cohort-server", "bin/cohort-worker", "share/man/man1/cohort-train.1",
         "share/bash-completion/completions/cohort", "share/doc/cohort/README.md",
-        "share/doc/cohort/docs/install.md", "share/doc/cohort/copyright", "share/cohort/demo"})
+        "share/doc/cohort/docs/install.md", "share/doc/cohort/copyright", "share/cohort/demo",
+        "share/cohort/slurm/train.sbatch"})
     EXPECT_TRUE(fs::exists(prefix + "/" + file)) << file;
   const std::string examples = prefix + "/share/cohort/examples/shop/";
   const auto cohort = [&](Words words) {

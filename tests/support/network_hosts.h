@@ -168,6 +168,7 @@ class NetworkHosts {
   const std::string& failure() const { return failure_; }
   const std::string& list() const { return list_; }  // for --hostfile
   std::string InterfaceName(int host) const { return prefix_ + "i" + std::to_string(host); }  // on the host
+  static std::string Address(int host) { return "10.77.77." + std::to_string(host); }
   Cable& cable(int host) { return *cables_[static_cast<std::size_t>(host - 1)]; }
   // The command on a host.
   std::vector<std::string> On(int host, const std::vector<std::string>& command) const {
@@ -190,7 +191,6 @@ class NetworkHosts {
 
  private:
   std::string Namespace(int host) const { return prefix_ + "host" + std::to_string(host); }
-  static std::string Address(int host) { return "10.77.77." + std::to_string(host); }
   void Must(const std::string& command) {
     if (failure_.empty() && std::system((command + " >/dev/null 2>&1").c_str()) != 0)
       failure_ = "failed: " + command;
