@@ -74,20 +74,20 @@ void AddPlan(CLI::App& app, Commands& commands) {
   command
       ->add_option("--samples-per-second-per-core", options->samples_per_second,
                    "what a core of a worker computes (default: as rehearsed on this machine)")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(0.001, 1e12));
   command
       ->add_option("--link-mbit", options->link_mbit, "of each process's link, each way (default: no limit)")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(0.001, 1e9));
   command
       ->add_option("--disk-mbps", options->disk_mbps,
                    "MB a second that a server's disk writes (default: no limit)")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(0.001, 1e9));
   command
       ->add_option("--cores", options->plan.costs.cores,
                    "of all hosts together (default: one for each worker and each shard)")
       ->check(CLI::Range(1, 1 << 20));
   command->add_option("--price-per-hour", options->plan.price_per_hour, "of a core: what an epoch costs")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1e-9, 1e9));
   command->add_option(
       "--deadline", options->deadline,
       "of the whole run, such as 90s, 15m, 2h: the smallest cluster that meets it is looked for");

@@ -2,6 +2,7 @@
 #include "launch/scale/scale.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -37,6 +38,16 @@ Status DrawReport(const ScaleArguments& arguments, Console& console) {
   for (const std::string& path : arguments.report) {
     COHORT_ASSIGN_OR_RETURN(all.emplace_back(), scale::ReadScaleResults(path));
   }
+  // Of one experiment simulated twice, say: which is which, the folder tells.
+  const auto same = [&](const scale::ScaleResults& one) {
+    return std::count_if(all.begin(), all.end(), [&](const scale::ScaleResults& other) {
+      return other.name == one.name && other.source == one.source;
+    });
+  };
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < all.size(); ++i)
+    names.push_back(all[i].name + (same(all[i]) > 1 ? " (" + arguments.report[i] + ")" : ""));
+  for (std::size_t i = 0; i < all.size(); ++i) all[i].name = names[i];
   const std::string& first = arguments.report.front();
   const std::string report =
       (std::filesystem::is_directory(first) ? first : DirectoryOf(first)) + "/" + scale::kScaleReport;

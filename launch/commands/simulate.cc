@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "common/atomic_file.h"
@@ -79,7 +80,9 @@ Status RunSimulate(const Arguments& arguments, Console& console) {
                 "%zu points, %.1f M messages, simulated in %.1f s; plots: cohort scale --report %s",
                 simulated.points.size(), static_cast<double>(messages) / 1e6, wall, arguments.out.c_str());
   console.Print(line);
-  console.SetJson(json);
+  nlohmann::ordered_json answer = {{"status", "done"}, {"out", arguments.out}};
+  answer["results"] = nlohmann::ordered_json::parse(json);
+  console.SetJson(answer.dump());
   return {};
 }
 

@@ -82,7 +82,9 @@ std::string TimesOf(const Forecast& forecast) {
   if (forecast.deadline <= 0) return text;
   const ClusterSize& smallest = forecast.smallest;
   if (smallest.servers == 0)
-    return text + Line("no cluster of up to 64 workers meets the deadline of %.0f s", forecast.deadline);
+    return text +
+           Line("no cluster of up to 64 workers meets the deadline of %.0f s: the run takes %.1f s at least",
+                forecast.deadline, smallest.time.run);
   text += Line("the smallest cluster within %.0f s: --servers %u --workers %u, %.1f s", forecast.deadline,
                smallest.servers, smallest.workers, smallest.time.run);
   text += Line("  memory: %s a server, %s a worker; it waits longest on %s",
@@ -108,7 +110,10 @@ Json ToJson(const Forecast& forecast, const StepTime& time) {
 Json SmallestToJson(const Forecast& forecast) {
   const ClusterSize& smallest = forecast.smallest;
   Json json = {{"deadline_seconds", NumberOrNull(forecast.deadline)}, {"met", smallest.servers > 0}};
-  if (smallest.servers == 0) return json;
+  if (smallest.servers == 0) {
+    json["least_run_seconds"] = NumberOrNull(smallest.time.run);
+    return json;
+  }
   json["servers"] = smallest.servers;
   json["workers"] = smallest.workers;
   json["time"] = ToJson(forecast, smallest.time);

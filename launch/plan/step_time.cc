@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "common/atomic_file.h"
@@ -130,6 +131,8 @@ Result<ClusterSize> SmallestCluster(const RunInputs& inputs, const SampledRun& s
   std::stable_sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
     return a.servers + a.workers < b.servers + b.workers;
   });
+  ClusterSize none;
+  none.time.run = std::numeric_limits<double>::infinity();
   RunInputs sized = inputs;
   const bool bsp = inputs.config.train.consistency == Consistency::kBsp;
   for (const Candidate& candidate : candidates) {
@@ -140,7 +143,10 @@ Result<ClusterSize> SmallestCluster(const RunInputs& inputs, const SampledRun& s
     sized.config.cluster.workers = candidate.workers;
     COHORT_ASSIGN_OR_RETURN(const RunPlan plan, MakePlan(sized, {}, /*run_id=*/1));
     const double computing = Epochs(plan) * Real(RowsOf(plan, Split::kTrain)) * SampleCost(sample, costs);
-    if (kStart + computing / candidate.workers > deadline) continue;
+    if (const double least = kStart + computing / candidate.workers; least > deadline) {
+      none.time.run = std::min(none.time.run, least);
+      continue;
+    }
     progress("trying " + std::to_string(candidate.servers) + " servers, " +
              std::to_string(candidate.workers) + " workers");
     RunPlan training = plan;  // evaluation is known from the sample
@@ -155,8 +161,9 @@ Result<ClusterSize> SmallestCluster(const RunInputs& inputs, const SampledRun& s
     ClusterSize size{candidate.servers, candidate.workers, {}, PlanMemory(sized, plan, here)};
     size.time = PlanStepTime(sized, plan, here, PlanTraffic(sized, plan, here), size.memory, scaled);
     if (size.time.run <= deadline) return size;
+    none.time.run = std::min(none.time.run, size.time.run);
   }
-  return ClusterSize{};
+  return none;
 }
 
 Result<StepCosts> CostsLike(const std::string& run_folder, StepCosts costs, std::uint64_t sample_rows,

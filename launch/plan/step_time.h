@@ -62,8 +62,8 @@ struct ClusterSize {
   MemoryPlan memory;
 };
 
-// The fewest processes, up to 64 workers, whose run takes at most `deadline` seconds; servers: 0: none does. Each candidate that might
-// is rehearsed on a few batches. REQUIRES: this process has one thread. Errors: as TakeSample's.
+// The fewest processes, up to 64 workers, whose run takes at most `deadline` seconds; servers: 0: none does, and time.run is what every one takes
+// at least. Each candidate that might is rehearsed on a few batches. REQUIRES: this process has one thread. Errors: as TakeSample's.
 Result<ClusterSize> SmallestCluster(const RunInputs& inputs, const SampledRun& sample, const StepCosts& costs,
                                     double deadline, const PlanProgress& progress);
 

@@ -98,6 +98,15 @@ TEST(Scale, GoesOnWhereItWasStoppedAndDrawsResultsTogether) {
   const Outcome drawn = RunProgram({Program(), "scale", "--report", out, folder / "simulated", "--json"});
   EXPECT_EQ(drawn.exit_code, 0) << drawn.all();
   EXPECT_THAT(ReadFile(out + "/report.html"), AllOf(HasSubstr("tiny measured"), HasSubstr("tiny simulated")));
+  // Two of one name are told apart.
+  std::filesystem::create_directory(folder / "again");
+  folder.Write("again/scale.json", simulated);
+  const Outcome three =
+      RunProgram({Program(), "scale", "--report", out, folder / "simulated", folder / "again", "--json"});
+  EXPECT_EQ(three.exit_code, 0) << three.all();
+  EXPECT_THAT(
+      ReadFile(out + "/report.html"),
+      AllOf(HasSubstr("tiny measured"), HasSubstr("/again) simulated"), HasSubstr("/simulated) simulated")));
 }
 
 // Of this seed: a worker after 0.7 s of training, and the next one after 22 s.
