@@ -3,17 +3,13 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
-#include <functional>
 #include <memory>
-#include <numeric>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "common/dataset.h"
 #include "launch/bench/plain_step.h"
 #include "launch/bench/stopwatch.h"
-#include "launch/machine.h"
 #include "worker/batch_reader.h"
 #include "worker/encoder.h"
 #include "worker/model/model.h"
@@ -23,9 +19,6 @@ namespace {
 
 constexpr std::size_t kMostBatches = 8;
 constexpr double kComputeSeconds = 1.0;
-constexpr int kTurns = 7;  // of one thread and of all, 0.2 s each
-constexpr double kTurnSeconds = 0.2;
-constexpr unsigned kMostThreads = 64;
 constexpr std::uint32_t kManyWorkers = 4;
 
 struct ReadBatches {
@@ -64,28 +57,6 @@ SimulatedWorkload::Table TableOf(double rows, std::uint32_t dim, const WireConfi
           static_cast<std::uint32_t>(SizeOf(wire.push_values))};
 }
 
-// CPU seconds of `run` once, on average, in threads that run it at the same time, each its own.
-double SecondsEach(const std::vector<std::function<void(std::uint64_t)>>& runs) {
-  std::vector<double> each(runs.size());
-  std::vector<std::thread> threads;
-  for (std::size_t i = 0; i < runs.size(); ++i)
-    threads.emplace_back([&, i] { each[i] = 1 / bench::Repeat(kTurnSeconds, runs[i]).PerSecond(); });
-  for (std::thread& thread : threads) thread.join();
-  return std::accumulate(each.begin(), each.end(), 0.0) / static_cast<double>(runs.size());
-}
-
-// How many times as long a run takes while every core of this machine is at one. In turns, and the median: others use the machine as well.
-double CrowdFactor(const std::vector<std::function<void(std::uint64_t)>>& runs) {
-  if (runs.size() < 2) return 1;
-  std::vector<double> factors;
-  for (int turn = 0; turn < kTurns; ++turn) {
-    const double alone = SecondsEach({runs.front()});
-    factors.push_back(SecondsEach(runs) / alone);
-  }
-  std::sort(factors.begin(), factors.end());
-  return std::max(1.0, factors[kTurns / 2]);
-}
-
 }  // namespace
 
 Result<SimulatedWorkload> MeasureWorkload(const RunConfig& config, std::uint32_t workers) {
@@ -117,17 +88,13 @@ Result<SimulatedWorkload> MeasureWorkload(const RunConfig& config, std::uint32_t
     workload.embeddings.push_back(TableOf(rows / batches, dim, config.wire));
   }
   const std::vector<float> dense(spec.DenseRows() * kDenseRowWidth);
-  std::vector<std::function<void(std::uint64_t)>> computing;  // a thread each
-  for (unsigned i = 0; i < std::clamp(ThisMachine().cores, 1u, kMostThreads); ++i) {
-    const auto step = std::make_shared<bench::PlainStep>(spec, batch_rows, slices);
-    computing.emplace_back([&, step](std::uint64_t n) {
-      step->Run(*own.batches[n % own.batches.size()], dense.data(), embeddings.data());
-    });
-    computing.back()(0);
-  }
-  const bench::Repeated steps = bench::Repeat(kComputeSeconds, computing.front());
+  bench::PlainStep step(spec, batch_rows, slices);
+  const auto compute = [&](std::uint64_t n) {
+    step.Run(*own.batches[n % own.batches.size()], dense.data(), embeddings.data());
+  };
+  compute(0);
+  const bench::Repeated steps = bench::Repeat(kComputeSeconds, compute);
   workload.compute_seconds = 1 / (steps.PerSecond() * batch_rows);
-  workload.crowd_factor = CrowdFactor(computing);
   return workload;
 }
 

@@ -12,8 +12,7 @@
 
 namespace cohort {
 
-// `config`: of a run of `workers`; its data are read. In one thread, by its CPU time; then computing in as many as this machine has cores, beside
-// one. Takes some five seconds.
+// `config`: of a run of `workers`; its data are read. In one thread, by its CPU time; takes a second or two.
 Result<SimulatedWorkload> MeasureWorkload(const RunConfig& config, std::uint32_t workers);
 
 // What the protocol and one thread cannot tell: how much longer computing takes in a run, and what rows cost at its servers, over
