@@ -162,7 +162,7 @@ TEST_F(Hdf5FileTest, AFullDiskIsToldAndTheFileClosed) {
   std::signal(SIGXFSZ, SIG_IGN);
   rlimit limits{};
   ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &limits), 0);
-  for (std::uintmax_t size = 0; size < whole; size += 97) {
+  for (std::uintmax_t size = 0; size < whole; size += 397) {
     rlimit small = limits;
     small.rlim_cur = size;
     ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);

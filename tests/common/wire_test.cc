@@ -13,6 +13,7 @@
 
 #include "common/random.h"
 #include "tests/support/sample_messages.h"
+#include "tests/support/slowdown.h"
 
 namespace cohort::wire_test {
 namespace {
@@ -354,7 +355,7 @@ TEST(Wire, GarbageIsRefused) {
   RandomStream random(1);
   const auto messages = SampleMessages();
   int accepted = 0;
-  for (int trial = 0; trial < 200000; ++trial) {
+  for (int trial = 0; trial < 200000 / testing::kSlowdown; ++trial) {
     std::vector<Bytes> frames;
     if (trial % 4 == 0) {  // noise
       frames.resize(random.Below(5));
@@ -382,7 +383,7 @@ TEST(Wire, GarbageIsRefused) {
       EXPECT_TRUE(Decode(Encode(decoded->stamp, decoded->receiver, decoded->message)).has_value());
     }
   }
-  EXPECT_GT(accepted, 1000);
+  EXPECT_GT(accepted, 1000 / testing::kSlowdown);
 }
 
 }  // namespace
