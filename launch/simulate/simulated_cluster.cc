@@ -135,7 +135,8 @@ class Simulation : public SimulatedHosts::Driver {
   std::vector<std::unique_ptr<Shard>> shards_;
   std::vector<std::unique_ptr<SimulatedWorker>> workers_;  // all lives
   std::vector<Place> places_;
-  std::vector<Link> links_;  // by host
+  std::vector<Link> links_;               // by host
+  std::vector<std::uint32_t> computing_;  // by host: workers that compute, or wait for a core to
   ParcelPool parcels_;
   VirtualTime clock_ = 0;  // of the event being handled
   VirtualTime local_hop_ = 0, shared_free_ = 0, shared_busy_ = 0;
@@ -219,6 +220,7 @@ void Simulation::MakeCluster() {
   const std::uint32_t hosts = apart ? processes + 1 : input_.hosts;
   for (std::uint32_t h = 0; h < hosts; ++h) hosts_.AddHost(input_.cores_per_host);
   links_.resize(hosts);
+  computing_.resize(hosts);
   const auto host_of = [&](std::uint32_t process) { return apart ? process + 1 : process % hosts; };
   places_.reserve(1 + input_.servers * input_.shards_per_server + input_.workers);
   places_[AddPlace(kSchedulerNode, 0, true)].node = coordinator_.get();
@@ -373,6 +375,7 @@ VirtualTime Simulation::Take(std::uint32_t index, Turn turn, std::uint32_t more,
   Place& place = places_[index];
   Outbox out;
   VirtualTime cost = 0;
+  if (turn == Turn::kComputed) --computing_[place.host];
   if (turn == Turn::kMessage) {
     Parcel& parcel = parcels_[more];
     cost = parcel.cost.main_receive;
@@ -455,7 +458,12 @@ void Simulation::AfterTurn(std::uint32_t index, VirtualTime now) {
   if (const auto computing = place.worker->TakeComputing()) {
     const bool straggles = UniformDouble(RandomBits(input_.seed ^ 0x736c6f77, place.id.index,
                                                     place.worker->steps())) < input_.straggler_share;
-    place.computing = ToVirtual(*computing * (straggles ? input_.straggler_factor : 1));
+    std::uint32_t& others = computing_[place.host];
+    const double crowded =
+        input_.cores_per_host > 1 ? std::min(1.0, others / (input_.cores_per_host - 1.0)) : 0;
+    ++others;
+    place.computing = ToVirtual(*computing * (straggles ? input_.straggler_factor : 1) *
+                                (1 + crowded * (input_.workload.crowd_factor - 1)));
     if (hosts_.Roomy(place.main)) {
       const VirtualTime end = hosts_.RunAlone(place.main, hosts_.FreeAt(place.main, now), place.computing);
       Schedule(end, EventKind::kWorkDone, index,

@@ -13,6 +13,7 @@ struct SimulatedWorkload {
   // CPU seconds of a worker for a row of data. In bsp every worker loads the whole global batch, and encodes its slices.
   double load_seconds = 0, encode_seconds = 0;
   double compute_seconds = 0;  // forward, backward and what else its main thread does, but for messages
+  double crowd_factor = 1;     // how many times as long that takes while every core of the host computes
   // Rows that a batch of `batch_rows` pulls and pushes, and floats of each.
   struct Table {
     double rows = 0;

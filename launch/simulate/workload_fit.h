@@ -12,7 +12,8 @@
 
 namespace cohort {
 
-// `config`: of a run of `workers`; its data are read. In one thread, by its CPU time; takes a second or two.
+// `config`: of a run of `workers`; its data are read. In one thread, by its CPU time; then in as many processes as this machine has
+// cores, beside one alone. Takes some eight seconds. REQUIRES: this process has one thread.
 Result<SimulatedWorkload> MeasureWorkload(const RunConfig& config, std::uint32_t workers);
 
 // What the protocol and one thread cannot tell: how much longer computing takes in a run, and what rows cost at its servers, over

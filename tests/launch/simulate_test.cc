@@ -157,6 +157,24 @@ TEST(SimulateCluster, CoresThatAreShortAreShared) {
   EXPECT_NEAR(result.worker_cpu_seconds, 10e-6 * static_cast<double>(result.samples), 1e-6);
 }
 
+// Two workers on two cores compute beside each other but for the moments when one waits for its rows.
+TEST(SimulateCluster, ComputingTakesLongerWhereEveryCoreComputes) {
+  SimulationInput one = OnlyComputing(1, 1, Consistency::kAsp), two = OnlyComputing(2, 1, Consistency::kAsp);
+  one.hosts = two.hosts = 1;
+  one.cores_per_host = two.cores_per_host = 2;
+  const double alone = Simulated(one).worker_cpu_seconds, calm = Simulated(two).worker_cpu_seconds;
+  one.workload.crowd_factor = two.workload.crowd_factor = 1.2;
+  EXPECT_NEAR(Simulated(one).worker_cpu_seconds / alone, 1, 1e-9);
+  const double crowded = Simulated(two).worker_cpu_seconds / calm;
+  EXPECT_GT(crowded, 1.15);
+  EXPECT_LT(crowded, 1.2 + 1e-9);
+  two.cores_per_host = 1;  // they take turns
+  two.workload.crowd_factor = 1;
+  const double in_turns = Simulated(two).worker_cpu_seconds;
+  two.workload.crowd_factor = 1.2;
+  EXPECT_EQ(Simulated(two).worker_cpu_seconds, in_turns);
+}
+
 TEST(SimulateCluster, ANarrowLinkBinds) {
   SimulationInput input = OnlyComputing(4, 1, Consistency::kAsp);
   input.link_bytes_per_second = 10e6;
