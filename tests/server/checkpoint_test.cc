@@ -18,6 +18,7 @@
 #include "common/random.h"
 #include "server/snapshot.h"
 #include "tests/support/checkpoint_cluster.h"
+#include "tests/support/slowdown.h"
 
 namespace cohort::checkpoint_test {
 namespace {
@@ -66,7 +67,7 @@ class CheckpointTest : public ::testing::Test {
     }
     ASSERT_EQ(files.size(), count);
     RandomStream random(1);
-    for (int i = 0; i < 5000; ++i) {
+    for (int i = 0; i < 5000 / testing::kSlowdown; ++i) {
       const std::size_t f = random.Below(files.size());
       const std::uint64_t bit = random.Below(bits[f]);
       const auto flip = [&] {
