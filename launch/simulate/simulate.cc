@@ -1,21 +1,15 @@
 #include "launch/simulate/simulate.h"
 
-#include <malloc.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <map>
 #include <tuple>
 #include <utility>
 
 #include "launch/bench/stopwatch.h"
 #include "launch/bench/training_job.h"
-#include "launch/role.h"
 #include "launch/simulate/workload_fit.h"
 
 namespace cohort {
@@ -148,25 +142,6 @@ class Workloads {
   std::map<std::string, WorkloadFit> fits_;
 };
 
-// Thousands of processes' states are some gigabytes that are read in no order: from pages of 4 KB that takes a third longer. The heap
-// is made larger beforehand, what it grows by is advised to be large pages, and nothing is given back. Only advice: where it is
-// not taken, or there is less memory, all is as it was.
-void UseLargePages() {
-  KeepFreedMemory();
-  mallopt(M_TRIM_THRESHOLD, -1);
-  constexpr long kMost = 2000l << 20;  // mallopt takes an int
-  constexpr std::uintptr_t kPage = 2 << 20;
-  const long half = sysconf(_SC_PHYS_PAGES) / 2 * sysconf(_SC_PAGESIZE);
-  mallopt(M_TOP_PAD, static_cast<int>(std::min(half, kMost)));
-  const auto begin = reinterpret_cast<std::uintptr_t>(sbrk(0));
-  void* volatile some = std::malloc(kPage);  // volatile: or the compiler leaves it out
-  std::free(some);
-  const auto end = reinterpret_cast<std::uintptr_t>(sbrk(0));
-  mallopt(M_TOP_PAD, 128 << 10);  // as it was
-  const std::uintptr_t first = (begin + kPage - 1) / kPage * kPage;
-  if (end > first) madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
-}
-
 }  // namespace
 
 std::string Bound(const SimulationResult& result) {
@@ -193,7 +168,6 @@ Result<Simulated> Simulate(const scale::Experiment& experiment, const SimulateOp
                         ", and " + experiment.path + " is of " +
                         (experiment.job.empty() ? "a run file" : "the job " + experiment.job));
   }
-  UseLargePages();
   std::string data;
   std::uint64_t rows = experiment.samples;
   if (experiment.job.empty()) {
