@@ -31,8 +31,8 @@ class Console {
   void SetJson(std::string object) { object_ = std::move(object); }
   // The same, at once: for a command whose caller needs it before it has ended.
   void PrintJson(const std::string& object);
-  // Of a command that did what it was asked to, and whose answer is one that scripts look for: `cohort diff`, 1. An error has
-  // its own (Status).
+  // Of a command that did what it was asked to, and whose answer is one that scripts look for: 1 of `cohort diff` (they differ) and of `cohort
+  // plan` (no cluster meets the deadline). An error has its own (Status).
   void SetExitCode(int code) { exit_code_ = code; }
   int exit_code() const { return exit_code_; }
   // A line that replaces the one before it, on a terminal only (stderr).
@@ -63,7 +63,7 @@ Status CheckOutput(const std::string& path, bool overwrite);
 // kInvalidInput.
 using Commands = std::map<const CLI::App*, std::function<Status(Console&)>>;
 
-// Each adds its subcommand to `app` and its action to `commands`; --json is added by cohort.cc to all.
+// Each adds its subcommand to `app` and its action to `commands`; --json is added by cohort.cc to all, and to those below them.
 void AddGenerate(CLI::App& app, Commands& commands);
 void AddPrepare(CLI::App& app, Commands& commands);
 void AddTrain(CLI::App& app, Commands& commands);

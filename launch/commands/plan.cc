@@ -49,6 +49,8 @@ Status Plan(PlanCommand options, Console& console) {
   COHORT_ASSIGN_OR_RETURN(const Forecast forecast, ForecastRun(config, options.plan, progress));
   console.Print(ToText(forecast));
   console.SetJson(ToJson(forecast));
+  // Scripts look for it.
+  if (forecast.deadline > 0 && forecast.smallest.servers == 0) console.SetExitCode(1);
   return {};
 }
 
@@ -90,7 +92,8 @@ void AddPlan(CLI::App& app, Commands& commands) {
       ->check(CLI::Range(1e-9, 1e9));
   command->add_option(
       "--deadline", options->deadline,
-      "of the whole run, such as 90s, 15m, 2h: the smallest cluster that meets it is looked for");
+      "of the whole run, such as 90s, 15m, 2h: the smallest cluster that meets it is looked for; exit code 1 "
+      "when none does");
   commands[command] = [options](Console& console) { return Plan(*options, console); };
 }
 

@@ -79,9 +79,9 @@ struct Configuration {
 
 void PrintTo(const Configuration& configuration, std::ostream* out) { *out << configuration.name; }
 
-json RunJson(const Words& command) {
+json RunJson(const Words& command, int exit_code = 0) {
   const Outcome outcome = RunProgram(command, std::chrono::seconds(180));
-  EXPECT_EQ(outcome.exit_code, 0) << outcome.all();
+  EXPECT_EQ(outcome.exit_code, exit_code) << outcome.all();
   return json::parse(outcome.out, nullptr, /*allow_exceptions=*/false);
 }
 
@@ -152,12 +152,13 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(Plan, FindsTheSmallestClusterThatMeetsADeadline) {
   const TemporaryFolder& folder = PlanData::Get().folder();
-  const auto plan = [&](const std::string& deadline) {
+  const auto plan = [&](const std::string& deadline, int exit_code = 0) {
     return RunJson({Program(), "plan", folder / "run.toml", "--json", "--samples-per-second-per-core", "1000",
-                    "--price-per-hour", "3.6", "--deadline", deadline});
+                    "--price-per-hour", "3.6", "--deadline", deadline},
+                   exit_code);
   };
   // 36,000 rows of 1 ms each: one worker takes 36 s of training, and some for evaluation; four a quarter.
-  const json slow = plan("1h"), fast = plan("20s"), never = plan("2s");
+  const json slow = plan("1h"), fast = plan("20s"), never = plan("2s", 1);
   EXPECT_EQ(slow["smallest_cluster"].value("workers", 0), 1);
   EXPECT_EQ(slow["smallest_cluster"].value("servers", 0), 1);
   EXPECT_GT(slow["smallest_cluster"]["time"].value("epoch_seconds", 0.0), 34);
