@@ -20,6 +20,14 @@ bool WantsJson(int argc, char** argv) {
   return false;
 }
 
+// To each command, and to those below it: what a command takes, its own --help lists.
+void AddJson(CLI::App& program, bool* json) {
+  for (CLI::App* command : program.get_subcommands(nullptr)) {
+    command->add_flag("--json", *json, "print exactly one JSON object to stdout");
+    AddJson(*command, json);
+  }
+}
+
 int Main(int argc, char** argv) {
   CLI::App app(
       "Multi-task models of the user lifecycle, trained and scored by a cluster of parameter servers.",
@@ -63,9 +71,7 @@ int Main(int argc, char** argv) {
   AddMan(app, commands);
   AddCompletion(app, commands);
   bool json = WantsJson(argc, argv);
-  for (CLI::App* command : app.get_subcommands(nullptr)) {
-    command->add_flag("--json", json, "print exactly one JSON object to stdout");
-  }
+  AddJson(app, &json);
 
   Console console(json);
   const auto finish = [&console](const Status& status) {

@@ -164,7 +164,6 @@ void AddBench(CLI::App& app, Commands& commands) {
   const auto add = [&](const std::string& name, const std::string& description, Benchmark run,
                        const std::function<void(CLI::App&, Options&)>& add_options) {
     CLI::App* command = bench->add_subcommand(name, description);
-    command->fallthrough();  // --json is the parent's
     Chosen& chosen = (*benchmarks)[command];
     chosen.run = std::move(run);
     add_options(*command, chosen.options);

@@ -141,12 +141,10 @@ void AddCluster(CLI::App& app, Commands& commands) {
   CLI::App* cluster = app.add_subcommand(
       "cluster", "add servers or workers to a run that goes on, take them away, or show who takes part");
   cluster->require_subcommand(1);
-  cluster->fallthrough();
   auto actions = std::make_shared<std::map<const CLI::App*, std::function<Status(Console&)>>>();
   const auto add = [&](const std::string& name, const std::string& description) {
     CLI::App* command = cluster->add_subcommand(name, description);
     command->add_option("RUN_DIR", arguments->run, "of a run of `cohort train` that goes on")->required();
-    command->fallthrough();
     return command;
   };
   const auto asks = [&](CLI::App* command, ClusterChange::Kind kind) {

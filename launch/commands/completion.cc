@@ -21,16 +21,6 @@ std::string ChoicesOf(const CLI::Option& option) {
   return choices;
 }
 
-// A command's options, and those of the commands above that may stand behind it too.
-std::vector<const CLI::Option*> OptionsOf(const CLI::App& command) {
-  std::vector<const CLI::Option*> options = command.get_options({});
-  if (command.get_fallthrough() && command.get_parent() != nullptr) {
-    for (const CLI::Option* option : OptionsOf(*command.get_parent()))
-      if (option->get_single_name() != "help") options.push_back(option);
-  }
-  return options;
-}
-
 // A function that looks up a line's command and options. Where it offers nothing, bash offers files.
 std::string BashCompletion(const CLI::App& program) {
   const std::string name = program.get_name();
@@ -40,7 +30,7 @@ std::string BashCompletion(const CLI::App& program) {
     if (command != &program) commands += (commands.empty() ? "" : "|") + ("'" + words + "'");
     std::string names, below;
     for (const CLI::App* next : command->get_subcommands(nullptr)) below += " " + next->get_name();
-    for (const CLI::Option* option : OptionsOf(*command)) {
+    for (const CLI::Option* option : command->get_options({})) {
       std::vector<std::string> own;
       for (const std::string& each : option->get_snames()) own.push_back("-" + each);
       for (const std::string& each : option->get_lnames()) own.push_back("--" + each);

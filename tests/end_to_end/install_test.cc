@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -31,13 +31,14 @@ std::string PageText(const std::string& roff) {
   return std::regex_replace(roff, std::regex(R"(\\f[BR]|\\)"), "");
 }
 
-Outcome Help(std::string page) {
-  Words command = {Program()};
-  std::replace(page.begin(), page.end(), '-', ' ');
-  std::istringstream words(page.substr(std::string("cohort").size()));
-  for (std::string word; words >> word;) command.push_back(word);
-  command.push_back("--help");
-  return RunProgram(command);
+// The words that call the command of a man page, whatever the page's name: "cohort bench pull-push".
+Words WordsOfPage(const std::string& page) {
+  std::smatch synopsis;
+  EXPECT_TRUE(std::regex_search(page, synopsis, std::regex(R"(\.B (cohort[a-z -]*))"))) << page;
+  std::istringstream text(synopsis[1].str());
+  Words words;
+  for (std::string word; text >> word;) words.push_back(words.empty() ? Program() : word);
+  return words;
 }
 
 TEST(Install, EveryCommandHasAManPageThatNamesTheOptionsOfItsHelp) {
@@ -48,19 +49,37 @@ TEST(Install, EveryCommandHasAManPageThatNamesTheOptionsOfItsHelp) {
   for (const auto& entry : fs::directory_iterator(folder / "man1")) {
     const std::string page = PageText(ReadFile(entry.path()));
     const std::string name = entry.path().stem();
-    // Of a command that has "-" in its name, --help is another one's: `cohort bench pull-push`.
-    const Outcome help = Help(name);
-    if (help.exit_code != 0) continue;
+    Words words = WordsOfPage(page);
+    const std::size_t depth = words.size();
+    words.push_back("--help");
+    const Outcome help = RunProgram(words);
+    EXPECT_EQ(help.exit_code, 0) << name << ": " << help.all();
     EXPECT_EQ(OptionsNamedIn(page), OptionsNamedIn(help.out)) << name;
     EXPECT_THAT(page, ::testing::StartsWith(".TH \"" + name + "\" 1")) << name;
+    // All but the program itself take it, and a command takes nothing that it does not list.
+    EXPECT_EQ(OptionsNamedIn(help.out).count("--json"), depth > 1 ? 1u : 0u) << name;
     ++compared;
   }
-  EXPECT_GT(compared, 25);
-  EXPECT_TRUE(fs::exists(folder / "man1/cohort-bench-pull-push.1"));
+  EXPECT_GT(compared, 40);
   // The program's own page names every command.
   const std::string program = PageText(ReadFile(folder / "man1/cohort.1"));
   for (const char* command : {"cohort-generate (1)", "cohort-train (1)", "cohort-doctor (1)"})
     EXPECT_THAT(program, ::testing::HasSubstr(command));
+}
+
+// Before and behind the command below; whatever becomes of it, there is one object.
+TEST(Install, CommandsBelowACommandTakeJson) {
+  for (const Words& words : {Words{"cluster", "status", "/nowhere", "--json"},
+                             {"cluster", "--json", "drain-server", "/nowhere", "1"},
+                             {"bench", "machine", "--json", "--out"}}) {
+    Words command = {Program()};
+    command.insert(command.end(), words.begin(), words.end());
+    const Outcome outcome = RunProgram(command);
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.all();
+    const auto object = nlohmann::json::parse(outcome.out, nullptr, /*allow_exceptions=*/false);
+    EXPECT_TRUE(object.is_object() && object.value("status", "") == "failed") << outcome.all();
+    EXPECT_THAT(outcome.err, ::testing::Not(::testing::HasSubstr("not expected"))) << outcome.all();
+  }
 }
 
 // The words that bash would offer behind a line.
@@ -84,7 +103,7 @@ TEST(Install, BashCompletesCommandsOptionsAndValues) {
   EXPECT_EQ(Completed(file, "cohort bench pull --transport ''", 4), "tcp ipc");
   EXPECT_EQ(Completed(file, "cohort bench pull --transport = t", 5), "tcp");  // as bash cuts --transport=t
   EXPECT_EQ(Completed(file, "cohort bench pull --transport =", 4), "tcp ipc");
-  EXPECT_EQ(Completed(file, "cohort bench pull --js", 3), "--json");  // its parent's
+  EXPECT_EQ(Completed(file, "cohort bench pull --js", 3), "--json");
   EXPECT_EQ(Completed(file, "cohort train --out --over", 3), "");     // a file's name
   EXPECT_EQ(Completed(file, "cohort verify r", 2), "");               // nothing, and so files
 }
