@@ -67,6 +67,14 @@ std::optional<std::string> NewestCheckpoint(const std::string& checkpoint_path,
   return std::nullopt;
 }
 
+bool HasCheckpoint(const std::string& checkpoint_path) {
+  const std::vector<std::uint64_t> numbers = ListCheckpoints(checkpoint_path);
+  std::error_code ignored;
+  return std::any_of(numbers.begin(), numbers.end(), [&](std::uint64_t number) {
+    return std::filesystem::exists(CheckpointFolder(checkpoint_path, number) + "/" + kManifestFile, ignored);
+  });
+}
+
 void RemoveCheckpointsAfter(const std::string& checkpoint_path, std::uint64_t number) {
   for (const std::uint64_t each : ListCheckpoints(checkpoint_path)) {
     if (each > number) Remove(CheckpointFolder(checkpoint_path, each));

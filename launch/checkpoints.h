@@ -32,6 +32,9 @@ Result<RunProgress> ReadProgress(const std::string& folder);
 std::optional<std::string> NewestCheckpoint(const std::string& checkpoint_path,
                                             const std::function<void(const std::string&)>& note);
 
+// Whether one is there with its manifest, so that going on is worth a try; its parts are not looked at.
+bool HasCheckpoint(const std::string& checkpoint_path);
+
 // What lies beyond checkpoint `number`, whole or not, is of a life of the run that is over: removes it, manifests first, so that
 // none of it is taken for what the next life writes under the same number. Errors are ignored, here and below: what stays
 // takes room, and is found damaged.

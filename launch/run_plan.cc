@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <initializer_list>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <utility>
@@ -181,28 +182,62 @@ namespace {
 constexpr const char* kAsItWas =
     "; --resume goes on with the run as it was: begin a new one with another --out";
 
+// A line of a run file.
+struct OptionLine {
+  std::string section, key, value;  // "[train]", "epochs", "10"
+};
+
+std::vector<OptionLine> OptionsIn(const RunConfig& config) {
+  std::vector<OptionLine> options;
+  std::istringstream lines(ToToml(config));
+  std::string section;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("[")) {
+      section = line;
+    } else if (const std::size_t equals = line.find(" = "); equals != std::string::npos) {
+      options.push_back({section, line.substr(0, equals), line.substr(equals + 3)});
+    }
+  }
+  return options;
+}
+
 }  // namespace
+
+std::vector<std::string> ChangesOf(const RunConfig& before, const RunConfig& now) {
+  const std::vector<OptionLine> was = OptionsIn(before), is = OptionsIn(now);
+  std::map<std::pair<std::string, std::string>, std::string> values;
+  for (const OptionLine& each : was) values[{each.section, each.key}] = each.value;
+  std::vector<std::string> changes;
+  const auto change = [&changes](const OptionLine& option, const std::string& now_and_before) {
+    changes.push_back((option.section.empty() ? "" : option.section + " ") + option.key + now_and_before);
+  };
+  for (const OptionLine& each : is) {
+    const auto found = values.find({each.section, each.key});
+    if (found == values.end()) {
+      change(each, " = " + each.value + " is new");
+    } else {
+      if (found->second != each.value)
+        change(each, " = " + each.value + " was " + each.key + " = " + found->second);
+      values.erase(found);
+    }
+  }
+  for (const OptionLine& each : was) {
+    if (values.count({each.section, each.key}) > 0)
+      change(each, " = " + each.value + " is not there any more");
+  }
+  return changes;
+}
 
 Status CheckSameRun(RunConfig before, const RunConfig& now) {
   // What may change: who takes part, and what the disks are for.
   before.cluster = now.cluster;
   before.checkpoint = now.checkpoint;
   before.tier = now.tier;
-  std::istringstream lines_before(ToToml(before)), lines_now(ToToml(now));
-  std::string section, was, is;
-  for (;;) {
-    const bool more = static_cast<bool>(std::getline(lines_before, was));
-    if (!std::getline(lines_now, is)) is.clear();
-    if (!more) was.clear();
-    if (was == is) {
-      if (!more) return {};
-      if (is.starts_with("[")) section = is + " ";
-      continue;
-    }
-    return {ErrorCode::kInvalidInput, "the run file is not the one that the run was begun with: " + section +
-                                          is + " was " + was +
-                                          "; only [cluster], [checkpoint] and [tier] may change" + kAsItWas};
-  }
+  const std::vector<std::string> changes = ChangesOf(before, now);
+  if (changes.empty()) return {};
+  return {ErrorCode::kInvalidInput,
+          "the run file is not the one that the run was begun with: " + changes.front() +
+              "; only [cluster], [checkpoint] and [tier] may change" + kAsItWas};
 }
 
 Status CheckResumable(const RunInputs& inputs, const ModelManifest& manifest, const RunPosition& position,

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/config.h"
 #include "common/dataset.h"
@@ -45,11 +46,13 @@ Result<RunInputs> ReadRunInputs(const RunConfig& config, const JobRequest& reque
 
 // Errors (kInvalidInput): nothing to train on, an empty or absent split.
 Result<RunPlan> MakePlan(const RunInputs& inputs, const JobRequest& request, std::uint64_t run_id);
-// Whether a run of these inputs and this plan can go on from a checkpoint: the same data, model and training. How many
-// servers and, in bsp, workers there are may have changed.
+// The options in which two run files differ, in a run file's order: "[train] epochs = 20 was epochs = 10".
+std::vector<std::string> ChangesOf(const RunConfig& before, const RunConfig& now);
 // Errors (kInvalidInput) name an option by which a run that goes on would not be the one that it was: all but those of [cluster],
 // [checkpoint] and [tier] must be the same.
 Status CheckSameRun(RunConfig before, const RunConfig& now);
+// Whether a run of these inputs and this plan can go on from a checkpoint: the same data, model and training. How many
+// servers and, in bsp, workers there are may have changed.
 Status CheckResumable(const RunInputs& inputs, const ModelManifest& manifest, const RunPosition& position,
                       const RunPlan& plan);
 

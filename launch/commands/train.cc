@@ -8,6 +8,7 @@
 
 #include "common/atomic_file.h"
 #include "common/model_files.h"
+#include "launch/checkpoints.h"
 #include "launch/cluster_job.h"
 #include "launch/commands/cluster_options.h"
 #include "launch/commands/commands.h"
@@ -100,23 +101,43 @@ Status RunAndShow(const ClusterJob& job, const RunFolder& folder, const std::str
   ShowWarnings(result, known, console);
   console.SetJson(std::move(result));
   if (!verdict.ok()) {
-    return {verdict.code(),
-            "the run in " + given + " failed: " + verdict.text() +
-                (verdict.code() == ErrorCode::kInvalidInput
-                     ? ""
-                     : "; `cohort train --resume " + given + "` goes on from its newest checkpoint")};
+    const std::string resume = "`cohort train --resume " + given + "` ";
+    const std::string mend =
+        verdict.code() == ErrorCode::kInvalidInput ? ""
+        : HasCheckpoint(folder / kCheckpointsFolder)
+            ? "; " + resume + "goes on from its newest checkpoint"
+            : "; there is no checkpoint: " + resume + "begins it once more, from the start";
+    return {verdict.code(), "the run in " + given + " failed: " + verdict.text() + mend};
   }
   COHORT_RETURN_IF_ERROR(ShowResult(folder, reachable, console));
   console.Print(summary);
   return {};
 }
 
+// Where a run file is given with --resume: what of it is not in the run, which goes on with its own.
+void TellChanges(const TrainOptions& options, const RunConfig& run, Console& console) {
+  const auto given = LoadRunConfig(options.run_file, options.cluster.Overrides());
+  if (!given) {
+    return console.Note("warning: the run in " + options.resume + " goes on as it was begun; " +
+                        options.run_file + " cannot be compared with it: " + given.error().text());
+  }
+  const std::vector<std::string> changes = ChangesOf(run, *given);
+  if (changes.empty()) return;
+  console.Note("warning: " + options.run_file + " is not as it was when the run in " + options.resume +
+               " was begun, which goes on as it was begun, without these changes:");
+  for (const std::string& change : changes) console.Note("  " + change);
+  console.Note(
+      "  to train with them begin anew: another folder, or --out with --overwrite; of a run that goes on "
+      "only "
+      "[cluster], [checkpoint] and [tier] may change, by --set");
+}
+
 // --resume: with the run file that the run had.
 Status GoOnTraining(const TrainOptions& options, Console& console) {
-  if (!options.run_file.empty() || !options.out.empty() || !options.from.empty() || options.overwrite) {
-    return {ErrorCode::kInvalidInput,
-            "--resume RUN_DIR goes on with the run that is there: RUN.toml, --out, --from and --overwrite "
-            "are not for it"};
+  if (!options.out.empty() || !options.from.empty() || options.overwrite) {
+    return {
+        ErrorCode::kInvalidInput,
+        "--resume RUN_DIR goes on with the run that is there: --out, --from and --overwrite are not for it"};
   }
   COHORT_ASSIGN_OR_RETURN(const RunFolder folder, RunFolder::Reopen(options.resume));
   if (const auto text = ReadFile(folder / kResultFile)) {
@@ -128,6 +149,7 @@ Status GoOnTraining(const TrainOptions& options, Console& console) {
   COHORT_ASSIGN_OR_RETURN(job.config, LoadRunConfig(folder / kRunFile, options.cluster.Overrides()));
   COHORT_ASSIGN_OR_RETURN(const RunConfig before, LoadRunConfig(folder / kRunFile, {}));
   if (const Status same = CheckSameRun(before, job.config); !same.ok()) return same.Within(options.resume);
+  if (!options.run_file.empty()) TellChanges(options, job.config, console);
   COHORT_RETURN_IF_ERROR(options.cluster.Apply(&job));
   job.folder = folder.path();
   job.resume = true;
@@ -174,7 +196,10 @@ void AddTrain(CLI::App& app, Commands& commands) {
   auto options = std::make_shared<TrainOptions>();
   CLI::App* command =
       app.add_subcommand("train", "train, evaluate and write a model, on a cluster started through mpirun");
-  command->add_option("RUN.toml", options->run_file, "the run file; --help-config lists its options");
+  command->add_option("RUN.toml", options->run_file,
+                      "the run file; --help-config lists its options. With --resume not needed: the run has "
+                      "its own, and what "
+                      "differs is said");
   command->add_option("--out", options->out, "RUN_DIR: the folder for model and results");
   command->add_option("--from", options->from,
                       "RUN_DIR or model to start from: its weights, by the names of features and tasks");

@@ -314,8 +314,20 @@ TEST_F(Faults, KillTheLauncherAndResume) {
     EXPECT_NE(other.all().find("[train] epochs = 3 was epochs = " + Epochs("bsp")), std::string::npos)
         << other.all();
     EXPECT_EQ(ReadFile(Folder(run) + "/run.toml"), run_file);
-    const Outcome resumed = RunProgram({Program(), "train", "--resume", Folder(run)}, seconds(120));
+    // A run file that has been edited is compared with the run's own, and the run goes on as it was.
+    std::string edited = ReadFile(ShopRun::Get().run_file());
+    edited.replace(edited.find("seed = 1"), 8, "seed = 9");
+    Words words = {Program(), "train", ShopRun::Get().folder().Write("edited.toml", edited), "--resume",
+                   Folder(run)};
+    for (const std::string& option : Options("bsp")) words.push_back(option);
+    words.insert(words.end(), {"--servers", "2", "--workers", "2"});
+    const Outcome resumed = RunProgram(words, seconds(120));
     EXPECT_EQ(resumed.exit_code, 0) << resumed.all();
+    EXPECT_NE(resumed.err.find("edited.toml is not as it was when the run in " + Folder(run) + " was begun"),
+              std::string::npos)
+        << resumed.err;
+    EXPECT_NE(resumed.err.find("changes:\n  seed = 9 was seed = 1\n  to train with them"), std::string::npos)
+        << resumed.err;
     ExpectSameModel(undisturbed, run, /*same_hash=*/true);
     const Outcome again = RunProgram({Program(), "train", "--resume", Folder(run)}, seconds(60));
     EXPECT_EQ(again.exit_code, 2);

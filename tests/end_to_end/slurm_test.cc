@@ -52,11 +52,12 @@ class Slurm : public ::testing::Test {
                 "checkpoint.every_steps=100"});
   }
   // Submits the job's script with its arguments, as a user does. Returns the job's number.
-  static std::string Submit(const Words& sbatch, const std::string& run, int epochs, const Words& more = {}) {
+  static std::string Submit(const Words& sbatch, const std::string& run, int epochs, const Words& more = {},
+                            const std::string& run_file = ShopRun::Get().run_file()) {
     Words words = {"sbatch", "--parsable", "--output=" + Output(run), "--open-mode=append"};
     words.insert(words.end(), sbatch.begin(), sbatch.end());
-    words.insert(words.end(), {std::string(COHORT_SOURCE_DIR) + "/launch/slurm/train.sbatch",
-                               ShopRun::Get().run_file(), ShopRun::Get().folder() / run});
+    words.insert(words.end(), {std::string(COHORT_SOURCE_DIR) + "/launch/slurm/train.sbatch", run_file,
+                               ShopRun::Get().folder() / run});
     words.insert(words.end(), {"--servers", "2", "--workers", "2"});
     for (const Words& options : {Options(epochs), more})
       words.insert(words.end(), options.begin(), options.end());
@@ -121,7 +122,15 @@ TEST_F(Slurm, AJobThatIsStoppedGoesOnWhenItIsSubmittedAgain) {
   EXPECT_EQ(failed["status"], "failed");
   EXPECT_EQ(failed["reason"].get<std::string>().rfind("ended by signal SIGTERM", 0), 0u) << failed["reason"];
 
-  ASSERT_EQ(ExitCodeOf(Submit({}, "stopped", kLong)), "0:0") << Said("stopped");
+  EXPECT_NE(ReadFile(Output("stopped")).find("goes on from its newest checkpoint"), std::string::npos)
+      << Said("stopped");
+  // The run file has been edited meanwhile: that is said, and changes nothing.
+  std::string edited = ReadFile(ShopRun::Get().run_file());
+  edited.replace(edited.find("seed = 1"), 8, "seed = 9");
+  const std::string run_file = ShopRun::Get().folder().Write("edited.toml", edited);
+  ASSERT_EQ(ExitCodeOf(Submit({}, "stopped", kLong, {}, run_file)), "0:0") << Said("stopped");
+  EXPECT_NE(ReadFile(Output("stopped")).find("  seed = 9 was seed = 1\n"), std::string::npos)
+      << Said("stopped");
   EXPECT_NE(ReadFile(Output("stopped")).find("going on from"), std::string::npos) << Said("stopped");
   EXPECT_EQ(ShopRun::Get().Result("stopped")["model_hash"], alone);
 }

@@ -94,6 +94,32 @@ TEST(RunPlan, OtherJobsTakeTheSplitsThatHaveRows) {
   EXPECT_EQ(empty.error().exit_code(), 2);
 }
 
+TEST(RunPlan, ChangesOfARunFileAreNamed) {
+  RunConfig before;
+  before.data = "/d.h5";
+  before.tasks["old"] = {};
+  RunConfig now = before;
+  EXPECT_THAT(ChangesOf(before, now), ::testing::IsEmpty());
+  EXPECT_TRUE(CheckSameRun(before, now).ok());
+  now.cluster.workers = 7;
+  EXPECT_THAT(ChangesOf(before, now), ::testing::ElementsAre("[cluster] workers = 7 was workers = 2"));
+  EXPECT_TRUE(CheckSameRun(before, now).ok());
+  now.seed = 5;
+  now.train.epochs = 20;
+  now.tasks.erase("old");
+  now.tasks["new"].weight = 2;
+  const auto changes = ChangesOf(before, now);
+  ASSERT_GT(changes.size(), 4u);
+  EXPECT_EQ(changes[0], "seed = 5 was seed = 1");
+  EXPECT_EQ(changes[1], "[train] epochs = 20 was epochs = 1");
+  EXPECT_THAT(changes, ::testing::Contains(::testing::MatchesRegex(".task.new. weight = 2.* is new")));
+  EXPECT_THAT(changes,
+              ::testing::Contains(::testing::MatchesRegex(".task.old. weight = 1.* is not there any more")));
+  const Status other = CheckSameRun(before, now);
+  EXPECT_EQ(other.exit_code(), 2);
+  EXPECT_THAT(other.text(), HasSubstr("was begun with: seed = 5 was seed = 1; only [cluster]"));
+}
+
 TEST(RunPlan, NamesOfJobsAndSplits) {
   EXPECT_EQ(JobFromName("score"), Job::kScore);
   EXPECT_FALSE(JobFromName("scores"));
