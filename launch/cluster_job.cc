@@ -12,7 +12,7 @@
 #include "common/run_key.h"
 #include "launch/allocation.h"
 #include "launch/checkpoints.h"
-#include "launch/hostfile.h"
+#include "launch/failed_start.h"
 #include "launch/run_folder.h"
 
 namespace cohort {
@@ -70,7 +70,7 @@ std::vector<std::string> MpirunCommand(const ClusterJob& job, const FormerLife& 
     command.insert(command.end(), words.begin(), words.end());
   };
   if (geteuid() == 0) add({"--allow-run-as-root"});
-  if (!job.hostfile.empty()) add({"--hostfile", job.hostfile});
+  if (!job.hosts.empty()) add({"--hostfile", job.folder + "/" + kHostsFile});
 
   std::vector<std::string> scheduler = SchedulerCommand(job);
   if (!before.checkpoint.empty()) scheduler.insert(scheduler.end(), {"--resume", before.checkpoint});
@@ -114,9 +114,6 @@ std::vector<std::string> ReplacementCommand(const ClusterJob& job, const Cluster
 }
 
 Status CheckClusterJob(const ClusterJob& job) {
-  if (!job.hostfile.empty()) {
-    COHORT_ASSIGN_OR_RETURN([[maybe_unused]] const auto hosts, ReadHostfile(job.hostfile));
-  }
   if (!job.key.empty() && job.config.cluster.encryption != Encryption::kOff) {
     COHORT_ASSIGN_OR_RETURN([[maybe_unused]] const RunKey key, RunKey::Read(job.key));
   }
@@ -155,6 +152,12 @@ std::vector<std::string> GoOn(const ClusterJob& job, std::uint32_t restarts,
 
 Status RunClusterJob(const ClusterJob& job, SupervisorOptions output) {
   COHORT_RETURN_IF_ERROR(WriteFileAtomically(job.folder + "/" + kRunFile, ToToml(job.config)));
+  const std::string hosts = job.folder + "/" + kHostsFile;
+  if (job.hosts.empty()) {
+    std::remove(hosts.c_str());
+  } else {
+    COHORT_RETURN_IF_ERROR(WriteFileAtomically(hosts, ToHostfile(job.hosts)));
+  }
   const std::string key = job.folder + "/" + kKeyFile;
   if (job.key.empty() && job.config.cluster.encryption != Encryption::kOff) {
     COHORT_ASSIGN_OR_RETURN(const RunKey made, RunKey::New());
@@ -162,6 +165,12 @@ Status RunClusterJob(const ClusterJob& job, SupervisorOptions output) {
   }
   const SchedulerClient::Options limits = ClientOptions(job.config, 0);
   output.command = job.resume ? GoOn(job, 1, output.note) : MpirunCommand(job);
+  output.resumes = job.resume;
+  bool explained = false;
+  output.explain = [&job, &explained](const std::vector<std::string>& words) {
+    explained = true;
+    return WhyNotStarted(words, job.hosts, job.hostfile);
+  };
   output.folder = job.folder;
   output.startup = limits.startup + kMargin;
   output.silence = limits.dead_after + kMargin;
@@ -183,14 +192,14 @@ Status RunClusterJob(const ClusterJob& job, SupervisorOptions output) {
   output.replacement = [&job](const ClusterFile::Process& member) { return ReplacementCommand(job, member); };
   // With a list of hosts, or inside an allocation, some start elsewhere.
   if (InAllocation()) LetStepsOverlap();
-  if (job.hostfile.empty() && !InAllocation()) {
+  if (job.hosts.empty() && !InAllocation()) {
     output.children = std::size_t{1} + job.config.cluster.servers + job.config.cluster.workers;
   }
   CatchStopSignals();
   const Status verdict = Supervise(output);
   std::remove(key.c_str());
   // Open MPI does not say which host it was.
-  if (!verdict.ok() && !job.hostfile.empty() && output.note && NewestMetrics(job.folder).empty()) {
+  if (!verdict.ok() && !explained && !job.hosts.empty() && output.note && NewestMetrics(job.folder).empty()) {
     output.note("if a host cannot be reached or lacks something: `cohort doctor --hostfile " + job.hostfile +
                 "` names it");
   }

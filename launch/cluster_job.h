@@ -9,6 +9,7 @@
 
 #include "common/config.h"
 #include "common/status.h"
+#include "launch/hostfile.h"
 #include "launch/process_hosts.h"
 #include "launch/run_plan.h"
 #include "launch/supervisor.h"
@@ -22,7 +23,9 @@ struct ClusterJob {
   JobRequest request;
   std::string folder;    // for run.toml, result.json, metrics.jsonl, log.txt; exists, and is the job's alone
   std::string scores;    // score: the file for the users
-  std::string hostfile;  // of mpirun; empty: this host, or what the resource manager has allocated
+  std::string
+      hostfile;  // the user's list of hosts; empty: this host, or what the resource manager has allocated
+  std::vector<ListedHost> hosts;       // that it names
   std::optional<ProcessHosts> places;  // of as many processes as `config` says; nothing: mpirun's own
   std::string
       key;  // file with the run's key, on every host; empty: one is made in `folder`, and gone with the run

@@ -1,7 +1,8 @@
-// mpirun's list of hosts, and the agent by which mpirun starts something on one of them.
+// A list of hosts (--hostfile), and the agent by which mpirun starts something on one of them.
 #ifndef COHORT_LAUNCH_HOSTFILE_H_
 #define COHORT_LAUNCH_HOSTFILE_H_
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -9,12 +10,29 @@
 
 namespace cohort {
 
-// The hosts of a hostfile ("NAME" or "NAME slots=N" a line), in its order, each as often as it has slots, once where that is not said. Errors:
-// kInvalidInput, it is not there, a line is none of these, or it names no host.
-Result<std::vector<std::string>> ReadHostfile(const std::string& path);
+// A host of a list, as all its lines together have it (docs/clusters.md says what each form means). mpirun is given ToHostfile, never the user's own
+// file: what is understood here is what it does.
+struct ListedHost {
+  std::string name;
+  int line = 0;           // its first
+  std::size_t slots = 1;  // processes that it is meant to have
+  bool counted =
+      false;  // the list says how many slots; else mpirun takes the host's processors, and this program one slot
+  std::size_t most = 0;  // max_slots: more processes it may not have; 0: no limit
+};
 
-// The same names, each once.
-std::vector<std::string> DistinctHosts(const std::vector<std::string>& hosts);
+// In the file's order, each once, by its first name: those of this host are one host. Errors: kInvalidInput, it is not there, a line is not
+// understood, or it names no host.
+Result<std::vector<ListedHost>> ReadHostfile(const std::string& path);
+
+// The names, each once; and each as often as it has slots.
+std::vector<std::string> NamesOf(const std::vector<ListedHost>& hosts);
+std::vector<std::string> SlotsOf(const std::vector<ListedHost>& hosts);
+// The list as mpirun takes it: NAME, slots= and max_slots= where they are said, a line a host.
+std::string ToHostfile(const std::vector<ListedHost>& hosts);
+
+// The hosts of names that come as often as they have slots, side by side or not.
+std::vector<ListedHost> HostsOf(const std::vector<std::string>& slots);
 
 // Whether a hostfile's name is this host, as mpirun sees it: its name, with a domain or without, or an IPv4 address of it.
 bool IsThisHost(const std::string& name);

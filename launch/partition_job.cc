@@ -135,7 +135,8 @@ class JobCoordinator : public Partitions {
     ::signal(SIGPIPE, SIG_IGN);  // a worker may die while it is given a part
     std::vector<std::string> hosts = {HostName()};
     if (!options_.hostfile.empty()) {
-      COHORT_ASSIGN_OR_RETURN(hosts, ReadHostfile(options_.hostfile));
+      COHORT_ASSIGN_OR_RETURN(const std::vector<ListedHost> listed, ReadHostfile(options_.hostfile));
+      hosts = SlotsOf(listed);
     }
     workers_.resize(options_.workers);
     for (std::uint32_t i = 0; i < options_.workers; ++i) {

@@ -33,7 +33,7 @@ inline constexpr const char* kPartitionWorkerOption = "--partition-worker";
 
 struct PartitionJobOptions {
   std::uint32_t workers = 0;
-  std::string hostfile;                            // of mpirun; empty: all on this host
+  std::string hostfile;                            // the list of hosts (hostfile.h); empty: all on this host
   Duration dead_after = std::chrono::seconds(60);  // silent for so long: as good as dead
   std::string out;                                 // the command's output: the work folder is OUT.parts
   std::vector<std::string> command;                // of a worker, without kPartitionWorkerOption FOLDER

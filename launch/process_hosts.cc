@@ -1,11 +1,12 @@
 #include "launch/process_hosts.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <sstream>
 #include <utility>
 
-#include "launch/hostfile.h"
+#include "common/nearest.h"
 
 namespace cohort {
 namespace {
@@ -13,6 +14,11 @@ namespace {
 constexpr const char* kExpected =
     "; expected servers=RULE or workers=RULE, where RULE is spread, pack or HOST,HOST,...";
 constexpr std::size_t kMostNamed = 8;
+const std::vector<std::string> kRoles = {"servers", "workers"}, kRules = {"spread", "pack"};
+
+tl::unexpected<Status> NoRule(const std::string& word) {
+  return InvalidInput("--place " + word + " has no rule" + kExpected);
+}
 
 Result<HostRule> ParseRule(const std::string& word, const std::string& text) {
   if (text == "pack") return HostRule{HostRule::Kind::kPack, {}};
@@ -24,29 +30,43 @@ Result<HostRule> ParseRule(const std::string& word, const std::string& text) {
       return InvalidInput("--place " + word + ": \"" + name + "\" is no host's name" + kExpected);
     rule.hosts.push_back(name);
   }
-  if (rule.hosts.empty()) return InvalidInput("--place " + word + " has no rule" + kExpected);
+  if (rule.hosts.empty()) return NoRule(word);
   return rule;
 }
 
-// What is left of the slots, as processes take them.
+// What is left of the slots, as processes take them, and how many each host has.
 class Slots {
  public:
-  explicit Slots(std::vector<std::string> all) : all_(std::move(all)), left_(all_) {}
+  explicit Slots(const std::vector<ListedHost>& hosts) : all_(SlotsOf(hosts)), left_(all_) {
+    for (const ListedHost& host : hosts) most_[host.name] = host.most;
+  }
   void Take(const std::string& host) {
+    ++taken_[host];
     if (const auto found = std::find(left_.begin(), left_.end(), host); found != left_.end())
       left_.erase(found);
   }
-  // The next one's host.
+  // The next one's host: one that may have more, if there is one.
   std::string TakeNext() {
-    if (left_.empty()) left_ = all_;
-    std::string host = left_.front();
-    left_.erase(left_.begin());
+    const auto has_room = [this](const std::string& host) {
+      return most_[host] == 0 || taken_[host] < most_[host];
+    };
+    auto next = std::find_if(left_.begin(), left_.end(), has_room);
+    if (next == left_.end()) {
+      left_ = all_;
+      next = std::find_if(left_.begin(), left_.end(), has_room);
+      if (next == left_.end()) next = left_.begin();
+    }
+    const std::string host = *next;
+    ++taken_[host];
+    left_.erase(next);
     return host;
   }
+  std::size_t TakenOf(const std::string& host) { return taken_[host]; }
 
  private:
   const std::vector<std::string> all_;
   std::vector<std::string> left_;
+  std::map<std::string, std::size_t> most_, taken_;  // by host
 };
 
 std::string Named(const std::vector<std::string>& hosts) {
@@ -79,8 +99,10 @@ Result<HostRules> ParseHostRules(const std::vector<std::string>& words) {
   for (const std::string& word : words) {
     const std::size_t equals = word.find('=');
     const std::string role = word.substr(0, equals);
-    if (equals == std::string::npos || (role != "servers" && role != "workers"))
-      return InvalidInput("--place " + word + " names neither servers nor workers" + kExpected);
+    if (role != "servers" && role != "workers")
+      return InvalidInput("--place " + word + " names neither servers nor workers" + kExpected +
+                          DidYouMean(role, kRoles));
+    if (equals == std::string::npos) return NoRule(word);
     std::optional<HostRule>& rule = role == "servers" ? servers : workers;
     if (rule) return InvalidInput("--place " + word + " is the second rule for " + role + "; give one");
     COHORT_ASSIGN_OR_RETURN(rule, ParseRule(word, word.substr(equals + 1)));
@@ -88,25 +110,35 @@ Result<HostRules> ParseHostRules(const std::vector<std::string>& words) {
   return HostRules{servers.value_or(HostRule{}), workers.value_or(HostRule{})};
 }
 
-Result<ProcessHosts> ChooseHosts(const HostRules& rules, const std::vector<std::string>& slots,
+Result<ProcessHosts> ChooseHosts(const HostRules& rules, const std::vector<ListedHost>& hosts,
                                  std::uint32_t servers, std::uint32_t workers) {
-  const std::vector<std::string> hosts = DistinctHosts(slots);
+  const std::vector<std::string> names = NamesOf(hosts);
   for (const auto& [role, rule] :
        {std::pair("servers", &rules.servers), std::pair("workers", &rules.workers)}) {
     for (const std::string& host : rule->hosts) {
-      if (std::find(hosts.begin(), hosts.end(), host) == hosts.end())
-        return InvalidInput(std::string("--place ") + role + "=" + host + ": " + host +
-                            " is none of the job's hosts, which are " + Named(hosts) +
-                            "; name one of these, as it is written there");
+      if (std::find(names.begin(), names.end(), host) != names.end()) continue;
+      std::vector<std::string> meant = kRules;
+      meant.insert(meant.end(), names.begin(), names.end());
+      return InvalidInput(std::string("--place ") + role + "=" + host + ": \"" + host +
+                          "\" is neither a rule (spread, pack) nor one of the job's hosts, which are " +
+                          Named(names) + "; give a rule, or hosts as they are written there" +
+                          DidYouMean(host, meant));
     }
   }
   ProcessHosts places;
-  const auto here = std::find_if(hosts.begin(), hosts.end(), IsThisHost);
-  places.scheduler = here != hosts.end() ? *here : hosts.at(0);
-  Slots left(slots);
-  left.Take(places.scheduler);
-  places.servers = PlaceRole(rules.servers, hosts, servers, &left);
-  places.workers = PlaceRole(rules.workers, hosts, workers, &left);
+  const auto here = std::find_if(names.begin(), names.end(), IsThisHost);
+  places.scheduler = here != names.end() ? *here : names.at(0);
+  Slots slots(hosts);
+  slots.Take(places.scheduler);
+  places.servers = PlaceRole(rules.servers, names, servers, &slots);
+  places.workers = PlaceRole(rules.workers, names, workers, &slots);
+  for (const ListedHost& host : hosts) {
+    if (const std::size_t taken = slots.TakenOf(host.name); host.most > 0 && taken > host.most)
+      return InvalidInput(host.name + " would have " + std::to_string(taken) + " of the " +
+                          std::to_string(std::size_t{1} + servers + workers) +
+                          " processes, and the list of hosts says max_slots=" + std::to_string(host.most) +
+                          "; raise it, start fewer, or place them elsewhere");
+  }
   return places;
 }
 

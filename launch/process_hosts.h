@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/status.h"
+#include "launch/hostfile.h"
 
 namespace cohort {
 
@@ -33,10 +34,11 @@ struct ProcessHosts {
   std::vector<std::string> servers, workers;
 };
 
-// `slots`: the hosts in order, each as often as it has slots (hostfile.h, allocation.h). The scheduler takes a slot of this host, if it is among
-// them, where another one can take its place; else of the first. Then servers and then workers are placed. `pack` takes the slots that are left,
-// and begins with all of them anew when none is; the other rules do not count slots. kInvalidInput: a rule names a host that is not among them.
-Result<ProcessHosts> ChooseHosts(const HostRules& rules, const std::vector<std::string>& slots,
+// `hosts`: a list's (hostfile.h) or an allocation's (allocation.h). The scheduler takes a slot of this host, if it is among them, where another one
+// can take its place; else of the first. Then servers and then workers are placed. `pack` takes the slots that are left, and begins with all of them
+// anew when none is; the other rules do not count slots. kInvalidInput: a rule names a host that is not among them, which may be a rule that is
+// misspelt; a host would have more processes than its max_slots.
+Result<ProcessHosts> ChooseHosts(const HostRules& rules, const std::vector<ListedHost>& hosts,
                                  std::uint32_t servers, std::uint32_t workers);
 
 }  // namespace cohort

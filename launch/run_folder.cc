@@ -21,9 +21,9 @@ namespace {
 namespace fs = std::filesystem;
 
 // All that a run of this version or `cohort report` leaves.
-constexpr const char* kOwnFiles[] = {kRunFile,        kResultFile,  kMetricsFile,
-                                     kEvaluationFile, kLogFile,     "best_reachable.json",
-                                     "report.html",   kClusterFile, kJournalFile};
+constexpr const char* kOwnFiles[] = {
+    kRunFile,      kResultFile,  kMetricsFile, kEvaluationFile, kLogFile, "best_reachable.json",
+    "report.html", kClusterFile, kJournalFile, kHostsFile};
 
 }  // namespace
 

@@ -15,6 +15,8 @@ inline constexpr const char* kResultFile = "result.json";
 inline constexpr const char* kMetricsFile = "metrics.jsonl";
 inline constexpr const char* kEvaluationFile = "evaluation.json";
 inline constexpr const char* kLogFile = "log.txt";
+inline constexpr const char* kHostsFile =
+    "hosts";  // with --hostfile: the list as mpirun was given it (hostfile.h)
 inline constexpr const char* kHangFile =
     "hang_report.md";  // who waited for whom when a deadline was missed; the newest last
 inline constexpr const char* kModelFolder = "model";

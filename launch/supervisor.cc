@@ -20,6 +20,7 @@
 #include "common/atomic_file.h"
 #include "common/process.h"
 #include "launch/cluster_file.h"
+#include "launch/failed_start.h"
 #include "launch/journal_file.h"
 #include "launch/run_folder.h"
 #include "scheduler/metrics_json.h"
@@ -38,6 +39,7 @@ constexpr Duration kTryAgain =
 constexpr int kMostUnheard = 2;
 constexpr Duration kLongestPause = std::chrono::seconds(10);  // between two of them
 constexpr std::size_t kTailLines = 15;
+constexpr std::size_t kHeadLines = 15;
 constexpr std::size_t kMaxLineBytes = 1u << 16;
 
 TimePoint Now() { return std::chrono::steady_clock::now(); }
@@ -125,6 +127,8 @@ class Run {
     recoverable_ = !unknown && verdict->recoverable;
     if (!ended.ok()) {
       status = ended;
+    } else if (unknown && CameToNothing()) {
+      status = WhyItCameToNothing();
     } else if (unknown) {
       const std::string reason = verdict ? verdict->reason : "there is no " + Path(kResultFile);
       status = Status(ErrorCode::kUnavailable, reason + HowItExited());
@@ -137,7 +141,8 @@ class Run {
 
   // Whether it ended by a death, of whomever: the run may go on. Who dies in the start-up of a first life could not run there.
   bool Died() const {
-    return StopSignal() == 0 && (recoverable_ || unknown_ || lost_scheduler_ || (lost_early_ && again_));
+    return StopSignal() == 0 &&
+           (recoverable_ || (unknown_ && !CameToNothing()) || lost_scheduler_ || (lost_early_ && again_));
   }
   bool heard() const { return heard_; }
   // What is left of the run's processes on this host is dead, or will be within `limit`.
@@ -159,6 +164,19 @@ class Run {
   std::string Path(const char* name) const { return options_.folder + "/" + name; }
   void Note(const std::string& text) {
     if (options_.note) options_.note(text);
+  }
+
+  // The first start of a new run has ended by itself, before everybody had registered: it would again.
+  bool CameToNothing() const {
+    return !again_ && !options_.resumes && !heard_ && cluster_.members.empty() && exit_status_ &&
+           WIFEXITED(*exit_status_);
+  }
+  Status WhyItCameToNothing() {
+    for (const std::string& line : head_) Note("  " + line);
+    const Status why = options_.explain ? options_.explain(head_)
+                                        : Status(ErrorCode::kUnavailable,
+                                                 head_.empty() ? "nothing was said" : head_.front());
+    return {why.code(), why.text() + "; the run has not begun" + HowItExited()};
   }
 
   bool Exited() {
@@ -410,6 +428,7 @@ class Run {
   void FlushLine() {
     if (line_.empty()) return;
     if (line_.find(": error: ") != std::string::npos) Note(line_);
+    if (head_.size() < kHeadLines && SaysSomething(line_)) head_.push_back(line_);
     tail_.push_back(std::exchange(line_, {}));
     if (tail_.size() > kTailLines) tail_.pop_front();
   }
@@ -423,6 +442,7 @@ class Run {
   int output_ = -1, input_ = -1;  // of the pipe that all processes write to
   std::optional<int> exit_status_;
   std::string line_;
+  std::vector<std::string> head_;  // the first lines that say something
   std::deque<std::string> tail_;
   TimePoint started_{}, changed_{};
   TimePoint decided_at_ = kNever;

@@ -32,6 +32,11 @@ struct SupervisorOptions {
   // start; called at most `restarts` times. Empty: the run fails.
   std::function<std::vector<std::string>(std::uint32_t number)> restart;  // numbers from 1 on
   std::uint32_t restarts = 0;
+  // `command` goes on with a run that has been there: a start of it that comes to nothing is tried again, as every later one. One of a new run,
+  // before anybody has registered, is not: it would come to nothing again.
+  bool resumes = false;
+  // Why such a start came to nothing, of the first lines that the command has said (failed_start.h). Empty: its first line says so.
+  std::function<Status(const std::vector<std::string>& words)> explain;
   // A line for a terminal that replaces the one before it; a line to keep (errors of the processes). May be empty.
   std::function<void(const std::string&)> progress;
   std::function<void(const std::string&)> note;

@@ -28,7 +28,8 @@ void ClusterOptions::AddSizeTo(CLI::App& command) {
 void ClusterOptions::AddTo(CLI::App& command) {
   AddSizeTo(command);
   command
-      .add_option("--hostfile", hostfile, "mpirun's list of hosts (default: this host, or the allocation)")
+      .add_option("--hostfile", hostfile,
+                  "list of hosts: lines of NAME or NAME slots=N (default: this host, or the allocation)")
       ->check(CLI::ExistingFile);
   command.add_option(
       "--key", key,
@@ -51,9 +52,15 @@ std::vector<std::string> ClusterOptions::Overrides() const {
 }
 
 Status ClusterOptions::Apply(ClusterJob* job) const {
-  job->hostfile = hostfile;
   if (!key.empty()) job->key = std::filesystem::absolute(key).lexically_normal().string();
-  if (place.empty()) return {};
+  if (!hostfile.empty()) {
+    job->hostfile = hostfile;
+    COHORT_ASSIGN_OR_RETURN(job->hosts, ReadHostfile(hostfile));
+  }
+  // mpirun does not keep to max_slots when it may start more processes than there are slots.
+  const bool limited =
+      std::any_of(job->hosts.begin(), job->hosts.end(), [](const ListedHost& host) { return host.most > 0; });
+  if (place.empty() && !limited) return {};
   COHORT_ASSIGN_OR_RETURN(const HostRules rules, ParseHostRules(place));
   if (hostfile.empty() && !InAllocation()) {
     return {
@@ -61,10 +68,13 @@ Status ClusterOptions::Apply(ClusterJob* job) const {
         "--place " + place.front() +
             ": there is this host alone; give the others by --hostfile, or run inside a Slurm allocation"};
   }
-  COHORT_ASSIGN_OR_RETURN(const std::vector<std::string> slots,
-                          hostfile.empty() ? AllocatedHosts() : ReadHostfile(hostfile));
+  std::vector<ListedHost> hosts = job->hosts;
+  if (hosts.empty()) {
+    COHORT_ASSIGN_OR_RETURN(const std::vector<std::string> slots, AllocatedHosts());
+    hosts = HostsOf(slots);
+  }
   const ClusterConfig& cluster = job->config.cluster;
-  COHORT_ASSIGN_OR_RETURN(job->places, ChooseHosts(rules, slots, cluster.servers, cluster.workers));
+  COHORT_ASSIGN_OR_RETURN(job->places, ChooseHosts(rules, hosts, cluster.servers, cluster.workers));
   return {};
 }
 

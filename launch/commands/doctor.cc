@@ -160,8 +160,8 @@ Status Doctor(const DoctorOptions& options, Console& console) {
   probes.progress = [&console](const std::string& line) { console.Progress(line); };
   probes.order.folder = NearestFolder(options.out);
   if (!options.hostfile.empty()) {
-    COHORT_ASSIGN_OR_RETURN(const std::vector<std::string> slots, ReadHostfile(options.hostfile));
-    probes.hosts = DistinctHosts(slots);
+    COHORT_ASSIGN_OR_RETURN(const std::vector<ListedHost> hosts, ReadHostfile(options.hostfile));
+    probes.hosts = NamesOf(hosts);
     // This host speaks with all of them at once.
     const Duration more = kMorePerHost * static_cast<int>(probes.hosts.size());
     probes.answer_limit =
@@ -208,7 +208,8 @@ void AddDoctor(CLI::App& app, Commands& commands) {
       "doctor", "what on this machine, or on a list of hosts, would stop a run, and the mend");
   command
       ->add_option("--hostfile", options->hostfile,
-                   "mpirun's list of hosts: looks at each, and at every pair (default: this machine alone)")
+                   "list of hosts, as for `cohort train`: looks at each, and at every pair (default: this "
+                   "machine alone)")
       ->check(CLI::ExistingFile);
   command
       ->add_option(

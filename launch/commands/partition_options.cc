@@ -15,8 +15,9 @@ void PartitionOptions::AddTo(CLI::App& command) {
                       "for any number (default: none, all in this process; docs/partitions.md)")
           ->check(CLI::Range(1, 1024));
   command
-      .add_option("--hostfile", hostfile,
-                  "mpirun's list of hosts, which the workers are spread over (default: this host)")
+      .add_option(
+          "--hostfile", hostfile,
+          "list of hosts, as for `cohort train`, which the workers are spread over (default: this host)")
       ->check(CLI::ExistingFile)
       ->needs(count);
   command

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "common/process.h"
+#include "launch/failed_start.h"
 #include "launch/line_process.h"
 
 namespace cohort {
@@ -39,7 +40,7 @@ std::vector<std::string> MpirunWords(const std::vector<std::string>& hosts, std:
 // What is worth saying of mpirun's many words: the first line that is none of its frames and rules.
 std::string MpirunReason(const LineProcess& mpirun) {
   for (const std::string& line : mpirun.words()) {
-    if (line.find_first_not_of("- \t") != std::string::npos) return line;
+    if (SaysSomething(line)) return line;
   }
   return "";
 }

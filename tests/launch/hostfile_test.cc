@@ -27,12 +27,39 @@ TEST(Hostfile, NamesComeAsOftenAsTheyHaveSlots) {
   const auto hosts = ReadHostfile(
       folder.Write("hosts", "# the cluster\na slots=2\n\nb   # one\na\nc max_slots=4 slots=1\n"));
   ASSERT_TRUE(hosts.has_value()) << hosts.error().text();
-  EXPECT_THAT(*hosts, ElementsAre("a", "a", "b", "a", "c"));
-  EXPECT_THAT(DistinctHosts(*hosts), ElementsAre("a", "b", "c"));
+  EXPECT_THAT(SlotsOf(*hosts), ElementsAre("a", "a", "a", "b", "c"));
+  EXPECT_THAT(NamesOf(*hosts), ElementsAre("a", "b", "c"));
+  EXPECT_EQ(hosts->at(1).line, 4);
+  EXPECT_EQ(hosts->at(2).most, 4u);
+  EXPECT_EQ(ToHostfile(HostsOf({"a", "b", "a"})), "a slots=2\nb slots=1\n");
   const auto none = ReadHostfile(folder.Write("none", "# nobody\n"));
   ASSERT_FALSE(none.has_value());
   EXPECT_EQ(none.error().exit_code(), 2);
   EXPECT_THAT(none.error().text(), HasSubstr("names no host"));
+}
+
+TEST(Hostfile, WhatMpirunIsGivenOfEachForm) {
+  const TemporaryFolder folder;
+  const auto given = [&folder](const std::string& text) {
+    const auto hosts = ReadHostfile(folder.Write("hosts", text));
+    return hosts ? ToHostfile(*hosts) : hosts.error().text();
+  };
+  EXPECT_EQ(given("a\n"), "a\n");  // as many as it has processors, which mpirun counts
+  EXPECT_EQ(given("a slots=4"), "a slots=4\n");
+  EXPECT_EQ(given("\ta slots = 4\t# big one\r\n"), "a slots=4\n");
+  EXPECT_EQ(given("10.0.0.1:4\n"), "10.0.0.1 slots=4\n");
+  EXPECT_EQ(given("a slots=2 max_slots=4\n"), "a slots=2 max_slots=4\n");
+  EXPECT_EQ(given("a max-slots=4 slots=2\n"), "a slots=2 max_slots=4\n");
+  EXPECT_EQ(given("a max_slots=3\n"), "a slots=3 max_slots=3\n");
+  // In several lines they add up; a line that says nothing adds one.
+  EXPECT_EQ(given("a\na\n"), "a slots=2\n");
+  EXPECT_EQ(given("a slots=2\nb\na slots=3\n"), "a slots=5\nb\n");
+  EXPECT_EQ(given("a slots=2 max_slots=3\na\n"), "a slots=3 max_slots=4\n");
+  EXPECT_EQ(given("a:1\na max_slots=2\n"), "a slots=3 max_slots=3\n");
+  // This host by two of its names.
+  EXPECT_EQ(given(HostName() + " slots=1\nlocalhost:2\n127.0.0.1\n"), HostName() + " slots=4\n");
+  // What is written is read as the same.
+  EXPECT_EQ(given(given("a:2\nb\nc max_slots=1\n")), given("a:2\nb\nc max_slots=1\n"));
 }
 
 TEST(Hostfile, ALineThatIsNoHostIsNamed) {
@@ -43,12 +70,22 @@ TEST(Hostfile, ALineThatIsNoHostIsNamed) {
     EXPECT_EQ(hosts.error().exit_code(), 2);
     return hosts.error().text();
   };
-  EXPECT_EQ(error("me@a slots = 2\n10.0.0.1 max_slots=4\n::1\n"), "none");
-  EXPECT_THAT(error("a\nb slots=abc\n"),
-              HasSubstr("hosts, line 2: slots=abc is no number of slots; expected"));
-  for (const char* slots : {"a slots=0", "a slots=-1", "a slots=2x", "a slots=", "a slots=99999"})
+  EXPECT_THAT(
+      error("a\nb slots=abc\n"),
+      HasSubstr("hosts, line 2: \"slots=abc\" is no number of slots; expected NAME, NAME slots=N or "));
+  for (const char* slots : {"a slots=0", "a slots=-1", "a slots=2x", "a slots=", "a slots=99999", "a:0",
+                            "a:", "a:b", "a max_slots=0"})
     EXPECT_THAT(error(slots), HasSubstr("is no number of slots")) << slots;
+  for (const char* word : {"a b c", "a slot=2", "a cpus=2", "a 4", "a slots"})
+    EXPECT_THAT(error(word), HasSubstr("is not understood")) << word;
   EXPECT_THAT(error("a b c\n"), HasSubstr("\"b\" is not understood"));
+  EXPECT_THAT(error("a:2 slots=2\n"), HasSubstr("\"slots=2\" says once more what the line has said"));
+  EXPECT_THAT(error("a slots=4 max_slots=2\n"), HasSubstr("slots=4 is more than max_slots=2"));
+  EXPECT_THAT(error("me@a slots=2\n"),
+              HasSubstr("\"me@a\" names a user; ssh takes users from ~/.ssh/config"));
+  EXPECT_THAT(error("::1\n"), HasSubstr("\"::1\" is an IPv6 address"));
+  for (const char* name : {"^a", "-oProxyCommand=x", ":4", "+n0"})
+    EXPECT_THAT(error(name), HasSubstr("is no name of a host")) << name;
   EXPECT_THAT(error("\x7f"
                     "ELF\x02\x01\n"),
               HasSubstr("line 1: \"?ELF??\" is no name of a host"));

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
@@ -27,7 +28,7 @@ const Words kThreeHosts = {"a", "a", "b", "b", "c", "c"};  // two slots each
 ProcessHosts Placed(const Words& rules, const Words& slots, std::uint32_t servers, std::uint32_t workers) {
   const auto parsed = ParseHostRules(rules);
   EXPECT_TRUE(parsed.has_value()) << parsed.error().text();
-  const auto places = ChooseHosts(*parsed, slots, servers, workers);
+  const auto places = ChooseHosts(*parsed, HostsOf(slots), servers, workers);
   EXPECT_TRUE(places.has_value()) << places.error().text();
   return *places;
 }
@@ -64,14 +65,24 @@ TEST(ProcessHosts, TheSchedulerStandsWhereAnotherOneCanTakeItsPlace) {
 TEST(ProcessHosts, WhatIsWrongIsNamed) {
   const auto error = [](const Words& words) {
     const auto parsed = ParseHostRules(words);
-    const auto placed = parsed ? ChooseHosts(*parsed, kThreeHosts, 1, 1) : tl::unexpected(parsed.error());
+    const auto placed =
+        parsed ? ChooseHosts(*parsed, HostsOf(kThreeHosts), 1, 1) : tl::unexpected(parsed.error());
     if (placed) return std::string("none");
     EXPECT_EQ(placed.error().exit_code(), 2);
     return placed.error().text();
   };
-  EXPECT_THAT(error({"servers=a,d"}), HasSubstr("d is none of the job's hosts, which are a, b, c"));
+  EXPECT_THAT(
+      error({"servers=a,d"}),
+      HasSubstr("\"d\" is neither a rule (spread, pack) nor one of the job's hosts, which are a, b, c"));
+  // A rule that is misspelt.
+  for (const char* rule : {"SPREAD", "spred", "Spread"})
+    EXPECT_THAT(error({std::string("servers=") + rule}), HasSubstr("; did you mean \"spread\"?")) << rule;
+  EXPECT_THAT(error({"workers=packs"}), HasSubstr("--place workers=packs: \"packs\" is neither"));
   EXPECT_THAT(error({"scheduler=a"}), HasSubstr("names neither servers nor workers; expected servers=RULE"));
   EXPECT_THAT(error({"spread"}), HasSubstr("names neither servers nor workers"));
+  EXPECT_THAT(error({"server=spread"}), HasSubstr("; did you mean \"servers\"?"));
+  EXPECT_THAT(error({"servers"}),
+              HasSubstr("--place servers has no rule; expected servers=RULE or workers=RULE, where RULE is"));
   EXPECT_THAT(error({"servers="}), HasSubstr("has no rule"));
   EXPECT_THAT(error({"servers=a,,b"}), HasSubstr("\"\" is no host's name"));
   EXPECT_THAT(error({"servers=spread,a"}), HasSubstr("\"spread\" is no host's name"));
@@ -97,6 +108,41 @@ TEST(ProcessHosts, MpirunIsToldTheHostOfEachProcessInOrder) {
   EXPECT_EQ(hosts(), "1-scheduler 3-server 2-worker ");
   job.places = ProcessHosts{"a", {"b", "b", "c"}, {"c", "a"}};
   EXPECT_EQ(hosts(), "1@a-scheduler 2@b-server 1@c-server 1@c-worker 1@a-worker ");
+}
+
+// Not the user's own file, which mpirun reads otherwise.
+TEST(ProcessHosts, MpirunIsGivenTheListAsItWasUnderstood) {
+  ClusterJob job;
+  job.folder = "/run";
+  job.hostfile = "mine";
+  EXPECT_THAT(MpirunCommand(job), ::testing::Not(::testing::Contains("--hostfile")));
+  job.hosts = {{"a", 1}};
+  const Words command = MpirunCommand(job);
+  const auto option = std::find(command.begin(), command.end(), "--hostfile");
+  ASSERT_LT(option + 1, command.end());
+  EXPECT_EQ(*(option + 1), "/run/hosts");
+  EXPECT_THAT(command, ::testing::Not(::testing::Contains("mine")));
+}
+
+TEST(ProcessHosts, NoHostHasMoreThanItsMaxSlots) {
+  const HostRules pack;
+  // Slots of all are taken again when none is left, but for those of hosts that are full.
+  const std::vector<ListedHost> hosts = {{"a", 1, 1, true, 2}, {"b", 2, 2, true, 2}, {"c", 3}};
+  const auto placed = ChooseHosts(pack, hosts, 2, 5);
+  ASSERT_TRUE(placed.has_value()) << placed.error().text();
+  EXPECT_EQ(placed->scheduler, "a");
+  EXPECT_THAT(placed->servers, ElementsAre("b", "b"));
+  EXPECT_THAT(placed->workers, ElementsAre("c", "a", "c", "c", "c"));
+  const std::vector<ListedHost> two = {{"a", 1, 1, true, 2}, {"b", 2, 2, true, 2}};
+  EXPECT_TRUE(ChooseHosts(pack, two, 1, 2).has_value());
+  const auto full = ChooseHosts(pack, two, 2, 2);
+  ASSERT_FALSE(full.has_value());
+  EXPECT_EQ(full.error().exit_code(), 2);
+  EXPECT_THAT(full.error().text(),
+              HasSubstr("would have 3 of the 5 processes, and the list of hosts says max_slots=2; raise it"));
+  const auto named = ChooseHosts(*ParseHostRules({"workers=b"}), hosts, 1, 3);
+  ASSERT_FALSE(named.has_value());
+  EXPECT_THAT(named.error().text(), ::testing::StartsWith("b would have "));
 }
 
 TEST(Allocation, TasksOfNodes) {

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -73,10 +74,77 @@ TEST_F(SupervisorTest, AMissingProgramIsNamed) {
 
 TEST_F(SupervisorTest, AnEarlyEndShowsTheLastWords) {
   const Status status = Supervise(Options("echo 'not enough slots' >&2; exit 3"));
-  EXPECT_THAT(status.text(),
-              HasSubstr("ended before it had started the scheduler; sh ended with exit code 3"));
+  EXPECT_EQ(status.text(), "not enough slots; the run has not begun; sh ended with exit code 3");
+  EXPECT_EQ(Result()["reason"], status.text());
   EXPECT_THAT(notes_, ::testing::Contains(HasSubstr("not enough slots")));
   EXPECT_EQ(testing::ReadFile(folder_ / "log.txt"), "not enough slots\n");
+}
+
+// A script that counts its lives, and may be begun again.
+class SupervisorRestartTest : public SupervisorTest {
+ protected:
+  Status Run(const std::string& script, std::uint32_t restarts, bool resumes = false) {
+    SupervisorOptions options = Options("echo life >> " + folder_.path() + "/lives; " + script);
+    options.restarts = restarts;
+    options.restart = [command = options.command](std::uint32_t) { return command; };
+    options.resumes = resumes;
+    options.explain = [](const std::vector<std::string>& words) {
+      return Status(ErrorCode::kInvalidInput, words.empty() ? "nothing" : words[0] + " (line 2)");
+    };
+    return Supervise(options);
+  }
+  std::size_t Lives() const {
+    const std::string lives = testing::ReadFile(folder_ / "lives");
+    return static_cast<std::size_t>(std::count(lives.begin(), lives.end(), '\n'));
+  }
+  // Long enough for it to be seen.
+  std::string Metrics() const { return "echo '{}' >> " + folder_.path() + "/metrics.jsonl; sleep 0.8; "; }
+};
+
+TEST_F(SupervisorRestartTest, ANewRunThatComesToNothingIsNotBegunAgain) {
+  const Status status = Run("echo; echo '-----'; echo 'no host x'; seq 100; exit 1", 5);
+  EXPECT_EQ(Lives(), 1u);
+  EXPECT_EQ(status.text(), "no host x (line 2); the run has not begun; sh ended with exit code 1");
+  EXPECT_EQ(status.exit_code(), 2);
+  EXPECT_EQ(Result()["reason"], status.text());
+  EXPECT_EQ(Result()["code"], "invalid input");
+  // What was said first, however much came behind it.
+  ASSERT_FALSE(notes_.empty());
+  EXPECT_EQ(notes_[0], "  no host x");
+  EXPECT_LT(notes_.size(), 20u);
+}
+
+TEST_F(SupervisorRestartTest, NorIsOneWhoseSchedulerHadJustCome) {
+  const Status status = Run(Killed() + "echo 'no program on x'; exit 1", 5);
+  EXPECT_EQ(Lives(), 1u);
+  EXPECT_THAT(status.text(), HasSubstr("no program on x (line 2); the run has not begun"));
+}
+
+TEST_F(SupervisorRestartTest, ARunThatGoesOnIsTriedAgain) {
+  const Status status = Run("echo 'no host x'; exit 1", 5, /*resumes=*/true);
+  EXPECT_GT(Lives(), 1u);
+  EXPECT_THAT(status.text(), HasSubstr("ended before it had started the scheduler"));
+  EXPECT_EQ(status.exit_code(), 1);
+}
+
+TEST_F(SupervisorRestartTest, ARunThatHadBegunIsTriedAgain) {
+  const Status status = Run(Killed() + Metrics() + "exit 1", 1);
+  EXPECT_EQ(Lives(), 2u);
+  EXPECT_THAT(notes_, ::testing::Contains(HasSubstr("given up after 1 restarts")));
+  EXPECT_EQ(status.exit_code(), 1);
+}
+
+// Its hosts may be away for a while.
+TEST_F(SupervisorRestartTest, AStartAfterADeathIsTriedAgain) {
+  (void)Run("if test $(wc -l < " + folder_.path() + "/lives) = 1; then " + Killed() + Metrics() +
+                "fi; echo 'no host x'; exit 1",
+            2);
+  EXPECT_EQ(Lives(), 3u);
+}
+
+TEST_F(SupervisorRestartTest, ANewRunWhoseMpirunIsKilledIsBegunAgain) {
+  (void)Run("kill -9 $$", 1);
+  EXPECT_EQ(Lives(), 2u);
 }
 
 TEST_F(SupervisorTest, ADeadSchedulerIsNamedAndErrorsAreShownAtOnce) {
