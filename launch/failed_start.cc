@@ -47,25 +47,28 @@ Status WhyNotStarted(const std::vector<std::string>& words, const std::vector<Li
   for (const ListedHost& host : hosts) {
     if (!IsThisHost(host.name)) others.push_back(&host);
   }
-  // ssh names the host. mpirun's own lines, "[host:pid] ...", are about this one, and say less.
+  // ssh names the host, as mpirun calls it. mpirun's own lines, "[host:pid] ...", are about this one, and say less.
   for (const std::string& line : words) {
-    const auto named = std::find_if(others.begin(), others.end(),
-                                    [&line](const ListedHost* host) { return Names(line, host->name); });
-    if (named == others.end()) continue;
-    const std::string where =
-        line + "; " + hostfile + ", line " + std::to_string((*named)->line) + ": " + (*named)->name;
-    if (known((*named)->name))
-      return {ErrorCode::kUnavailable, where + " could not be used; `cohort doctor --hostfile " + hostfile +
-                                           "` looks at it from here"};
-    return {ErrorCode::kInvalidInput,
-            where + " is no host that is known here; correct the name (`cohort doctor --hostfile " +
-                hostfile + "` looks at every host of the list)"};
+    for (const ListedHost* host : others) {
+      const std::string called = Names(line, host->name) ? host->name : WithoutDomain(host->name);
+      if (!Names(line, called)) continue;
+      const std::string where = line + "; " + hostfile + ", line " + std::to_string(host->line) + ": " +
+                                host->name +
+                                (called == host->name ? "" : ", which mpirun calls " + called + ",");
+      if (known(called))
+        return {ErrorCode::kUnavailable, where + " could not be used; `cohort doctor --hostfile " + hostfile +
+                                             "` looks at it from here"};
+      return {ErrorCode::kInvalidInput,
+              where + " is no host that is known here; correct the name (`cohort doctor --hostfile " +
+                  hostfile + "` looks at every host of the list)"};
+    }
   }
   const auto first =
       std::find_if(words.begin(), words.end(), [](const std::string& line) { return line[0] != '['; });
   std::string text = first != words.end() ? *first : !words.empty() ? words.front() : "nothing was said";
-  const auto unknown = std::find_if(others.begin(), others.end(),
-                                    [&known](const ListedHost* host) { return !known(host->name); });
+  const auto unknown = std::find_if(others.begin(), others.end(), [&known](const ListedHost* host) {
+    return !known(WithoutDomain(host->name));
+  });
   if (unknown != others.end())
     text += "; " + hostfile + ", line " + std::to_string((*unknown)->line) + ": no address of " +
             (*unknown)->name + " is found here";

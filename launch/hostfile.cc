@@ -21,12 +21,6 @@ namespace {
 constexpr const char* kAgentSettings[] = {"OMPI_MCA_plm_rsh_agent", "OMPI_MCA_orte_rsh_agent"};
 constexpr const char* kAgentsOfMpirun = "ssh : rsh";
 
-// "host2.shop.example" -> "host2"; an address stays whole.
-std::string WithoutDomain(const std::string& name) {
-  in_addr address{};
-  return inet_pton(AF_INET, name.c_str(), &address) == 1 ? name : name.substr(0, name.find('.'));
-}
-
 bool HasAddress(const std::string& text) {
   const auto interfaces = Interfaces();
   return interfaces && std::any_of(interfaces->begin(), interfaces->end(),
@@ -184,6 +178,11 @@ std::vector<ListedHost> HostsOf(const std::vector<std::string>& slots) {
     }
   }
   return hosts;
+}
+
+std::string WithoutDomain(const std::string& name) {
+  in_addr address{};
+  return inet_pton(AF_INET, name.c_str(), &address) == 1 ? name : name.substr(0, name.find('.'));
 }
 
 bool IsThisHost(const std::string& name) {

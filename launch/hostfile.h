@@ -34,6 +34,9 @@ std::string ToHostfile(const std::vector<ListedHost>& hosts);
 // The hosts of names that come as often as they have slots, side by side or not.
 std::vector<ListedHost> HostsOf(const std::vector<std::string>& slots);
 
+// "host2.shop.example" -> "host2", as mpirun calls it; an address stays whole.
+std::string WithoutDomain(const std::string& name);
+
 // Whether a hostfile's name is this host, as mpirun sees it: its name, with a domain or without, or an IPv4 address of it.
 bool IsThisHost(const std::string& name);
 

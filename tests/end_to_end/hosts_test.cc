@@ -200,14 +200,13 @@ TEST_F(Hosts, ALinkThatIsCutForAWhileChangesNothing) {
 // Starts that cannot succeed, with a launch agent that fails as ssh does. Needs no namespaces.
 class FirstStart : public ::testing::Test {
  protected:
-  Outcome Train(const std::string& run, const std::string& agent, const Words& more = {}) {
+  Outcome Train(const std::string& run, const std::string& host, const std::string& agent) {
     const std::string path =
         folder_.Write("agent", "#!/bin/sh\necho call >> " + folder_ / "calls" + "\n" + agent);
     std::filesystem::permissions(path, std::filesystem::perms::owner_all);
-    hostfile_ = folder_.Write("list", "# ours\nlocalhost slots=3\n\nnowhere.invalid slots=2 # not there\n");
-    Words words = ShopRun::Get().TrainCommand(run, 2, 2, {"--hostfile", hostfile_});
-    words.insert(words.end(), more.begin(), more.end());
-    return RunProgram(words, seconds(60), {{"OMPI_MCA_plm_rsh_agent", path}});
+    hostfile_ = folder_.Write("list", "# ours\nlocalhost slots=3\n\n" + host + " slots=2 # not there\n");
+    return RunProgram(ShopRun::Get().TrainCommand(run, 2, 2, {"--hostfile", hostfile_}), seconds(60),
+                      {{"OMPI_MCA_plm_rsh_agent", path}});
   }
   std::size_t Calls() const {
     const std::string calls = ReadFile(folder_ / "calls");
@@ -222,12 +221,13 @@ constexpr const char* kUnknown =
 
 TEST_F(FirstStart, AHostThatNobodyKnowsEndsItAtOnce) {
   const auto begin = std::chrono::steady_clock::now();
-  const Outcome outcome = Train("unknown_host", kUnknown);
+  const Outcome outcome = Train("unknown_host", "nowhere.invalid", kUnknown);
   EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(20) * kSlowdown);
   EXPECT_EQ(outcome.exit_code, 2) << outcome.all();
   EXPECT_EQ(Calls(), 1u) << outcome.all();
-  const std::string reason = "ssh: Could not resolve hostname nowhere.invalid: Name or service not known; " +
-                             hostfile_ + ", line 4: nowhere.invalid is no host that is known here";
+  const std::string reason =
+      "ssh: Could not resolve hostname nowhere: Name or service not known; " + hostfile_ +
+      ", line 4: nowhere.invalid, which mpirun calls nowhere, is no host that is known here";
   EXPECT_NE(outcome.err.find("failed: " + reason), std::string::npos) << outcome.err;
   EXPECT_NE(outcome.err.find("cohort doctor --hostfile " + hostfile_), std::string::npos) << outcome.err;
   EXPECT_EQ(outcome.err.find("checkpoint"), std::string::npos) << outcome.err;
@@ -240,8 +240,9 @@ TEST_F(FirstStart, AHostThatNobodyKnowsEndsItAtOnce) {
 // What it looks like when a host is only away; and a run that is there already waits for it.
 TEST_F(FirstStart, AHostThatIsAwayEndsItAtOnceButNotARunThatGoesOn) {
   const std::string refused = "echo \"ssh: connect to host $1 port 22: No route to host\" >&2; exit 255\n";
-  const Outcome outcome = Train("away", refused);
-  EXPECT_EQ(outcome.exit_code, 2) << outcome.all();  // this name nobody knows either
+  const Outcome outcome = Train("away", "192.0.2.1", refused);
+  EXPECT_EQ(outcome.exit_code, 1) << outcome.all();
+  EXPECT_NE(outcome.err.find("line 4: 192.0.2.1 could not be used"), std::string::npos) << outcome.err;
   EXPECT_EQ(Calls(), 1u) << outcome.all();
   const Outcome resumed = RunProgram({Program(), "train", "--resume", ShopRun::Get().folder() / "away",
                                       "--hostfile", hostfile_, "--set", "cluster.recoveries=2"},

@@ -31,6 +31,15 @@ TEST(FailedStart, AHostThatNobodyKnowsIsTheUsersToCorrect) {
   EXPECT_THAT(status.text(), HasSubstr("`cohort doctor --hostfile hosts`"));
 }
 
+// mpirun leaves domains out.
+TEST(FailedStart, AHostIsFoundByItsNameWithoutDomain) {
+  const Words words = {"ssh: Could not resolve hostname shop1: Name or service not known"};
+  const Status status = WhyNotStarted(words, {{"shop12.example", 1}, {"shop1.example", 2}}, "hosts", None);
+  EXPECT_EQ(status.exit_code(), 2);
+  EXPECT_THAT(status.text(),
+              HasSubstr("line 2: shop1.example, which mpirun calls shop1, is no host that is known here"));
+}
+
 TEST(FailedStart, AHostThatDoesNotAnswerIsNamed) {
   const Words words = {"[" + HostName() + ":7] a word of mpirun's",
                        "ssh: connect to host shop1 port 22: Connection refused", kDaemon};
