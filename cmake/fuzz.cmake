@@ -1,6 +1,6 @@
 # Fuzz targets, tests/fuzz/NAME_fuzz.cc. With COHORT_FUZZ (preset fuzz: clang) they are linked to libFuzzer as bin/NAME_fuzz,
 # with as much of the libraries as they need; else to a driver that replays tests/fuzz/corpus/NAME/ as a test.
-set(fuzz_targets data_frames control_messages evaluation_sums model_manifest model_parts schema shop run_file csv)
+set(fuzz_targets data_frames control_messages evaluation_sums model_manifest model_parts schema shop shop_records run_file csv)
 
 set(fuzz_folder ${CMAKE_SOURCE_DIR}/tests/fuzz)
 add_library(cohort_fuzz STATIC ${fuzz_folder}/fuzz.cc ${fuzz_folder}/frames.cc)

@@ -8,6 +8,7 @@
 #include "common/atomic_file.h"
 #include "common/dataset.h"
 #include "common/hdf5_file.h"
+#include "lifecycle/shop_records_file.h"
 #include "prepare/byte_source.h"
 
 namespace cohort {
@@ -131,7 +132,7 @@ Result<UserTraces> ErasedUsers::Search(const std::string& path,
     before += done;
     looked_at = to - done;
   }
-  if (!text) {
+  if (!text || ShopRecordsReader::IsRecordsFile(path)) {
     COHORT_RETURN_IF_ERROR([&]() -> Status {
       COHORT_ASSIGN_OR_RETURN(const bool has_ids, VisitIds(path, [&](std::string_view id) {
                                 traces.cells += IsUser(id) ? 1 : 0;
@@ -195,6 +196,11 @@ Result<std::vector<ByteRange>> ErasedUsers::Lines(const std::string& path) const
 }
 
 Result<bool> VisitIds(const std::string& path, const std::function<void(std::string_view)>& visit) {
+  if (ShopRecordsReader::IsRecordsFile(path)) {
+    COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<ShopRecordsReader> records, ShopRecordsReader::Open(path));
+    COHORT_RETURN_IF_ERROR(records->VisitUsers(visit));
+    return true;
+  }
   const auto file = Hdf5Reader::Open(path);
   if (!file) return false;  // bytes, of which each has been looked at
   if ((*file)->Has("id")) {

@@ -31,7 +31,7 @@ struct UserColumn {
 
 // What a search has found in a file.
 struct UserTraces {
-  std::uint64_t cells = 0;  // of the column of users, or ids of a dataset's or score file's rows
+  std::uint64_t cells = 0;  // of the column of users, or ids of a dataset's, score file's or records file
   std::uint64_t words = 0;  // ids in the bytes, with no letter, digit or _ before and behind
   std::uint64_t keys = 0;   // their 8 bytes at any place, or as a number or 16 hexadecimal digits in a text
   std::uint64_t bytes = 0;  // searched, unpacked
@@ -59,7 +59,7 @@ class ErasedUsers {
   bool IsKey(Key key) const { return keys_.contains(DigestOf(key)); }
   std::vector<Hash128> KeyDigests() const;  // ascending
 
-  // Every byte of a file, gzip unpacked; of an HDF5 file the ids of its rows too; and of a CSV file the cells of the column that
+  // Every byte of a file, gzip unpacked; of an HDF5 file the ids of its rows too, of a records file (shop_records_file.h) its users; and of a CSV file the cells of the column that
   // `column` names, else of the first that is called "id", "user" or "key".
   Result<UserTraces> Search(const std::string& path, const std::optional<UserColumn>& column = {}) const;
 
@@ -87,7 +87,7 @@ class ErasedUsers {
   std::vector<std::vector<std::string_view>> words_of_;  // by their first two bytes
 };
 
-// The ids of a file's rows, when it is a dataset or score file of HDF5; false: it is neither.
+// The ids of a file's rows, when it is a dataset or score file of HDF5, or the users of a records file; false: it is none of them.
 Result<bool> VisitIds(const std::string& path, const std::function<void(std::string_view id)>& visit);
 
 }  // namespace cohort

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "common/atomic_file.h"
@@ -23,6 +24,7 @@
 #include "launch/run_folder.h"
 #include "launch/user_logs.h"
 #include "lifecycle/dataset_without_users.h"
+#include "lifecycle/shop_records_file.h"
 #include "lifecycle/shop_schema.h"
 #include "prepare/csv_reader.h"
 #include "prepare/schema.h"
@@ -139,7 +141,9 @@ class Erasure {
     }
     for (const std::string& file : options_.files) {
       std::error_code error;
-      if (!fs::is_regular_file(file, error)) return {ErrorCode::kInvalidInput, file + ": no such file"};
+      // A file that was removed as a whole before an interruption is no longer there.
+      if (!fs::is_regular_file(file, error) && !fs::exists(options_.receipt, error))
+        return {ErrorCode::kInvalidInput, file + ": no such file"};
     }
     Progress("preparing the dataset without them");
     PrepareOptions prepare;
@@ -158,6 +162,7 @@ class Erasure {
     }
     receipt_.users = users_.UserDigests();
     COHORT_RETURN_IF_ERROR(GoOn());
+    COHORT_RETURN_IF_ERROR(CheckForgotten());
     for (const std::uint64_t rows : change_.rows) receipt_.rows += rows;
     if (receipt_.changed.empty())
       receipt_.rows_changed = change_.rows_changed, receipt_.changed = change_.changed;
@@ -189,6 +194,28 @@ class Erasure {
     receipt_.rows_changed = begun.rows_changed;
     receipt_.changed = begun.changed;
     receipt_.resumable = begun.resumable, receipt_.not_resumable = begun.not_resumable;
+    return {};
+  }
+
+  // There is no records file with the users that was not named.
+  Status CheckForgotten() const {
+    std::error_code error;
+    std::set<std::string> named;
+    for (const std::string& file : options_.files) named.insert(AbsolutePath(file));
+    for (const std::string& folder : {DirectoryOf(AbsolutePath(options_.shop)), DirectoryOf(data_)}) {
+      for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+        const std::string path = AbsolutePath(entry->path().string());
+        if (!entry->is_regular_file(error) || named.contains(path) || !ShopRecordsReader::IsRecordsFile(path))
+          continue;
+        Progress("searching " + path);
+        COHORT_ASSIGN_OR_RETURN(const UserTraces found, users_.Search(path));
+        if (!found.none())
+          return {ErrorCode::kInvalidInput, path +
+                                                ": holds records of the users for `cohort prepare --since`; "
+                                                "name it too, with --file: it is removed, and the next night "
+                                                "reads all logs once"};
+      }
+    }
     return {};
   }
 
@@ -279,9 +306,13 @@ class Erasure {
   }
 
   Status EraseFile(const std::string& path, bool of_run) {
+    std::error_code error;
+    if (!fs::exists(path, error)) return {};  // removed before an interruption
     Progress("searching " + path);
     COHORT_ASSIGN_OR_RETURN(UserTraces found, users_.Search(path));
     if (found.none()) return {};
+    // It says what the logs hold: without some users it would say what they do not.
+    if (ShopRecordsReader::IsRecordsFile(path)) return RemoveWhole(path);
     const std::string name = fs::path(path).filename().string();
     if (path.ends_with(".h5")) {
       COHORT_ASSIGN_OR_RETURN(const std::uint64_t rows, EraseScores(path));
@@ -295,9 +326,7 @@ class Erasure {
     // Of no use any more: a part of a checkpoint that never became one, a file that was never finished, a run's journal.
     const bool dataset = path.ends_with(".h5") && found.cells > 0;
     if ((path.ends_with(".h5") && !dataset) || path.ends_with(".tmp") || name == kJournalFile) {
-      std::error_code error;
-      if (!fs::remove(path, error)) return {ErrorCode::kIo, path + ": cannot be removed: " + error.message()};
-      return Removed(path, "leftover", 1);
+      return RemoveWhole(path);
     }
     if (path.ends_with(".txt") || path.ends_with(".jsonl") || path.ends_with(".md")) {
       COHORT_ASSIGN_OR_RETURN(const std::vector<ByteRange> lines, users_.Lines(path));
@@ -306,6 +335,12 @@ class Erasure {
       return Removed(path, "text", lines.size());
     }
     return {};
+  }
+
+  Status RemoveWhole(const std::string& path) {
+    std::error_code error;
+    if (!fs::remove(path, error)) return {ErrorCode::kIo, path + ": cannot be removed: " + error.message()};
+    return Removed(path, "leftover", 1);
   }
 
   Status CutRecords(const std::string& path, const UserColumn& column, const std::string& kind) {
@@ -367,6 +402,12 @@ class Erasure {
   Status SearchFile(const std::string& path, const std::optional<UserColumn>& column) {
     Progress("searching " + path);
     SearchedFile file{path, 0, 0, column, {}};
+    std::error_code error;
+    if (!fs::exists(
+            path, error)) {  // it was removed as a whole, and may be there again when the receipt is verified
+      receipt_.searched.push_back(std::move(file));
+      return {};
+    }
     COHORT_ASSIGN_OR_RETURN(file.traces, users_.Search(path, column));
     COHORT_ASSIGN_OR_RETURN(const FileChecksum checksum, ChecksumOfFile(path));
     file.bytes = checksum.bytes, file.checksum = checksum.checksum;

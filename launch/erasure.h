@@ -23,7 +23,7 @@ struct ErasureOptions {
   std::string data_directory;      // what data files are relative to; empty: the description's directory
   std::string data;                // the dataset made of it
   std::vector<std::string> runs;   // RUN_DIRs
-  std::vector<std::string> files;  // results: scores (.csv, .h5), profiles, lists, actions
+  std::vector<std::string> files;  // results: scores (.csv, .h5), profiles, lists, actions; records files
   ErasedUsers::Users users;
   bool logs = false;    // take their records out of the shop's logs too
   std::string receipt;  // written; one that has begun and was not finished is gone on with
@@ -32,7 +32,8 @@ struct ErasureOptions {
 };
 
 // Errors: kInvalidInput, before anything is changed: no users, or none of them is known to the logs, the dataset or any file; a
-// receipt that is done; a dataset of other logs; a run that is in use or damaged. kIo, kCorrupt. What a search finds at the end is no
+// receipt that is done; a dataset of other logs; a run that is in use or damaged; a records file that holds one of them
+// beside the description or the dataset, and is not named. kIo, kCorrupt. What a search finds at the end is no
 // error here: ErasureReceipt::Left.
 Result<ErasureReceipt> Erase(const ErasureOptions& options);
 

@@ -26,7 +26,7 @@ namespace {
 //   description  2 * (bytes of the name) + 1, name, sign-up and cost as in memory, number of attributes, these as in memory,
 //                bytes of the place, place
 //
-// It is read as it was written or not at all: whoever lets it leave the process sees to that.
+// It is read as it was written or not at all: whoever lets it leave the process sees to that, or asks for CheckedUsersOf.
 constexpr std::uint8_t kKindBits = 0x07, kHasItem = 0x08, kHasPrice = 0x10, kHasQuantity = 0x20;
 static_assert(kEventKinds + 1 <= kKindBits + 1);
 
@@ -50,19 +50,25 @@ std::int64_t UnZigZag(std::uint64_t value) {
   return static_cast<std::int64_t>(value >> 1) ^ -static_cast<std::int64_t>(value & 1);
 }
 
+// What is not there reads as zeros, and is the end.
 class Cursor {
  public:
   explicit Cursor(std::span<const char> bytes) : at_(bytes.data()), end_(at_ + bytes.size()) {}
   bool at_end() const { return at_ == end_; }
+  bool ok() const { return ok_; }
+  // Whether `count` of so many bytes each, at least, can follow.
+  bool Has(std::uint64_t count, std::size_t bytes) {
+    return count <= static_cast<std::size_t>(end_ - at_) / bytes || Fail();
+  }
   template <typename T>
   void Take(T* values, std::size_t count) {
     const std::size_t bytes = count * sizeof(T);
-    Need(bytes);
+    if (!Has(bytes, 1)) return;
     if (bytes > 0) std::memcpy(values, at_, bytes);
     at_ += bytes;
   }
-  std::string_view Text(std::size_t bytes) {
-    Need(bytes);
+  std::string_view Text(std::uint64_t bytes) {
+    if (!Has(bytes, 1)) return {};
     const std::string_view text(at_, bytes);
     at_ += bytes;
     return text;
@@ -70,28 +76,38 @@ class Cursor {
   std::uint64_t Varint() {
     std::uint64_t value = 0;
     for (unsigned shift = 0;; shift += 7) {
-      Need(1);
+      if (at_ == end_ || shift > 63) {
+        Fail();
+        return 0;
+      }
       const auto byte = static_cast<unsigned char>(*at_++);
       value |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
       if (byte < 0x80) return value;
     }
   }
   void Take(Time before, Event* event) {
-    Need(1);
+    if (!Has(1, 1)) return;
     const auto flags = static_cast<std::uint8_t>(*at_++);
     event->kind = static_cast<EventKind>(flags & kKindBits);
-    event->time = before + UnZigZag(Varint());
-    if (flags & kHasItem) event->item = static_cast<std::uint32_t>(Varint());
+    event->time = static_cast<Time>(static_cast<std::uint64_t>(before) +
+                                    static_cast<std::uint64_t>(UnZigZag(Varint())));
+    if (flags & kHasItem) {
+      const std::uint64_t item = Varint();
+      event->item = item < kNoItem ? static_cast<std::uint32_t>(item) : (Fail(), kNoItem);
+    }
     if (flags & kHasPrice) event->price = static_cast<Money>(Varint());
     if (flags & kHasQuantity) event->quantity = static_cast<Quantity>(Varint());
   }
 
  private:
-  void Need(std::size_t bytes) const {
-    COHORT_CHECK(bytes <= static_cast<std::size_t>(end_ - at_), "a record of the temporary file is cut");
+  bool Fail() {
+    at_ = end_;
+    return ok_ = false;
   }
   const char *at_, *end_;
+  bool ok_ = true;
 };
+constexpr std::size_t kLeastEventBytes = 2;
 
 void PutRun(std::vector<char>& out, std::string_view user, std::span<const Event> events) {
   char bytes[kEventBytes];
@@ -125,11 +141,15 @@ void PutUser(std::vector<char>& out, std::string_view user, const UserRecord& re
   Put(out, record.place.data(), record.place.size());
 }
 
-std::size_t PartitionOf(std::string_view user) {
-  return XXH3_64bits(user.data(), user.size()) % EventStore::kPartitions;
+}  // namespace
+
+std::size_t EventStore::PartitionOf(std::string_view user) {
+  return XXH3_64bits(user.data(), user.size()) % kPartitions;
 }
 
-}  // namespace
+void EventStore::AppendRun(std::string_view user, std::span<const Event> events, std::vector<char>* bytes) {
+  PutRun(*bytes, user, events);
+}
 
 EventStore::EventStore(std::string directory, std::size_t memory_bytes)
     : directory_(std::move(directory)), piece_bytes_(std::max<std::size_t>(memory_bytes / kPartitions, 1)) {}
@@ -206,9 +226,16 @@ Result<std::vector<char>> EventStore::Bytes(std::size_t number) const {
 }
 
 std::vector<UserRecords> EventStore::UsersOf(std::span<const char> bytes) {
+  std::optional<std::vector<UserRecords>> users = CheckedUsersOf(bytes);
+  COHORT_CHECK(users.has_value(), "a record of the temporary file is cut");
+  return std::move(*users);
+}
+
+std::optional<std::vector<UserRecords>> EventStore::CheckedUsersOf(std::span<const char> bytes) {
   std::vector<UserRecords> users;
   std::unordered_map<std::string_view, std::size_t> numbers;  // by name; the names are those of `bytes`
-  for (Cursor cursor(bytes); !cursor.at_end();) {
+  Cursor cursor(bytes);
+  while (!cursor.at_end()) {
     const std::uint64_t head = cursor.Varint();
     const std::string_view name = cursor.Text(head / 2);
     const auto [place, is_new] = numbers.emplace(name, users.size());
@@ -216,9 +243,10 @@ std::vector<UserRecords> EventStore::UsersOf(std::span<const char> bytes) {
     UserRecords& user = users[place->second];
     if (head % 2 == 0) {
       const std::uint64_t events = cursor.Varint();
-      if (events > 1) user.events.reserve(user.events.size() + events);
+      if (!cursor.Has(events, kLeastEventBytes)) break;
+      if (is_new) user.events.reserve(events);
       Time before = 0;
-      for (std::uint64_t i = 0; i < events; ++i) {
+      for (std::uint64_t i = 0; i < events && cursor.ok(); ++i) {
         cursor.Take(before, &user.events.emplace_back());
         before = user.events.back().time;
       }
@@ -226,11 +254,14 @@ std::vector<UserRecords> EventStore::UsersOf(std::span<const char> bytes) {
       UserRecord& record = user.descriptions.emplace_back();
       cursor.Take(&record.sign_up, 1);
       cursor.Take(&record.acquisition_cost, 1);
-      record.attributes.resize(cursor.Varint());
+      const std::uint64_t attributes = cursor.Varint();
+      if (!cursor.Has(attributes, sizeof(std::uint64_t))) break;
+      record.attributes.resize(attributes);
       cursor.Take(record.attributes.data(), record.attributes.size());
       record.place = cursor.Text(cursor.Varint());
     }
   }
+  if (!cursor.ok()) return std::nullopt;
   std::sort(users.begin(), users.end(),
             [](const UserRecords& a, const UserRecords& b) { return a.user < b.user; });
   return users;

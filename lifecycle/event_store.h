@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -53,6 +54,12 @@ class EventStore {
   // The same in two steps. `bytes` are what Bytes gave, in this process or another one of this program: they are not checked.
   Result<std::vector<char>> Bytes(std::size_t partition) const;
   static std::vector<UserRecords> UsersOf(std::span<const char> bytes);
+  // The same of bytes that may be anything. Nothing: they are no records. Their values may be anything still. Memory: as of records that
+  // take as many bytes.
+  static std::optional<std::vector<UserRecords>> CheckedUsersOf(std::span<const char> bytes);
+  // Appends a user's events, for UsersOf. REQUIRES: user.size() < 2^16.
+  static void AppendRun(std::string_view user, std::span<const Event> events, std::vector<char>* bytes);
+  static std::size_t PartitionOf(std::string_view user);
   // Replaces what a partition holds. REQUIRES: `users` are of that partition.
   Status Replace(std::size_t partition, const std::vector<UserRecords>& users);
   std::uint64_t spilled_bytes() const { return file_bytes_; }

@@ -11,8 +11,6 @@
 namespace cohort {
 namespace {
 
-constexpr Time kLatest = 253'402'300'799;  // 9999-12-31 23:59:59
-
 // Reads digits from the front of a text, and what must stand there.
 class Scanner {
  public:
@@ -130,12 +128,26 @@ std::optional<Time> TimeFormat::Read(std::string_view cell) const {
       double number = 0;
       if (ParseNumber(cell, &number) != NumberKind::kNumber) return std::nullopt;
       if (kind_ == Kind::kUnixMilliseconds) number /= 1000;
-      if (!(number >= 0) || number > static_cast<double>(kLatest)) return std::nullopt;
+      if (!(number >= 0) || number > static_cast<double>(kLatestTime)) return std::nullopt;
       time = static_cast<Time>(std::floor(number));
     }
   }
-  if (!time || *time < 0 || *time > kLatest) return std::nullopt;
+  if (!time || *time < 0 || *time > kLatestTime) return std::nullopt;
   return time;
+}
+
+std::string TimeFormat::Text() const {
+  switch (kind_) {
+    case Kind::kIso:
+      return "iso";
+    case Kind::kUnix:
+      return "unix";
+    case Kind::kUnixMilliseconds:
+      return "unix_ms";
+    case Kind::kPattern:
+      break;
+  }
+  return pattern_;
 }
 
 std::string TimeFormat::Expected() const {

@@ -24,12 +24,16 @@ class TimeFormat {
   std::optional<Time> Read(std::string_view cell) const;
   // What Read expects, for errors: "a time like 2011-10-01 08:30:00".
   std::string Expected() const;
+  // What Parse makes it of.
+  std::string Text() const;
 
  private:
   enum class Kind { kIso, kUnix, kUnixMilliseconds, kPattern };
   Kind kind_ = Kind::kIso;
   std::string pattern_;
 };
+
+inline constexpr Time kLatestTime = 253'402'300'799;  // 9999-12-31 23:59:59
 
 // "2011-10-01", or with the time of day where that is not midnight.
 std::string TimeText(Time time);

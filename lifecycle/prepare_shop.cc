@@ -5,14 +5,18 @@
 #include <algorithm>
 #include <chrono>
 #include <ctime>
+#include <filesystem>
 #include <memory>
 #include <utility>
 
 #include "common/atomic_file.h"
+#include "common/check.h"
 #include "common/row_hash.h"
 #include "common/secret_key.h"
+#include "lifecycle/logs_since.h"
 #include "lifecycle/shop_parts.h"
 #include "lifecycle/shop_reader.h"
+#include "lifecycle/shop_records_file.h"
 #include "lifecycle/shop_rows.h"
 #include "lifecycle/shop_schema.h"
 #include "prepare/dataset_sink.h"
@@ -71,6 +75,24 @@ Result<PrepareReport> PrepareShop(const PrepareOptions& options, LifecycleCounts
     COHORT_RETURN_IF_ERROR(CheckOutput(page, inputs));
   }
 
+  if (!options.since.empty()) {
+    COHORT_CHECK(without.empty(), "records of users who are left out would be kept, or known");
+    const auto same = [&](const std::string& other) {
+      std::error_code ignored;
+      const auto whole = [&](const std::string& path) {
+        return std::filesystem::absolute(path, ignored).lexically_normal();
+      };
+      return whole(options.since) == whole(other);
+    };
+    if (same(options.output) || (counts != nullptr && same(options.report)))
+      return InvalidInput(options.since +
+                          ": is named as what to write already; --since needs a file of its own");
+    PrepareOptions records = options;
+    records.output = options.since;
+    records.overwrite = true;
+    COHORT_RETURN_IF_ERROR(CheckOutput(records, inputs));
+  }
+
   PrepareReport report;
   report.passes = counts == nullptr ? 3 : 4;
   FindingLog log(options.strict);
@@ -87,16 +109,29 @@ Result<PrepareReport> PrepareShop(const PrepareOptions& options, LifecycleCounts
             {pass, report.passes, total_bytes * done / EventStore::kPartitions, total_bytes, report.records});
     };
   };
-  std::unique_ptr<DatasetSink> sink;  // of the process that reads
+  // Of the process that reads.
+  std::unique_ptr<DatasetSink> sink;
+  std::unique_ptr<LogsSince> since;
+  std::unique_ptr<ShopRecordsWriter> records;
   const auto read = [&]() -> Status {
     if (!schema.user_key.empty()) {
       COHORT_ASSIGN_OR_RETURN([[maybe_unused]] const SecretKey key, SecretKey::ReadOrMake(schema.user_key));
     }
     COHORT_ASSIGN_OR_RETURN(sink, DatasetSink::Create(options.output, rows.info(), rows.features().bins()));
+    if (!options.since.empty()) {
+      COHORT_ASSIGN_OR_RETURN(since, LogsSince::Look(schema, options.since));
+      COHORT_ASSIGN_OR_RETURN(records, ShopRecordsWriter::Create(options.since));
+      rows.Continue(since->former(), records.get());
+      reader.Continue(since.get());
+    }
     COHORT_RETURN_IF_ERROR(reader.Read());
     report.records = reader.records();
     report.input_bytes = reader.bytes();
-    return rows.Clean(progress(2));
+    COHORT_RETURN_IF_ERROR(rows.Clean(progress(2)));
+    if (!since) return {};
+    ShopRecordsHead head = since->Head();
+    head.items = rows.TakeItemIds();
+    return records->Finish(std::move(head));
   };
   if (partitions == nullptr) {
     COHORT_RETURN_IF_ERROR(read());
@@ -122,6 +157,11 @@ Result<PrepareReport> PrepareShop(const PrepareOptions& options, LifecycleCounts
   if (!without.empty())
     report.counts.push_back(
         {"records_left_out", "records of users who are left out", reader.records_left_out()});
+  if (since) {
+    report.since = since->Report();
+    if (!since->why_anew().empty())
+      report.warnings.push_back("all logs were read anew: " + since->why_anew());
+  }
   COHORT_RETURN_IF_ERROR(CheckRows(options, report));
   for (const Snapshot& snapshot : schema.snapshots) {
     if (snapshot.split == Split::kValid && report.info.rows[static_cast<std::size_t>(Split::kValid)] == 0)
@@ -140,6 +180,7 @@ Result<PrepareReport> PrepareShop(const PrepareOptions& options, LifecycleCounts
                             CountLifecycles(schema, rows, LifeStageRule::Of(report.info), progress(4)));
   }
   COHORT_RETURN_IF_ERROR(sink->Finish(rows.Names(), &report));
+  if (records) COHORT_RETURN_IF_ERROR(records->Commit());
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   report.cpu_seconds = static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC;
   return report;

@@ -4,6 +4,7 @@
 //   ShopReader   CSV files -> records                      UserFeatures  ... as features
 //   ShopRows     records -> rows of (user, snapshot)       UserLabels    what came after, as labels
 //   EventStore   records by user, on disk if many          ItemTable     what was known of items at each snapshot
+//   LogsSince    which logs a former night has read        ShopRecordsReader   what it has kept of them, for `options.since`
 //   ShopParts    rows made part by part, by several processes
 //   LifecycleCounts   funnel, retention and moves between stages of all users, for a report
 #ifndef COHORT_LIFECYCLE_PREPARE_SHOP_H_
@@ -25,6 +26,8 @@ namespace cohort {
 // a temporary file beside the output when there are many. With `counts`, for the page `options.report`, one more pass over the users
 // fills it; a page that must not be written is refused as the output is. With `partitions` rows are made as parts (ShopParts): the same
 // bytes; in a worker of a job nothing is written, and it returns errors only.
+// With `options.since` the logs that this records file knows are not read again, and it is written anew, after the output: what is made
+// is the same, byte for byte, as without. `without` must be empty then.
 // The key of the users' pseudonyms is made, where the description names one and there is none.
 // `without`: users whose records count as if they were not there; the report has their number.
 Result<PrepareReport> PrepareShop(const PrepareOptions& options, LifecycleCounts* counts = nullptr,

@@ -41,7 +41,7 @@ std::vector<std::string> Parts(std::string_view text, const std::string& separat
 
 ShopReader::ShopReader(const ShopSchema& schema, ShopRows* rows, FindingLog* log,
                        std::function<void(std::uint64_t, std::uint64_t)> progress)
-    : schema_(schema), rows_(rows), log_(log), progress_(std::move(progress)) {}
+    : schema_(schema), rows_(rows), log_(log), all_(log), progress_(std::move(progress)) {}
 
 Status ShopReader::Read() {
   if (!schema_.user_key.empty()) {
@@ -54,38 +54,85 @@ Status ShopReader::Read() {
 }
 
 template <typename Visit>
-Status ShopReader::ForEachRecord(const std::vector<std::string>& files,
-                                 const std::vector<const std::optional<ColumnReference>*>& wanted,
+Status ShopReader::ForEachRecord(const std::vector<std::string>& files, const Columns& wanted,
                                  const Visit& visit) {
-  for (const std::string& file : files) {
-    COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<CsvReader> csv, CsvReader::Open(file, schema_.csv));
-    COHORT_ASSIGN_OR_RETURN(bool more, csv->Next());
-    if (!more)
-      return {ErrorCode::kInvalidInput,
-              file + ":1: the file is empty; expected a header with the columns' names"};
-    const std::vector<std::string> header(csv->cells().begin(), csv->cells().end());
-    std::vector<std::ptrdiff_t> columns;
-    for (const std::optional<ColumnReference>* column : wanted) {
-      columns.push_back(-1);
-      if (!column->has_value()) continue;
-      COHORT_ASSIGN_OR_RETURN(columns.back(), FindColumn(**column, file, header.size(), header));
+  for (const std::string& file : files) COHORT_RETURN_IF_ERROR(ForEachOfFile(file, nullptr, wanted, visit));
+  return {};
+}
+
+template <typename Visit>
+Status ShopReader::ForEachOfLogs(const std::vector<std::string>& files, bool campaigns, const Columns& wanted,
+                                 const Visit& visit) {
+  if (since_ == nullptr) return ForEachRecord(files, wanted, visit);
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    LogsSince::Log& log = since_->log(campaigns, i);
+    FindingLog found(all_->strict());
+    if (log.before != nullptr) {
+      log.now.records = log.before->records, log.now.next_line = log.before->next_line;
+      log.now.ends_line = log.before->ends_line;
+      found.Add(log.before->findings);
+      records_ += log.before->records;
     }
-    COHORT_ASSIGN_OR_RETURN(more, csv->Next());
-    while (more) {
-      if (csv->cells().size() == header.size()) {
-        COHORT_RETURN_IF_ERROR(visit(*csv, columns));
-      } else {
-        log_->Add(FindingKind::kWrongCellCount, "", *csv, -1,
-                  std::to_string(csv->cells().size()) + " cells, where the header has " +
-                      std::to_string(header.size()) + "; the row is dropped");
-      }
-      if (!log_->status().ok()) return log_->status();
-      if (++records_ % kProgressRecords == 0 && progress_)
-        progress_(bytes_ + csv->source().consumed(), records_);
-      COHORT_ASSIGN_OR_RETURN(more, csv->Next());
+    if (log.as_it_was()) {
+      bytes_ += log.now.bytes;
+      if (progress_) progress_(bytes_, records_);
+    } else {
+      log_ = &found;
+      const Status status = ForEachOfFile(files[i], &log, wanted, visit);
+      log_ = all_;
+      COHORT_RETURN_IF_ERROR(status);
     }
-    bytes_ += csv->source().consumed();
+    log.now.findings = found.Take();
+    all_->Add(log.now.findings);
+    if (!all_->status().ok()) return all_->status();
   }
+  return {};
+}
+
+template <typename Visit>
+Status ShopReader::ForEachOfFile(const std::string& file, LogsSince::Log* log, const Columns& wanted,
+                                 const Visit& visit) {
+  COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<CsvReader> csv, CsvReader::Open(file, schema_.csv));
+  COHORT_ASSIGN_OR_RETURN(bool more, csv->Next());
+  if (!more)
+    return {ErrorCode::kInvalidInput,
+            file + ":1: the file is empty; expected a header with the columns' names"};
+  const std::vector<std::string> header(csv->cells().begin(), csv->cells().end());
+  std::vector<std::ptrdiff_t> columns;
+  for (const std::optional<ColumnReference>* column : wanted) {
+    columns.push_back(-1);
+    if (!column->has_value()) continue;
+    COHORT_ASSIGN_OR_RETURN(columns.back(), FindColumn(**column, file, header.size(), header));
+  }
+  if (log != nullptr && log->grown())
+    COHORT_RETURN_IF_ERROR(csv->ContinueAt(log->before->bytes, log->before->next_line));
+  const std::uint64_t records_before = records_;
+  COHORT_ASSIGN_OR_RETURN(more, csv->Next());
+  while (more) {
+    if (csv->cells().size() == header.size()) {
+      COHORT_RETURN_IF_ERROR(visit(*csv, columns));
+    } else {
+      log_->Add(FindingKind::kWrongCellCount, "", *csv, -1,
+                std::to_string(csv->cells().size()) + " cells, where the header has " +
+                    std::to_string(header.size()) + "; the row is dropped");
+    }
+    for (const FindingLog* each : {log_, all_}) {
+      if (!each->status().ok()) return each->status();
+    }
+    if (++records_ % kProgressRecords == 0 && progress_)
+      progress_(bytes_ + csv->source().consumed(), records_);
+    COHORT_ASSIGN_OR_RETURN(more, csv->Next());
+  }
+  bytes_ += csv->source().consumed();
+  if (log == nullptr) return {};
+  if (csv->source().consumed() != log->now.bytes)
+    return {ErrorCode::kInvalidInput,
+            file + ": was written to while it was read: it had " + std::to_string(log->now.bytes) +
+                " bytes at first, and " + std::to_string(csv->source().consumed()) +
+                " at the end; with --since a log must rest: call again, or give a copy of it"};
+  log->now.records += records_ - records_before;
+  log->now.next_line = csv->next_line();
+  log->now.ends_line = csv->ends_line();
   return {};
 }
 
@@ -114,17 +161,23 @@ std::optional<Time> ShopReader::TimeOf(const CsvReader& csv, std::ptrdiff_t colu
                                        const char* what) {
   const std::string_view cell = CellOf(csv, column);
   const std::optional<Time> time = format.Read(cell);
-  if (time && (!schema_.until || *time < *schema_.until)) return time;
-  if (!log_->WantsPlace(FindingKind::kBadEventTime, "")) {
-    log_->Add(FindingKind::kBadEventTime, "", csv, column, "");
-    return std::nullopt;
-  }
-  log_->Add(
-      FindingKind::kBadEventTime, "", csv, column,
-      (time ? "the time " + Shown(cell) + " is not before " + TimeText(*schema_.until) + ", `until` of [shop]"
-            : "the time " + Shown(cell) + " is not " + format.Expected()) +
-          "; the " + what + " is dropped");
+  if (time) return time;
+  log_->Add(FindingKind::kBadEventTime, "", csv, column,
+            log_->WantsPlace(FindingKind::kBadEventTime, "")
+                ? "the time " + Shown(cell) + " is not " + format.Expected() + "; the " + what + " is dropped"
+                : std::string());
   return std::nullopt;
+}
+
+// Not among what was found in a log: what holds of its records tonight may not hold tomorrow.
+bool ShopReader::IsLate(const CsvReader& csv, std::ptrdiff_t column, Time time, const char* what) {
+  if (!schema_.until || time < *schema_.until) return false;
+  all_->Add(FindingKind::kBadEventTime, "", csv, column,
+            all_->WantsPlace(FindingKind::kBadEventTime, "")
+                ? "the time " + Shown(CellOf(csv, column)) + " is not before " + TimeText(*schema_.until) +
+                      ", `until` of [shop]; the " + what + " is dropped"
+                : std::string());
+  return true;
 }
 
 bool ShopReader::PriceOf(const CsvReader& csv, std::ptrdiff_t column, const char* what, Money* money) {
@@ -211,7 +264,7 @@ Status ShopReader::ReadUsers() {
         record.place = csv.Where();
         if (columns[1] >= 0 && !IsMissing(CellOf(csv, columns[1]))) {
           const std::optional<Time> time = TimeOf(csv, columns[1], users.time_format, "user");
-          if (!time) return {};
+          if (!time || IsLate(csv, columns[1], *time, "user")) return {};
           record.sign_up = *time;
         }
         record.acquisition_cost = columns[2] < 0 ? kMissing : number_of(csv, columns[2], "acquisition_cost");
@@ -252,8 +305,8 @@ Money ShopReader::OutcomeOf(const CsvReader& csv, std::ptrdiff_t column) {
 Status ShopReader::ReadCampaigns() {
   const CampaignsSchema& campaigns = *schema_.campaigns;
   const std::optional<ColumnReference> user_column(campaigns.user), time_column(campaigns.time);
-  return ForEachRecord(
-      campaigns.files,
+  return ForEachOfLogs(
+      campaigns.files, /*campaigns=*/true,
       {&user_column, &time_column, &campaigns.arm, &campaigns.randomised, &campaigns.outcome},
       [&](const CsvReader& csv, const std::vector<std::ptrdiff_t>& columns) -> Status {
         const std::string_view user = UserOf(csv, columns[0], "contact");
@@ -261,10 +314,11 @@ Status ShopReader::ReadCampaigns() {
         const std::optional<Time> time = TimeOf(csv, columns[1], campaigns.time_format, "contact");
         if (!time) return {};
         Event contact{.time = *time, .kind = EventKind::kContact};
-        if (columns[2] >= 0 && !IsMissing(CellOf(csv, columns[2])))
-          contact.item = rows_->ArmNumber(CellOf(csv, columns[2]));
         if (columns[3] >= 0 && IsTrue(csv, columns[3])) contact.quantity = kRandomised;
         if (columns[4] >= 0) contact.price = OutcomeOf(csv, columns[4]);
+        if (IsLate(csv, columns[1], *time, "contact") && since_ == nullptr) return {};
+        if (columns[2] >= 0 && !IsMissing(CellOf(csv, columns[2])))
+          contact.item = rows_->ArmNumber(CellOf(csv, columns[2]));
         return rows_->AddEvent(user, contact);
       });
 }
@@ -279,8 +333,9 @@ Status ShopReader::ReadEvents() {
               "the quantity " + Shown(CellOf(csv, column)) + why + "; the event is dropped");
     return Status();
   };
-  return ForEachRecord(
-      events.files, {&user_column, &time_column, &events.kind, &events.item, &events.quantity, &events.price},
+  return ForEachOfLogs(
+      events.files, /*campaigns=*/false,
+      {&user_column, &time_column, &events.kind, &events.item, &events.quantity, &events.price},
       [&](const CsvReader& csv, const std::vector<std::ptrdiff_t>& columns) -> Status {
         const std::string_view user = UserOf(csv, columns[0], "event");
         if (user.empty()) return {};
@@ -314,6 +369,7 @@ Status ShopReader::ReadEvents() {
           if (event.quantity == 0) return bad_quantity(csv, columns[4], " is less than a thousandth");
         }
         if (!PriceOf(csv, columns[5], "event", &event.price)) return {};
+        if (IsLate(csv, columns[1], *time, "event") && since_ == nullptr) return {};
         if (columns[3] >= 0 && !IsMissing(CellOf(csv, columns[3])))
           event.item = rows_->ItemNumber(CellOf(csv, columns[3]));
         return rows_->AddEvent(user, event);

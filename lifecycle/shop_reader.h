@@ -1,4 +1,7 @@
 // ShopReader: the CSV files of a shop, record by record, into ShopRows. What cannot be used is dropped and counted with its place.
+//
+// With LogsSince, logs that are known are passed over, those that have grown are read from where they had ended, and it is told of all
+// that was read. Events from `until` on then go to ShopRows too, which drops them: the next night's `until` may lie later.
 #ifndef COHORT_LIFECYCLE_SHOP_READER_H_
 #define COHORT_LIFECYCLE_SHOP_READER_H_
 
@@ -14,6 +17,7 @@
 
 #include "common/secret_key.h"
 #include "common/status.h"
+#include "lifecycle/logs_since.h"
 #include "lifecycle/shop_rows.h"
 #include "lifecycle/shop_schema.h"
 #include "prepare/csv_reader.h"
@@ -30,8 +34,11 @@ class ShopReader {
   // Records of these users (ids as the files have them), who outlive the reader, are passed over and counted.
   void LeaveOut(const std::set<std::string, std::less<>>& users) { left_out_ = &users; }
 
+  // Of all logs: what is known of them, which is written on. It outlives the reader.
+  void Continue(LogsSince* since) { since_ = since; }
+
   // Items, users, campaigns, events; users by their pseudonyms where the schema has a key. Errors: kIo; kInvalidInput for a file that
-  // is empty, lacks a column or is no CSV, and for the key's (SecretKey::Read).
+  // is empty, lacks a column, is no CSV or (with LogsSince) is written to meanwhile, and for the key's (SecretKey::Read).
   Status Read();
 
   std::uint64_t records() const { return records_; }
@@ -39,10 +46,17 @@ class ShopReader {
   std::uint64_t bytes() const { return bytes_; }  // of the files as they lie on disk
 
  private:
-  // Calls visit(csv, columns) for every record; `columns` are the indices of `wanted`, -1 where there is none.
+  using Columns = std::vector<const std::optional<ColumnReference>*>;
+  // Calls visit(csv, columns) for every record of files, of a log (of campaigns or of events), or of a file, from where `log` has ended
+  // if there is one; `columns` are the indices of `wanted`, -1 where there is none.
   template <typename Visit>
-  Status ForEachRecord(const std::vector<std::string>& files,
-                       const std::vector<const std::optional<ColumnReference>*>& wanted, const Visit& visit);
+  Status ForEachRecord(const std::vector<std::string>& files, const Columns& wanted, const Visit& visit);
+  template <typename Visit>
+  Status ForEachOfLogs(const std::vector<std::string>& files, bool campaigns, const Columns& wanted,
+                       const Visit& visit);
+  template <typename Visit>
+  Status ForEachOfFile(const std::string& file, LogsSince::Log* log, const Columns& wanted,
+                       const Visit& visit);
   Status ReadItems();
   Status ReadUsers();
   Status ReadCampaigns();
@@ -55,12 +69,16 @@ class ShopReader {
   std::string_view UserOf(const CsvReader& csv, std::ptrdiff_t column, const char* what);
   std::optional<Time> TimeOf(const CsvReader& csv, std::ptrdiff_t column, const TimeFormat& format,
                              const char* what);
+  // Whether the time is not before `until`, which was logged.
+  bool IsLate(const CsvReader& csv, std::ptrdiff_t column, Time time, const char* what);
   // A price: `money` is kNoMoney when the cell is missing. False: it cannot be used, which was logged.
   bool PriceOf(const CsvReader& csv, std::ptrdiff_t column, const char* what, Money* money);
 
   const ShopSchema& schema_;
   ShopRows* rows_;
-  FindingLog* log_;
+  FindingLog* log_;  // of the log that is read, with LogsSince; else all_
+  FindingLog* const all_;
+  LogsSince* since_ = nullptr;
   std::function<void(std::uint64_t, std::uint64_t)> progress_;
   std::optional<SecretKey> user_key_;
   std::string pseudonym_;

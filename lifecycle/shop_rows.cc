@@ -40,9 +40,88 @@ DatasetInfo ShopRows::info() const {
 }
 
 std::uint32_t ShopRows::ArmNumber(std::string_view arm) {
-  std::string id("\0arm ", 5);  // no id of an item: CSV files hold no NUL
+  std::string id(kArmPrefix);
   id += arm;
-  return items_.Number(id, Named(2, features_.ArmKey(arm), arm));
+  const Key key = features_.ArmKey(arm);
+  return Numbered(id,
+                  records_ == nullptr ? Named(2, key, arm) : key);  // else KeepRecords names those that count
+}
+
+void ShopRows::Continue(const ShopRecordsReader* former, ShopRecordsWriter* records) {
+  former_ = former, records_ = records;
+  if (former == nullptr) return;
+  for (const std::string_view id : former->head().items) {
+    const bool arm = id.starts_with(kArmPrefix);
+    // Of no event: no number is asked for.
+    former_items_.push_back(id.empty() ? kNoItem
+                            : arm      ? ArmNumber(id.substr(kArmPrefix.size()))
+                                       : ItemNumber(id));
+  }
+}
+
+Result<std::vector<UserRecords>> ShopRows::WithFormer(std::size_t partition, std::vector<UserRecords> users) {
+  COHORT_ASSIGN_OR_RETURN(std::vector<UserRecords> all, former_->Read(partition));
+  const std::size_t former = all.size();
+  for (UserRecords& user : all) TakeFormer(&user);
+  for (UserRecords& user : users) {
+    const auto end = all.begin() + static_cast<std::ptrdiff_t>(former);
+    const auto found = std::lower_bound(
+        all.begin(), end, user, [](const UserRecords& a, const UserRecords& b) { return a.user < b.user; });
+    if (found == end || found->user != user.user) {
+      all.push_back(std::move(user));
+      continue;
+    }
+    found->descriptions = std::move(user.descriptions);
+    found->events.insert(found->events.end(), user.events.begin(), user.events.end());
+  }
+  std::inplace_merge(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(former), all.end(),
+                     [](const UserRecords& a, const UserRecords& b) { return a.user < b.user; });
+  return all;
+}
+
+// Items get the numbers that they have here, and what is late is counted.
+void ShopRows::TakeFormer(UserRecords* user) {
+  for (Event& event : user->events) {
+    if (event.item != kNoItem) event.item = former_items_[event.item];
+    if (!IsLate(event)) continue;
+    std::string place;
+    if (log_->WantsPlace(FindingKind::kBadEventTime, "")) {
+      place = "user \"" + user->user + "\": the time " + TimeText(event.time) + " of a " +
+              EventKindName(event.kind) + " is not before " + TimeText(*schema_.until) +
+              ", `until` of [shop]; it is dropped";
+    }
+    log_->AddPlace(FindingKind::kBadEventTime, "", std::move(place));
+  }
+}
+
+void ShopRows::KeepRecords(UserRecords* user) {
+  std::vector<Event>& events = user->events;
+  if (!events.empty()) records_->Add(user->user, events);
+  while (!events.empty() && IsLate(events.back())) events.pop_back();
+  for (const Event& event : events) {
+    if (event.item == kNoItem) continue;
+    used_items_[event.item] = true;
+    if (event.kind != EventKind::kContact) continue;
+    const std::string_view id = item_ids_[event.item];
+    Named(2, items_.item(event.item).key, id.substr(kArmPrefix.size()));
+  }
+}
+
+// The order within a second must not depend on the files' order, nor on items' numbers, which follow it.
+// An item's key is far away in memory: most events differ by their time, and need none.
+void ShopRows::SortEvents(std::vector<Event>* events) const {
+  const auto before = [&](const Event& a, const Event& b) {
+    if (a.time != b.time) return a.time < b.time;
+    if (a.kind != b.kind) return a.kind < b.kind;
+    if (a.item != b.item) {
+      const auto key = [&](std::uint32_t item) { return item == kNoItem ? Key{0} : items_.item(item).key; };
+      return std::pair(key(a.item), a.item) < std::pair(key(b.item), b.item);
+    }
+    return std::pair(a.price, a.quantity) < std::pair(b.price, b.quantity);
+  };
+  // As those of former nights are, to which nothing came.
+  if (!std::is_sorted(events->begin(), events->end(), before))
+    std::sort(events->begin(), events->end(), before);
 }
 
 void ShopRows::CleanUser(UserRecords* user) {
@@ -53,18 +132,7 @@ void ShopRows::CleanUser(UserRecords* user) {
   }
   if (user->descriptions.size() > 1) user->descriptions.resize(1);
   if (schema_.users && user->descriptions.empty()) ++users_without_description_;
-  // The order within a second must not depend on the files' order, nor on items' numbers, which follow it.
-  // An item's key is far away in memory: most events differ by their time, and need none.
   std::vector<Event>& events = user->events;
-  std::sort(events.begin(), events.end(), [&](const Event& a, const Event& b) {
-    if (a.time != b.time) return a.time < b.time;
-    if (a.kind != b.kind) return a.kind < b.kind;
-    if (a.item != b.item) {
-      const auto key = [&](std::uint32_t item) { return item == kNoItem ? Key{0} : items_.item(item).key; };
-      return std::pair(key(a.item), a.item) < std::pair(key(b.item), b.item);
-    }
-    return std::pair(a.price, a.quantity) < std::pair(b.price, b.quantity);
-  });
   auto kept = events.begin();
   for (auto event = events.begin(); event != events.end(); ++event) {
     if (kept != events.begin() && *event == *(kept - 1)) {
@@ -103,13 +171,29 @@ void ShopRows::CleanUser(UserRecords* user) {
 
 Status ShopRows::Clean(const Progress& progress) {
   end_ = schema_.until.value_or(0);
+  if (records_ != nullptr) used_items_.resize(items_.size());
   for (std::size_t partition = 0; partition < EventStore::kPartitions; ++partition) {
     COHORT_ASSIGN_OR_RETURN(std::vector<UserRecords> users, store_.Read(partition));
+    if (former_ != nullptr) {
+      COHORT_ASSIGN_OR_RETURN(users, WithFormer(partition, std::move(users)));
+    }
+    for (UserRecords& user : users) {
+      SortEvents(&user.events);
+      if (records_ != nullptr) KeepRecords(&user);
+    }
+    if (records_ != nullptr) {
+      COHORT_RETURN_IF_ERROR(records_->EndPartition());
+      // Of whom there are late events and nothing else.
+      std::erase_if(users,
+                    [](const UserRecords& user) { return user.events.empty() && user.descriptions.empty(); });
+    }
     for (UserRecords& user : users) CleanUser(&user);
     if (!log_->status().ok()) return log_->status();
     COHORT_RETURN_IF_ERROR(store_.Replace(partition, users));
     if (progress) progress(partition + 1);
   }
+  for (std::uint32_t item = 0; records_ != nullptr && item < items_.size(); ++item)
+    unused_items_ += !used_items_[item] && !items_.item(item).described;
   items_.Accumulate();
   forecast_.Fit();
   return {};
@@ -207,7 +291,7 @@ std::vector<ReportCount> ShopRows::counts() const {
   std::vector<ReportCount> counts = {
       {"users", "users", users_},
       {"events", "events, without what was dropped", events_},
-      {"items", "items and arms of campaigns", items_.size()},
+      {"items", "items and arms of campaigns", items_.size() - unused_items_},
       {"returns_matched", "returns matched to an earlier purchase", written_.returns_matched},
       {"returns_unmatched", "returns of more than was bought before: what is over is left out",
        written_.returns_unmatched},

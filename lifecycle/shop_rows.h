@@ -8,6 +8,9 @@
 // Another process can write the rows of some partitions (ShopParts): what they are made of is shared (PutShared, GetShared), and so
 // are the records (Records, EventStore::UsersOf); what it counts is added here (TakeWritten, AddWritten).
 //
+// With Continue, Clean takes the records of former nights beside those that were added, and hands all of them on as they are before
+// cleaning: events equal to one of another night, late ones and those from `until` on are dropped as if all had been added now.
+//
 // Nothing depends on the order of the records, and the features of a row on nothing at or after its snapshot: a user's events
 // are shown to UserPast one snapshot after the other, statistics of items are those of the intervals before (ItemTable). One
 // thread. Memory: the item table, EventStore's buffers, and one partition (a 2048th of the users) at a time.
@@ -28,6 +31,7 @@
 #include "lifecycle/event_store.h"
 #include "lifecycle/item_table.h"
 #include "lifecycle/order_forecast.h"
+#include "lifecycle/shop_records_file.h"
 #include "lifecycle/shop_schema.h"
 #include "lifecycle/user_features.h"
 #include "lifecycle/user_labels.h"
@@ -59,7 +63,7 @@ class ShopRows {
   DatasetInfo info() const;  // shapes
   const UserFeatures& features() const { return features_; }
   ItemTable& items() { return items_; }
-  std::uint32_t ItemNumber(std::string_view id) { return items_.Number(id, features_.ItemKey(id)); }
+  std::uint32_t ItemNumber(std::string_view id) { return Numbered(id, features_.ItemKey(id)); }
   std::uint32_t ArmNumber(std::string_view arm);
   Key CategoryKey(std::string_view category) { return Named(0, features_.CategoryKey(category), category); }
   Key BrandKey(std::string_view brand) { return Named(1, features_.BrandKey(brand), brand); }
@@ -71,6 +75,12 @@ class ShopRows {
   // Items must be described before events are cleaned. REQUIRES: user.size() < 2^16.
   Status AddEvent(std::string_view user, const Event& event) { return store_.Add(user, event); }
   Status AddUser(std::string_view user, const UserRecord& record) { return store_.Add(user, record); }
+
+  // Both outlive Clean, which ends every partition of `records`; `former` may be null. Before anything is added. Memory: the ids of all
+  // items, too.
+  void Continue(const ShopRecordsReader* former, ShopRecordsWriter* records);
+  // Ids by number, of arms with kArmPrefix. REQUIRES: Continue was called.
+  std::vector<std::string> TakeItemIds() { return std::move(item_ids_); }
 
   using Progress = std::function<void(std::size_t partitions_done)>;
   Status Clean(const Progress& progress = nullptr);
@@ -109,6 +119,18 @@ class ShopRows {
     names_.Add(vocabulary, key, text);
     return key;
   }
+  std::uint32_t Numbered(std::string_view id, Key key) {
+    const std::uint32_t number = items_.Number(id, key);
+    if (records_ != nullptr && number == item_ids_.size()) item_ids_.emplace_back(id);
+    return number;
+  }
+  // The users of a partition, with their events of former nights.
+  Result<std::vector<UserRecords>> WithFormer(std::size_t partition, std::vector<UserRecords> users);
+  void TakeFormer(UserRecords* user);
+  // Hands a user's events on and drops what is late; items and arms of what is left are the shop's.
+  void KeepRecords(UserRecords* user);
+  void SortEvents(std::vector<Event>* events) const;
+  bool IsLate(const Event& event) const { return schema_.until && event.time >= *schema_.until; }
   void CleanUser(UserRecords* user);
   Status WriteUser(const UserRecords& user, const Output& output);
   Status WriteRow(const UserRecords& user, const UserPast& past, std::size_t snapshot, std::size_t next_event,
@@ -123,6 +145,12 @@ class ShopRows {
   EventStore store_;
   std::vector<FeatureKeys> attribute_keys_;
   NameTable names_;
+  const ShopRecordsReader* former_ = nullptr;
+  ShopRecordsWriter* records_ = nullptr;
+  std::vector<std::uint32_t> former_items_;  // numbers here, by number there
+  std::vector<std::string> item_ids_;
+  std::vector<bool> used_items_;
+  std::uint64_t unused_items_ = 0;  // of late events, and of nothing else
   Time end_ = 0;
   std::vector<float> row_labels_;
   Written written_;

@@ -37,6 +37,11 @@ class File {
       }
     }
   }
+  Status Seek(std::uint64_t offset) const {
+    if (::lseek(descriptor_, static_cast<off_t>(offset), SEEK_SET) >= 0) return {};
+    return {ErrorCode::kIo,
+            path_ + ": cannot go to byte " + std::to_string(offset) + ": " + std::strerror(errno)};
+  }
   const std::string& path() const { return path_; }
   std::uint64_t size() const { return size_; }
 
@@ -59,6 +64,12 @@ class PlainSource final : public ByteSource {
     COHORT_ASSIGN_OR_RETURN(std::size_t count, file_.Read(out, size));
     consumed_ += count;
     return count;
+  }
+  Status Seek(std::uint64_t offset) override {
+    COHORT_RETURN_IF_ERROR(file_.Seek(offset));
+    head_.clear();
+    consumed_ = offset;
+    return {};
   }
   std::uint64_t consumed() const override { return consumed_; }
   std::uint64_t file_size() const override { return file_.size(); }
@@ -110,6 +121,14 @@ class GzipSource final : public ByteSource {
       }
     }
     return std::size_t{wanted - stream_.avail_out};
+  }
+  Status Seek(std::uint64_t offset) override {
+    COHORT_RETURN_IF_ERROR(file_.Seek(offset));
+    stream_.avail_in = 0;
+    read_ = offset;
+    at_end_ = false;
+    between_members_ = true;
+    return {};
   }
   std::uint64_t consumed() const override { return read_ - stream_.avail_in; }
   std::uint64_t file_size() const override { return file_.size(); }

@@ -91,6 +91,16 @@ Result<bool> CsvReader::Next() {
   }
 }
 
+Status CsvReader::ContinueAt(std::uint64_t offset, std::uint64_t line) {
+  COHORT_RETURN_IF_ERROR(source_->Seek(offset));
+  next_ = end_ = block_ = 0;
+  mask_ = 0;
+  at_end_ = false;
+  last_byte_ = '\n';  // of what is before a record
+  line_ = line;
+  return {};
+}
+
 // One record from next_ on. kNeedMore leaves everything as it was: the record is parsed again once there are
 // more bytes, which happens once per buffer.
 CsvReader::Outcome CsvReader::Parse() {
@@ -258,6 +268,7 @@ Status CsvReader::Refill() {
                           source_->Read(buffer_.data() + end_, buffer_.size() - kScanBytes - end_));
   at_end_ = count == 0;
   end_ += count;
+  if (count > 0) last_byte_ = buffer_[end_ - 1];
   block_ = 0;
   mask_ = end_ > 0 ? Scan(0) : 0;
   return {};

@@ -41,6 +41,9 @@ class CsvReader {
 
   // Reads the next record; false at the end of the file. What the accessors gave before is gone then.
   Result<bool> Next();
+  // The next record is the one that begins at byte `offset` of the file as it lies on disk (of gzip: with a member), on line `line`.
+  // begin() and end() mean nothing from then on. REQUIRES: a record was read, the header's say.
+  Status ContinueAt(std::uint64_t offset, std::uint64_t line);
 
   std::span<const std::string_view> cells() const { return {cells_.data(), cell_count_}; }
   // The record's bytes without its line end (doubled quotes already undone): equal records have equal bytes.
@@ -53,6 +56,10 @@ class CsvReader {
   std::string Where() const;
   // The first line of the record, from 1.
   std::uint64_t line() const { return record_line_; }
+  // The line that follows the record.
+  std::uint64_t next_line() const { return line_; }
+  // Whether what was read ends with a line feed: of a file that was read to its end, whether a record can be added to it.
+  bool ends_line() const { return last_byte_ == '\n'; }
   const std::string& path() const { return path_; }
   const ByteSource& source() const { return *source_; }
 
@@ -79,6 +86,7 @@ class CsvReader {
   std::size_t next_ = 0;      // where the next record begins
   std::size_t end_ = 0;       // end of what was read
   bool at_end_ = false;       // of the file
+  char last_byte_ = '\0';     // of what was read
   bool started_ = false;
   // The scanner: special characters of the block at block_ that were not looked at yet.
   std::size_t block_ = 0;

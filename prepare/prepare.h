@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,6 +28,7 @@ struct PrepareOptions {
   std::string schema;          // path of SCHEMA.toml
   std::string output;          // path of DATASET.h5
   std::string report;          // path of the page that the caller will write, of a shop alone; empty: none
+  std::string since;  // of a shop: path of its records file, read if it is there, and written; empty: none
   std::string data_directory;  // what data files are relative to; empty: the schema's directory
   bool overwrite = false;      // replace an existing output or page
   bool strict = false;         // any row dropped, cell defaulted or label masked as unusable is an error
@@ -98,6 +100,15 @@ struct PrepareReport {
   Findings findings;
   DuplicateCounter::Counts duplicates;
   std::vector<ReportCount> counts;  // of a shop
+  // Of a shop with a records file (lifecycle/shop_records_file.h).
+  struct Since {
+    std::string path;
+    bool is_first = false;  // there was none
+    std::string why_anew;   // all was read all the same: what had changed, in words; or empty
+    std::uint64_t logs_as_they_were = 0, logs_grown = 0, logs_new = 0;
+    std::uint64_t records_known = 0, records_read = 0;  // of the logs, with those dropped
+  };
+  std::optional<Since> since;
   std::vector<std::string> warnings;
   std::uint64_t records = 0;      // read, with those dropped
   std::uint64_t input_bytes = 0;  // of the files as they lie on disk, once

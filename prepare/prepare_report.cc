@@ -209,6 +209,12 @@ std::string PrepareReport::ToText() const {
 
   text += cohort::ToText(findings);
   for (const ReportCount& count : counts) text += std::to_string(count.count) + " " + count.text + "\n";
+  if (since) {
+    text += since->path + ": " + Number(since->logs_as_they_were) + " logs as they were, " +
+            Number(since->logs_grown) + " grown, " + Number(since->logs_new) + " new; " +
+            Number(since->records_known) + " records known, " + Number(since->records_read) + " read" +
+            (since->is_first ? " (there was no such file: it is there for the next time)\n" : "\n");
+  }
   for (const std::string& warning : warnings) text += "warning: " + warning + "\n";
   const double megabytes = static_cast<double>(input_bytes) / 1e6;
   return text + Format("%.1f MB in %.2f s (%.0f MB/s, %.2f s of CPU time, %d %s); %.1f MB written\n",
@@ -245,6 +251,16 @@ std::string PrepareReport::ToJson() const {
       task.erase("name");
       json["tasks"][task_name][name] = task;
     }
+  }
+  if (since) {
+    json["since"] = {{"file", since->path},
+                     {"first", since->is_first},
+                     {"logs_as_they_were", since->logs_as_they_were},
+                     {"logs_grown", since->logs_grown},
+                     {"logs_new", since->logs_new},
+                     {"records_known", since->records_known},
+                     {"records_read", since->records_read}};
+    if (!since->why_anew.empty()) json["since"]["read_anew"] = since->why_anew;
   }
   for (const ReportCount& count : counts) json["counts"][count.name] = count.count;
   json["duplicates"]["across_splits"] = duplicates.across;

@@ -77,6 +77,13 @@ void FindingLog::AddPlace(FindingKind kind, const std::string& name, std::string
   if (finding.places.size() < kPlaces) finding.places.push_back(std::move(place));
 }
 
+void FindingLog::Add(const Findings& findings) {
+  for (const auto& [key, finding] : findings) {
+    for (const std::string& place : finding.places) AddPlace(key.first, key.second, place);
+    findings_[key].count += finding.count - finding.places.size();
+  }
+}
+
 void FindingLog::Fail(const CsvReader& csv, std::ptrdiff_t cell, const std::string& what) {
   if (status_.ok()) status_ = {ErrorCode::kInvalidInput, csv.Where(static_cast<std::size_t>(cell)) + ": " + what};
 }

@@ -48,9 +48,12 @@ class FindingLog {
   void AddIntended(FindingKind kind, const std::string& feature, std::uint64_t count = 1) {
     findings_[{kind, feature}].count += count;
   }
+  // What another log has found, with its places; when strict, its first is an error here.
+  void Add(const Findings& findings);
   // What the data cannot be used with, strict or not: `what` is wrong with a cell.
   void Fail(const CsvReader& csv, std::ptrdiff_t cell, const std::string& what);
   const Status& status() const { return status_; }
+  bool strict() const { return strict_; }
   Findings Take() { return std::move(findings_); }
 
  private:

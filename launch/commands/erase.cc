@@ -144,8 +144,10 @@ void AddErase(CLI::App& app, Commands& commands) {
                    "RUN_DIR with a model, checkpoints and all else; may be given several times")
       ->take_all();
   command
-      ->add_option("--file", options->erasure.files,
-                   "scores, profiles, lists or actions (.csv, .h5); may be given several times")
+      ->add_option(
+          "--file", options->erasure.files,
+          "scores, profiles, lists or actions (.csv, .h5), or the file of prepare --since; may be given "
+          "several times")
       ->take_all();
   command->add_flag("--logs", options->erasure.logs, "take their records out of the logs of the shop, too");
   command->add_option("--receipt", options->erasure.receipt, "the receipt to write, RECEIPT.json");

@@ -73,6 +73,8 @@ Status PrepareAny(const PrepareCommand& command, Console& console) {
         " has no section [shop]. A table goes from its files to the dataset in one pass, whose work is "
         "reading "
         "the files in their order: there is nothing that workers could take over; leave --workers out");
+  if (!options.since.empty() && !shop)
+    return Refused("--since is for the logs of a shop: " + options.schema + " has no section [shop]");
   if (with_page) {
     if (!shop)
       return Refused("--report is for the logs of a shop: " + options.schema + " has no section [shop]");
@@ -124,6 +126,11 @@ void AddPrepare(CLI::App& app, Commands& commands) {
   command->add_option("--report", options->report,
                       "of a shop: an HTML page to write: how far users came, who stayed, who moved between "
                       "stages of life, what was found in the logs");
+  command->add_option(
+      "--since", options->since,
+      "of a shop: a file with the records of the logs, for every night: logs that it knows are not "
+      "read again, "
+      "and it is written anew; the dataset is the same. If it is not there, all is read");
   command->add_flag("--overwrite", options->overwrite, "replace a dataset (or page) that is there");
   command->add_flag(
       "--strict", options->strict,

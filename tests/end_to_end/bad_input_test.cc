@@ -148,6 +148,13 @@ std::vector<Case> Cases() {
 
   // ---- schema
   add(FlagCase("NoSchema", {"prepare", "DIR/none.toml", "--out", "DIR/d.h5"}, {"none.toml"}));
+  add({"SinceOfATable",
+       {"prepare", "DIR/schema.toml", "--out", "DIR/d.h5", "--since", "DIR/records"},
+       {{"schema.toml", "[source]\nfiles = [\"x.csv\"]\n"}},
+       {"--since is for the logs of a shop", "has no section [shop]"},
+       2,
+       "DIR/d.h5",
+       {}});
   add({"SchemaIsAFolder", {"prepare", "DIR", "--out", "DIR/d.h5"}, {}, {"DIR"}, 2, "DIR/d.h5", {}});
   add({"EmptySchema",
        {"prepare", "DIR/schema.toml", "--out", "DIR/d.h5"},

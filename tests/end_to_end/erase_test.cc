@@ -233,5 +233,60 @@ TEST(Erase, FindsUsersBehindPseudonyms) {
   EXPECT_EQ(Cohort({"erase", "--verify", folder / "receipt.json", "--user", erased}).exit_code, 0);
 }
 
+// What `prepare --since` keeps of the logs goes as a whole; one that is forgotten is noticed, and one with the user again is found.
+TEST(Erase, RemovesTheRecordsOfFormerNights) {
+  const TemporaryFolder folder;
+  const std::string shop = folder / "shop", data = folder / "shop.h5", records = shop + "/shop.records",
+                    receipt = folder / "receipt.json", erased = "u00000017";
+  Outcome outcome =
+      Cohort({"generate", "--shop", "--out", shop, "--users", "600", "--items", "60", "--days", "300"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.all();
+  const std::string events = ReadFile(shop + "/events.csv");
+  const auto prepare = [&] {
+    return Cohort(
+        {"prepare", shop + "/shop.toml", "--out", data, "--overwrite", "--since", records, "--json"});
+  };
+  ASSERT_EQ((outcome = prepare()).exit_code, 0) << outcome.all();
+  EXPECT_EQ(json::parse(outcome.out)["since"]["first"], true);
+  ASSERT_EQ((outcome = prepare()).exit_code, 0) << outcome.all();
+  EXPECT_EQ(json::parse(outcome.out)["since"]["records_read"], 0);
+  std::vector<std::string> words = {"erase",  shop + "/shop.toml", "--user", erased,  "--data", data,
+                                    "--logs", "--receipt",         receipt,  "--json"};
+  outcome = Cohort(words);
+  EXPECT_EQ(outcome.exit_code, 2) << outcome.all();
+  EXPECT_THAT(outcome.err, HasSubstr("shop.records: holds records of the users"));
+  EXPECT_FALSE(fs::exists(receipt));
+  EXPECT_EQ(ReadFile(shop + "/events.csv") == events, true);
+
+  words.insert(words.end(), {"--file", records});
+  ASSERT_EQ((outcome = Cohort(words)).exit_code, 0) << outcome.all();
+  EXPECT_EQ(json::parse(outcome.out)["removed"]["leftover"], 1);
+  EXPECT_FALSE(fs::exists(records));
+  const std::vector<std::string> verify = {"erase", "--verify", receipt, "--user", erased, "--json"};
+  EXPECT_EQ((outcome = Cohort(verify)).exit_code, 0) << outcome.all();
+
+  // The next night reads all once, and is without the user.
+  ASSERT_EQ((outcome = prepare()).exit_code, 0) << outcome.all();
+  EXPECT_EQ(json::parse(outcome.out)["since"]["first"], true);
+  EXPECT_EQ(ReadFile(records).find(erased), std::string::npos);
+  EXPECT_EQ((outcome = Cohort(verify)).exit_code, 0) << outcome.all();
+  folder.Write("shop/events.csv", ReadFile(shop + "/events.csv") + erased + ",2024-05-05,view,i000001,1,\n");
+  ASSERT_EQ((outcome = prepare()).exit_code, 0) << outcome.all();
+  EXPECT_EQ(json::parse(outcome.out)["since"]["records_read"], 1);
+  outcome = Cohort(verify);
+  EXPECT_EQ(outcome.exit_code, 1) << outcome.all();
+  EXPECT_THAT(json::parse(outcome.out)["left"], ::testing::Contains(json(records)));
+
+  // One that is damaged is not taken for one without the user.
+  std::string bytes = ReadFile(records);
+  bytes[100] = static_cast<char>(bytes[100] ^ 1);
+  folder.Write("shop/shop.records", bytes);
+  outcome = Cohort(
+      {"erase", shop + "/shop.toml", "--user", erased, "--data", data, "--receipt", folder / "other.json"});
+  EXPECT_EQ(outcome.exit_code, 1) << outcome.all();
+  EXPECT_THAT(outcome.err, HasSubstr("shop.records: is damaged or was cut"));
+  EXPECT_FALSE(fs::exists(folder / "other.json"));
+}
+
 }  // namespace
 }  // namespace cohort::testing

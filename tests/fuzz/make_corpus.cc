@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -16,6 +17,7 @@
 #include "common/evaluation_sums.h"
 #include "common/model_files.h"
 #include "common/wire.h"
+#include "lifecycle/shop_records_file.h"
 #include "tests/fuzz/evaluation_tasks.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/sample_messages.h"
@@ -181,6 +183,62 @@ void Parts() {
   Seed("model_parts", "foreign", std::string("\1\x89HDF\r\n\x1a\n", 9) + std::string(200, '\0'));
 }
 
+// shop_records_fuzz.cc has the format.
+void ShopRecords() {
+  ReadLog log;
+  log.path = "/shop/events.csv";
+  log.bytes = 120, log.checksum = 7, log.records = 3, log.next_line = 5;
+  log.findings[{FindingKind::kUnknownKind, ""}] = {2,
+                                                   {"events.csv:3:9: the kind \"wish\" is none", "and one"}};
+  const ShopRecordsHead head{.rules = "[shop] trim = true\n[events] user = \"user\"\n",
+                             .logs = {log},
+                             .items = {"chair", std::string(kArmPrefix) + "mail"}};
+  const std::string user = "anna";
+  const auto write = [&](const std::string& name, const std::vector<Event>& events, std::size_t partition,
+                         bool raw = false) {
+    const auto writer = ShopRecordsWriter::Create(Folder() + "/records");
+    COHORT_CHECK(writer.has_value());
+    for (std::size_t i = 0; i < EventStore::kPartitions; ++i) {
+      if (i == partition) (*writer)->Add(user, events);
+      COHORT_CHECK((*writer)->EndPartition().ok());
+    }
+    COHORT_CHECK((*writer)->Finish(head).ok() && (*writer)->Commit().ok());
+    std::ifstream file(Folder() + "/records", std::ios::binary);
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    if (raw) return Seed("shop_records", name, std::string(1, '\0') + text);
+    std::uint64_t head_offset = 0;
+    std::memcpy(&head_offset, text.data() + text.size() - 24, sizeof head_offset);
+    std::string bytes(1, '\1');
+    Put(&bytes, static_cast<std::uint16_t>(partition));
+    Put(&bytes, static_cast<std::uint16_t>(head_offset - 16));
+    bytes += text.substr(16, head_offset - 16);
+    // Up to the sizes and checksums of the partitions, and the tail.
+    constexpr std::size_t kLists = 2 * 8 * (EventStore::kPartitions + 1) + 24;
+    Seed("shop_records", name, bytes + text.substr(head_offset, text.size() - head_offset - kLists));
+  };
+  const std::size_t home = EventStore::PartitionOf(user);
+  const Event view{.time = 100, .item = 0},
+      bought{.time = 200, .price = 50'000, .item = 0, .kind = EventKind::kPurchase};
+  const Event mail{.time = 150, .price = -7, .quantity = kRandomised, .item = 1, .kind = EventKind::kContact};
+  write("as-written", {view, mail, bought}, home, /*raw=*/true);
+  write("sealed", {view, mail, bought}, home);
+  write("none", {}, home);
+  write("foreign-partition", {view}, home + 1);
+  const auto odd = [&](const std::string& name, const std::function<void(Event*)>& change) {
+    Event event = bought;
+    change(&event);
+    write(name, {view, event}, home);
+  };
+  odd("no-such-kind", [](Event* event) { event->kind = static_cast<EventKind>(7); });
+  odd("no-such-item", [](Event* event) { event->item = 2; });
+  odd("an-arm-for-an-item", [](Event* event) { event->item = 1; });
+  odd("before-1970", [](Event* event) { event->time = -1; });
+  odd("time-overflows", [](Event* event) { event->time = std::numeric_limits<Time>::max(); });
+  odd("price-below-zero", [](Event* event) { event->price = -1; });
+  odd("price-too-large", [](Event* event) { event->price = std::numeric_limits<Money>::max(); });
+  odd("no-quantity", [](Event* event) { event->quantity = 0; });
+}
+
 std::string Gzip(const std::string& text) {
   std::string out(compressBound(text.size()) + 32, '\0');
   z_stream stream{};
@@ -232,6 +290,7 @@ int main(int count, char** arguments) {
   Evaluations();
   Manifests();
   Parts();
+  ShopRecords();
   Csv();
   return 0;
 }

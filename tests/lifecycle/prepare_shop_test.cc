@@ -291,6 +291,17 @@ TEST_F(PrepareShopTest, PartsByOthersHaveTheSameBytes) {
   EXPECT_TRUE(*ReadFile(Path("shop.h5")) == bytes);
   EXPECT_EQ(text(*by_another), text(*alone));
 
+  // And of a former night's records; the other process has none.
+  PrepareOptions since = options;
+  since.since = Path("records");
+  for (const bool known : {false, true}) {
+    CoordinatorSide night(since);
+    const Result<PrepareReport> of_a_night = PrepareShop(since, nullptr, &night);
+    ASSERT_TRUE(of_a_night) << of_a_night.error().text();
+    EXPECT_EQ(of_a_night->since->records_known > 0, known);
+    EXPECT_TRUE(*ReadFile(Path("shop.h5")) == bytes);
+  }
+
   // What is handed over and is not what was written is found out.
   for (const std::string name : {"shared", "records0"}) {
     CoordinatorSide damaged(options);
