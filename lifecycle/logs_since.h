@@ -1,7 +1,7 @@
 // LogsSince: the logs of a shop beside a records file (shop_records_file.h): which of them it knows, which have grown since, which are new.
 //
-// A log is known if all bytes that were read of it are there still, by number and XXH3-64. That takes a reading of every byte, at several
-// gigabytes a second: times and sizes alone would let an old file that was mended go unnoticed. Only [events] and [campaigns] are logs;
+// A log is known if all bytes that were read of it are there still, by number and XXH3-64. That takes a reading of every byte, and no
+// parsing: times and sizes alone would let an old file that was mended go unnoticed. Only [events] and [campaigns] are logs;
 // [users] and [items] say what holds now, and are read anew every time. One thread.
 #ifndef COHORT_LIFECYCLE_LOGS_SINCE_H_
 #define COHORT_LIFECYCLE_LOGS_SINCE_H_
