@@ -48,6 +48,7 @@ int Main(int argc, char** argv) {
   AddCompare(app, commands);
   AddUplift(app, commands);
   AddProfile(app, commands);
+  AddLookalike(app, commands);
   AddStrategy(app, commands);
   AddRecommend(app, commands);
   AddExplain(app, commands);

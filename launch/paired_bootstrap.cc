@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 
 #include "common/bootstrap.h"
@@ -14,7 +13,6 @@
 namespace cohort {
 namespace {
 
-constexpr double kUndefined = std::numeric_limits<double>::quiet_NaN();
 constexpr double kLeastProbability = 1e-7;  // docs/metrics.md, logloss
 
 struct MetricName {
@@ -211,6 +209,8 @@ class JudgedRun {
   std::vector<Tie> ties_;
 };
 
+}  // namespace
+
 Estimate EstimateOf(double value, std::vector<double> draws) {
   Estimate estimate{value, kUndefined, kUndefined, kUndefined, 0};
   std::erase_if(draws, [](double draw) { return std::isnan(draw); });
@@ -224,8 +224,6 @@ Estimate EstimateOf(double value, std::vector<double> draws) {
       static_cast<double>(draws.size());
   return estimate;
 }
-
-}  // namespace
 
 bool IsLabelOf(const TaskInfo& task, float label) {
   if (std::isnan(label)) return true;

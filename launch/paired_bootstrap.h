@@ -33,6 +33,9 @@ struct Estimate {
   std::uint64_t defined = 0;  // draws in which it is defined: others are left out
 };
 
+// From the figure in each draw; NaN where it is not defined in one.
+Estimate EstimateOf(double value, std::vector<double> draws);
+
 struct MetricComparison {
   std::string metric;
   bool higher_is_better = true;       // total_ratio: neither, it should be 1

@@ -73,6 +73,7 @@ void AddBaseline(CLI::App& app, Commands& commands);
 void AddCompare(CLI::App& app, Commands& commands);
 void AddUplift(CLI::App& app, Commands& commands);
 void AddProfile(CLI::App& app, Commands& commands);
+void AddLookalike(CLI::App& app, Commands& commands);
 void AddStrategy(CLI::App& app, Commands& commands);
 void AddRecommend(CLI::App& app, Commands& commands);
 void AddExplain(CLI::App& app, Commands& commands);

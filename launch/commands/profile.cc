@@ -24,6 +24,7 @@
 #include "launch/report/profile_page.h"
 #include "launch/run_plan.h"
 #include "launch/score_file.h"
+#include "launch/split_rows.h"
 #include "lifecycle/actions.h"
 #include "lifecycle/calibration.h"
 #include "lifecycle/user_profile.h"
@@ -69,46 +70,6 @@ struct Prediction {
   std::optional<Calibration> calibration;
 };
 
-Status CheckIds(const std::string& path, const ScoreFile& file, const std::vector<std::string>& ids,
-                const std::string& split) {
-  if (file.ids == ids) return {};
-  std::size_t row = 0;
-  while (row < ids.size() && row < file.ids.size() && file.ids[row] == ids[row]) ++row;
-  const auto name = [&](const std::vector<std::string>& of) {
-    return row < of.size() ? "\"" + of[row] + "\"" : std::string("nothing");
-  };
-  return Refused(path + ": row " + std::to_string(row + 1) + " is " + name(file.ids) + ", where the " +
-                 split + " split has " + name(ids) + "; score the same dataset with --split " + split);
-}
-
-struct Rows {
-  std::vector<std::string> ids;
-  std::vector<float> values;  // (rows, numeric columns that were asked for)
-  std::vector<Key> keys;      // (rows, categorical columns that were asked for)
-  std::vector<float> labels;  // (rows, tasks)
-};
-Result<Rows> ReadRows(DatasetReader& data, Split split, const std::vector<std::size_t>& columns,
-                      const std::vector<std::size_t>& categorical_columns) {
-  Rows read;
-  RowBlock block;
-  const DatasetInfo& info = data.info();
-  const std::size_t numeric = info.CountOf(FeatureType::kNumeric),
-                    categorical = info.CountOf(FeatureType::kCategorical);
-  const std::uint64_t rows = info.rows[static_cast<std::size_t>(split)];
-  for (std::uint64_t first = 0; first < rows; first += block.rows) {
-    const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>(kBlockRows, rows - first));
-    COHORT_RETURN_IF_ERROR(data.Read(split, first, count, /*with_ids=*/true, &block));
-    for (std::uint32_t row = 0; row < block.rows; ++row) {
-      read.ids.push_back(block.ids.empty() ? std::to_string(block.input_rows[row]) : block.ids[row]);
-      for (const std::size_t column : columns) read.values.push_back(block.numeric[row * numeric + column]);
-      for (const std::size_t column : categorical_columns)
-        read.keys.push_back(block.categorical[row * categorical + column]);
-    }
-    read.labels.insert(read.labels.end(), block.labels.begin(), block.labels.end());
-  }
-  return read;
-}
-
 // What is written of all users, read or fitted before any line is.
 struct Profiler {
   Split split = Split::kTest;
@@ -117,7 +78,7 @@ struct Profiler {
   std::vector<std::size_t> by;
   std::vector<std::size_t> group_columns;
   DatasetNames names;
-  Rows rows;
+  SplitRows rows;
   std::optional<LifeStageRule> stages;
   std::optional<UserSegmentation> segmentation;
   std::optional<LoyaltyTiers> tiers;
@@ -125,7 +86,7 @@ struct Profiler {
   UserTable former;
   ScoreFile scores;
   std::vector<Prediction> predictions;
-  Rows judged;  // the valid split, where predictions are calibrated; beside it (rows, predictions):
+  SplitRows judged;  // the valid split, where predictions are calibrated; beside it (rows, predictions):
   std::vector<float> judged_predictions, judged_labels;
   // By user, when they are written.
   std::vector<std::size_t> stage_of;
@@ -153,7 +114,8 @@ Status ReadPredictions(DatasetReader& data, const ProfileOptions& options, Profi
                        std::vector<std::string>* warnings) {
   const std::vector<TaskInfo>& tasks = data.info().tasks;
   COHORT_ASSIGN_OR_RETURN(profiler->scores, ReadScoreFile(options.scores, tasks));
-  COHORT_RETURN_IF_ERROR(CheckIds(options.scores, profiler->scores, profiler->rows.ids, options.split));
+  COHORT_RETURN_IF_ERROR(
+      CheckScoredRows(options.scores, profiler->scores, profiler->rows.ids, options.split));
   for (std::size_t task = 0; task < tasks.size(); ++task) {
     if (profiler->scores.predictions[task].empty()) continue;
     const std::vector<std::string> names = tasks[task].PredictionNames();
@@ -167,13 +129,13 @@ Status ReadPredictions(DatasetReader& data, const ProfileOptions& options, Profi
   if (profiler->predictions.empty())
     return Refused(options.scores + ": no column of a task of " + options.data);
   if (options.judged.empty()) return {};
-  COHORT_ASSIGN_OR_RETURN(profiler->judged, ReadRows(data, Split::kValid, {}, profiler->group_columns));
-  const Rows& valid = profiler->judged;
+  COHORT_ASSIGN_OR_RETURN(profiler->judged, ReadSplitRows(data, Split::kValid, {}, profiler->group_columns));
+  const SplitRows& valid = profiler->judged;
   const std::size_t width = profiler->predictions.size();
   profiler->judged_predictions.resize(valid.ids.size() * width);
   profiler->judged_labels.resize(valid.ids.size() * width);
   COHORT_ASSIGN_OR_RETURN(const ScoreFile judged, ReadScoreFile(options.judged, tasks));
-  COHORT_RETURN_IF_ERROR(CheckIds(options.judged, judged, valid.ids, "valid"));
+  COHORT_RETURN_IF_ERROR(CheckScoredRows(options.judged, judged, valid.ids, "valid"));
   for (Prediction& prediction : profiler->predictions) {
     const TaskInfo& task = tasks[prediction.task];
     const std::vector<float>& raw = judged.predictions[prediction.task];
@@ -385,7 +347,7 @@ Status ReadUsers(DatasetReader& data, const ProfileOptions& options, Profiler* p
     profiler->group_columns.push_back(static_cast<std::size_t>(found - categorical.begin()));
   }
   COHORT_ASSIGN_OR_RETURN(profiler->rows,
-                          ReadRows(data, profiler->split, profiler->by, profiler->group_columns));
+                          ReadSplitRows(data, profiler->split, profiler->by, profiler->group_columns));
   if (profiler->rows.ids.empty())
     return Refused(options.data + ": the " + options.split + " split has no rows");
   profiler->stages = LifeStageRule::Of(info, options.loyal_orders);
