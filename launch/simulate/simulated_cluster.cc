@@ -445,15 +445,17 @@ void Simulation::AfterTurn(std::uint32_t index, VirtualTime now) {
     Schedule(next, EventKind::kTimer, index);
   }
   if (place.worker == nullptr) return;
+  const auto begin = [&](SimulatedHosts::ThreadId thread, VirtualTime taken, Turn turn, std::uint32_t job) {
+    if (hosts_.Roomy(thread)) {
+      Schedule(hosts_.RunAlone(thread, hosts_.FreeAt(thread, now), taken), EventKind::kWorkDone, index,
+               static_cast<std::uint32_t>(turn) + kTurns * place.life);
+    } else {
+      hosts_.Submit(thread, {job, index, place.life}, now);
+    }
+  };
   if (const auto reading = place.worker->TakeReading()) {
     place.reading = ToVirtual(*reading);
-    if (hosts_.Roomy(place.reader)) {
-      const VirtualTime end = hosts_.RunAlone(place.reader, hosts_.FreeAt(place.reader, now), place.reading);
-      Schedule(end, EventKind::kWorkDone, index,
-               static_cast<std::uint32_t>(Turn::kRead) + kTurns * place.life);
-    } else {
-      hosts_.Submit(place.reader, {kReading, index, place.life}, now);
-    }
+    begin(place.reader, place.reading, Turn::kRead, kReading);
   }
   if (const auto computing = place.worker->TakeComputing()) {
     const bool straggles = UniformDouble(RandomBits(input_.seed ^ 0x736c6f77, place.id.index,
@@ -464,13 +466,7 @@ void Simulation::AfterTurn(std::uint32_t index, VirtualTime now) {
     ++others;
     place.computing = ToVirtual(*computing * (straggles ? input_.straggler_factor : 1) *
                                 (1 + crowded * (input_.workload.crowd_factor - 1)));
-    if (hosts_.Roomy(place.main)) {
-      const VirtualTime end = hosts_.RunAlone(place.main, hosts_.FreeAt(place.main, now), place.computing);
-      Schedule(end, EventKind::kWorkDone, index,
-               static_cast<std::uint32_t>(Turn::kComputed) + kTurns * place.life);
-    } else {
-      hosts_.Submit(place.main, {kComputing, index, place.life}, now);
-    }
+    begin(place.main, place.computing, Turn::kComputed, kComputing);
   }
 }
 

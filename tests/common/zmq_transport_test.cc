@@ -61,7 +61,7 @@ TEST(ZmqTransport, FramesGoBothWaysOverOneConnection) {
   EXPECT_TRUE(worker->endpoint().empty());
   ASSERT_TRUE(worker->Connect(ShardNode(2), shard->endpoint()).ok());
   ASSERT_TRUE(worker->Send(ShardNode(2), {Text("header"), Numbers(100000), Buffer(), Text("end")}).ok());
-  auto got = shard->Receive(seconds(5));
+  auto got = shard->Receive(seconds(20));
   ASSERT_TRUE(got.has_value());
   ASSERT_EQ(got->size(), 4u);
   EXPECT_EQ(TextOf((*got)[0]), "header");
@@ -70,7 +70,7 @@ TEST(ZmqTransport, FramesGoBothWaysOverOneConnection) {
   EXPECT_EQ((*got)[2].size(), 0u);
   ASSERT_TRUE(shard->Send(WorkerNode(1), {Text("reply"), (*got)[1]}).ok());
   got.reset();
-  auto reply = worker->Receive(seconds(5));
+  auto reply = worker->Receive(seconds(20));
   ASSERT_TRUE(reply.has_value());
   EXPECT_EQ(TextOf((*reply)[0]), "reply");
   EXPECT_EQ((*reply)[1].size(), 800000u);
@@ -83,8 +83,8 @@ TEST(ZmqTransport, LargeBuffersAreNotCopiedAndReleased) {
   ASSERT_TRUE(worker->Connect(ShardNode(0), shard->endpoint()).ok());
   const Buffer big = Numbers(1 << 20);
   ASSERT_TRUE(worker->Send(ShardNode(0), {Text("h"), big}).ok());
-  ASSERT_TRUE(shard->Receive(seconds(5)).has_value());
-  const auto end = Time::now() + seconds(5);
+  ASSERT_TRUE(shard->Receive(seconds(20)).has_value());
+  const auto end = Time::now() + seconds(20);
   while (big.use_count() > 1 && Time::now() < end) std::ignore = worker->Receive(milliseconds(1));
   EXPECT_EQ(big.use_count(), 1);
 }
@@ -101,10 +101,10 @@ TEST(ZmqTransport, AVanishedPeerBecomesAnError) {
   auto worker = Make(context, WorkerNode(0), false);
   ASSERT_TRUE(worker->Connect(ShardNode(0), shard->endpoint()).ok());
   ASSERT_TRUE(worker->Send(ShardNode(0), {Text("x")}).ok());
-  ASSERT_TRUE(shard->Receive(seconds(5)).has_value());
+  ASSERT_TRUE(shard->Receive(seconds(20)).has_value());
   worker.reset();
   Status status;
-  const auto end = Time::now() + seconds(5);
+  const auto end = Time::now() + seconds(20);
   while (status.ok() && Time::now() < end) {
     status = shard->Send(WorkerNode(0), {Text("y"), Numbers(10)});
     std::ignore = shard->Receive(milliseconds(5));
@@ -114,9 +114,9 @@ TEST(ZmqTransport, AVanishedPeerBecomesAnError) {
   worker = Make(context, WorkerNode(0), false, 1);
   ASSERT_TRUE(worker->Connect(ShardNode(0), shard->endpoint()).ok());
   ASSERT_TRUE(worker->Send(ShardNode(0), {Text("back")}).ok());
-  ASSERT_TRUE(shard->Receive(seconds(5)).has_value());
+  ASSERT_TRUE(shard->Receive(seconds(20)).has_value());
   ASSERT_TRUE(shard->Send(WorkerNode(0), {Text("welcome"), Numbers(1)}).ok());
-  auto got = worker->Receive(seconds(5));
+  auto got = worker->Receive(seconds(20));
   ASSERT_TRUE(got.has_value());
   EXPECT_EQ(got->size(), 2u);
 }
@@ -149,11 +149,11 @@ TEST(ZmqTransport, TheNewestIncarnationGetsTheReplies) {
   ASSERT_TRUE(old_one->Connect(ShardNode(0), shard->endpoint()).ok());
   ASSERT_TRUE(new_one->Connect(ShardNode(0), shard->endpoint()).ok());
   ASSERT_TRUE(new_one->Send(ShardNode(0), {Text("new")}).ok());
-  ASSERT_TRUE(shard->Receive(seconds(5)).has_value());
+  ASSERT_TRUE(shard->Receive(seconds(20)).has_value());
   ASSERT_TRUE(old_one->Send(ShardNode(0), {Text("old")}).ok());
-  ASSERT_TRUE(shard->Receive(seconds(5)).has_value());
+  ASSERT_TRUE(shard->Receive(seconds(20)).has_value());
   ASSERT_TRUE(shard->Send(WorkerNode(3), {Text("for the new one")}).ok());
-  auto got = new_one->Receive(seconds(5));
+  auto got = new_one->Receive(seconds(20));
   ASSERT_TRUE(got.has_value());
   EXPECT_EQ(TextOf((*got)[0]), "for the new one");
   EXPECT_FALSE(old_one->Receive(milliseconds(20)).has_value());
@@ -167,9 +167,9 @@ TEST(ZmqTransport, ConnectingAgainReplacesTheConnection) {
   for (auto* shard : {&first, &second, &first}) {
     ASSERT_TRUE(worker->Connect(ShardNode(0), (*shard)->endpoint()).ok());
     ASSERT_TRUE(worker->Send(ShardNode(0), {Text("x")}).ok());
-    ASSERT_TRUE((*shard)->Receive(seconds(5)).has_value());
+    ASSERT_TRUE((*shard)->Receive(seconds(20)).has_value());
     ASSERT_TRUE((*shard)->Send(WorkerNode(0), {Text("y")}).ok());
-    ASSERT_TRUE(worker->Receive(seconds(5)).has_value());
+    ASSERT_TRUE(worker->Receive(seconds(20)).has_value());
   }
 }
 
@@ -192,7 +192,7 @@ TEST(ZmqTransport, ForeignBytesAreNotAMessage) {
   auto worker = Make(context, WorkerNode(0), false);
   ASSERT_TRUE(worker->Connect(ShardNode(0), shard->endpoint()).ok());
   ASSERT_TRUE(worker->Send(ShardNode(0), {Text("x")}).ok());
-  EXPECT_TRUE(shard->Receive(seconds(5)).has_value());
+  EXPECT_TRUE(shard->Receive(seconds(20)).has_value());
 }
 
 RunKey NewKey() {
