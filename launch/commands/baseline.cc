@@ -28,7 +28,7 @@ Status Baseline(const BaselineOptions& options, Console& console) {
   if (extension != ".csv" && extension != ".h5")
     return {ErrorCode::kInvalidInput,
             options.out + ": unknown format; expected a name ending in .csv or .h5"};
-  COHORT_RETURN_IF_ERROR(CheckOutput(options.out, options.overwrite));
+  COHORT_RETURN_IF_ERROR(CheckOutput(options.out, options.overwrite, {options.data}));
   COHORT_ASSIGN_OR_RETURN(const std::optional<Split> named, SplitFromName(options.split));
   const Split split = named.value_or(Split::kTest);
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<DatasetReader> data, DatasetReader::Open(options.data));

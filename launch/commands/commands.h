@@ -56,8 +56,9 @@ class Console {
 // The input is at fault.
 inline Status Refused(std::string why) { return {ErrorCode::kInvalidInput, std::move(why)}; }
 
-// Whether a command may write the file: kInvalidInput if it is there and is not to be replaced, or its folder is not there.
-Status CheckOutput(const std::string& path, bool overwrite);
+// Whether a command may write the file: kInvalidInput if it is there and is not to be replaced, is one of the inputs, or its folder is not
+// there.
+Status CheckOutput(const std::string& path, bool overwrite, const std::vector<std::string>& inputs = {});
 
 // What runs when a subcommand was chosen, by subcommand. Usage errors that CLI11 cannot see are
 // kInvalidInput.

@@ -431,7 +431,10 @@ Status Lookalike(LookalikeCommand options, Console& console) {
   options.wanted.data = options.data;
   if (options.top) options.wanted.top = *options.top;
   for (const std::string& path : {options.out, options.report}) {
-    if (!path.empty()) COHORT_RETURN_IF_ERROR(CheckOutput(path, options.overwrite));
+    if (!path.empty())
+      COHORT_RETURN_IF_ERROR(CheckOutput(
+          path, options.overwrite,
+          {options.data, options.prospects.path, options.shop, options.wanted.scores, options.wanted.ids}));
   }
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<DatasetReader> data, DatasetReader::Open(options.data));
   const DatasetInfo& info = data->info();

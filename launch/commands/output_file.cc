@@ -9,8 +9,12 @@
 
 namespace cohort {
 
-Status CheckOutput(const std::string& path, bool overwrite) {
+Status CheckOutput(const std::string& path, bool overwrite, const std::vector<std::string>& inputs) {
   std::error_code error;
+  for (const std::string& input : inputs) {
+    if (std::filesystem::equivalent(input, path, error))
+      return {ErrorCode::kInvalidInput, path + ": the output is one of the inputs; choose another name"};
+  }
   if (std::filesystem::exists(path, error) && !overwrite)
     return {ErrorCode::kInvalidInput, path + " exists; choose another file, or replace it with --overwrite"};
   if (!std::filesystem::is_directory(DirectoryOf(path), error))

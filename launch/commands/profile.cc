@@ -504,7 +504,10 @@ ProfilePage::User UserOnPage(const std::string& id, const Profiler& profiler, co
 
 Status Profile(const ProfileOptions& options, Console& console) {
   for (const std::string& path : {options.out, options.report}) {
-    if (!path.empty()) COHORT_RETURN_IF_ERROR(CheckOutput(path, options.overwrite));
+    if (!path.empty())
+      COHORT_RETURN_IF_ERROR(CheckOutput(
+          path, options.overwrite,
+          {options.data, options.scores, options.judged, options.reasons, options.lists, options.actions}));
   }
   COHORT_ASSIGN_OR_RETURN(const std::optional<Split> split, SplitFromName(options.split));
   if (!options.judged.empty() && options.scores.empty())

@@ -24,7 +24,7 @@ Status Score(const ScoreOptions& options, Console& console) {
     return {ErrorCode::kInvalidInput,
             options.out + ": unknown format; expected a name ending in .csv or .h5"};
   }
-  COHORT_RETURN_IF_ERROR(CheckOutput(options.out, options.overwrite));
+  COHORT_RETURN_IF_ERROR(CheckOutput(options.out, options.overwrite, {options.job.data}));
   ModelJob job = options.job;
   job.scores = std::filesystem::absolute(options.out).lexically_normal().string();
   COHORT_ASSIGN_OR_RETURN(const ScratchFolder folder, RunModelJob(job, Job::kScore, console));
