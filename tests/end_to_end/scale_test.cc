@@ -109,12 +109,12 @@ TEST(Scale, GoesOnWhereItWasStoppedAndDrawsResultsTogether) {
       AllOf(HasSubstr("tiny measured"), HasSubstr("/again) simulated"), HasSubstr("/simulated) simulated")));
 }
 
-// Of this seed: a worker after 0.7 s of training, and the next one after 22 s.
+// Of this seed: a worker after 0.35 s of training, and the next one after 11 s. A fast machine trains for 3 s.
 TEST(Scale, KillsProcessesOfTheRunsAndCountsTheirRecoveries) {
   const TemporaryFolder folder;
   const std::string file =
-      folder.Write("faults.toml", Experiment("workers = [2]\nservers = [2]\nfaults_per_hour = [360]\n", 1,
-                                             40000, 7, "cluster.replicas = 1\n"));
+      folder.Write("faults.toml", Experiment("workers = [2]\nservers = [2]\nfaults_per_hour = [720]\n", 1,
+                                             200000, 7, "cluster.replicas = 1\n"));
   const auto json = ResultsOf(RunProgram(Command(file, folder / "out"), kLimit));
   ASSERT_EQ(json["results"]["points"].size(), 1u);
   const auto& figures = json["results"]["points"][0]["figures"];
