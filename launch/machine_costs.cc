@@ -27,7 +27,9 @@ double Cost(const Json& json, const char* name) {
 }  // namespace
 
 std::string ToJson(const MachineCosts& costs) {
-  Json json = {{"machine", MachineToJson(costs.machine)}, {"round_trip_seconds", costs.round_trip_seconds}};
+  Json json = {{"machine", MachineToJson(costs.machine)},
+               {"round_trip_seconds", costs.round_trip_seconds},
+               {"switch_seconds", costs.switch_seconds}};
   for (const auto& [name, member] : kExchanges) {
     const ExchangeCosts& exchange = costs.*member;
     json[name] = {{"message_seconds", exchange.message},
@@ -47,6 +49,7 @@ Result<MachineCosts> ReadMachineCosts(const std::string& path) {
     costs.machine = MachineFromJson(json.at("machine"));
     if (costs.machine.cores == 0) throw BadJson{"cores: expected 1 or more"};
     costs.round_trip_seconds = Cost(json, "round_trip_seconds");
+    costs.switch_seconds = Cost(json, "switch_seconds");
     for (const auto& [name, member] : kExchanges) {
       const Json& exchange = json.at(name);
       costs.*member = {Cost(exchange, "message_seconds"), Cost(exchange, "row_seconds"),

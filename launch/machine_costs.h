@@ -20,6 +20,8 @@ struct MachineCosts {
   Machine machine;
   double round_trip_seconds =
       0;  // of a small message and its answer between two idle processes of a host, by the clock
+  double switch_seconds =
+      0;  // CPU time that a process pays for having had its core taken by another: cold caches
   ExchangeCosts worker_pull, server_pull;
   ExchangeCosts worker_push, server_push;  // rows are applied on arrival (asp)
 };

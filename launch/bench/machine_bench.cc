@@ -13,6 +13,7 @@
 #include "launch/bench/data_plane.h"
 #include "launch/bench/frame_plan.h"
 #include "launch/bench/keys.h"
+#include "launch/bench/switch_cost.h"
 #include "launch/machine_costs.h"
 
 namespace cohort::bench {
@@ -111,6 +112,8 @@ Result<Report> RunMachine(const Options& options, const Progress& progress) {
 
   progress("round trips");
   COHORT_ASSIGN_OR_RETURN(const std::vector<double> round_trips, RoundTrips(options));
+  progress("changes of process");
+  COHORT_ASSIGN_OR_RETURN(const std::vector<double> switches, SwitchSeconds(options.repetitions));
   Report report("machine", DataPlaneSettings(options));
   for (std::uint32_t i = 0; i < options.repetitions; ++i) {
     Figures figures;
@@ -128,11 +131,13 @@ Result<Report> RunMachine(const Options& options, const Progress& progress) {
       }
     }
     figures.emplace_back("round_trip_us", round_trips[i] * 1e6);
+    figures.emplace_back("switch_us", switches[i] * 1e6);
     report.Add(std::move(figures));
   }
   MachineCosts costs;
   costs.machine = ThisMachine();
   costs.round_trip_seconds = report.Median("round_trip_us") * 1e-6;
+  costs.switch_seconds = report.Median("switch_us") * 1e-6;
   for (const auto& [name, exchange] :
        {std::pair("worker_pull", &costs.worker_pull), std::pair("server_pull", &costs.server_pull),
         std::pair("worker_push", &costs.worker_push), std::pair("server_push", &costs.server_push)}) {

@@ -9,8 +9,8 @@
 namespace cohort::bench {
 
 // Pulls and pushes of batches between a worker and a server, in three ways: in large messages, in small ones, with wide
-// rows. Of a repetition's three CPU times of a side, what a message, a row and a byte cost follows. Writes the medians to
-// options.out.
+// rows. Of a repetition's three CPU times of a side, what a message, a row and a byte cost follows. And what a change of process costs a
+// core (switch_cost.h). Writes the medians to options.out.
 Result<Report> RunMachine(const Options& options, const Progress& progress);
 
 }  // namespace cohort::bench

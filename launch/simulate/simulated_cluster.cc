@@ -89,7 +89,7 @@ class Simulation : public SimulatedHosts::Driver {
     Node* node = nullptr;  // null: dead
     SimulatedWorker* worker = nullptr;
     Shard* shard = nullptr;
-    std::uint32_t host = 0;
+    std::uint32_t host = 0, process = 0;
     SimulatedHosts::ThreadId main = 0, io = 0, reader = 0;
     VirtualTime timer = kForEver;
     std::uint32_t life = 1;                  // its incarnation
@@ -155,7 +155,7 @@ Simulation::Simulation(const SimulationInput& input)
     : input_(input),
       job_(JobOf(input)),
       costs_(input.costs, job_),
-      hosts_(this),
+      hosts_(this, ToVirtual(input.costs.switch_seconds)),
       random_(input.seed, 0x73696d) {
   const MachineCosts& costs = input.costs;
   local_hop_ = ToVirtual(
@@ -167,8 +167,9 @@ std::uint32_t Simulation::AddPlace(NodeId id, std::uint32_t host, bool own_io) {
   Place place;
   place.id = id;
   place.host = host;
-  place.main = hosts_.AddThread(host);
-  place.io = own_io ? hosts_.AddThread(host) : places_.back().io;
+  place.process = own_io ? static_cast<std::uint32_t>(places_.size()) : places_.back().process;
+  place.main = hosts_.AddThread(host, place.process);
+  place.io = own_io ? hosts_.AddThread(host, place.process) : places_.back().io;
   places_.push_back(std::move(place));
   return static_cast<std::uint32_t>(places_.size() - 1);
 }
@@ -236,7 +237,7 @@ void Simulation::MakeCluster() {
   }
   for (std::uint32_t w = 0; w < input_.workers; ++w) {
     Place& place = places_[AddPlace(WorkerNode(w), host_of(input_.servers + w), true)];
-    place.reader = hosts_.AddThread(place.host);
+    place.reader = hosts_.AddThread(place.host, place.process);
     MakeWorker(place);
   }
   coordinator_->Start(TimePoint{});

@@ -16,13 +16,17 @@ constexpr VirtualTime kWakeUpGranularity = 1'000'000;
 
 std::uint32_t SimulatedHosts::AddHost(std::uint32_t cores) {
   hosts_.push_back({});
-  hosts_.back().cores = std::max(1u, cores);
+  Host& host = hosts_.back();
+  host.cores = std::max(1u, cores);
+  host.last.assign(host.cores, kNobody);
+  for (std::uint32_t core = 0; core < host.cores; ++core) host.idle.push_back(core);
   return static_cast<std::uint32_t>(hosts_.size() - 1);
 }
 
-SimulatedHosts::ThreadId SimulatedHosts::AddThread(std::uint32_t host) {
+SimulatedHosts::ThreadId SimulatedHosts::AddThread(std::uint32_t host, std::uint32_t process) {
   threads_.push_back({});
   threads_.back().host = host;
+  threads_.back().process = process;
   ++hosts_[host].threads;
   return static_cast<ThreadId>(threads_.size() - 1);
 }
@@ -66,13 +70,20 @@ void SimulatedHosts::Dispatch(Host& host, VirtualTime now) {
     host.ready.erase(host.ready.begin());
     host.least_fair = std::max(host.least_fair, fair);
     host.running.push_back(id);
-    RunOn(id, now);
+    RunOn(host, id, now);
   }
 }
 
-void SimulatedHosts::RunOn(ThreadId id, VirtualTime now) {
+void SimulatedHosts::RunOn(Host& host, ThreadId id, VirtualTime now) {
+  const std::uint32_t process = threads_[id].process;
+  auto core = std::find_if(host.idle.begin(), host.idle.end(),
+                           [&](std::uint32_t idle) { return host.last[idle] == process; });
+  if (core == host.idle.end()) core = host.idle.begin();
   threads_[id].running = true;
   threads_[id].since = now;
+  threads_[id].core = *core;
+  const std::uint32_t before = std::exchange(host.last[*core], process);
+  host.idle.erase(core);
   if (!threads_[id].begun) {
     const Job job = threads_[id].jobs.front();
     const VirtualTime cost = driver_.Begin(id, job, now);
@@ -80,6 +91,7 @@ void SimulatedHosts::RunOn(ThreadId id, VirtualTime now) {
     threads_[id].begun = true;
   }
   Thread& thread = threads_[id];
+  if (before != process && before != kNobody) thread.left += switch_cost_;
   driver_.WakeAt(now + std::min(thread.left, kTimeSlice), id, ++thread.ticket);
 }
 
@@ -89,6 +101,7 @@ void SimulatedHosts::TakeOff(ThreadId id, VirtualTime now) {
   thread.ran += ran, thread.fair += ran, thread.left -= ran;
   thread.running = false;
   ++thread.ticket;
+  hosts_[thread.host].idle.push_back(thread.core);
   auto& running = hosts_[thread.host].running;
   running.erase(std::find(running.begin(), running.end(), id));
 }

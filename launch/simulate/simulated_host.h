@@ -38,10 +38,13 @@ class SimulatedHosts {
     virtual void WakeAt(VirtualTime at, ThreadId thread, std::uint32_t ticket) = 0;
   };
 
-  explicit SimulatedHosts(Driver* driver) : driver_(*driver) {}
+  // `switch_cost`: CPU time more for a thread that gets a core on which another process has run before.
+  explicit SimulatedHosts(Driver* driver, VirtualTime switch_cost = 0)
+      : driver_(*driver), switch_cost_(switch_cost) {}
 
   std::uint32_t AddHost(std::uint32_t cores);
-  ThreadId AddThread(std::uint32_t host);
+  // `process`: a number; threads of the same one find the caches of a core as they left them.
+  ThreadId AddThread(std::uint32_t host, std::uint32_t process);
 
   // Jobs of a thread run one after the other, in the order in which they are handed in.
   void Submit(ThreadId thread, const Job& job, VirtualTime now);
@@ -62,8 +65,9 @@ class SimulatedHosts {
   VirtualTime ran(ThreadId thread) const { return threads_[thread].ran; }  // CPU time in all
 
  private:
+  static constexpr std::uint32_t kNobody = 0xffffffff;
   struct Thread {
-    std::uint32_t host = 0;
+    std::uint32_t host = 0, process = 0;
     VirtualTime free = 0;  // roomy hosts
     VirtualTime ran = 0;
     // Others.
@@ -71,6 +75,7 @@ class SimulatedHosts {
     bool begun = false;   // the first job
     bool active = false;  // has jobs
     bool running = false;
+    std::uint32_t core = 0;    // where, if it is running
     VirtualTime left = 0;      // of the first job, once begun
     VirtualTime since = 0;     // running
     VirtualTime fair = 0;      // CPU time had, for the scheduler's comparison
@@ -78,18 +83,22 @@ class SimulatedHosts {
   };
   struct Host {
     std::uint32_t cores = 1, threads = 0;
+    std::vector<std::uint32_t> idle;                   // cores
+    std::vector<std::uint32_t> last;                   // by core: the process that ran there last
     std::set<std::pair<VirtualTime, ThreadId>> ready;  // by fair time
     std::vector<ThreadId> running;
     VirtualTime least_fair = 0;
   };
 
   void Dispatch(Host& host, VirtualTime now);
-  void RunOn(ThreadId id, VirtualTime now);
+  // On the idle core that its process had last, if there is one, else on the longest idle one.
+  void RunOn(Host& host, ThreadId id, VirtualTime now);
   // Books what it has run up to now; it runs no more.
   void TakeOff(ThreadId id, VirtualTime now);
   void MakeReady(ThreadId id);
 
   Driver& driver_;
+  const VirtualTime switch_cost_;
   std::vector<Host> hosts_;
   std::vector<Thread> threads_;
 };

@@ -17,6 +17,7 @@
 #include "launch/bench/report.h"
 #include "launch/bench/round.h"
 #include "launch/bench/row_array.h"
+#include "launch/bench/switch_cost.h"
 
 namespace cohort::bench {
 namespace {
@@ -202,6 +203,16 @@ TEST(BenchRowArray, GathersRows) {
   const std::vector<std::uint32_t> rows = {999, 0, 999};
   array->Gather(rows, out.data());
   for (std::size_t i = 0; i < out.size(); ++i) EXPECT_EQ(out[i], static_cast<float>(rows[i / kDim]));
+}
+
+// Following a chain in a cache takes some time, and a cache that another process has filled takes no less. Had the compiler removed the chain,
+// there would be nothing.
+TEST(BenchSwitchCost, IsThatOfColdCaches) {
+  const auto seconds = SwitchSeconds(3);
+  ASSERT_TRUE(seconds.has_value()) << seconds.error().text();
+  ASSERT_EQ(seconds->size(), 3u);
+  EXPECT_GT(*std::max_element(seconds->begin(), seconds->end()), 1e-6);
+  for (const double each : *seconds) EXPECT_LT(each, 1e-2);
 }
 
 }  // namespace

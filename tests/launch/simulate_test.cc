@@ -25,7 +25,7 @@ constexpr VirtualTime kMillisecond = 1'000'000;
 // Jobs of given lengths; notes when each ends.
 class Clockwork : public SimulatedHosts::Driver {
  public:
-  Clockwork() : hosts(this) {}
+  explicit Clockwork(VirtualTime switch_cost = 0) : hosts(this, switch_cost) {}
   VirtualTime Begin(SimulatedHosts::ThreadId, const SimulatedHosts::Job& job, VirtualTime now) override {
     begins[job.what] = now;
     return job.more * kMillisecond;
@@ -52,7 +52,7 @@ class Clockwork : public SimulatedHosts::Driver {
 TEST(SimulatedHosts, ThreadsOfACoreShareItEvenly) {
   Clockwork clockwork;
   const auto host = clockwork.hosts.AddHost(1);
-  const auto a = clockwork.hosts.AddThread(host), b = clockwork.hosts.AddThread(host);
+  const auto a = clockwork.hosts.AddThread(host, 0), b = clockwork.hosts.AddThread(host, 1);
   EXPECT_FALSE(clockwork.hosts.Roomy(a));
   clockwork.hosts.Submit(a, {0, 1, 100}, 0);
   clockwork.hosts.Submit(b, {0, 2, 50}, 0);
@@ -68,7 +68,7 @@ TEST(SimulatedHosts, ThreadsOfACoreShareItEvenly) {
 TEST(SimulatedHosts, WhoWakesUpNeedNotWaitForWhoHasComputedLong) {
   Clockwork clockwork;
   const auto host = clockwork.hosts.AddHost(1);
-  const auto computing = clockwork.hosts.AddThread(host), serving = clockwork.hosts.AddThread(host);
+  const auto computing = clockwork.hosts.AddThread(host, 0), serving = clockwork.hosts.AddThread(host, 1);
   clockwork.hosts.Submit(computing, {0, 1, 200}, 0);
   clockwork.RunUntil(100 * kMillisecond);
   clockwork.hosts.Submit(serving, {0, 2, 1}, 100 * kMillisecond);
@@ -82,16 +82,41 @@ TEST(SimulatedHosts, AsManyRunAtOnceAsThereAreCores) {
   Clockwork clockwork;
   const auto host = clockwork.hosts.AddHost(2);
   for (std::uint32_t i = 0; i < 3; ++i)
-    clockwork.hosts.Submit(clockwork.hosts.AddThread(host), {0, i, 40}, 0);
+    clockwork.hosts.Submit(clockwork.hosts.AddThread(host, i), {0, i, 40}, 0);
   clockwork.RunUntil(1000 * kMillisecond);
   const VirtualTime last = std::max({clockwork.ends[0], clockwork.ends[1], clockwork.ends[2]});
   EXPECT_GE(last, 60 * kMillisecond);
   EXPECT_LE(last, 64 * kMillisecond);  // a time slice more at most
 }
 
+TEST(SimulatedHosts, WhoComesAfterAnotherProcessPaysForColdCaches) {
+  constexpr VirtualTime kCost = kMillisecond / 10;
+  for (const bool same : {false, true}) {
+    Clockwork clockwork(kCost);
+    const auto host = clockwork.hosts.AddHost(1);
+    const auto a = clockwork.hosts.AddThread(host, 0), b = clockwork.hosts.AddThread(host, same ? 0 : 1);
+    clockwork.hosts.Submit(a, {0, 1, 2}, 0);  // nobody was there before
+    clockwork.hosts.Submit(b, {0, 2, 2}, 0);
+    clockwork.hosts.Submit(a, {0, 3, 2}, 0);
+    clockwork.RunUntil(1000 * kMillisecond);
+    const VirtualTime paid = clockwork.hosts.ran(a) + clockwork.hosts.ran(b) - 6 * kMillisecond;
+    EXPECT_EQ(paid, same ? 0 : 2 * kCost);
+  }
+  // A core of the own process is taken rather than another that is idle.
+  Clockwork clockwork(kCost);
+  const auto host = clockwork.hosts.AddHost(2);
+  const auto a = clockwork.hosts.AddThread(host, 0), b = clockwork.hosts.AddThread(host, 1);
+  clockwork.hosts.AddThread(host, 2);
+  for (std::uint32_t i = 0; i < 6; ++i) {
+    clockwork.hosts.Submit(i % 2 == 0 ? a : b, {0, i, 1}, 10 * i * kMillisecond);
+    clockwork.RunUntil((10 * i + 9) * kMillisecond);
+  }
+  EXPECT_EQ(clockwork.hosts.ran(a) + clockwork.hosts.ran(b), 6 * kMillisecond);
+}
+
 TEST(SimulatedHosts, ARoomyHostIsArithmetic) {
   Clockwork clockwork;
-  const auto thread = clockwork.hosts.AddThread(clockwork.hosts.AddHost(1));
+  const auto thread = clockwork.hosts.AddThread(clockwork.hosts.AddHost(1), 0);
   ASSERT_TRUE(clockwork.hosts.Roomy(thread));
   EXPECT_EQ(clockwork.hosts.RunAlone(thread, clockwork.hosts.FreeAt(thread, 5), 10), 15);
   EXPECT_EQ(clockwork.hosts.FreeAt(thread, 7), 15);
@@ -320,12 +345,14 @@ TEST_F(MachineCostsFile, IsReadAsItWasWritten) {
   MachineCosts costs;
   costs.machine = {"a processor", 4, "1.2"};
   costs.round_trip_seconds = 50e-6;
+  costs.switch_seconds = 70e-6;
   costs.worker_pull = {1e-6, 2e-9, 3e-10};
   costs.server_push = {4e-6, 5e-9, 0};
   const auto read = ReadMachineCosts(Write(ToJson(costs)));
   ASSERT_TRUE(read.has_value()) << read.error().text();
   EXPECT_EQ(read->machine, costs.machine);
   EXPECT_EQ(read->round_trip_seconds, costs.round_trip_seconds);
+  EXPECT_EQ(read->switch_seconds, costs.switch_seconds);
   EXPECT_EQ(read->worker_pull.byte, 3e-10);
   EXPECT_EQ(read->server_push.row, 5e-9);
 }
