@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "common/random.h"
 #include "lifecycle/policy_value.h"
@@ -44,12 +45,41 @@ TEST(BoostedTrees, FindAStepAndAMissingValue) {
   const BoostedTrees trees = BoostedTrees::Fit(binned, Link::kIdentity, rows, targets, {}, options);
   const std::vector<float> asked = {0.5f, 4, 0.5f, 5, 0.5f, missing};
   const std::vector<std::uint8_t> codes = binned.CodesOf(asked);
-  const auto predict = [&](std::size_t row) {
-    return trees.Score([&](std::uint32_t column) { return codes[row * 2 + column]; }, trees.rounds());
-  };
+  const auto predict = [&](std::size_t row) { return trees.Score(codes.data() + row * 2, trees.rounds()); };
   EXPECT_NEAR(predict(0), 1, 1e-3);
   EXPECT_NEAR(predict(1), 3, 1e-3);
   EXPECT_NEAR(predict(2), 7, 1e-3);
+}
+
+TEST(BoostedTrees, PartOneCategoryFromTheOthersAndGoBothWaysWhereItIsNotKnown) {
+  // Category 2 of 0 to 4 has 6, the others 1: no edge in their order parts it from them.
+  std::vector<float> inputs, targets;
+  std::vector<std::uint32_t> rows;
+  for (std::uint32_t row = 0; row < 500; ++row) {
+    inputs.push_back(static_cast<float>(row % 5));
+    targets.push_back(row % 5 == 2 ? 6.0f : 1.0f);
+    rows.push_back(row);
+  }
+  const BinnedInputs binned(inputs, 1, {1});
+  BoostedTrees trees =
+      BoostedTrees::Fit(binned, Link::kIdentity, rows, targets, {},
+                        {.rounds = 3, .depth = 1, .rate = 1, .leaf_l2 = 0, .least_rows = 10});
+  trees.KeepRounds(1);
+  EXPECT_EQ(trees.rounds(), 1u);
+  const auto explain = [&](float category, std::uint8_t unknown) {
+    double loss = 0;
+    const double score =
+        trees.Explain(binned.CodesOf(std::vector{category}).data(), std::vector{unknown}, &loss);
+    return std::pair(score, loss);
+  };
+  for (const float category : {0.0f, 1.0f, 2.0f, 3.0f, 4.0f, 60.0f}) {
+    const double expected = category == 2 ? 6 : 1;
+    EXPECT_NEAR(trees.Score(binned.CodesOf(std::vector{category}).data(), 1), expected, 1e-9);
+    EXPECT_NEAR(explain(category, 0).first, expected, 1e-9);
+    EXPECT_NEAR(explain(category, 0).second, expected - 2, 1e-9);
+    EXPECT_NEAR(explain(category, 1).first, 2, 1e-9);
+    EXPECT_EQ(explain(category, 1).second, 0);
+  }
 }
 
 TEST(BoostedTrees, InterceptMeetsTheMeanOfEachLink) {
