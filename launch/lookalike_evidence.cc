@@ -1,10 +1,9 @@
 #include "launch/lookalike_evidence.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
-#include <cstdint>
 #include <numeric>
-#include <tuple>
 #include <utility>
 
 #include "common/bootstrap.h"
@@ -13,98 +12,135 @@
 namespace cohort {
 namespace {
 
-// Users in the order of their scores, cut into parts again and again.
-class ScoredUsers {
- public:
-  explicit ScoredUsers(const std::vector<float>& scores) : scores_(scores), order_(scores.size()) {
-    std::iota(order_.begin(), order_.end(), 0u);
-    std::stable_sort(order_.begin(), order_.end(),
-                     [&](std::uint32_t a, std::uint32_t b) { return scores[a] < scores[b]; });
-  }
+constexpr double kNormalQuantile = 1.959963984540054;  // of an interval of 95 %
 
-  // Means of `values` by part, the highest scores first; `times`: how often a user counts.
-  std::vector<double> MeansByPart(const std::vector<float>& values,
-                                  const std::vector<std::uint32_t>& times) const {
-    std::vector<Tie> ties;
-    for (std::size_t at = 0; at < order_.size();) {
-      const float score = scores_[order_[at]];
-      Tie tie{score, score, 0, 0, score, 0};
-      for (; at < order_.size() && scores_[order_[at]] == score; ++at) {
-        const std::uint32_t user = order_[at];
-        tie.rows += times[user];
-        tie.weight += times[user];
-        tie.label_sum += times[user] * double{values[user]};
+// Scores with their users, ascending.
+std::vector<std::pair<float, std::uint32_t>> InOrder(const std::vector<float>& scores) {
+  std::vector<std::pair<float, std::uint32_t>> order;
+  for (std::uint32_t user = 0; user < scores.size(); ++user) order.emplace_back(scores[user], user);
+  std::sort(order.begin(), order.end());
+  return order;
+}
+
+// By user: the share of those of the other class whom the user is on the right side of; equal scores count one half.
+std::vector<float> PlacementsOf(const std::vector<float>& scores, const std::vector<float>& wanted) {
+  const std::vector<std::pair<float, std::uint32_t>> order = InOrder(scores);
+  const auto wanted_count = static_cast<double>(std::count(wanted.begin(), wanted.end(), 1.0f));
+  const double others_count = static_cast<double>(wanted.size()) - wanted_count;
+  std::vector<float> placements(scores.size());
+  double wanted_below = 0, others_below = 0;
+  for (std::size_t first = 0, end = 0; first < order.size(); first = end) {
+    double wanted_here = 0, others_here = 0;
+    for (; end < order.size() && order[end].first == order[first].first; ++end)
+      (wanted[order[end].second] > 0 ? wanted_here : others_here) += 1;
+    const double above = (others_below + others_here / 2) / others_count;
+    const double below = 1 - (wanted_below + wanted_here / 2) / wanted_count;
+    for (std::size_t i = first; i < end; ++i)
+      placements[order[i].second] = static_cast<float>(wanted[order[i].second] > 0 ? above : below);
+    wanted_below += wanted_here, others_below += others_here;
+  }
+  return placements;
+}
+
+// Of placements, or of differences of them: their mean is the AUC, or the difference.
+Estimate EstimateOfPlacements(const std::vector<float>& placements, const std::vector<float>& wanted) {
+  double count[2] = {0, 0}, mean[2] = {0, 0}, squares[2] = {0, 0};  // of others, of the wanted
+  for (std::size_t user = 0; user < wanted.size(); ++user) {
+    const int of = wanted[user] > 0 ? 1 : 0;
+    count[of] += 1, mean[of] += double{placements[user]};
+  }
+  for (const int of : {0, 1}) mean[of] /= count[of];
+  for (std::size_t user = 0; user < wanted.size(); ++user) {
+    const int of = wanted[user] > 0 ? 1 : 0;
+    squares[of] += (double{placements[user]} - mean[of]) * (double{placements[user]} - mean[of]);
+  }
+  double variance = 0;
+  for (const int of : {0, 1}) variance += squares[of] / (count[of] - 1) / count[of];
+  Estimate estimate;
+  estimate.value = mean[1];
+  estimate.low = mean[1] - kNormalQuantile * std::sqrt(variance);
+  estimate.high = mean[1] + kNormalQuantile * std::sqrt(variance);
+  return estimate;
+}
+
+// Means by part of the first `parts` parts. `values`: in the order of the scores, the highest first; `ends`: where each run of equal
+// scores ends; `times`: how often each counts, together as many as there are.
+std::vector<double> MeansByPart(const std::vector<float>& values, const std::vector<std::uint32_t>& ends,
+                                const std::vector<std::uint32_t>& times, std::uint64_t parts) {
+  std::vector<double> means;
+  const std::uint64_t count = values.size();
+  std::uint64_t tie_rows = 0;
+  double tie_sum = 0;
+  std::size_t at = 0, tie = 0;
+  for (std::uint64_t part = 0; part < parts; ++part) {
+    const std::uint64_t size = (part + 1) * count / BestTenth::kParts - part * count / BestTenth::kParts;
+    double sum = 0;
+    for (std::uint64_t left = size; left > 0;) {
+      if (tie_rows == 0) {
+        for (tie_sum = 0; at < ends[tie]; ++at)
+          tie_rows += times[at], tie_sum += times[at] * double{values[at]};
+        ++tie;
+        continue;
       }
-      if (tie.rows > 0) ties.push_back(tie);
+      const std::uint64_t taken = std::min(left, tie_rows);
+      const double share = tie_sum * static_cast<double>(taken) / static_cast<double>(tie_rows);
+      sum += share, tie_sum -= share;
+      left -= taken, tie_rows -= taken;
     }
-    std::vector<double> means;
-    for (const PredictionBin& part : EqualCountBins(ties, LookalikeEvidence::kParts))
-      means.push_back(part.label);
-    std::reverse(means.begin(), means.end());
-    return means;
+    means.push_back(Ratio(sum, static_cast<double>(size)));
   }
-
- private:
-  const std::vector<float>& scores_;
-  std::vector<std::uint32_t> order_;
-};
-
-double MeanOf(const std::vector<float>& values, const std::vector<std::uint32_t>& times) {
-  double sum = 0, count = 0;
-  for (std::size_t user = 0; user < values.size(); ++user)
-    sum += times[user] * double{values[user]}, count += times[user];
-  return Ratio(sum, count);
-}
-
-// The best part's mean, and that over the mean of all.
-std::pair<Estimate, Estimate> JudgeBestPart(const ScoredUsers& users, const std::vector<float>& values,
-                                            const BootstrapOptions& options, std::vector<double>* by_part) {
-  const std::vector<std::uint32_t> once(values.size(), 1);
-  *by_part = users.MeansByPart(values, once);
-  std::vector<double> best, ratio;
-  for (std::uint32_t draw = 1; draw <= options.draws; ++draw) {
-    const std::vector<std::uint32_t> times =
-        DrawUsers(static_cast<std::uint32_t>(values.size()), options.seed, draw);
-    best.push_back(users.MeansByPart(values, times).front());
-    ratio.push_back(Ratio(best.back(), MeanOf(values, times)));
-  }
-  return {EstimateOf(by_part->front(), std::move(best)),
-          EstimateOf(Ratio(by_part->front(), MeanOf(values, once)), std::move(ratio))};
-}
-
-std::vector<float> Probabilities(std::vector<float> log_odds) {
-  for (float& score : log_odds) score = static_cast<float>(InverseLink(Link::kLogit, double{score}));
-  return log_odds;
+  return means;
 }
 
 }  // namespace
 
+BestTenth JudgeBestTenth(const std::vector<float>& scores, const std::vector<float>& values,
+                         const BootstrapOptions& options) {
+  std::vector<std::pair<float, std::uint32_t>> order = InOrder(scores);
+  std::reverse(order.begin(), order.end());
+  std::vector<float> sorted;
+  std::vector<std::uint32_t> ends;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    sorted.push_back(values[order[i].second]);
+    if (i + 1 == order.size() || order[i + 1].first != order[i].first)
+      ends.push_back(static_cast<std::uint32_t>(i + 1));
+  }
+  const auto count = static_cast<std::uint32_t>(sorted.size());
+  const auto mean = [&](const std::vector<std::uint32_t>& times) {
+    double sum = 0;
+    for (std::size_t i = 0; i < sorted.size(); ++i) sum += times[i] * double{sorted[i]};
+    return Ratio(sum, count);
+  };
+  const std::vector<std::uint32_t> once(count, 1);
+  BestTenth judged;
+  judged.by_part = MeansByPart(sorted, ends, once, BestTenth::kParts);
+  judged.all = mean(once);
+  std::vector<double> best, ratio;
+  for (std::uint32_t draw = 1; draw <= options.draws; ++draw) {
+    const std::vector<std::uint32_t> times = DrawUsers(count, options.seed, draw);
+    best.push_back(MeansByPart(sorted, ends, times, 1).front());
+    ratio.push_back(Ratio(best.back(), mean(times)));
+    if (options.progress) options.progress(draw);
+  }
+  judged.best = EstimateOf(judged.by_part.front(), std::move(best));
+  judged.ratio = EstimateOf(Ratio(judged.by_part.front(), judged.all), std::move(ratio));
+  return judged;
+}
+
 LookalikeEvidence JudgeLookalike(const LookalikeModel& model, const std::vector<float>& worth,
                                  const BootstrapOptions& options) {
-  const std::vector<float>& wanted = model.users().wanted;
+  const std::vector<float>& wanted = model.wanted();
   LookalikeEvidence evidence;
-  JudgedRows rows;
-  rows.users.resize(wanted.size());
-  std::iota(rows.users.begin(), rows.users.end(), 0u);
-  rows.user_count = static_cast<std::uint32_t>(wanted.size());
-  TaskInfo task;
-  task.type = TaskType::kBinary;
-  const std::size_t attributes = model.users().attributes.size();
-  std::vector<std::vector<std::vector<float>>> scores = {{Probabilities(model.held_out())}};
-  for (std::size_t attribute = 0; attribute < attributes; ++attribute)
-    scores.push_back({Probabilities(model.HeldOutWithout(attribute))});
-  const MetricComparison auc = CompareModels(task, rows, wanted, scores, options).front();
-  evidence.auc = auc.models.front();
-  // The differences of the first model, all attributes, come first.
-  evidence.auc_lost.assign(auc.differences.begin(),
-                           auc.differences.begin() + static_cast<std::ptrdiff_t>(attributes));
-  const ScoredUsers users(model.held_out());
-  std::tie(evidence.wanted, evidence.lift) = JudgeBestPart(users, wanted, options, &evidence.wanted_by_part);
-  if (!worth.empty()) {
-    LookalikeEvidence::Worth& of = evidence.worth.emplace();
-    of.all = MeanOf(worth, std::vector<std::uint32_t>(worth.size(), 1));
-    std::tie(of.best, of.ratio) = JudgeBestPart(users, worth, options, &evidence.worth_by_part);
+  const std::vector<float> placements = PlacementsOf(model.held_out(), wanted);
+  evidence.auc = EstimateOfPlacements(placements, wanted);
+  evidence.auc.high = std::min(evidence.auc.high, 1.0);
+  for (const std::vector<float>& without : model.HeldOutWithoutEach()) {
+    std::vector<float> lost = PlacementsOf(without, wanted);
+    for (std::size_t user = 0; user < lost.size(); ++user) lost[user] = placements[user] - lost[user];
+    evidence.auc_lost.push_back(EstimateOfPlacements(lost, wanted));
   }
+  evidence.wanted = JudgeBestTenth(model.held_out(), wanted, options);
+  if (!worth.empty()) evidence.worth = JudgeBestTenth(model.held_out(), worth, options);
   return evidence;
 }
 

@@ -1,9 +1,11 @@
 // What a LookalikeModel is worth, on users that it has not seen: how well its scores find the wanted users, what they are worth, and
-// which attributes that comes from. Intervals are of 95 %, by the bootstrap of users, the same draws for all (paired_bootstrap.h).
+// which attributes that comes from. Intervals are of 95 %. Those of the AUC and its differences are DeLong's (Biometrics 1988): an AUC is
+// a mean over the wanted users of how many others each is scored above, and over the others likewise, so its variance follows from one order of the users,
+// without draws. Those of a best tenth are of the bootstrap by user.
 #ifndef COHORT_LAUNCH_LOOKALIKE_EVIDENCE_H_
 #define COHORT_LAUNCH_LOOKALIKE_EVIDENCE_H_
 
-#include <functional>
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -12,21 +14,22 @@
 
 namespace cohort {
 
+// Users by a score, in parts of equal size, the highest first; users of one score are shared among parts in proportion.
+struct BestTenth {
+  static constexpr std::uint64_t kParts = 10;
+  std::vector<double> by_part;  // means
+  double all = 0;               // mean of all users
+  Estimate best, ratio;  // of the first part, and that over the mean of all (defined where that is above 0)
+};
+// `scores`, `values`: by user.
+BestTenth JudgeBestTenth(const std::vector<float>& scores, const std::vector<float>& values,
+                         const BootstrapOptions& options);
+
 struct LookalikeEvidence {
-  static constexpr int kParts =
-      10;  // users by score, in parts of equal size; users of one score are shared among parts in proportion
   Estimate auc;
-  std::vector<Estimate> auc_lost;  // by attribute: when each user has another one's
-  // Of the tenth with the highest scores: the share that is wanted, and how many times that of all users.
-  Estimate wanted, lift;
-  // Where users have a worth: its mean in that tenth, and how many times that of all (defined where that is above 0).
-  struct Worth {
-    double all = 0;
-    Estimate best, ratio;
-  };
-  std::optional<Worth> worth;
-  // By tenth, the highest scores first.
-  std::vector<double> wanted_by_part, worth_by_part;
+  std::vector<Estimate> auc_lost;  // by attribute: when it is not known
+  BestTenth wanted;
+  std::optional<BestTenth> worth;  // where users have one
 
   // Whether wanted users are told from others at all: the interval of the AUC lies above one half.
   bool distinguishes() const { return auc.low > 0.5; }

@@ -1,11 +1,14 @@
 #include "launch/lookalike_users.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <functional>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <set>
 #include <utility>
 
@@ -44,20 +47,6 @@ Result<RowNumber> FindRowNumber(const DatasetInfo& info, const std::string& opti
                       ": the dataset has no label (binary, regression, value or count) and no numeric "
                       "feature of this name" +
                       DidYouMean(name, names));
-}
-
-// The mean of each user's numbers; users of whom none is known are left out.
-std::map<std::string, double> MeansByUser(std::vector<std::pair<std::string, float>> numbers) {
-  std::erase_if(numbers, [](const auto& number) { return std::isnan(number.second); });
-  std::sort(numbers.begin(), numbers.end());
-  std::map<std::string, double> means;
-  for (std::size_t first = 0, end = 0; first < numbers.size(); first = end) {
-    double sum = 0;
-    for (; end < numbers.size() && numbers[end].first == numbers[first].first; ++end)
-      sum += double{numbers[end].second};
-    means.emplace_hint(means.end(), numbers[first].first, sum / static_cast<double>(end - first));
-  }
-  return means;
 }
 
 std::string Rounded(double value) {
@@ -119,6 +108,36 @@ Result<std::set<std::string>> ReadWanted(const std::string& path, const Customer
   return wanted;
 }
 
+// The categories of one attribute, in any order, and how often each is there.
+class CategoryCounts {
+ public:
+  // Counts it; its place among them.
+  std::size_t Add(Key key) {
+    const std::size_t place = places_.try_emplace(key, counts_.size()).first->second;
+    if (place == counts_.size()) counts_.emplace_back(0, key);
+    ++counts_[place].first;
+    return place;
+  }
+  // By place the number as an input, as UserValues has it.
+  std::vector<float> Inputs() const {
+    std::vector<std::size_t> order(counts_.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      return counts_[a].first != counts_[b].first ? counts_[a].first > counts_[b].first
+                                                  : counts_[a].second < counts_[b].second;
+    });
+    std::vector<float> inputs(order.size());
+    for (std::size_t i = 0; i < order.size() && i + 1 < BinnedInputs::kMostCategories; ++i)
+      inputs[order[i]] = static_cast<float>(i + 1);
+    return inputs;
+  }
+  Key key(std::size_t place) const { return counts_[place].second; }
+
+ private:
+  std::unordered_map<Key, std::size_t> places_;
+  std::vector<std::pair<std::uint64_t, Key>> counts_;
+};
+
 Status ChooseTheBest(const WantedOptions& options, LookalikeCrowd* crowd) {
   std::vector<float> order = crowd->worth;
   std::sort(order.begin(), order.end(), std::greater<>());
@@ -135,7 +154,8 @@ Status ChooseTheBest(const WantedOptions& options, LookalikeCrowd* crowd) {
                 (above > 0 ? "; expected at most --top " +
                                  Rounded(static_cast<double>(above) / static_cast<double>(order.size()))
                            : "; name another column")};
-  for (const float worth : crowd->worth) crowd->wanted.push_back(worth >= order[count - 1] ? 1.0f : 0.0f);
+  for (const float worth : crowd->worth)
+    crowd->users.wanted.push_back(worth >= order[count - 1] ? 1.0f : 0.0f);
   return {};
 }
 
@@ -193,12 +213,9 @@ Result<LookalikeCrowd> ReadCrowd(DatasetReader& data, const WantedOptions& optio
     return InvalidInput(options.data + ": the " + SplitName(options.split) + " split has no rows");
 
   LookalikeCrowd crowd;
-  std::map<std::string, double> worth;
+  std::vector<float> worth;  // by row
   if (!options.by.empty()) {
-    COHORT_ASSIGN_OR_RETURN(const std::vector<float> by_row, WorthOf(data, options, rows, numeric.size()));
-    std::vector<std::pair<std::string, float>> numbers;
-    for (std::size_t row = 0; row < by_row.size(); ++row) numbers.emplace_back(rows.ids[row], by_row[row]);
-    worth = MeansByUser(std::move(numbers));
+    COHORT_ASSIGN_OR_RETURN(worth, WorthOf(data, options, rows, numeric.size()));
   }
   std::set<std::string> named;
   if (!options.ids.empty()) {
@@ -210,49 +227,78 @@ Result<LookalikeCrowd> ReadCrowd(DatasetReader& data, const WantedOptions& optio
   std::sort(order.begin(), order.end(),
             [&](std::size_t a, std::size_t b) { return rows.ids[a] < rows.ids[b]; });
   std::uint64_t named_here = 0;
+  std::vector<CategoryCounts> counts(attributes.size());
+  crowd.values.resize(attributes.size());
+  for (const Attribute& attribute : attributes) crowd.users.categorical.push_back(!attribute.numeric);
+  std::vector<float> known;  // of the user's worth, by row
   for (std::size_t first = 0, end = 0; first < order.size(); first = end) {
     const std::string& id = rows.ids[order[first]];
     while (end < order.size() && rows.ids[order[end]] == id) ++end;
     const bool is_named = named.contains(id);
     named_here += is_named;
-    const auto value = worth.find(id);
-    if (!options.by.empty() && value == worth.end()) {
-      ++crowd.without_worth;
-      continue;
-    }
-    crowd.ids.push_back(id);
-    if (!options.by.empty()) crowd.worth.push_back(static_cast<float>(value->second));
-    if (!options.ids.empty()) crowd.wanted.push_back(is_named ? 1.0f : 0.0f);
-    std::size_t next_number = 0, next_key = 0;
-    for (const Attribute& attribute : attributes) {
-      float number = std::numeric_limits<float>::quiet_NaN();
-      const Key missing = MissingKey(attribute.feature);
-      Key key = missing;
+    if (!options.by.empty()) {
+      known.clear();
       for (std::size_t i = first; i < end; ++i) {
-        if (attribute.numeric) {
+        if (!std::isnan(worth[order[i]])) known.push_back(worth[order[i]]);
+      }
+      if (known.empty()) {
+        ++crowd.without_worth;
+        continue;
+      }
+      std::sort(known.begin(), known.end());  // their sum is that of any order of rows
+      crowd.worth.push_back(static_cast<float>(std::accumulate(known.begin(), known.end(), 0.0) /
+                                               static_cast<double>(known.size())));
+    }
+    crowd.users.user.push_back(XXH3_64bits(id.data(), id.size()));
+    if (!options.ids.empty()) crowd.users.wanted.push_back(is_named ? 1.0f : 0.0f);
+    std::size_t next_number = 0, next_key = 0;
+    for (std::size_t attribute = 0; attribute < attributes.size(); ++attribute) {
+      UserValues& values = crowd.values[attribute];
+      if (attributes[attribute].numeric) {
+        float number = std::numeric_limits<float>::quiet_NaN();
+        for (std::size_t i = first; i < end; ++i) {
           const float of_row = rows.values[order[i] * numeric.size() + next_number];
           if (!(of_row <= number)) number = std::isnan(of_row) ? number : of_row;
-        } else {
+        }
+        ++next_number;
+        crowd.users.inputs.push_back(number);
+        if (std::isnan(number)) continue;
+        values.least = values.any ? std::min(values.least, number) : number;
+        values.most = values.any ? std::max(values.most, number) : number;
+        values.any = true;
+      } else {
+        const Key missing = MissingKey(attributes[attribute].feature);
+        Key key = missing;
+        for (std::size_t i = first; i < end; ++i) {
           const Key of_row = rows.keys[order[i] * categorical.size() + next_key];
           if (key == missing || (of_row != missing && of_row > key)) key = of_row;
         }
+        ++next_key;
+        crowd.users.inputs.push_back(static_cast<float>(counts[attribute].Add(key)));
+        values.any |= key != missing;
       }
-      ++(attribute.numeric ? next_number : next_key);
-      crowd.rows.numbers.push_back(number);
-      crowd.rows.keys.push_back(key);
     }
   }
-  if (crowd.ids.empty())
+  if (crowd.users.user.empty())
     return InvalidInput("--seed-by " + options.by + ": no user of the " + SplitName(options.split) +
                         " split has it; choose another column or --split");
+  for (std::size_t i = 0; i < attributes.size(); ++i) {
+    if (attributes[i].numeric) continue;
+    const std::vector<float> inputs = counts[i].Inputs();
+    for (std::size_t place = 0; place < inputs.size(); ++place)
+      crowd.values[i].categories.emplace(counts[i].key(place), inputs[place]);
+    for (std::size_t at = i; at < crowd.users.inputs.size(); at += attributes.size())
+      crowd.users.inputs[at] = inputs[static_cast<std::size_t>(crowd.users.inputs[at])];
+  }
   if (options.ids.empty()) {
     COHORT_RETURN_IF_ERROR(ChooseTheBest(options, &crowd));
   } else {
     crowd.threshold = std::numeric_limits<double>::quiet_NaN();
     crowd.not_found += named.size() - named_here;
   }
-  crowd.wanted_count = static_cast<std::uint64_t>(std::count(crowd.wanted.begin(), crowd.wanted.end(), 1.0f));
-  const std::uint64_t others = crowd.ids.size() - crowd.wanted_count;
+  const std::vector<float>& wanted = crowd.users.wanted;
+  crowd.wanted_count = static_cast<std::uint64_t>(std::count(wanted.begin(), wanted.end(), 1.0f));
+  const std::uint64_t others = wanted.size() - crowd.wanted_count;
   if (crowd.wanted_count < kLeastWanted || others < kLeastWanted)
     return InvalidInput(
         (options.ids.empty() ? "--top " + Rounded(options.top) : "--seed-ids " + options.ids) + ": " +
@@ -279,25 +325,36 @@ Result<GroupCosts> ReadCosts(DatasetReader& data, const std::string& cost, const
   for (std::size_t i = 0; i < info.features.size(); ++i) {
     if (!by.empty() && info.features[i].name == by) categorical.push_back(info.ColumnOf(i));
   }
-  std::vector<std::pair<std::string, float>> numbers;
-  std::map<std::string, Key> group_of;
+  struct CostRow {
+    std::string id;
+    float value;
+    Key group;
+  };
+  std::vector<CostRow> known;
   const Key missing = MissingKey(by);
   for (const Split split : kEverySplit) {
     COHORT_ASSIGN_OR_RETURN(const SplitRows rows, ReadSplitRows(data, split, numeric, categorical));
     for (std::size_t row = 0; row < rows.ids.size(); ++row) {
       const float value =
           number.label ? rows.labels[row * info.tasks.size() + number.column] : rows.values[row];
-      if (std::isnan(value)) continue;
-      numbers.emplace_back(rows.ids[row], value);
-      Key& group = group_of.try_emplace(rows.ids[row], missing).first->second;
-      const Key of_row = categorical.empty() ? missing : rows.keys[row];
-      if (group == missing || (of_row != missing && of_row > group)) group = of_row;
+      if (!std::isnan(value))
+        known.push_back({rows.ids[row], value, categorical.empty() ? missing : rows.keys[row]});
     }
   }
+  // By value too, so that a user's sum is that of any order of rows.
+  std::sort(known.begin(), known.end(), [](const CostRow& a, const CostRow& b) {
+    return a.id != b.id ? a.id < b.id : a.value < b.value;
+  });
   GroupCosts costs;
-  for (const auto& [id, mean] : MeansByUser(std::move(numbers))) {
-    for (GroupCosts::Group* group : {&costs.all, &costs.groups[group_of.at(id)]}) {
-      group->mean += mean;  // sums first
+  for (std::size_t first = 0, end = 0; first < known.size(); first = end) {
+    double sum = 0;
+    Key key = missing;
+    for (; end < known.size() && known[end].id == known[first].id; ++end) {
+      sum += double{known[end].value};
+      if (key == missing || (known[end].group != missing && known[end].group > key)) key = known[end].group;
+    }
+    for (GroupCosts::Group* group : {&costs.all, &costs.groups[key]}) {
+      group->mean += sum / static_cast<double>(end - first);  // sums first
       ++group->users;
     }
   }

@@ -5,13 +5,15 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "common/dataset.h"
 #include "common/secret_key.h"
 #include "common/status.h"
+#include "lifecycle/lookalike_model.h"
 #include "lifecycle/prospect_list.h"
 
 namespace cohort {
@@ -32,7 +34,7 @@ class CustomerIds {
   bool hidden() const { return hidden_; }
 
  private:
-  std::set<std::string> names_, logged_;  // of the dataset's rows; of the logs, as they have them
+  std::unordered_set<std::string> names_, logged_;  // of the dataset's rows; of the logs, as they have them
   std::optional<SecretKey> key_;
   bool has_id_ = false, hidden_ = false;
 };
@@ -47,14 +49,21 @@ struct WantedOptions {
   double top = 0.1;    // without `ids`: this share of the users is, the best by `by`
 };
 
+// What users have of one attribute.
+struct UserValues {
+  bool any = false;           // whether somebody has it
+  float least = 0, most = 0;  // of numbers
+  std::unordered_map<Key, float>
+      categories;  // their inputs: by frequency from 1 on; those too rare for a number of their own share 0
+};
+
 // One entry per user of the split, ascending by id. A user with several rows is worth their mean; of attributes that differ between them the
 // greatest stands.
 struct LookalikeCrowd {
-  std::vector<std::string> ids;
-  AttributeRows rows;
-  std::vector<float> wanted;  // 1 or 0
-  std::vector<float> worth;   // empty without `by`
-  double threshold = 0;       // the least worth of those who are wanted; NaN: they were named
+  LookalikeUsers users;
+  std::vector<UserValues> values;  // by attribute
+  std::vector<float> worth;        // empty without `by`
+  double threshold = 0;            // the least worth of those who are wanted; NaN: they were named
   std::uint64_t wanted_count = 0;
   std::uint64_t without_worth = 0;  // users left out: `by` is not known of them
   std::uint64_t not_found = 0;      // ids of the file whom the split does not have

@@ -101,12 +101,4 @@ std::optional<std::size_t> DenseInputs::ColumnOf(const std::string& feature, con
   return std::nullopt;
 }
 
-DenseInputs::Columns DenseInputs::ColumnsOf(const std::string& feature) const {
-  for (const Source& source : sources_) {
-    if (source.feature != feature) continue;
-    return {source.first, source.type == FeatureType::kCategorical ? source.levels.size() : source.length};
-  }
-  return {};
-}
-
 }  // namespace cohort

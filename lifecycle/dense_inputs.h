@@ -31,11 +31,6 @@ class DenseInputs {
   void Append(const RowBlock& block, std::vector<float>* inputs) const;
   // The column that is 1 where a categorical feature has this value; none: no such feature, or the value is not among its levels.
   std::optional<std::size_t> ColumnOf(const std::string& feature, const std::string& value) const;
-  // The columns that a feature has here, one after the other; count 0: it is not looked at, or has no value.
-  struct Columns {
-    std::size_t first = 0, count = 0;
-  };
-  Columns ColumnsOf(const std::string& feature) const;
 
  private:
   struct Source {

@@ -1,10 +1,11 @@
 #include "lifecycle/prospect_list.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <memory>
+#include <numeric>
 #include <optional>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 
 #include "common/nearest.h"
@@ -78,25 +79,73 @@ Result<std::size_t> PlaceOfId(const ProspectOptions& options, const std::vector<
   return static_cast<std::size_t>(id - header.begin());
 }
 
-struct ListedPerson {
-  std::string id;
-  std::vector<std::string> cells;
-  bool operator<(const ListedPerson& other) const {
-    return id != other.id ? id < other.id : cells < other.cells;
+// The different texts of a column's cells.
+class CellTexts {
+ public:
+  // The place of a text, and whether it is a new one.
+  std::pair<std::uint32_t, bool> Add(std::string_view text) {
+    text_ = text;
+    const auto [at, is_new] = places_.try_emplace(text_, static_cast<std::uint32_t>(texts_.size()));
+    if (is_new) texts_.push_back(text_);
+    return {at->second, is_new};
   }
+  std::vector<std::string>& texts() { return texts_; }
+
+ private:
+  std::unordered_map<std::string, std::uint32_t> places_;
+  std::vector<std::string> texts_;
+  std::string text_;
 };
 
 // Takes away the attributes that nobody on the list has.
-void DropEmpty(ProspectList* list, std::vector<ListedPerson>* records) {
-  for (std::size_t i = list->attributes.size(); i-- > 0;) {
-    const bool any = std::any_of(records->begin(), records->end(),
-                                 [&](const ListedPerson& record) { return !record.cells[i].empty(); });
-    if (any) continue;
+void DropEmpty(ProspectList* list) {
+  const std::size_t width = list->attributes.size();
+  std::vector<bool> any(width);
+  for (std::size_t at = 0; at < list->cells.size(); ++at) {
+    if (!list->values[at % width][list->cells[at]].empty()) any[at % width] = true;
+  }
+  std::size_t kept = 0;
+  for (std::size_t at = 0; at < list->cells.size(); ++at) {
+    if (any[at % width]) list->cells[kept++] = list->cells[at];
+  }
+  list->cells.resize(kept);
+  for (std::size_t i = width; i-- > 0;) {
+    if (any[i]) continue;
     list->lacking.push_back(list->attributes[i].feature);
     list->attributes.erase(list->attributes.begin() + static_cast<std::ptrdiff_t>(i));
-    for (ListedPerson& record : *records)
-      record.cells.erase(record.cells.begin() + static_cast<std::ptrdiff_t>(i));
+    list->values.erase(list->values.begin() + static_cast<std::ptrdiff_t>(i));
   }
+}
+
+// Puts the records in the order of their ids, of one id in that of their text, of which the first stays.
+void SortRecords(ProspectList* list) {
+  const std::size_t width = list->attributes.size();
+  std::vector<std::uint32_t> order(list->ids.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+    if (const int ids = list->ids[a].compare(list->ids[b]); ids != 0) return ids < 0;
+    for (std::size_t i = 0; i < width; ++i) {
+      if (list->ValueOf(a, i) != list->ValueOf(b, i)) return list->Cell(a, i) < list->Cell(b, i);
+    }
+    return false;
+  });
+  std::vector<std::string> ids;
+  std::vector<std::uint32_t> cells;
+  for (const std::uint32_t record : order) {
+    const auto row = list->cells.begin() + static_cast<std::ptrdiff_t>(record * width);
+    if (!ids.empty() && ids.back() == list->ids[record]) {
+      ++list->repeated;
+      if (std::equal(row, row + static_cast<std::ptrdiff_t>(width),
+                     cells.end() - static_cast<std::ptrdiff_t>(width)))
+        continue;
+      if (list->contradicted++ == 0) list->contradicted_id = ids.back();
+      continue;
+    }
+    ids.push_back(list->ids[record]);
+    cells.insert(cells.end(), row, row + static_cast<std::ptrdiff_t>(width));
+  }
+  list->ids = std::move(ids);
+  list->cells = std::move(cells);
 }
 
 }  // namespace
@@ -146,7 +195,8 @@ Result<ProspectList> ReadProspects(const ProspectOptions& options, const Dataset
                         Listed(list.lacking) + ", the list has " + Listed(header) +
                         "; columns are named as in [users], with or without user_");
 
-  std::vector<ListedPerson> records;
+  std::vector<CellTexts> texts(columns.size());
+  std::vector<std::uint32_t> cells(columns.size());
   for (;;) {
     COHORT_ASSIGN_OR_RETURN(more, csv->Next());
     if (!more) break;
@@ -154,26 +204,30 @@ Result<ProspectList> ReadProspects(const ProspectOptions& options, const Dataset
       return InvalidInput(csv->Where() + ": " + std::to_string(csv->cells().size()) +
                           " cells, where the header has " + std::to_string(header.size()));
     ++list.records;
-    ListedPerson record{std::string(csv->cells()[id]), {}};
     for (std::size_t i = 0; i < columns.size(); ++i) {
-      record.cells.emplace_back(csv->cells()[columns[i]]);
+      const std::string_view cell = csv->cells()[columns[i]];
+      const auto [place, is_new] = texts[i].Add(cell);
+      cells[i] = place;
       float number = 0;
-      if (list.attributes[i].numeric && !record.cells.back().empty() &&
-          ParseNumber(record.cells.back(), &number) != NumberKind::kNumber)
-        return InvalidInput(csv->Where(columns[i]) + ": \"" + record.cells.back().substr(0, 40) +
+      if (is_new && list.attributes[i].numeric && !cell.empty() &&
+          ParseNumber(cell, &number) != NumberKind::kNumber)
+        return InvalidInput(csv->Where(columns[i]) + ": \"" + std::string(cell.substr(0, 40)) +
                             "\" is not a finite number, as " + list.attributes[i].feature +
                             " is; leave the cell empty where it is not known");
     }
-    if (record.id.empty()) {
+    std::string name(csv->cells()[id]);
+    if (name.empty()) {
       ++list.without_id;
-    } else if (is_customer(record.id)) {
+    } else if (is_customer(name)) {
       ++list.customers;
     } else {
-      records.push_back(std::move(record));
+      list.ids.push_back(std::move(name));
+      list.cells.insert(list.cells.end(), cells.begin(), cells.end());
     }
   }
-  DropEmpty(&list, &records);
-  if (records.empty())
+  for (CellTexts& of_column : texts) list.values.push_back(std::move(of_column.texts()));
+  DropEmpty(&list);
+  if (list.ids.empty())
     return InvalidInput(options.path + ": nobody to score: of " + std::to_string(list.records) + " records " +
                         std::to_string(list.customers) + " are customers already and " +
                         std::to_string(list.without_id) + " have no id");
@@ -181,52 +235,8 @@ Result<ProspectList> ReadProspects(const ProspectOptions& options, const Dataset
     return InvalidInput(options.path + ": nothing is known of anybody on the list: all cells of " +
                         Listed(list.lacking) + " are empty");
 
-  std::sort(records.begin(), records.end());
-  for (ListedPerson& record : records) {
-    if (!list.ids.empty() && list.ids.back() == record.id) {
-      ++list.repeated;
-      list.contradicted += record.cells != list.cells.back();
-      continue;
-    }
-    list.ids.push_back(std::move(record.id));
-    for (std::size_t i = 0; i < list.attributes.size(); ++i) {
-      const Attribute& attribute = list.attributes[i];
-      float number = std::numeric_limits<float>::quiet_NaN();
-      if (attribute.numeric) ParseNumber(record.cells[i], &number);
-      list.rows.numbers.push_back(number);
-      list.rows.keys.push_back(attribute.numeric || record.cells[i].empty()
-                                   ? MissingKey(attribute.feature)
-                                   : CategoryKey(attribute.vocabulary, record.cells[i]));
-    }
-    list.cells.push_back(std::move(record.cells));
-  }
+  SortRecords(&list);
   return list;
-}
-
-std::vector<float> DenseRowsOf(const AttributeRows& rows, const std::vector<Attribute>& attributes,
-                               const DatasetInfo& info, const DenseInputs& inputs) {
-  const std::size_t numeric = info.CountOf(FeatureType::kNumeric),
-                    categorical = info.CountOf(FeatureType::kCategorical), width = attributes.size();
-  const std::size_t people = rows.keys.size() / width;
-  RowBlock block;
-  std::vector<float> dense;
-  for (std::size_t first = 0; first < people; first += block.rows) {
-    block.rows = static_cast<std::uint32_t>(std::min<std::size_t>(kBlockRows, people - first));
-    block.numeric.assign(block.rows * numeric, std::numeric_limits<float>::quiet_NaN());
-    block.categorical.assign(block.rows * categorical, 0);
-    for (std::size_t row = 0; row < block.rows; ++row) {
-      for (std::size_t i = 0; i < width; ++i) {
-        const std::size_t at = (first + row) * width + i;
-        if (attributes[i].numeric) {
-          block.numeric[row * numeric + attributes[i].place] = rows.numbers[at];
-        } else {
-          block.categorical[row * categorical + attributes[i].place] = rows.keys[at];
-        }
-      }
-    }
-    inputs.Append(block, &dense);
-  }
-  return dense;
 }
 
 }  // namespace cohort

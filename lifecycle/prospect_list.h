@@ -15,7 +15,6 @@
 
 #include "common/dataset.h"
 #include "common/status.h"
-#include "lifecycle/dense_inputs.h"
 
 namespace cohort {
 
@@ -27,17 +26,11 @@ struct Attribute {
   std::string vocabulary;  // whose keys its values have
 };
 
-// Attributes of people, users or prospects: (people, attributes) each.
-struct AttributeRows {
-  std::vector<float> numbers;  // of numeric ones; NaN: not known
-  std::vector<Key> keys;       // of categorical ones; MissingKey: not known
-};
-
 struct ProspectList {
   std::vector<Attribute> attributes;
-  std::vector<std::string> ids;                 // ascending, each once
-  std::vector<std::vector<std::string>> cells;  // by prospect, by attribute
-  AttributeRows rows;
+  std::vector<std::string> ids;                  // ascending, each once
+  std::vector<std::vector<std::string>> values;  // by attribute: the texts of its cells, each once
+  std::vector<std::uint32_t> cells;  // (prospects, attributes): the place among the attribute's values
   std::vector<std::string>
       lacking;  // features that the list might have had: it has no column, or nothing in it
   std::vector<std::string> behaviour;  // columns with the name of a feature that was not named
@@ -47,6 +40,14 @@ struct ProspectList {
   std::uint64_t repeated =
       0;  // an id that is there already: the first record in the order of their text stays
   std::uint64_t contradicted = 0;  // of these, with other attributes than those that stay
+  std::string contradicted_id;     // the first id of such a record
+
+  std::uint32_t ValueOf(std::size_t prospect, std::size_t attribute) const {
+    return cells[prospect * attributes.size() + attribute];
+  }
+  const std::string& Cell(std::size_t prospect, std::size_t attribute) const {
+    return values[attribute][ValueOf(prospect, attribute)];
+  }
 };
 
 struct ProspectOptions {
@@ -58,10 +59,6 @@ struct ProspectOptions {
 // where one is due, rows of another length; no attribute that both have; nobody left.
 Result<ProspectList> ReadProspects(const ProspectOptions& options, const DatasetInfo& info,
                                    const std::function<bool(const std::string&)>& is_customer);
-
-// Rows of `inputs`, which look at these attributes and no other feature.
-std::vector<float> DenseRowsOf(const AttributeRows& rows, const std::vector<Attribute>& attributes,
-                               const DatasetInfo& info, const DenseInputs& inputs);
 
 }  // namespace cohort
 

@@ -1,17 +1,13 @@
 // cohort lookalike: how much people on an outside list look like the users that a shop wants more of (lifecycle/lookalike_model.h),
 // with the evidence on users that the model has not seen (launch/lookalike_evidence.h).
-#include <xxhash.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <functional>
-#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "common/atomic_file.h"
@@ -27,6 +23,7 @@
 #include "lifecycle/lookalike_model.h"
 #include "lifecycle/prospect_list.h"
 #include "prepare/csv_file.h"
+#include "prepare/number.h"
 
 namespace cohort {
 namespace {
@@ -47,20 +44,30 @@ struct LookalikeCommand {
   bool overwrite = false;
 };
 
-// Of one attribute: what the list says of it that users cannot answer for.
-struct AttributeGaps {
-  std::uint64_t missing = 0;                   // empty cells
-  std::map<std::string, std::uint64_t> alien;  // values that no user has
-  std::uint64_t outside = 0;                   // numbers below or above those of all users
-  std::string nearest;                         // "; did you mean ...?" of the most frequent alien value
-  float least = 0, most = 0;                   // of the users
-  bool no_user = true;                         // has it
+// Of one attribute: its values on the list, and what users cannot answer for.
+struct ListedAttribute {
+  std::vector<float> inputs;          // of the model, by value
+  std::vector<std::uint8_t> unknown;  // by value: 1 if it is empty, or no user has it
+  std::uint64_t missing = 0;          // prospects with an empty cell
+  std::uint64_t alien = 0;            // with a value that no user has
+  std::uint64_t outside = 0;          // with a number below or above those of all users
+  std::string alien_value;            // the most frequent one, "; did you mean ...?" and what
+  float least = 0, most = 0;          // of the users
+  bool no_user = false;               // has it
+};
+
+// What moves a score.
+struct Reason {
+  std::uint32_t attribute = 0;
+  float share = 0;  // of the log odds
 };
 
 // A prospect, as scored.
 struct ScoredProspect {
-  std::size_t prospect = 0;  // of the list
-  double raw = 0, score = 0, value = 0, cost = 0;
+  std::uint32_t prospect = 0;  // of the list
+  float raw = 0;               // log odds
+  double score = 0, value = 0, cost = 0;
+  std::array<Reason, kMostReasons> reasons;  // the largest share first; after the last one share 0
 };
 
 struct ProspectGroup {
@@ -90,82 +97,80 @@ std::string Filled(std::string text, std::size_t width) {
   return text;
 }
 
-// Marks what is not known of a prospect: empty cells, and values that no user has. By prospect and attribute.
-std::vector<std::uint8_t> FindUnknown(const ProspectList& list, const LookalikeCrowd& crowd,
-                                      const DatasetNames& names, std::vector<AttributeGaps>* gaps) {
-  const std::size_t width = list.attributes.size();
-  std::vector<std::uint8_t> unknown(list.ids.size() * width);
-  gaps->assign(width, {});
-  for (std::size_t i = 0; i < width; ++i) {
-    const Attribute& attribute = list.attributes[i];
-    AttributeGaps& of = (*gaps)[i];
-    const Key missing = MissingKey(attribute.feature);
-    std::set<Key> seen;
-    for (std::size_t user = 0; user < crowd.ids.size(); ++user) {
-      const float number = crowd.rows.numbers[user * width + i];
-      const Key key = crowd.rows.keys[user * width + i];
-      if (attribute.numeric ? std::isnan(number) : key == missing) continue;
-      if (of.no_user) of.least = of.most = number;
-      of.no_user = false;
-      of.least = std::min(of.least, number), of.most = std::max(of.most, number);
-      seen.insert(key);
+ListedAttribute DescribeAttribute(const ProspectList& list, std::size_t i, const UserValues& users,
+                                  const DatasetNames& names) {
+  const Attribute& attribute = list.attributes[i];
+  const std::vector<std::string>& values = list.values[i];
+  std::vector<std::uint64_t> prospects(values.size());  // by value
+  for (std::size_t prospect = 0; prospect < list.ids.size(); ++prospect)
+    ++prospects[list.ValueOf(prospect, i)];
+  ListedAttribute listed;
+  listed.least = users.least, listed.most = users.most, listed.no_user = !users.any;
+  const std::string* most = nullptr;
+  std::uint64_t most_prospects = 0;
+  for (std::size_t value = 0; value < values.size(); ++value) {
+    float input = 0;
+    bool unknown = values[value].empty() || !users.any;
+    if (values[value].empty()) {
+      listed.missing += prospects[value];
+    } else if (attribute.numeric) {
+      ParseNumber(values[value], &input);
+      if (users.any && (input < users.least || input > users.most)) listed.outside += prospects[value];
+    } else if (const auto category = users.categories.find(CategoryKey(attribute.vocabulary, values[value]));
+               category != users.categories.end()) {
+      input = category->second;
+    } else if (prospects[value] > 0) {
+      unknown = true;
+      listed.alien += prospects[value];
+      if (prospects[value] > most_prospects || (prospects[value] == most_prospects && values[value] < *most))
+        most = &values[value], most_prospects = prospects[value];
     }
-    for (std::size_t prospect = 0; prospect < list.ids.size(); ++prospect) {
-      const std::size_t at = prospect * width + i;
-      const std::string& cell = list.cells[prospect][i];
-      if (cell.empty()) {
-        ++of.missing;
-      } else if (attribute.numeric) {
-        of.outside += !of.no_user && (list.rows.numbers[at] < of.least || list.rows.numbers[at] > of.most);
-        unknown[at] = of.no_user;
-      } else if (!seen.contains(list.rows.keys[at])) {
-        ++of.alien[cell];
-        unknown[at] = 1;
-      }
-      if (cell.empty()) unknown[at] = 1;
-    }
-    if (of.alien.empty()) continue;
-    std::vector<std::string> candidates;
-    for (const Key key : seen) {
-      if (const auto name = names.find(key); name != names.end()) candidates.push_back(name->second);
-    }
-    std::sort(candidates.begin(), candidates.end());
-    const auto most = std::max_element(of.alien.begin(), of.alien.end(),
-                                       [](const auto& a, const auto& b) { return a.second < b.second; });
-    of.nearest = DidYouMean(most->first, candidates);
+    listed.inputs.push_back(input);
+    listed.unknown.push_back(unknown);
   }
-  return unknown;
+  if (most == nullptr) return listed;
+  std::vector<std::string> candidates;
+  for (const auto& [key, number] : users.categories) {
+    if (const auto name = names.find(key); name != names.end()) candidates.push_back(name->second);
+  }
+  std::sort(candidates.begin(), candidates.end());
+  listed.alien_value = "\"" + *most + "\"" + DidYouMean(*most, candidates);
+  return listed;
 }
 
-// The attributes that move the score most, in words.
-std::string ReasonOf(const LookalikeModel::Score& score, const std::vector<Attribute>& attributes,
-                     const std::vector<std::string>& cells, const std::uint8_t* unknown) {
-  std::vector<std::size_t> order;
-  std::vector<std::string> not_known;
-  for (std::size_t i = 0; i < attributes.size(); ++i) {
-    if (unknown[i] != 0) {
-      not_known.push_back(attributes[i].column);
-    } else if (std::abs(score.shares[i]) >= kLeastReason) {
-      order.push_back(i);
-    }
+// The attributes that move the score most.
+std::array<Reason, kMostReasons> ReasonsOf(const std::vector<float>& shares) {
+  std::vector<Reason> order;
+  for (std::uint32_t i = 0; i < shares.size(); ++i) {
+    if (std::abs(double{shares[i]}) >= kLeastReason) order.push_back({i, shares[i]});
   }
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return std::abs(score.shares[a]) > std::abs(score.shares[b]);
-  });
-  if (order.size() > kMostReasons) order.resize(kMostReasons);
+  std::stable_sort(order.begin(), order.end(),
+                   [](const Reason& a, const Reason& b) { return std::abs(a.share) > std::abs(b.share); });
+  std::array<Reason, kMostReasons> reasons;
+  std::copy_n(order.begin(), std::min(order.size(), kMostReasons), reasons.begin());
+  return reasons;
+}
+
+std::string ReasonOf(const ScoredProspect& of, const ProspectList& list,
+                     const std::vector<ListedAttribute>& listed) {
   std::string text;
   for (const bool raised : {true, false}) {
     std::string part;
-    for (const std::size_t i : order) {
-      if ((score.shares[i] > 0) != raised) continue;
-      part += (part.empty() ? (raised ? "raised by " : "lowered by ") : ", ") + attributes[i].column + " = " +
-              cells[i] + Format(" (odds x %.2f)", std::exp(double{score.shares[i]}));
+    for (const Reason& reason : of.reasons) {
+      if (reason.share == 0 || (reason.share > 0) != raised) continue;
+      part += (part.empty() ? (raised ? "raised by " : "lowered by ") : ", ") +
+              list.attributes[reason.attribute].column + " = " + list.Cell(of.prospect, reason.attribute) +
+              Format(" (odds x %.2f)", std::exp(double{reason.share}));
     }
     if (!part.empty()) text += (text.empty() ? "" : "; ") + part;
   }
   if (text.empty()) text = "as users in general";
-  if (!not_known.empty()) text += "; not known: " + Joined(not_known);
-  return text;
+  std::string not_known;
+  for (std::size_t i = 0; i < listed.size(); ++i) {
+    if (listed[i].unknown[list.ValueOf(of.prospect, i)] != 0)
+      not_known += (not_known.empty() ? "; not known: " : ", ") + list.attributes[i].column;
+  }
+  return text + not_known;
 }
 
 Status CheckOptions(const LookalikeCommand& options) {
@@ -204,13 +209,30 @@ Result<std::optional<std::size_t>> GroupingOf(const LookalikeCommand& options, c
                       DidYouMean(feature, names) + "; there are: " + Joined(names));
 }
 
+// What users cost, by the value of the attribute that costs are told apart by.
+std::vector<float> CostsOfUsers(const GroupCosts& costs, const LookalikeCrowd& crowd,
+                                const std::optional<std::size_t>& by) {
+  std::vector<float> of_input(BinnedInputs::kMostCategories, static_cast<float>(costs.all.mean));
+  if (by) {
+    for (const auto& [key, input] : crowd.values[*by].categories) {
+      if (input > 0) of_input[static_cast<std::size_t>(input)] = static_cast<float>(costs.Of(key));
+    }
+  }
+  const std::size_t width = crowd.users.categorical.size();
+  std::vector<float> of_users;
+  for (std::size_t user = 0; user < crowd.users.user.size(); ++user)
+    of_users.push_back(of_input[by ? static_cast<std::size_t>(crowd.users.inputs[user * width + *by]) : 0]);
+  return of_users;
+}
+
 struct Found {
   const LookalikeCommand& options;
   const ProspectList& list;
   const LookalikeCrowd& crowd;
   const LookalikeModel& model;
   const LookalikeEvidence& evidence;
-  const std::vector<AttributeGaps>& gaps;
+  const std::vector<ListedAttribute>& listed;
+  const std::optional<BestTenth>& net;  // of the order of prospects by value less cost
 };
 
 std::vector<std::size_t> AttributesByWeight(const LookalikeEvidence& evidence) {
@@ -225,12 +247,12 @@ std::vector<std::size_t> AttributesByWeight(const LookalikeEvidence& evidence) {
 LookalikePage PageOf(const Found& found, const std::string& text) {
   LookalikePage page;
   page.text = text;
-  page.wanted = static_cast<double>(found.crowd.wanted_count) / static_cast<double>(found.crowd.ids.size());
-  page.wanted_by_tenth = found.evidence.wanted_by_part;
+  page.wanted = found.evidence.wanted.all;
+  page.wanted_by_tenth = found.evidence.wanted.by_part;
   if (found.evidence.worth) {
     page.value = found.options.wanted.by;
     page.of_all = found.evidence.worth->all;
-    page.value_by_tenth = found.evidence.worth_by_part;
+    page.value_by_tenth = found.evidence.worth->by_part;
   }
   for (const std::size_t i : AttributesByWeight(found.evidence)) {
     const Estimate& lost = found.evidence.auc_lost[i];
@@ -244,9 +266,10 @@ void DescribeEvidence(const Found& found, std::string* text, Json* json) {
   const LookalikeCommand& options = found.options;
   const LookalikeCrowd& crowd = found.crowd;
   const LookalikeEvidence& evidence = found.evidence;
-  const double share = static_cast<double>(crowd.wanted_count) / static_cast<double>(crowd.ids.size());
+  const std::size_t users = found.model.wanted().size();
+  const double share = static_cast<double>(crowd.wanted_count) / static_cast<double>(users);
   const bool named = !options.wanted.ids.empty();
-  *text += std::to_string(crowd.ids.size()) + " users of the " + options.split + " split, " +
+  *text += std::to_string(users) + " users of the " + options.split + " split, " +
            std::to_string(crowd.wanted_count) + Format(" of them wanted (%.1f %%): ", 100 * share) +
            (named ? "those of " + options.wanted.ids
                   : options.wanted.by + Format(" of %.6g or more", crowd.threshold)) +
@@ -259,7 +282,7 @@ void DescribeEvidence(const Found& found, std::string* text, Json* json) {
   if (crowd.not_found > 0)
     *text +=
         "  " + std::to_string(crowd.not_found) + " ids of " + options.wanted.ids + " are not in that split\n";
-  (*json)["users"] = crowd.ids.size();
+  (*json)["users"] = users;
   (*json)["users_left_out"] = crowd.without_worth;
   (*json)["wanted"] = {{"users", crowd.wanted_count}, {"share", share}};
   if (!named) (*json)["wanted"]["least"] = crowd.threshold;
@@ -267,11 +290,12 @@ void DescribeEvidence(const Found& found, std::string* text, Json* json) {
 
   *text += "\non users that the model has not seen, with 95 % intervals (" + std::to_string(options.draws) +
            " draws of users):\n  AUC                      " + EstimateText(evidence.auc, "%.4f") +
-           "\n  wanted in the best tenth " + EstimateText(evidence.wanted, "%.1f", 100) + " %, " +
-           EstimateText(evidence.lift, "%.2f") + " times the share of all\n";
+           "\n  wanted in the best tenth " + EstimateText(evidence.wanted.best, "%.1f", 100) + " %, " +
+           EstimateText(evidence.wanted.ratio, "%.2f") + " times the share of all\n";
   (*json)["auc"] = EstimateJson(evidence.auc);
-  (*json)["best_tenth"] = {{"wanted", EstimateJson(evidence.wanted)}, {"lift", EstimateJson(evidence.lift)}};
-  (*json)["tenths"]["wanted"] = evidence.wanted_by_part;
+  (*json)["best_tenth"] = {{"wanted", EstimateJson(evidence.wanted.best)},
+                           {"lift", EstimateJson(evidence.wanted.ratio)}};
+  (*json)["tenths"]["wanted"] = evidence.wanted.by_part;
   if (evidence.worth) {
     *text += "  " + Filled(options.wanted.by + " there", 24) + " " +
              EstimateText(evidence.worth->best, "%.5g") + ", " + EstimateText(evidence.worth->ratio, "%.2f") +
@@ -279,28 +303,32 @@ void DescribeEvidence(const Found& found, std::string* text, Json* json) {
     (*json)["best_tenth"]["value"] = EstimateJson(evidence.worth->best);
     (*json)["best_tenth"]["value_ratio"] = EstimateJson(evidence.worth->ratio);
     (*json)["value_of_all"] = evidence.worth->all;
-    (*json)["tenths"]["value"] = evidence.worth_by_part;
+    (*json)["tenths"]["value"] = evidence.worth->by_part;
+  }
+  if (found.net) {
+    *text += "  the tenth with the highest expected " + options.wanted.by + " less " + options.cost +
+             " brings\n" + std::string(27, ' ') + EstimateText(found.net->best, "%.5g") +
+             Format(", all %.5g\n", found.net->all);
+    (*json)["best_tenth_by_net"] = {{"net", EstimateJson(found.net->best)}, {"net_of_all", found.net->all}};
   }
   (*json)["distinguishes"] = evidence.distinguishes();
-  (*json)["trees"] = found.model.rounds();
+  (*json)["trees"] = found.model.trees();
 
-  *text += "AUC lost when an attribute is somebody else's:\n";
+  *text += "AUC lost when an attribute is not known:\n";
   std::size_t width = 12;
   for (const Attribute& attribute : found.list.attributes) width = std::max(width, attribute.column.size());
   Json attributes = Json::array();
   for (const std::size_t i : AttributesByWeight(evidence)) {
     const Attribute& attribute = found.list.attributes[i];
-    const AttributeGaps& gaps = found.gaps[i];
+    const ListedAttribute& listed = found.listed[i];
     *text +=
         "  " + Filled(attribute.column, width) + "  " + EstimateText(evidence.auc_lost[i], "%+.4f") + "\n";
-    std::uint64_t alien = 0;
-    for (const auto& [value, count] : gaps.alien) alien += count;
     attributes.push_back({{"feature", attribute.feature},
                           {"column", attribute.column},
                           {"auc_lost", EstimateJson(evidence.auc_lost[i])},
-                          {"missing", gaps.missing},
-                          {"never_seen", alien},
-                          {"outside", gaps.outside}});
+                          {"missing", listed.missing},
+                          {"never_seen", listed.alien},
+                          {"outside", listed.outside}});
   }
   (*json)["attributes"] = std::move(attributes);
 }
@@ -324,24 +352,25 @@ std::vector<std::string> ProspectWarnings(const Found& found, const CustomerIds&
         Joined(list.behaviour));
   if (!list.unused.empty()) warnings.push_back("columns that are not used: " + Joined(list.unused));
   for (std::size_t i = 0; i < list.attributes.size(); ++i) {
-    const AttributeGaps& gaps = found.gaps[i];
+    const ListedAttribute& listed = found.listed[i];
     const std::string& column = list.attributes[i].column;
-    if (gaps.no_user) warnings.push_back(column + ": no user has it, so it says nothing");
-    if (gaps.missing > 0)
-      warnings.push_back(column + ": not known of " + std::to_string(gaps.missing) + " prospects");
-    if (gaps.outside > 0)
-      warnings.push_back(column + ": " + std::to_string(gaps.outside) +
-                         Format(" prospects are below or above all users (%.6g to %.6g)", double{gaps.least},
-                                double{gaps.most}));
-    if (gaps.alien.empty() || gaps.no_user) continue;
-    std::uint64_t count = 0;
-    for (const auto& [value, of] : gaps.alien) count += of;
-    const auto most = std::max_element(gaps.alien.begin(), gaps.alien.end(),
-                                       [](const auto& a, const auto& b) { return a.second < b.second; });
-    warnings.push_back(column + ": " + std::to_string(count) +
-                       " prospects have a value that no user has, most often \"" + most->first + "\"" +
-                       gaps.nearest);
+    if (listed.no_user) warnings.push_back(column + ": no user has it, so it says nothing");
+    if (listed.missing > 0)
+      warnings.push_back(column + ": not known of " + std::to_string(listed.missing) + " prospects");
+    if (listed.outside > 0)
+      warnings.push_back(column + ": " + std::to_string(listed.outside) +
+                         Format(" prospects are below or above all users (%.6g to %.6g)",
+                                double{listed.least}, double{listed.most}));
+    if (listed.alien > 0 && !listed.no_user)
+      warnings.push_back(column + ": " + std::to_string(listed.alien) +
+                         " prospects have a value that no user has, most often " + listed.alien_value);
   }
+  if (list.contradicted > 0)
+    warnings.push_back(std::to_string(list.contradicted) +
+                       " records repeat an id with other attributes, and only the first in the order of "
+                       "their text is scored; the "
+                       "first such id is \"" +
+                       list.contradicted_id + "\": leave one record of each in the list");
   if (!has_id) {
     warnings.push_back("the dataset has no ids: nobody on the list can be known as a customer");
   } else if (customers.hidden()) {
@@ -354,8 +383,7 @@ std::vector<std::string> ProspectWarnings(const Found& found, const CustomerIds&
 }
 
 std::string ProspectLines(const std::vector<ScoredProspect>& order, const ProspectList& list,
-                          const std::vector<LookalikeModel::Score>& scores,
-                          const std::vector<std::uint8_t>& unknown, bool with_value, bool with_cost) {
+                          const std::vector<ListedAttribute>& listed, bool with_value, bool with_cost) {
   std::string text = "id,score";
   if (with_value) text += ",expected_value";
   if (with_cost) text += ",cost,net";
@@ -368,9 +396,7 @@ std::string ProspectLines(const std::vector<ScoredProspect>& order, const Prospe
     if (with_value) number(of.value);
     if (with_cost) number(of.cost), number(of.value - of.cost);
     text += "," + std::to_string(rank + 1) + "," + std::to_string(1 + rank * 10 / order.size()) + ",";
-    AppendCsvCell(ReasonOf(scores[of.prospect], list.attributes, list.cells[of.prospect],
-                           unknown.data() + of.prospect * list.attributes.size()),
-                  &text);
+    AppendCsvCell(ReasonOf(of, list, listed), &text);
     text += "\n";
   }
   return text;
@@ -379,16 +405,21 @@ std::string ProspectLines(const std::vector<ScoredProspect>& order, const Prospe
 // Prospects by the values of one attribute, the best first.
 void DescribeGroups(const std::vector<ScoredProspect>& scored, const ProspectList& list, std::size_t by,
                     bool with_value, bool with_cost, std::string* text, Json* json) {
-  std::map<std::string, ProspectGroup> groups;
+  std::vector<ProspectGroup> by_value(list.values[by].size());
   for (const ScoredProspect& of : scored) {
-    ProspectGroup& group = groups[list.cells[of.prospect][by]];
+    ProspectGroup& group = by_value[list.ValueOf(of.prospect, by)];
     ++group.prospects;
     group.score += of.score, group.value += of.value, group.cost += of.cost;
     group.worth_their_cost += of.value > of.cost;
   }
-  std::vector<std::pair<std::string, ProspectGroup>> order(groups.begin(), groups.end());
-  std::stable_sort(order.begin(), order.end(),
-                   [](const auto& a, const auto& b) { return a.second.prospects > b.second.prospects; });
+  std::vector<std::pair<std::string, ProspectGroup>> order;
+  for (std::size_t value = 0; value < by_value.size(); ++value) {
+    if (by_value[value].prospects > 0) order.emplace_back(list.values[by][value], by_value[value]);
+  }
+  std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
+    return a.second.prospects != b.second.prospects ? a.second.prospects > b.second.prospects
+                                                    : a.first < b.first;
+  });
   if (order.size() > kMostGroupsShown) order.resize(kMostGroupsShown);
   const auto merit = [&](const ProspectGroup& of) {
     return (with_value ? of.value - of.cost : of.score) / static_cast<double>(of.prospects);
@@ -445,35 +476,22 @@ Status Lookalike(LookalikeCommand options, Console& console) {
       const ProspectList list,
       ReadProspects(options.prospects, info, [&](const std::string& id) { return customers.Contains(id); }));
   COHORT_ASSIGN_OR_RETURN(const std::optional<std::size_t> by, GroupingOf(options, list));
-  COHORT_ASSIGN_OR_RETURN(const LookalikeCrowd crowd,
-                          ReadCrowd(*data, options.wanted, list.attributes, customers));
+  COHORT_ASSIGN_OR_RETURN(LookalikeCrowd crowd, ReadCrowd(*data, options.wanted, list.attributes, customers));
   std::optional<GroupCosts> costs;
   if (!options.cost.empty()) {
     COHORT_ASSIGN_OR_RETURN(
         costs, ReadCosts(*data, options.cost, by ? list.attributes[*by].feature : std::string()));
   }
   COHORT_ASSIGN_OR_RETURN(const DatasetNames names, data->ReadNames());
-  std::vector<AttributeGaps> gaps;
-  const std::vector<std::uint8_t> unknown = FindUnknown(list, crowd, names, &gaps);
+  std::vector<ListedAttribute> listed;
+  for (std::size_t i = 0; i < list.attributes.size(); ++i)
+    listed.push_back(DescribeAttribute(list, i, crowd.values[i], names));
+  const std::vector<float> user_costs = costs ? CostsOfUsers(*costs, crowd, by) : std::vector<float>();
 
-  std::vector<std::string> without;
-  for (const FeatureInfo& feature : info.features) {
-    if (std::none_of(list.attributes.begin(), list.attributes.end(),
-                     [&](const Attribute& attribute) { return attribute.feature == feature.name; }))
-      without.push_back(feature.name);
-  }
-  COHORT_ASSIGN_OR_RETURN(const DenseInputs inputs, DenseInputs::Of(*data, without));
-  LookalikeUsers users;
-  users.width = inputs.width();
-  for (const Attribute& attribute : list.attributes)
-    users.attributes.push_back(inputs.ColumnsOf(attribute.feature));
-  users.inputs = DenseRowsOf(crowd.rows, list.attributes, info, inputs);
-  users.wanted = crowd.wanted;
-  for (const std::string& id : crowd.ids) users.user.push_back(XXH3_64bits(id.data(), id.size()));
   console.Progress("fitting");
   LookalikeOptions fitting;
   fitting.seed = options.seed;
-  const LookalikeModel model = LookalikeModel::Fit(std::move(users), fitting);
+  const LookalikeModel model = LookalikeModel::Fit(std::move(crowd.users), fitting);
   BootstrapOptions bootstrap;
   bootstrap.draws = options.draws, bootstrap.seed = options.seed;
   bootstrap.progress = [&](std::uint32_t draw) {
@@ -481,31 +499,49 @@ Status Lookalike(LookalikeCommand options, Console& console) {
       console.Progress("draw " + std::to_string(draw) + " of " + std::to_string(options.draws));
   };
   const LookalikeEvidence evidence = JudgeLookalike(model, crowd.worth, bootstrap);
-
-  console.Progress("scoring prospects");
-  const std::vector<LookalikeModel::Score> scores =
-      model.Predict(DenseRowsOf(list.rows, list.attributes, info, inputs), unknown);
-  const Calibration probability(model.held_out(), crowd.wanted, true);
+  const Calibration probability(model.held_out(), model.wanted(), true);
   std::optional<Calibration> value;
   if (!crowd.worth.empty()) value.emplace(model.held_out(), crowd.worth, false);
+  std::optional<BestTenth> net;
+  if (costs) {
+    std::vector<float> expected, brought;
+    for (std::size_t user = 0; user < user_costs.size(); ++user) {
+      expected.push_back(static_cast<float>(value->Of(model.held_out()[user]).value) - user_costs[user]);
+      brought.push_back(crowd.worth[user] - user_costs[user]);
+    }
+    net = JudgeBestTenth(expected, brought, bootstrap);
+  }
+
+  console.Progress("scoring prospects");
   std::vector<ScoredProspect> scored(list.ids.size());
-  for (std::size_t prospect = 0; prospect < scored.size(); ++prospect) {
+  std::vector<float> inputs(list.attributes.size());
+  std::vector<std::uint8_t> unknown(list.attributes.size());
+  for (std::uint32_t prospect = 0; prospect < scored.size(); ++prospect) {
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      const std::uint32_t cell = list.ValueOf(prospect, i);
+      inputs[i] = listed[i].inputs[cell], unknown[i] = listed[i].unknown[cell];
+    }
+    const LookalikeModel::Score score = model.ScoreOf(inputs, unknown);
     ScoredProspect& of = scored[prospect];
     of.prospect = prospect;
-    of.raw = double{scores[prospect].log_odds};
-    of.score = probability.Of(scores[prospect].log_odds).value;
-    if (value) of.value = value->Of(scores[prospect].log_odds).value;
-    if (!costs) continue;
-    const std::size_t at = prospect * list.attributes.size() + by.value_or(0);
-    of.cost = by && unknown[at] == 0 ? costs->Of(list.rows.keys[at]) : costs->all.mean;
+    of.raw = score.log_odds;
+    of.reasons = ReasonsOf(score.shares);
+    of.score = probability.Of(of.raw).value;
+    if (value) of.value = value->Of(of.raw).value;
+    if (costs)
+      of.cost = by && unknown[*by] == 0
+                    ? costs->Of(CategoryKey(list.attributes[*by].vocabulary, list.Cell(prospect, *by)))
+                    : costs->all.mean;
   }
-  // Equal scores: by id, as the list is.
-  std::stable_sort(scored.begin(), scored.end(),
-                   [](const ScoredProspect& a, const ScoredProspect& b) { return a.raw > b.raw; });
+  // By net where there are costs; equal ones by score, then by id, as the list is.
+  std::stable_sort(scored.begin(), scored.end(), [&](const ScoredProspect& a, const ScoredProspect& b) {
+    const double first = costs ? a.value - a.cost : 0, second = costs ? b.value - b.cost : 0;
+    return first != second ? first > second : a.raw > b.raw;
+  });
 
   std::string text;
   Json json{{"status", "done"}};
-  const Found found{options, list, crowd, model, evidence, gaps};
+  const Found found{options, list, crowd, model, evidence, listed, net};
   DescribeEvidence(found, &text, &json);
   text += "\n" + std::to_string(list.ids.size()) + " prospects scored; of " + std::to_string(list.records) +
           " records " + std::to_string(list.customers) + " are customers already, " +
@@ -524,7 +560,7 @@ Status Lookalike(LookalikeCommand options, Console& console) {
   }
   if (by) DescribeGroups(scored, list, *by, value.has_value(), costs.has_value(), &text, &json);
   COHORT_RETURN_IF_ERROR(WriteFileAtomically(
-      options.out, ProspectLines(scored, list, scores, unknown, value.has_value(), costs.has_value())));
+      options.out, ProspectLines(scored, list, listed, value.has_value(), costs.has_value())));
   const std::vector<std::string> warnings = ProspectWarnings(found, customers, info.has_id);
   for (const std::string& warning : warnings) console.Note("warning: " + warning);
   json["warnings"] = warnings;
@@ -578,7 +614,8 @@ void AddLookalike(CLI::App& app, Commands& commands) {
                       "(default: user_channel, if both sides have it)");
   command->add_option("--cost", options->cost,
                       "a label or numeric feature, in the unit of --seed-by: what it took to win users; its "
-                      "mean by --by is taken off what a prospect is expected to be worth");
+                      "mean by --by is taken off what a prospect is expected to be worth, and what is left "
+                      "orders them");
   command->add_option("--report", options->report,
                       "an HTML page to write: held-out users by their scores, and what is printed");
   command->add_option("--shop", options->shop,

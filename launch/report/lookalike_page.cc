@@ -53,8 +53,8 @@ std::string RenderLookalikePage(const LookalikePage& page) {
   return HtmlPage(
       "Cohort look-alikes",
       html +
-          "</div>\n<h2>What it comes from</h2>\n<p>How much of the AUC is lost when each user has "
-          "somebody else's attribute.</p>\n" +
+          "</div>\n<h2>What it comes from</h2>\n<p>How much of the AUC is lost when an attribute is not "
+          "known.</p>\n" +
           RenderCarriers(page) + "<h2>In numbers</h2>\n<pre>" + EscapeHtml(page.text) + "</pre>\n");
 }
 
