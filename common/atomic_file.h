@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "common/status.h"
 
@@ -18,6 +19,9 @@ Status SyncDirectory(const std::string& path);
 Status AtomicRename(const std::string& temporary, const std::string& final_path);
 // The directory part of a path: "." when it has none.
 std::string DirectoryOf(const std::string& path);
+// Whether a file may be written: kInvalidInput, with the mend for somebody who has given it on a command line, if it is one of the inputs, is
+// there and is not to be replaced, or its folder is not there or cannot be written.
+Status CheckOutput(const std::string& path, bool overwrite, const std::vector<std::string>& inputs);
 
 // Holds FINAL.tmp while something writes to it. The file is created (or emptied) and locked against a second
 // writer; without Commit the destructor removes it. Move-only; one thread.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/nearest.h"
+#include "launch/commands/command_line.h"
 #include "launch/commands/commands.h"
 
 namespace cohort {
@@ -106,6 +107,9 @@ int Main(int argc, char** argv) {
     return finish({ErrorCode::kInvalidInput, std::string(error.what()) + " (see `" + path + " --help`)"});
   }
   const CLI::App* chosen = app.get_subcommands().front();
+  const CLI::App* last = chosen;
+  while (!last->get_subcommands().empty()) last = last->get_subcommands().front();
+  if (const Status status = CheckOutputs(*last); !status.ok()) return finish(status);
   return finish(commands.at(chosen)(console));
 }
 

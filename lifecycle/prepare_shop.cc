@@ -68,12 +68,8 @@ Result<PrepareReport> PrepareShop(const PrepareOptions& options, LifecycleCounts
     if (::stat(path.c_str(), &found) == 0) total_bytes += static_cast<std::uint64_t>(found.st_size);
   }
   inputs.push_back(options.schema);
-  COHORT_RETURN_IF_ERROR(CheckOutput(options, inputs));
-  if (counts != nullptr) {
-    PrepareOptions page = options;
-    page.output = options.report;
-    COHORT_RETURN_IF_ERROR(CheckOutput(page, inputs));
-  }
+  COHORT_RETURN_IF_ERROR(CheckOutput(options.output, options.overwrite, inputs));
+  if (counts != nullptr) COHORT_RETURN_IF_ERROR(CheckOutput(options.report, options.overwrite, inputs));
 
   if (!options.since.empty()) {
     COHORT_CHECK(without.empty(), "records of users who are left out would be kept, or known");
@@ -87,10 +83,7 @@ Result<PrepareReport> PrepareShop(const PrepareOptions& options, LifecycleCounts
     if (same(options.output) || (counts != nullptr && same(options.report)))
       return InvalidInput(options.since +
                           ": is named as what to write already; --since needs a file of its own");
-    PrepareOptions records = options;
-    records.output = options.since;
-    records.overwrite = true;
-    COHORT_RETURN_IF_ERROR(CheckOutput(records, inputs));
+    COHORT_RETURN_IF_ERROR(CheckOutput(options.since, /*overwrite=*/true, inputs));
   }
 
   PrepareReport report;

@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cmath>
 #include <ctime>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <set>
@@ -45,7 +44,7 @@ class Preparation {
     inputs.insert(inputs.end(), schema_.split.valid_files.begin(), schema_.split.valid_files.end());
     inputs.insert(inputs.end(), schema_.split.test_files.begin(), schema_.split.test_files.end());
     inputs.push_back(options_.schema);
-    COHORT_RETURN_IF_ERROR(CheckOutput(options_, inputs));
+    COHORT_RETURN_IF_ERROR(CheckOutput(options_.output, options_.overwrite, inputs));
     builder_.emplace(schema_, &log_);
     ListFiles();
     Describe();
@@ -294,22 +293,6 @@ class Preparation {
 };
 
 }  // namespace
-
-Status CheckOutput(const PrepareOptions& options, const std::vector<std::string>& inputs) {
-  std::error_code ignored;
-  for (const std::string& input : inputs) {
-    if (std::filesystem::equivalent(input, options.output, ignored)) {
-      return {ErrorCode::kInvalidInput,
-              options.output + ": the output is one of the inputs; choose another name"};
-    }
-  }
-  struct stat found {};
-  if (::stat(options.output.c_str(), &found) == 0 && !options.overwrite) {
-    return {ErrorCode::kInvalidInput,
-            options.output + ": exists already; choose another name, or give --overwrite"};
-  }
-  return {};
-}
 
 Result<PrepareReport> Prepare(const PrepareOptions& options) { return Preparation(options).Run(); }
 

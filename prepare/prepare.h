@@ -125,9 +125,6 @@ struct PrepareReport {
 // overwrite), or a finding under strict: kInvalidInput.
 Result<PrepareReport> Prepare(const PrepareOptions& options);
 
-// Refuses an output that is one of the inputs, or exists (without overwrite).
-Status CheckOutput(const PrepareOptions& options, const std::vector<std::string>& inputs);
-
 }  // namespace cohort
 
 #endif  // COHORT_PREPARE_PREPARE_H_

@@ -54,6 +54,16 @@ void AddLeaves(const toml::table& table, const std::string& path, const std::str
   }
 }
 
+void AddTexts(const toml::node& node, std::vector<std::string>* texts) {
+  if (const auto* text = node.as_string()) texts->push_back(text->get());
+  if (const toml::array* list = node.as_array()) {
+    for (const toml::node& each : *list) AddTexts(each, texts);
+  }
+  if (const toml::table* table = node.as_table()) {
+    for (const auto& [key, each] : *table) AddTexts(each, texts);
+  }
+}
+
 }  // namespace
 
 struct TomlDocument::Content {
@@ -79,6 +89,12 @@ Result<std::unique_ptr<TomlDocument>> TomlDocument::Parse(const std::string& tex
 }
 
 TomlTable TomlDocument::root() { return TomlTable(this, &content_->root, "the file"); }
+
+std::vector<std::string> TomlDocument::Texts() const {
+  std::vector<std::string> texts;
+  AddTexts(content_->root, &texts);
+  return texts;
+}
 
 void TomlDocument::Fail(const std::string& where, const std::string& text) {
   if (status_.ok()) status_ = Status(ErrorCode::kInvalidInput, where + ": " + text);

@@ -23,6 +23,8 @@ class TomlDocument {
   static Result<std::unique_ptr<TomlDocument>> Parse(const std::string& text, const std::string& path);
   ~TomlDocument();
   TomlTable root();
+  // Every text in it, in lists and in tables too.
+  std::vector<std::string> Texts() const;
   const Status& status() const { return status_; }
   void Fail(const std::string& where, const std::string& text);
 

@@ -20,7 +20,6 @@ struct BaselineOptions {
   std::string data, out, split = "test";
   std::vector<std::string> features = {"recency_days", "orders", "revenue"};
   double l2 = 1e-4;
-  bool overwrite = false;
 };
 
 Status Baseline(const BaselineOptions& options, Console& console) {
@@ -28,7 +27,6 @@ Status Baseline(const BaselineOptions& options, Console& console) {
   if (extension != ".csv" && extension != ".h5")
     return {ErrorCode::kInvalidInput,
             options.out + ": unknown format; expected a name ending in .csv or .h5"};
-  COHORT_RETURN_IF_ERROR(CheckOutput(options.out, options.overwrite, {options.data}));
   COHORT_ASSIGN_OR_RETURN(const std::optional<Split> named, SplitFromName(options.split));
   const Split split = named.value_or(Split::kTest);
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<DatasetReader> data, DatasetReader::Open(options.data));
@@ -85,14 +83,16 @@ void AddBaseline(CLI::App& app, Commands& commands) {
                                          "predictions as `cohort score` writes "
                                          "them (docs/shop.md)");
   command->add_option("DATASET", options->data, "a dataset written by `cohort prepare`")->required();
-  command->add_option("--out", options->out, "the file to write: .csv or .h5")->required();
+  command->add_option("--out", options->out, "the file to write: .csv or .h5")
+      ->required()
+      ->type_name(kOutputType);
   command
       ->add_option("--features", options->features,
                    "numeric features, separated by commas (default: recency_days,orders,revenue)")
       ->delimiter(',');
   command->add_option("--split", options->split, "train, valid or test (default: test)");
   command->add_option("--l2", options->l2, "lambda of the weights, 0 or more (default: 0.0001)");
-  command->add_flag("--overwrite", options->overwrite, "replace a file that is there");
+  command->add_flag("--overwrite")->description("replace a file that is there");
   commands[command] = [options](Console& console) { return Baseline(*options, console); };
 }
 

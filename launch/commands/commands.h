@@ -56,9 +56,8 @@ class Console {
 // The input is at fault.
 inline Status Refused(std::string why) { return {ErrorCode::kInvalidInput, std::move(why)}; }
 
-// Whether a command may write the file: kInvalidInput if it is there and is not to be replaced, is one of the inputs, or its folder is not
-// there.
-Status CheckOutput(const std::string& path, bool overwrite, const std::vector<std::string>& inputs = {});
+// The type of an option that names a file to write. It is checked before the command begins (CheckOutputs, command_line.h).
+inline constexpr const char* kOutputType = "OUTPUT";
 
 // What runs when a subcommand was chosen, by subcommand. Usage errors that CLI11 cannot see are
 // kInvalidInput.

@@ -24,7 +24,6 @@ struct ExplainOptions {
   std::string split = "test", out;
   std::uint32_t top = 10;
   PartitionOptions partitions;
-  bool overwrite = false;
 };
 
 std::string Formatted(double value, const char* format = "%.6g") {
@@ -129,7 +128,6 @@ Status WriteShares(const std::string& path, const std::vector<Explanation>& all)
 }
 
 Status Run(const ExplainOptions& options, Console& console) {
-  if (!options.out.empty()) COHORT_RETURN_IF_ERROR(CheckOutput(options.out, options.overwrite));
   ExplainRequest request = options.request;
   COHORT_ASSIGN_OR_RETURN(const std::optional<Split> split, SplitFromName(options.split));
   request.split = split.value_or(Split::kTest);
@@ -211,9 +209,9 @@ void AddExplain(CLI::App& app, Commands& commands) {
                    "rows of the train split whose mean is the average input (default: 1000)")
       ->check(CLI::Range(1u, 1'000'000u));
   command->add_option("--top", options->top, "features to show (default: 10)");
-  command->add_option("--out", options->out, "a CSV file to write with every share");
+  command->add_option("--out", options->out, "a CSV file to write with every share")->type_name(kOutputType);
   options->partitions.AddTo(*command);
-  command->add_flag("--overwrite", options->overwrite, "replace a file that is there");
+  command->add_flag("--overwrite")->description("replace a file that is there");
   commands[command] = [options](Console& console) { return Run(*options, console); };
 }
 

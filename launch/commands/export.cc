@@ -14,7 +14,6 @@ namespace {
 
 struct ExportCommand {
   std::string path, format, values;
-  bool overwrite = false;
   ExportOptions model;
 };
 
@@ -64,7 +63,9 @@ void AddExport(CLI::App& app, Commands& commands) {
   CLI::App* command =
       app.add_subcommand("export", "write a model's embeddings and dense weights as HDF5 or CSV");
   command->add_option("path", options->path, "a run's directory, or a model's")->required();
-  command->add_option("--out", options->model.out, "file to write (.h5 or .csv)")->required();
+  command->add_option("--out", options->model.out, "file to write (.h5 or .csv)")
+      ->required()
+      ->type_name(kOutputType);
   command->add_option("--table", options->model.tables,
                       "table to write, by name; may be repeated (default: all)");
   command->add_option("--format", options->format, "csv | hdf5 (default: by the ending of --out)")
@@ -72,11 +73,10 @@ void AddExport(CLI::App& app, Commands& commands) {
   command->add_option(
       "--values", options->values,
       "CSV with the columns feature,value: write the rows of these raw values only, with their names");
-  command->add_flag("--overwrite", options->overwrite, "replace a file that is there");
+  command->add_flag("--overwrite")->description("replace a file that is there");
   commands[command] = [options](Console& console) -> Status {
     ExportOptions model = options->model;
     COHORT_ASSIGN_OR_RETURN(model.format, FormatOf(*options));
-    COHORT_RETURN_IF_ERROR(CheckOutput(model.out, options->overwrite));
     if (!options->values.empty()) {
       COHORT_ASSIGN_OR_RETURN(model.values, ReadValues(options->values));
     }

@@ -12,9 +12,10 @@ void AddKey(CLI::App& app, Commands& commands) {
   auto file = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand(
       "key", "make a key for runs between hosts that share no folder: copy it to each, and give --key FILE");
-  command->add_option("file", *file, "the file to write, for its owner alone; must not exist")->required();
+  command->add_option("file", *file, "the file to write, for its owner alone; must not exist")
+      ->required()
+      ->type_name(kOutputType);
   commands[command] = [file](Console& console) -> Status {
-    COHORT_RETURN_IF_ERROR(CheckOutput(*file, /*overwrite=*/false));
     COHORT_ASSIGN_OR_RETURN(const RunKey key, RunKey::New());
     COHORT_RETURN_IF_ERROR(key.Write(*file));
     console.Print("wrote " + *file + "; its public half is " + key.public_key());

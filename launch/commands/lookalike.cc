@@ -41,7 +41,6 @@ struct LookalikeCommand {
   std::optional<double> top;
   std::uint32_t draws = 1000;
   std::uint64_t seed = 1;
-  bool overwrite = false;
 };
 
 // Of one attribute: its values on the list, and what users cannot answer for.
@@ -461,12 +460,6 @@ Status Lookalike(LookalikeCommand options, Console& console) {
   options.wanted.split = split.value_or(Split::kTest);
   options.wanted.data = options.data;
   if (options.top) options.wanted.top = *options.top;
-  for (const std::string& path : {options.out, options.report}) {
-    if (!path.empty())
-      COHORT_RETURN_IF_ERROR(CheckOutput(
-          path, options.overwrite,
-          {options.data, options.prospects.path, options.shop, options.wanted.scores, options.wanted.ids}));
-  }
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<DatasetReader> data, DatasetReader::Open(options.data));
   const DatasetInfo& info = data->info();
   console.Progress("reading ids");
@@ -592,7 +585,8 @@ void AddLookalike(CLI::App& app, Commands& commands) {
           "or as the dataset's features")
       ->required();
   command->add_option("--out", options->out, "the CSV to write, a line a prospect, the best first")
-      ->required();
+      ->required()
+      ->type_name(kOutputType);
   command->add_option("--id", options->prospects.id, "the list's column of ids (default: id)");
   command->add_option("--seed-by", options->wanted.by,
                       "what a user is worth: a label or numeric feature of the dataset, or a prediction of "
@@ -616,8 +610,10 @@ void AddLookalike(CLI::App& app, Commands& commands) {
                       "a label or numeric feature, in the unit of --seed-by: what it took to win users; its "
                       "mean by --by is taken off what a prospect is expected to be worth, and what is left "
                       "orders them");
-  command->add_option("--report", options->report,
-                      "an HTML page to write: held-out users by their scores, and what is printed");
+  command
+      ->add_option("--report", options->report,
+                   "an HTML page to write: held-out users by their scores, and what is printed")
+      ->type_name(kOutputType);
   command->add_option("--shop", options->shop,
                       "SHOP.toml: whoever is in its logs is a customer, and its user_key finds customers "
                       "behind their pseudonyms");
@@ -626,7 +622,7 @@ void AddLookalike(CLI::App& app, Commands& commands) {
   command->add_option("--draws", options->draws, "of the bootstrap, 1 to 100000 (default: 1000)")
       ->check(CLI::Range(1u, 100'000u));
   command->add_option("--seed", options->seed, "of folds and draws (default: 1)");
-  command->add_flag("--overwrite", options->overwrite, "replace a file that is there");
+  command->add_flag("--overwrite")->description("replace a file that is there");
   commands[command] = [options](Console& console) { return Lookalike(*options, console); };
 }
 

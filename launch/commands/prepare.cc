@@ -75,16 +75,10 @@ Status PrepareAny(const PrepareCommand& command, Console& console) {
         "the files in their order: there is nothing that workers could take over; leave --workers out");
   if (!options.since.empty() && !shop)
     return Refused("--since is for the logs of a shop: " + options.schema + " has no section [shop]");
-  if (with_page) {
-    if (!shop)
-      return Refused("--report is for the logs of a shop: " + options.schema + " has no section [shop]");
-    if (options.report == options.output)
-      return Refused("--report and --out are the same file, " + options.report + "; name two");
-    COHORT_RETURN_IF_ERROR(CheckOutput(options.report, options.overwrite));
-  }
+  if (with_page && !shop)
+    return Refused("--report is for the logs of a shop: " + options.schema + " has no section [shop]");
   std::unique_ptr<Partitions> partitions;
   if (with_workers) {
-    COHORT_RETURN_IF_ERROR(CheckOutput(options.output, options.overwrite));
     COHORT_ASSIGN_OR_RETURN(partitions, command.partitions.Start(options.output, console));
   }
   LifecyclePage page;
@@ -120,12 +114,16 @@ void AddPrepare(CLI::App& app, Commands& commands) {
           "[shop]: the event logs of a shop, of which features and labels at snapshots "
           "are made (docs/shop.md)")
       ->required();
-  command->add_option("--out", options->output, "the dataset to write, DATASET.h5")->required();
+  command->add_option("--out", options->output, "the dataset to write, DATASET.h5")
+      ->required()
+      ->type_name(kOutputType);
   command->add_option("--data-dir", options->data_directory,
                       "what the file names in it are relative to (default: its own directory)");
-  command->add_option("--report", options->report,
-                      "of a shop: an HTML page to write: how far users came, who stayed, who moved between "
-                      "stages of life, what was found in the logs");
+  command
+      ->add_option("--report", options->report,
+                   "of a shop: an HTML page to write: how far users came, who stayed, who moved between "
+                   "stages of life, what was found in the logs")
+      ->type_name(kOutputType);
   command->add_option(
       "--since", options->since,
       "of a shop: a file with the records of the logs, for every night: logs that it knows are not "

@@ -43,7 +43,6 @@ struct ProfileOptions {
   double hysteresis = 0.1;
   std::uint64_t seed = 1;
   PartitionOptions partitions;
-  bool overwrite = false;
 };
 
 std::string NumberText(double value) {
@@ -503,12 +502,6 @@ ProfilePage::User UserOnPage(const std::string& id, const Profiler& profiler, co
 }
 
 Status Profile(const ProfileOptions& options, Console& console) {
-  for (const std::string& path : {options.out, options.report}) {
-    if (!path.empty())
-      COHORT_RETURN_IF_ERROR(CheckOutput(
-          path, options.overwrite,
-          {options.data, options.scores, options.judged, options.reasons, options.lists, options.actions}));
-  }
   COHORT_ASSIGN_OR_RETURN(const std::optional<Split> split, SplitFromName(options.split));
   if (!options.judged.empty() && options.scores.empty())
     return Refused("--calibrate is for --scores: give both");
@@ -652,7 +645,9 @@ void AddProfile(CLI::App& app, Commands& commands) {
                                          "what is known and expected of every user: stage, segment, tier, "
                                          "predictions with intervals (docs/profile.md)");
   command->add_option("DATASET", options->data, "a dataset written by `cohort prepare`")->required();
-  command->add_option("--out", options->out, "the CSV to write, a line a user")->required();
+  command->add_option("--out", options->out, "the CSV to write, a line a user")
+      ->required()
+      ->type_name(kOutputType);
   command->add_option("--split", options->split, "whose users: train, valid or test (default: test)");
   command->add_option("--scores", options->scores, "predictions of that split, written by `cohort score`");
   command->add_option(
@@ -683,7 +678,8 @@ void AddProfile(CLI::App& app, Commands& commands) {
                    "values, and "
                    "how far off the predictions were on the valid split")
       ->delimiter(',');
-  command->add_option("--report", options->report, "an HTML page to write: stages, tiers, segments, groups");
+  command->add_option("--report", options->report, "an HTML page to write: stages, tiers, segments, groups")
+      ->type_name(kOutputType);
   command
       ->add_option("--show", options->shown,
                    "users, separated by commas, who have a part of their own on that page")
@@ -693,7 +689,7 @@ void AddProfile(CLI::App& app, Commands& commands) {
   command->add_option("--actions", options->actions, "for them: actions written by `cohort strategy`");
   command->add_option("--seed", options->seed, "of the segments (default: 1)");
   options->partitions.AddTo(*command);
-  command->add_flag("--overwrite", options->overwrite, "replace a file that is there");
+  command->add_flag("--overwrite")->description("replace a file that is there");
   commands[command] = [options](Console& console) { return Profile(*options, console); };
 }
 

@@ -17,7 +17,6 @@ namespace {
 struct PseudonymsOptions {
   std::string shop, data_directory, out;
   std::vector<std::string> users;
-  bool overwrite = false;
 };
 
 Status ShowPseudonyms(const PseudonymsOptions& options, Console& console) {
@@ -27,7 +26,6 @@ Status ShowPseudonyms(const PseudonymsOptions& options, Console& console) {
   if (schema.user_key.empty())
     return Refused(options.shop +
                    ": users go by their ids: [shop] has no user_key = \"FILE\" (docs/privacy.md)");
-  if (!options.out.empty()) COHORT_RETURN_IF_ERROR(CheckOutput(options.out, options.overwrite));
   COHORT_ASSIGN_OR_RETURN(const SecretKey key, SecretKey::ReadOrMake(schema.user_key));
   nlohmann::ordered_json json{{"status", "done"}};
   if (!options.users.empty()) {
@@ -65,10 +63,11 @@ void AddPseudonyms(CLI::App& app, Commands& commands) {
       "pseudonyms", "the pseudonyms that stand for users' ids where SHOP.toml has a user_key");
   command->add_option("shop", options->shop, "SHOP.toml, with user_key in [shop]")->required();
   command->add_option("--user", options->users, "the id of a user; may be given several times")->take_all();
-  command->add_option("--out", options->out, "write TABLE.csv: user, pseudonym, of everybody in the logs");
+  command->add_option("--out", options->out, "write TABLE.csv: user, pseudonym, of everybody in the logs")
+      ->type_name(kOutputType);
   command->add_option("--data-dir", options->data_directory,
                       "what the file names in it are relative to (default: its own directory)");
-  command->add_flag("--overwrite", options->overwrite, "replace a table that is there");
+  command->add_flag("--overwrite")->description("replace a table that is there");
   commands[command] = [options](Console& console) { return ShowPseudonyms(*options, console); };
 }
 

@@ -17,7 +17,6 @@ struct CommandOptions {
   RecommendOptions recommend;
   std::string at = "end", pairs;
   PartitionOptions partitions;
-  bool overwrite = false;
 };
 
 std::string Line(const char* format, auto... values) {
@@ -115,7 +114,6 @@ Status Run(CommandOptions options, Console& console) {
   if (options.at == "test") recommend.at = RecommendAt::kTest;
   const auto progress = [&](const std::string& line) { console.Progress(line); };
   if (!options.pairs.empty()) {
-    COHORT_RETURN_IF_ERROR(CheckOutput(options.pairs, options.overwrite));
     COHORT_ASSIGN_OR_RETURN(const std::uint64_t pairs, WritePairs(recommend, options.pairs, progress));
     console.Print("wrote " + std::to_string(pairs) + " pairs to " + options.pairs);
     console.SetJson(Json{{"status", "done"}, {"pairs", pairs}, {"out", options.pairs}}.dump());
@@ -123,7 +121,6 @@ Status Run(CommandOptions options, Console& console) {
   }
   if (recommend.out.empty())
     return {ErrorCode::kInvalidInput, "--out FILE.csv is missing: where to write the lists"};
-  COHORT_RETURN_IF_ERROR(CheckOutput(recommend.out, options.overwrite));
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<Partitions> partitions,
                           options.partitions.Start(recommend.out, console));
   COHORT_ASSIGN_OR_RETURN(const RecommendReport report, Recommend(recommend, *partitions, progress));
@@ -148,7 +145,8 @@ void AddRecommend(CLI::App& app, Commands& commands) {
                                          "lists of items for every user, from the logs of a shop, each item "
                                          "with its reason (docs/recommend.md)");
   command->add_option("SHOP", recommend.shop, "SHOP.toml: the logs of a shop (docs/shop.md)")->required();
-  command->add_option("--out", recommend.out, "the file to write: user,rank,item,score,reason");
+  command->add_option("--out", recommend.out, "the file to write: user,rank,item,score,reason")
+      ->type_name(kOutputType);
   command->add_option("--top", recommend.top, "items of a list, 1 to 1000 (default: 10)");
   command
       ->add_option("--at", options->at,
@@ -196,7 +194,8 @@ void AddRecommend(CLI::App& app, Commands& commands) {
     pairs->excludes(command->get_option(of_lists));
   options->partitions.AddTo(*command);
   pairs->excludes(command->get_option("--workers"));
-  command->add_flag("--overwrite", options->overwrite, "replace a file that is there");
+  pairs->type_name(kOutputType);
+  command->add_flag("--overwrite")->description("replace a file that is there");
   commands[command] = [options](Console& console) { return Run(*options, console); };
 }
 

@@ -13,14 +13,13 @@ void AddReport(CLI::App& app, Commands& commands) {
   auto options = std::make_shared<ReportOptions>();
   CLI::App* command = app.add_subcommand("report", "write one self-contained HTML page about a run");
   command->add_option("RUN_DIR", options->run_directory, "what `cohort train --out` wrote")->required();
-  command->add_option("--out", options->out, "the page's file (default: RUN_DIR/report.html)");
+  command->add_option("--out", options->out, "the page's file (default: RUN_DIR/report.html)")
+      ->type_name(kOutputType);
   command->add_option("--truth", options->truth,
                       "truth/ of a generated shop: metrics are set beside the best reachable");
   command->add_option("--data", options->data, "the dataset that --truth belongs to");
-  auto overwrite = std::make_shared<bool>(false);
-  command->add_flag("--overwrite", *overwrite, "replace the file of --out if it is there");
-  commands[command] = [options, overwrite](Console& console) -> Status {
-    if (!options->out.empty()) COHORT_RETURN_IF_ERROR(CheckOutput(options->out, *overwrite));
+  command->add_flag("--overwrite")->description("replace the file of --out if it is there");
+  commands[command] = [options](Console& console) -> Status {
     COHORT_ASSIGN_OR_RETURN(const ReportSummary summary, WriteReport(*options));
     if (!summary.table.empty()) console.Print(summary.table);
     console.Print("wrote " + summary.path);

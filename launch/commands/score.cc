@@ -15,7 +15,6 @@ namespace {
 struct ScoreOptions {
   ModelJob job;
   std::string out;
-  bool overwrite = false;
 };
 
 Status Score(const ScoreOptions& options, Console& console) {
@@ -24,7 +23,6 @@ Status Score(const ScoreOptions& options, Console& console) {
     return {ErrorCode::kInvalidInput,
             options.out + ": unknown format; expected a name ending in .csv or .h5"};
   }
-  COHORT_RETURN_IF_ERROR(CheckOutput(options.out, options.overwrite, {options.job.data}));
   ModelJob job = options.job;
   job.scores = std::filesystem::absolute(options.out).lexically_normal().string();
   COHORT_ASSIGN_OR_RETURN(const ScratchFolder folder, RunModelJob(job, Job::kScore, console));
@@ -45,10 +43,12 @@ void AddScore(CLI::App& app, Commands& commands) {
       app.add_subcommand("score", "predictions of a run's model: one row per input row, in input order");
   command->add_option("RUN_DIR", options->job.run, "what `cohort train --out` wrote")->required();
   command->add_option("--data", options->job.data, "a dataset written by `cohort prepare`")->required();
-  command->add_option("--out", options->out, "the file to write: .csv or .h5")->required();
+  command->add_option("--out", options->out, "the file to write: .csv or .h5")
+      ->required()
+      ->type_name(kOutputType);
   command->add_option("--split", options->job.split,
                       "train, valid or test (default: all rows, in input order)");
-  command->add_flag("--overwrite", options->overwrite, "replace a file that is there");
+  command->add_flag("--overwrite")->description("replace a file that is there");
   options->job.cluster.AddTo(*command);
   commands[command] = [options](Console& console) { return Score(*options, console); };
 }

@@ -33,7 +33,6 @@ constexpr std::size_t kLeastKey = 16;
 struct StrategyCommand {
   std::string actions, out;
   PartitionOptions partitions;
-  bool overwrite = false;
 };
 
 std::string MoneyText(double value) {
@@ -354,7 +353,6 @@ std::string IntervalText(const Interval& interval) {
 }
 
 Status Strategy(const StrategyCommand& options, Console& console) {
-  COHORT_RETURN_IF_ERROR(CheckOutput(options.out, options.overwrite));
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<Partitions> partitions,
                           options.partitions.Start(options.out, console));
   COHORT_ASSIGN_OR_RETURN(const ActionsFile file, LoadActions(options.actions));
@@ -564,9 +562,10 @@ void AddStrategy(CLI::App& app, Commands& commands) {
                                          "fairness, and what that is worth (docs/strategy.md)");
   command->add_option("ACTIONS.toml", options->actions, "the actions, their costs and limits")->required();
   command->add_option("--out", options->out, "the CSV to write: user, action, expected gain, cost, reason")
-      ->required();
+      ->required()
+      ->type_name(kOutputType);
   options->partitions.AddTo(*command);
-  command->add_flag("--overwrite", options->overwrite, "replace a file that is there");
+  command->add_flag("--overwrite")->description("replace a file that is there");
   commands[command] = [options](Console& console) { return Strategy(*options, console); };
 }
 

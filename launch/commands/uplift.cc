@@ -35,7 +35,6 @@ struct UpliftCommand {
   std::uint32_t splits = 5, draws = 1000;
   std::uint64_t seed = 1;
   PartitionOptions partitions;
-  bool overwrite = false;
 };
 
 // "NAME=NUMBER" of an arm.
@@ -292,9 +291,6 @@ Status Uplift(UpliftCommand options, Console& console) {
   if (options.link == "identity") options.experiment.link = Link::kIdentity;
   if (options.link == "log") options.experiment.link = Link::kLog;
   if (options.link == "logit") options.experiment.link = Link::kLogit;
-  for (const std::string& path : {options.out, options.report}) {
-    if (!path.empty()) COHORT_RETURN_IF_ERROR(CheckOutput(path, options.overwrite));
-  }
   COHORT_ASSIGN_OR_RETURN(
       const std::unique_ptr<Partitions> partitions,
       options.partitions.Start(options.out.empty() ? options.report : options.out, console));
@@ -533,13 +529,16 @@ void AddUplift(CLI::App& app, Commands& commands) {
   command->add_option("--draws", options->draws, "of the bootstrap, 1 to 100000 (default: 1000)")
       ->check(CLI::Range(1u, 100'000u));
   command->add_option("--seed", options->seed, "of the halves, folds and draws (default: 1)");
-  command->add_option("--out", options->out,
-                      "a CSV to write: the outcome expected without action of each row of --split, and what "
-                      "each arm adds to it, costs not taken off");
-  command->add_option("--report", options->report, "an HTML page to write: Qini curves, and what is printed");
+  command
+      ->add_option("--out", options->out,
+                   "a CSV to write: the outcome expected without action of each row of --split, and what "
+                   "each arm adds to it, costs not taken off")
+      ->type_name(kOutputType);
+  command->add_option("--report", options->report, "an HTML page to write: Qini curves, and what is printed")
+      ->type_name(kOutputType);
   command->add_option("--split", options->split, "train, valid or test (default: test)");
   options->partitions.AddTo(*command);
-  command->add_flag("--overwrite", options->overwrite, "replace a file that is there");
+  command->add_flag("--overwrite")->description("replace a file that is there");
   commands[command] = [options](Console& console) { return Uplift(*options, console); };
 }
 

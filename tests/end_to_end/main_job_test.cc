@@ -320,25 +320,6 @@ TEST(MainJob, ARunFolderThatExistsIsRefused) {
   EXPECT_NE(outcome.err.find("--overwrite"), std::string::npos) << outcome.err;
 }
 
-TEST(MainJob, AnOutputThatIsAnInputIsRefused) {
-  TrainedResult();
-  const TemporaryFolder& folder = ShopRun::Get().folder();
-  const std::string data = folder / "own.h5";
-  std::filesystem::copy_file(ShopRun::Get().dataset(), data);
-  const std::string before = ReadFile(data);
-  for (std::vector<std::string> command : {std::vector<std::string>{"score", folder / "run", "--data", data},
-                                           {"baseline", data},
-                                           {"profile", data},
-                                           {"lookalike", data, "--prospects", data, "--seed-by", "x"}}) {
-    command.insert(command.begin(), Program());
-    command.insert(command.end(), {"--out", data, "--overwrite"});
-    const Outcome outcome = RunProgram(command);
-    EXPECT_EQ(outcome.exit_code, 2) << outcome.all();
-    EXPECT_NE(outcome.err.find("one of the inputs"), std::string::npos) << outcome.err;
-  }
-  EXPECT_EQ(ReadFile(data), before);
-}
-
 TEST(MainJob, TheModelRestoresOntoAnyNumberOfServers) {
   const json& trained = TrainedResult();
   const ShopRun& shop = ShopRun::Get();

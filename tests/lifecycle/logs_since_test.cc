@@ -473,7 +473,7 @@ TEST_F(LogsSinceTest, RefusesNamesThatAreTaken) {
   options.since = directory_ / "." / "since.h5";
   EXPECT_THAT(error(), HasSubstr("needs a file of its own"));
   options.since = Path("nowhere/records");
-  EXPECT_THAT(error(), HasSubstr("directory must exist"));
+  EXPECT_THAT(error(), HasSubstr("its folder does not exist"));
   std::filesystem::create_directory(Path("folder"));
   options.since = Path("folder");
   EXPECT_THAT(error(), HasSubstr("folder: is no records file"));

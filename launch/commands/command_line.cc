@@ -1,0 +1,80 @@
+#include "launch/commands/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/atomic_file.h"
+#include "common/model_files.h"
+#include "launch/commands/commands.h"
+#include "launch/run_folder.h"
+#include "prepare/toml_table.h"
+
+namespace cohort {
+namespace {
+
+constexpr std::size_t kMostDescriptionBytes = std::size_t{1} << 20;
+
+bool IsOutput(const CLI::Option& option) { return option.get_type_name() == kOutputType; }
+
+// Every text in a TOML file; of another file none.
+std::vector<std::string> TextsOf(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return {};
+  const auto text = ReadFile(path, kMostDescriptionBytes);
+  if (!text) return {};
+  const auto document = TomlDocument::Parse(*text, path);
+  return document ? (*document)->Texts() : std::vector<std::string>();
+}
+
+// What a command reads: what its options name, what the TOML files among that name, and of a run's folder the run and its model. Texts that
+// name no file do no harm.
+std::vector<std::string> InputsOf(const CLI::App& command) {
+  const CLI::Option* data_directory = command.get_option_no_throw("--data-dir");
+  std::vector<std::string> inputs;
+  for (const CLI::Option* option : command.get_options({})) {
+    if (IsOutput(*option)) continue;
+    for (const std::string& value : option->results()) {
+      inputs.push_back(value);
+      for (const std::string& name : TextsOf(value)) {
+        inputs.push_back((std::filesystem::path(DirectoryOf(value)) / name).string());
+        if (data_directory != nullptr && !data_directory->empty())
+          inputs.push_back((std::filesystem::path(data_directory->results().front()) / name).string());
+      }
+      for (const char* name : {kRunFile, kResultFile, kMetricsFile, kEvaluationFile})
+        inputs.push_back(value + "/" + name);
+      const auto model = FindModel(value);
+      if (!model) continue;
+      std::error_code error;
+      for (const auto& part : std::filesystem::directory_iterator(*model, error))
+        inputs.push_back(part.path().string());
+    }
+  }
+  return inputs;
+}
+
+}  // namespace
+
+Status CheckOutputs(const CLI::App& command) {
+  const CLI::Option* overwrite = command.get_option_no_throw("--overwrite");
+  const bool replaces = overwrite != nullptr && overwrite->count() > 0;
+  const std::vector<std::string> inputs = InputsOf(command);
+  std::map<std::filesystem::path, std::string> options;  // by output
+  for (const CLI::Option* option : command.get_options({})) {
+    if (!IsOutput(*option)) continue;
+    for (const std::string& path : option->results()) {
+      COHORT_RETURN_IF_ERROR(CheckOutput(path, replaces, inputs));
+      std::error_code error;
+      const auto [other, is_new] =
+          options.emplace(std::filesystem::absolute(path, error).lexically_normal(), option->get_name());
+      if (!is_new)
+        return Refused(option->get_name() + " and " + other->second + " are the same file, " + path +
+                       "; name two");
+    }
+  }
+  return {};
+}
+
+}  // namespace cohort

@@ -1,0 +1,19 @@
+// What every command's line keeps to, whichever the command: launch/cohort.cc applies it.
+#ifndef COHORT_LAUNCH_COMMANDS_COMMAND_LINE_H_
+#define COHORT_LAUNCH_COMMANDS_COMMAND_LINE_H_
+
+#include "common/status.h"
+
+namespace CLI {
+class App;
+}
+
+namespace cohort {
+
+// Whether a command may write what its options of kOutputType name (commands.h): CheckOutput of each, where the inputs are what its
+// other options name, what the TOML files among that name, and the run and model in a folder among it; and no two of them are one file.
+Status CheckOutputs(const CLI::App& command);
+
+}  // namespace cohort
+
+#endif  // COHORT_LAUNCH_COMMANDS_COMMAND_LINE_H_
