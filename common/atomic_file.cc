@@ -10,9 +10,11 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 
 #include "common/check.h"
 #include "common/fault_point.h"
+#include "common/input_file.h"
 
 namespace cohort {
 namespace {
@@ -40,21 +42,6 @@ std::string DirectoryOf(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-Status CheckOutput(const std::string& path, bool overwrite, const std::vector<std::string>& inputs) {
-  std::error_code error;
-  for (const std::string& input : inputs) {
-    if (std::filesystem::equivalent(input, path, error))
-      return {ErrorCode::kInvalidInput, path + ": the output is one of the inputs; choose another name"};
-  }
-  if (std::filesystem::exists(path, error) && !overwrite)
-    return {ErrorCode::kInvalidInput, path + " exists; choose another file, or replace it with --overwrite"};
-  if (!std::filesystem::is_directory(DirectoryOf(path), error))
-    return {ErrorCode::kInvalidInput, path + ": its folder does not exist"};
-  if (::access(DirectoryOf(path).c_str(), W_OK | X_OK) != 0)
-    return {ErrorCode::kInvalidInput, path + ": its folder cannot be written: " + std::strerror(errno)};
-  return {};
-}
-
 Status SyncFile(const std::string& path) { return Sync(path, O_RDONLY); }
 Status SyncDirectory(const std::string& path) { return Sync(path, O_RDONLY | O_DIRECTORY); }
 
@@ -75,10 +62,7 @@ Result<AtomicFile> AtomicFile::Create(const std::string& final_path) {
   AtomicFile file;
   file.final_path_ = final_path;
   file.temporary_path_ = final_path + ".tmp";
-  struct stat at_final {};
-  if (::stat(final_path.c_str(), &at_final) == 0 && S_ISDIR(at_final.st_mode)) {
-    return InvalidInput(final_path + ": is a directory; give the name of a file to write");
-  }
+  COHORT_RETURN_IF_ERROR(CheckRegularFile(final_path));
   for (;;) {
     int descriptor = ::open(file.temporary_path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (descriptor < 0) {
@@ -160,31 +144,22 @@ Status WriteFileAtomically(const std::string& path, std::string_view content, Fi
 }
 
 Result<std::string> ReadFile(const std::string& path, std::size_t limit) {
-  std::FILE* in = std::fopen(path.c_str(), "re");
-  if (in == nullptr) {
-    bool user = errno == ENOENT || errno == EACCES || errno == ENOTDIR;
-    return Error(user ? ErrorCode::kInvalidInput : ErrorCode::kIo, SystemError(path, "open").text());
-  }
+  COHORT_ASSIGN_OR_RETURN(const int descriptor, OpenInput(path));
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> in(::fdopen(descriptor, "r"), &std::fclose);
+  if (!in) return tl::unexpected<Status>(SystemError(path, "open"));
   std::string content;
   // A file of a known size at once, and the end of it; others piece by piece.
   struct stat found {};
   std::size_t piece = 1 << 14, got = 1;
-  if (::fstat(::fileno(in), &found) == 0 && found.st_size > 0)
+  if (::fstat(descriptor, &found) == 0 && found.st_size > 0)
     piece = std::min(static_cast<std::size_t>(found.st_size), limit) + 1;
   for (; content.size() <= limit && got > 0; piece = 1 << 14) {
     const std::size_t before = content.size();
     content.resize(before + piece);
-    got = std::fread(content.data() + before, 1, piece, in);
+    got = std::fread(content.data() + before, 1, piece, in.get());
     content.resize(before + got);
   }
-  Status status;
-  if (std::ferror(in) != 0) {
-    // A folder opens like a file and fails here: the user's mistake, which a failing disk is not.
-    status = errno == EISDIR ? Status(ErrorCode::kInvalidInput, path + ": is a folder, expected a file")
-                             : SystemError(path, "read");
-  }
-  std::fclose(in);
-  COHORT_RETURN_IF_ERROR(std::move(status));
+  if (std::ferror(in.get()) != 0) return tl::unexpected<Status>(SystemError(path, "read"));
   if (content.size() > limit) {
     return InvalidInput(path + ": is larger than " + std::to_string(limit) +
                         " bytes, the limit for this kind of file");

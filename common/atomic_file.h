@@ -6,7 +6,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "common/status.h"
 
@@ -19,9 +18,6 @@ Status SyncDirectory(const std::string& path);
 Status AtomicRename(const std::string& temporary, const std::string& final_path);
 // The directory part of a path: "." when it has none.
 std::string DirectoryOf(const std::string& path);
-// Whether a file may be written: kInvalidInput, with the mend for somebody who has given it on a command line, if it is one of the inputs, is
-// there and is not to be replaced, or its folder is not there or cannot be written.
-Status CheckOutput(const std::string& path, bool overwrite, const std::vector<std::string>& inputs);
 
 // Holds FINAL.tmp while something writes to it. The file is created (or emptied) and locked against a second
 // writer; without Commit the destructor removes it. Move-only; one thread.
@@ -52,7 +48,7 @@ enum class FileReaders { kAsUsual, kOwner };  // whom the file lets read it: the
 // Writes a small file as a whole.
 Status WriteFileAtomically(const std::string& path, std::string_view content,
                            FileReaders readers = FileReaders::kAsUsual);
-// Reads a file as a whole; larger than `limit` bytes is an error. A missing file is kInvalidInput.
+// Reads a file as a whole; larger than `limit` bytes is an error. Errors: OpenInput's (input_file.h).
 Result<std::string> ReadFile(const std::string& path, std::size_t limit = std::size_t{1} << 30);
 // Reads the first line of a file that holds a key. kInvalidInput: it is not there, or others than its owner may read or write it.
 Result<std::string> ReadKeyFile(const std::string& path);

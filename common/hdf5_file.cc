@@ -12,6 +12,7 @@
 #include "common/atomic_file.h"
 #include "common/check.h"
 #include "common/hdf5_driver.h"
+#include "common/input_file.h"
 
 namespace cohort {
 namespace {
@@ -372,7 +373,7 @@ Hdf5Reader::~Hdf5Reader() = default;
 Result<std::unique_ptr<Hdf5Reader>> Hdf5Reader::Open(const std::string& path) {
   struct stat found {};
   if (::stat(path.c_str(), &found) != 0) return InvalidInput(path + ": cannot open: " + std::strerror(errno));
-  if (!S_ISREG(found.st_mode)) return InvalidInput(path + ": is not a file; expected an HDF5 file");
+  COHORT_RETURN_IF_ERROR(CheckRegularFile(path));
   Quiet();
   auto state = std::make_unique<State>();
   state->file_bytes = static_cast<std::uint64_t>(found.st_size);

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <memory>
 
+#include "common/input_file.h"
+
 namespace cohort {
 
 std::string ToHex(std::uint64_t value) {
@@ -56,6 +58,7 @@ Result<FileChecksum> ChecksumOfFile(const std::string& path) {
     const ErrorCode code = errno == ENOENT ? ErrorCode::kInvalidInput : ErrorCode::kIo;
     return Error(code, path + ": cannot " + what + ": " + std::strerror(errno));
   };
+  COHORT_RETURN_IF_ERROR(CheckRegularFile(path));
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"), &std::fclose);
   if (!file) return failed("open");
   const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(),

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "common/input_file.h"
 #include "prepare/csv_reader.h"
 #include "prepare/schema.h"
 
@@ -20,6 +21,7 @@ Result<std::map<std::string, UserColumn>> UserLogs(const ShopSchema& schema) {
   std::map<std::string, UserColumn> logs;
   const auto add = [&](const std::vector<std::string>& files, const ColumnReference& user) -> Status {
     for (const std::string& file : files) {
+      COHORT_RETURN_IF_ERROR(CheckRegularFile(file));  // its records are read after its header
       COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<CsvReader> csv, CsvReader::Open(file, schema.csv));
       COHORT_ASSIGN_OR_RETURN(const bool more, csv->Next());
       if (!more) return {ErrorCode::kInvalidInput, file + ":1: the file is empty; expected a header"};

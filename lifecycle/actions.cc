@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "common/atomic_file.h"
+#include "common/input_file.h"
 #include "common/nearest.h"
 #include "common/random.h"
 #include "prepare/csv_reader.h"
@@ -211,6 +212,7 @@ Result<UserTable> ReadUserTable(const std::string& path, const std::string& id,
 Result<UserLines> ReadUserLines(const std::string& path, const std::string& id,
                                 const std::vector<std::string>& users, std::vector<std::string> columns) {
   if (columns.empty()) {
+    COHORT_RETURN_IF_ERROR(CheckRegularFile(path));  // it is read twice
     COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<CsvReader> csv, CsvReader::Open(path, {}));
     COHORT_ASSIGN_OR_RETURN(columns, ReadHeader(*csv, path));
   }

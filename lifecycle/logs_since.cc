@@ -13,6 +13,7 @@
 #include <string_view>
 #include <utility>
 
+#include "common/input_file.h"
 #include "common/secret_key.h"
 
 namespace cohort {
@@ -103,13 +104,10 @@ Result<Fingerprint> FingerprintOf(const std::string& path, std::uint64_t prefix)
                  path + ": cannot " + what + ": " + std::strerror(errno) +
                      "; data files are relative to the description, or to --data-dir when it is given");
   };
+  if (const Status regular = CheckRegularFile(path); !regular.ok())
+    return InvalidInput(regular.text() + ": --since reads every byte of a log before it reads the log");
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"), &std::fclose);
   if (!file) return failed("open");
-  struct stat found {};
-  if (::fstat(::fileno(file.get()), &found) != 0) return failed("look at it");
-  if (!S_ISREG(found.st_mode))
-    return InvalidInput(path +
-                        ": is no regular file; --since reads every byte of a log before it reads the log");
   const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(),
                                                                               &XXH3_freeState);
   XXH3_64bits_reset(state.get());

@@ -11,6 +11,7 @@
 
 #include "common/atomic_file.h"
 #include "common/check.h"
+#include "common/input_file.h"
 #include "common/row_hash.h"
 #include "common/secret_key.h"
 #include "lifecycle/logs_since.h"

@@ -1,6 +1,5 @@
 #include "lifecycle/shop_records_file.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 
 #include "common/byte_stream.h"
 #include "common/check.h"
+#include "common/input_file.h"
 #include "common/row_hash.h"
 #include "lifecycle/event_time.h"
 
@@ -126,6 +126,7 @@ Status ShopRecordsReader::Damaged(const std::string& what) const {
 }
 
 bool ShopRecordsReader::IsRecordsFile(const std::string& path) {
+  if (!CheckRegularFile(path).ok()) return false;
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"), &std::fclose);
   char magic[sizeof kRecordsMagic] = {};
   return file && std::fread(magic, 1, sizeof magic, file.get()) == sizeof magic &&
@@ -133,8 +134,8 @@ bool ShopRecordsReader::IsRecordsFile(const std::string& path) {
 }
 
 Result<std::unique_ptr<ShopRecordsReader>> ShopRecordsReader::Open(const std::string& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) return InvalidInput(path + ": cannot open: " + std::strerror(errno));
+  COHORT_RETURN_IF_ERROR(CheckRegularFile(path));
+  COHORT_ASSIGN_OR_RETURN(const int descriptor, OpenInput(path));
   std::unique_ptr<ShopRecordsReader> reader(new ShopRecordsReader(path, descriptor));
   COHORT_RETURN_IF_ERROR(reader->ReadHead());
   return reader;
@@ -156,8 +157,9 @@ Status ShopRecordsReader::ReadBytes(std::uint64_t offset, std::span<char> bytes)
 
 Status ShopRecordsReader::ReadHead() {
   struct stat found {};
-  const bool regular = ::fstat(descriptor_, &found) == 0 && S_ISREG(found.st_mode);
-  const auto size = static_cast<std::uint64_t>(regular ? found.st_size : 0);
+  if (::fstat(descriptor_, &found) != 0)
+    return {ErrorCode::kIo, path_ + ": cannot look at it: " + std::strerror(errno)};
+  const auto size = static_cast<std::uint64_t>(found.st_size);
   Beginning begin{};
   const bool begins =
       size >= sizeof begin && ReadBytes(0, {reinterpret_cast<char*>(&begin), sizeof begin}).ok();

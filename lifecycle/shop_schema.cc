@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/atomic_file.h"
+#include "common/input_file.h"
 #include "prepare/toml_table.h"
 
 namespace cohort {
@@ -411,6 +412,7 @@ class ShopParser {
 }  // namespace
 
 Result<bool> IsShopFile(const std::string& path) {
+  COHORT_RETURN_IF_ERROR(CheckRegularFile(path));  // whoever asks reads it once more
   COHORT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxSchemaBytes));
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<TomlDocument> document, TomlDocument::Parse(text, path));
   return document->root().Has("shop");

@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "common/input_file.h"
+
 namespace cohort {
 namespace {
 
@@ -167,17 +169,14 @@ class GzipSource final : public ByteSource {
 }  // namespace
 
 Result<std::unique_ptr<ByteSource>> ByteSource::Open(const std::string& path) {
-  int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) {
-    return InvalidInput(path + ": cannot open: " + std::strerror(errno) +
-                        "; data files are relative to the schema, " + "or to --data-dir when it is given");
+  const auto opened = OpenInput(path);
+  if (!opened) {
+    return Error(opened.error().code(), opened.error().text() + "; data files are relative to the schema, " +
+                                            "or to --data-dir when it is given");
   }
+  const int descriptor = *opened;
   struct stat found {};
   if (::fstat(descriptor, &found) != 0) found.st_size = 0;
-  if (S_ISDIR(found.st_mode)) {
-    ::close(descriptor);
-    return InvalidInput(path + ": is a directory; expected a CSV file");
-  }
   File file(path, descriptor, S_ISREG(found.st_mode) ? static_cast<std::uint64_t>(found.st_size) : 0);
   (void)::posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL);
   std::string head(2, '\0');

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "common/atomic_file.h"
+#include "common/input_file.h"
 #include "prepare/byte_source.h"
 
 namespace cohort {
@@ -33,6 +34,7 @@ struct CloseGzip {
 }  // namespace
 
 Status CutFile(const std::string& path, const std::vector<ByteRange>& ranges) {
+  COHORT_RETURN_IF_ERROR(CheckRegularFile(path));
   COHORT_ASSIGN_OR_RETURN(const bool gzip, IsGzip(path));
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source, ByteSource::Open(path));
   COHORT_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));

@@ -12,6 +12,7 @@
 #include <set>
 
 #include "common/atomic_file.h"
+#include "common/input_file.h"
 #include "prepare/csv_reader.h"
 #include "prepare/dataset_sink.h"
 #include "prepare/number.h"
@@ -50,6 +51,7 @@ class Preparation {
     Describe();
     report_.passes = NeedsSurvey() ? 2 : 1;
     if (NeedsSurvey()) {
+      for (const SourceFile& file : files_) COHORT_RETURN_IF_ERROR(CheckRegularFile(file.path));
       COHORT_RETURN_IF_ERROR(Survey());
       ++pass_;
     }

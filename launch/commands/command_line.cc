@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/atomic_file.h"
+#include "common/input_file.h"
 #include "common/model_files.h"
 #include "launch/commands/commands.h"
 #include "launch/run_folder.h"

@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "common/dataset.h"
+#include "common/input_file.h"
 #include "launch/report/html.h"
 #include "prepare/number.h"
 
@@ -38,6 +39,7 @@ struct Truth {
 };
 
 Result<Truth> ReadTruth(const std::string& path, const DatasetInfo& info) {
+  COHORT_RETURN_IF_ERROR(CheckRegularFile(path));
   std::ifstream file(path);
   if (!file)
     return InvalidInput("cannot read the truth " + path +

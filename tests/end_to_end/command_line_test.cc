@@ -1,6 +1,7 @@
 // What every command's line keeps to (launch/commands/command_line.h): whatever is refused is refused before anything is read or written.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <string>
@@ -88,6 +89,46 @@ TEST(CommandLine, AnOutputReplacesNoInput) {
   ExpectRefused({"key", own}, "own exists");
   // What is no input is replaced: the command goes on to read its own.
   ExpectRefused({"strategy", far, "--out", own, "--overwrite"}, "names.toml:");
+}
+
+// Nobody writes to the pipe: whoever opens it waits for ever.
+TEST(CommandLine, APipeIsNoInput) {
+  const TemporaryFolder folder;
+  const std::string fifo = folder / "fifo", out = folder / "out.h5",
+                    why = "fifo: is a pipe; expected a regular file";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  const std::string run = folder.Write("run.toml", "data = \"d.h5\"\n");
+  ExpectRefused({"train", run, "--out", folder / "run", "--hostfile", fifo}, why);
+  ExpectRefused({"doctor", "--hostfile", fifo}, why);
+  ExpectRefused({"train", fifo, "--out", folder / "run"}, "fifo: not a file; expected a run file");
+  ExpectRefused({"prepare", fifo, "--out", out}, why);
+  ExpectRefused({"strategy", fifo, "--out", out}, why);
+  ExpectRefused({"profile", fifo, "--out", out}, why);
+  ExpectRefused({"erase", "--user-file", fifo, "--verify", "receipt.json"}, why);
+  ExpectRefused({"profile", "d.h5", "--out", fifo, "--overwrite"}, why);
+
+  // Rows may come through stdin, to be read once.
+  std::string rows = "x,y\n";
+  for (int i = 0; i < 100; ++i) rows += std::to_string(i) + "," + std::to_string(i % 2) + "\n";
+  folder.Write("rows.csv", rows);
+  const std::string once =
+      "[source]\nfiles = [\"/dev/stdin\"]\n[split]\nhash_of = \"x\"\ntest = 0.2\n"
+      "[[feature]]\nname = \"x\"\ntype = \"numeric\"\n[[task]]\nname = \"y\"\ntype = ";
+  folder.Write("once.toml", once + "\"binary\"\n");
+  folder.Write("twice.toml", once + "\"multiclass\"\n");  // whose classes are looked for first
+  const auto piped = [&](const std::string& schema) {
+    return RunProgram({"bash", "-c",
+                       "cat '" + folder / "rows.csv" + "' | '" + Program() + "' prepare " + schema +
+                           " --out '" + out + "'"});
+  };
+  const Outcome read = piped("'" + folder / "once.toml" + "'");
+  EXPECT_EQ(read.exit_code, 0) << read.all();
+  std::filesystem::remove(out);
+  const Outcome again = piped("'" + folder / "twice.toml" + "'"), schema = piped("/dev/stdin");
+  for (const Outcome* outcome : {&again, &schema}) {
+    EXPECT_EQ(outcome->exit_code, 2) << outcome->all();
+    EXPECT_THAT(outcome->err, HasSubstr("/dev/stdin: is a pipe; expected a regular file"));
+  }
 }
 
 }  // namespace

@@ -476,7 +476,14 @@ TEST_F(LogsSinceTest, RefusesNamesThatAreTaken) {
   EXPECT_THAT(error(), HasSubstr("its folder does not exist"));
   std::filesystem::create_directory(Path("folder"));
   options.since = Path("folder");
-  EXPECT_THAT(error(), HasSubstr("folder: is no records file"));
+  EXPECT_THAT(error(), HasSubstr("folder: is a folder; expected a regular file"));
+  options.since = Path("fifo");
+  ASSERT_EQ(::mkfifo(options.since.c_str(), 0600), 0);
+  EXPECT_THAT(error(), HasSubstr("fifo: is a pipe; expected a regular file"));
+  EXPECT_FALSE(ShopRecordsReader::IsRecordsFile(options.since));
+  options.since = Path("records");
+  std::filesystem::rename(Path("fifo"), Path("a.csv"));
+  EXPECT_THAT(error(), HasSubstr("a.csv: is a pipe; expected a regular file"));
 }
 
 }  // namespace
