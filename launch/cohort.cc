@@ -74,6 +74,7 @@ int Main(int argc, char** argv) {
   AddCompletion(app, commands);
   bool json = WantsJson(argc, argv);
   AddJson(app, &json);
+  CheckValues(app);
 
   Console console(json);
   const auto finish = [&console](const Status& status) {
@@ -99,6 +100,7 @@ int Main(int argc, char** argv) {
     named = next;
     path += " " + named->get_name();
   }
+  if (const Status status = CheckWords(argc, argv); !status.ok()) return finish(status);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {  // --help, --version

@@ -56,7 +56,30 @@ std::vector<std::string> InputsOf(const CLI::App& command) {
   return inputs;
 }
 
+constexpr const char* kEmpty = "the value is empty; expected one (is a variable of a script not set?)";
+
+// Empty: nothing is.
+std::string WrongWith(const std::string& value) { return value.empty() ? kEmpty : ""; }
+
 }  // namespace
+
+void CheckValues(CLI::App& program) {
+  for (CLI::App* command : program.get_subcommands(nullptr)) {
+    for (CLI::Option* option : command->get_options()) {
+      if (option->get_items_expected_max() > 0) option->check(WrongWith);  // else a flag
+    }
+    CheckValues(*command);
+  }
+}
+
+Status CheckWords(int count, const char* const* words) {
+  for (int i = 0; i < count; ++i) {
+    const std::string word = words[i];
+    if (word.starts_with("--") && word.find('=') + 1 == word.size())
+      return Refused(word.substr(0, word.size() - 1) + ": " + kEmpty);
+  }
+  return {};
+}
 
 Status CheckOutputs(const CLI::App& command) {
   const CLI::Option* overwrite = command.get_option_no_throw("--overwrite");

@@ -10,6 +10,11 @@ class App;
 
 namespace cohort {
 
+// From now on the parser refuses an empty value of any option, which is what a script's variable that is not set leaves.
+void CheckValues(CLI::App& program);
+// The same of `--option=`, for whose value the parser would take the next word.
+Status CheckWords(int count, const char* const* words);
+
 // Whether a command may write what its options of kOutputType name (commands.h): CheckOutput of each, where the inputs are what its
 // other options name, what the TOML files among that name, and the run and model in a folder among it; and no two of them are one file.
 Status CheckOutputs(const CLI::App& command);

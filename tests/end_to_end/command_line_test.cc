@@ -91,6 +91,35 @@ TEST(CommandLine, AnOutputReplacesNoInput) {
   ExpectRefused({"strategy", far, "--out", own, "--overwrite"}, "names.toml:");
 }
 
+TEST(CommandLine, AnEmptyValueIsRefused) {
+  const TemporaryFolder folder;
+  const std::string run = folder.Write("run.toml", "data = \"d.h5\"\n");
+  const Words prepare = {"prepare", "shop.toml", "--out", folder / "d.h5"}, plan = {"plan", run},
+              lookalike = {"lookalike", "d.h5", "--prospects", "p.csv",
+                           "--seed-by", "x",    "--out",       folder / "l.csv"};
+  for (const auto& [command, option] :
+       std::vector<std::pair<Words, std::string>>{{prepare, "--since"},
+                                                  {prepare, "--report"},
+                                                  {prepare, "--data-dir"},
+                                                  {plan, "--deadline"},
+                                                  {plan, "--like"},
+                                                  {plan, "--set"},
+                                                  {lookalike, "--shop"},
+                                                  {lookalike, "--by"},
+                                                  {lookalike, "--attributes"},
+                                                  {{"evaluate", "run", "--data", "d.h5"}, "--key"},
+                                                  {{"erase", "shop.toml"}, "--user"},
+                                                  {{"bench", "checkpoint"}, "--folder"}}) {
+    Words words = command;
+    words.insert(words.end(), {option, ""});
+    ExpectRefused(words, option + ": the value is empty; expected one");
+    words = command;
+    words.insert(words.end(), {option + "=", "--overwrite"});
+    ExpectRefused(words, option + ": the value is empty; expected one");
+  }
+  ExpectRefused({"prepare", "", "--out", folder / "d.h5"}, "schema: the value is empty");
+}
+
 // Nobody writes to the pipe: whoever opens it waits for ever.
 TEST(CommandLine, APipeIsNoInput) {
   const TemporaryFolder folder;
