@@ -34,6 +34,16 @@ Status Sync(const std::string& path, int flags) {
   return status;
 }
 
+// The file that a path means, through symbolic links; it need not be there.
+std::string ThroughLinks(const std::string& path) {
+  constexpr int kMostLinks = 40;  // as many as the kernel follows
+  std::error_code error;
+  std::filesystem::path file = path;
+  for (int links = 0; links < kMostLinks && std::filesystem::is_symlink(file, error); ++links)
+    file = file.parent_path() / std::filesystem::read_symlink(file, error);
+  return file.string();
+}
+
 }  // namespace
 
 std::string DirectoryOf(const std::string& path) {
@@ -60,8 +70,8 @@ Status AtomicRename(const std::string& temporary, const std::string& final_path)
 
 Result<AtomicFile> AtomicFile::Create(const std::string& final_path) {
   AtomicFile file;
-  file.final_path_ = final_path;
-  file.temporary_path_ = final_path + ".tmp";
+  file.final_path_ = ThroughLinks(final_path);
+  file.temporary_path_ = file.final_path_ + ".tmp";
   COHORT_RETURN_IF_ERROR(CheckRegularFile(final_path));
   for (;;) {
     int descriptor = ::open(file.temporary_path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);

@@ -19,8 +19,9 @@ Status AtomicRename(const std::string& temporary, const std::string& final_path)
 // The directory part of a path: "." when it has none.
 std::string DirectoryOf(const std::string& path);
 
-// Holds FINAL.tmp while something writes to it. The file is created (or emptied) and locked against a second
-// writer; without Commit the destructor removes it. Move-only; one thread.
+// Holds FINAL.tmp while something writes to it. The file is created (or emptied, if a killed process has left it) and locked against
+// a second writer; without Commit the destructor removes it. A symbolic link stays, and the file that it names is FINAL. Move-only;
+// one thread.
 class AtomicFile {
  public:
   static Result<AtomicFile> Create(const std::string& final_path);

@@ -339,7 +339,9 @@ class Erasure {
 
   Status RemoveWhole(const std::string& path) {
     std::error_code error;
-    if (!fs::remove(path, error)) return {ErrorCode::kIo, path + ": cannot be removed: " + error.message()};
+    const fs::path file = fs::canonical(path, error);  // not the link to it
+    if (error || !fs::remove(file, error))
+      return {ErrorCode::kIo, path + ": cannot be removed: " + error.message()};
     return Removed(path, "leftover", 1);
   }
 

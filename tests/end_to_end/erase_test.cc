@@ -250,6 +250,11 @@ TEST(Erase, RemovesTheRecordsOfFormerNights) {
   EXPECT_EQ(json::parse(outcome.out)["since"]["first"], true);
   ASSERT_EQ((outcome = prepare()).exit_code, 0) << outcome.all();
   EXPECT_EQ(json::parse(outcome.out)["since"]["records_read"], 0);
+  // On another disk, say.
+  const std::string kept = folder / "disk/kept.records";
+  fs::create_directory(folder / "disk");
+  fs::rename(records, kept);
+  fs::create_symlink(kept, records);
   std::vector<std::string> words = {"erase",  shop + "/shop.toml", "--user", erased,  "--data", data,
                                     "--logs", "--receipt",         receipt,  "--json"};
   outcome = Cohort(words);
@@ -261,7 +266,7 @@ TEST(Erase, RemovesTheRecordsOfFormerNights) {
   words.insert(words.end(), {"--file", records});
   ASSERT_EQ((outcome = Cohort(words)).exit_code, 0) << outcome.all();
   EXPECT_EQ(json::parse(outcome.out)["removed"]["leftover"], 1);
-  EXPECT_FALSE(fs::exists(records));
+  EXPECT_FALSE(fs::exists(kept));
   const std::vector<std::string> verify = {"erase", "--verify", receipt, "--user", erased, "--json"};
   EXPECT_EQ((outcome = Cohort(verify)).exit_code, 0) << outcome.all();
 

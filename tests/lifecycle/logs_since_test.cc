@@ -460,6 +460,33 @@ TEST_F(LogsSinceTest, RefusesARecordsFileThatIsNotAsItWasWritten) {
   EXPECT_TRUE(Night());
 }
 
+TEST_F(LogsSinceTest, WhatAKilledNightHasLeftIsGoneAfterTheNext) {
+  WriteSmall();
+  Write("records.tmp", "half of");
+  Write("since.h5.tmp", "a night");
+  ASSERT_TRUE(Night());
+  EXPECT_FALSE(std::filesystem::exists(Path("records.tmp")));
+  EXPECT_FALSE(std::filesystem::exists(Path("since.h5.tmp")));
+  EXPECT_TRUE(ShopRecordsReader::Open(Path("records")).has_value());
+}
+
+// On another disk, say.
+TEST_F(LogsSinceTest, ASymbolicLinkStaysAndTheFileThatItNamesIsWrittenAnew) {
+  WriteSmall();
+  std::filesystem::create_directory(Path("disk"));
+  std::filesystem::create_symlink("disk/records", Path("records"));
+  for (const bool first : {true, false}) {
+    const std::optional<PrepareReport> report = Night();
+    ASSERT_TRUE(report && report->since);
+    EXPECT_EQ(report->since->is_first, first);
+    EXPECT_TRUE(std::filesystem::is_symlink(Path("records")));
+    EXPECT_FALSE(std::filesystem::is_symlink(Path("disk/records")));
+    EXPECT_TRUE(ShopRecordsReader::Open(Path("disk/records")).has_value());
+  }
+  EXPECT_FALSE(std::filesystem::exists(Path("records.tmp")) ||
+               std::filesystem::exists(Path("disk/records.tmp")));
+}
+
 TEST_F(LogsSinceTest, RefusesNamesThatAreTaken) {
   WriteSmall();
   PrepareOptions options = Options(true);
