@@ -1,6 +1,8 @@
 #include "launch/commands/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -58,15 +60,19 @@ std::vector<std::string> InputsOf(const CLI::App& command) {
 
 constexpr const char* kEmpty = "the value is empty; expected one (is a variable of a script not set?)";
 
-// Empty: nothing is.
-std::string WrongWith(const std::string& value) { return value.empty() ? kEmpty : ""; }
-
 }  // namespace
 
 void CheckValues(CLI::App& program) {
   for (CLI::App* command : program.get_subcommands(nullptr)) {
     for (CLI::Option* option : command->get_options()) {
-      if (option->get_items_expected_max() > 0) option->check(WrongWith);  // else a flag
+      if (option->get_items_expected_max() == 0) continue;  // a flag
+      const bool number = option->get_type_name().starts_with("FLOAT");
+      option->check([number](const std::string& value) -> std::string {
+        if (value.empty()) return kEmpty;
+        if (number && !std::isfinite(std::strtod(value.c_str(), nullptr)))
+          return value + " is not a finite number";
+        return "";
+      });
     }
     CheckValues(*command);
   }

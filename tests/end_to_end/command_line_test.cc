@@ -120,6 +120,37 @@ TEST(CommandLine, AnEmptyValueIsRefused) {
   ExpectRefused({"prepare", "", "--out", folder / "d.h5"}, "schema: the value is empty");
 }
 
+TEST(CommandLine, ANumberIsFinite) {
+  const TemporaryFolder folder;
+  const std::string out = folder / "out.csv";
+  const Words plan = {"plan", "run.toml"},
+              lookalike = {"lookalike", "d.h5", "--prospects", "p.csv", "--out", out};
+  for (const auto& [command, option] : std::vector<std::pair<Words, std::string>>{
+           {plan, "--link-mbit"},
+           {plan, "--disk-mbps"},
+           {plan, "--price-per-hour"},
+           {plan, "--samples-per-second-per-core"},
+           {lookalike, "--top"},
+           {{"baseline", "d.h5", "--out", out}, "--l2"},
+           {{"profile", "d.h5", "--out", out}, "--hysteresis"},
+           {{"profile", "d.h5", "--out", out, "--workers", "1"}, "--dead-after"},
+           {{"recommend", "shop.toml", "--out", out}, "--diversity"},
+           {{"recommend", "shop.toml", "--out", out}, "--exposure"},
+           {{"recommend", "shop.toml", "--out", out}, "--try-diversity"},
+           {{"doctor"}, "--needs-memory"},
+           {{"doctor"}, "--wait"},
+           {{"bench", "memory"}, "--seconds"},
+           {{"simulate", "e.toml", "--machine", "m.json"}, "--latency-us"}}) {
+    Words words = command;
+    words.insert(words.end(), {option, "nan"});
+    ExpectRefused(words, option + ": nan is not a finite number");
+    for (const char* infinite : {"inf", "-inf", "1e999"}) {
+      words.back() = infinite;
+      ExpectRefused(words, option);
+    }
+  }
+}
+
 // Nobody writes to the pipe: whoever opens it waits for ever.
 TEST(CommandLine, APipeIsNoInput) {
   const TemporaryFolder folder;
