@@ -161,13 +161,14 @@ Status ShopRecordsReader::ReadHead() {
     return {ErrorCode::kIo, path_ + ": cannot look at it: " + std::strerror(errno)};
   const auto size = static_cast<std::uint64_t>(found.st_size);
   Beginning begin{};
-  const bool begins =
-      size >= sizeof begin && ReadBytes(0, {reinterpret_cast<char*>(&begin), sizeof begin}).ok();
-  if (!begins || std::memcmp(begin.magic, kRecordsMagic, sizeof kRecordsMagic) != 0)
+  const auto begun = static_cast<std::size_t>(std::min<std::uint64_t>(size, sizeof begin));
+  COHORT_RETURN_IF_ERROR(ReadBytes(0, {reinterpret_cast<char*>(&begin), begun}));
+  if (std::memcmp(begin.magic, kRecordsMagic, std::min(begun, sizeof kRecordsMagic)) != 0)
     return {ErrorCode::kInvalidInput,
             path_ +
                 ": is no records file of `cohort prepare --since`; name another one (it is made if it is "
                 "not there)"};
+  if (begun < sizeof begin) return Damaged("it has ended at byte " + std::to_string(size));
   if (begin.format != kRecordsFormat)
     return {ErrorCode::kInvalidInput, path_ + ": is a records file of format " +
                                           std::to_string(begin.format) + ", this version reads format " +

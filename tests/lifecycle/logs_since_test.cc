@@ -445,10 +445,13 @@ TEST_F(LogsSinceTest, RefusesARecordsFileThatIsNotAsItWasWritten) {
               HasSubstr("is a records file of format 9, this version reads format 1; remove it"));
   // Cut anywhere; any byte another one.
   const std::size_t step = good.size() / 150;
-  for (std::size_t size = 16; size < good.size(); size += step) {
+  for (std::size_t size = 0; size < good.size(); size += size < 16 ? 1 : step) {
     status = refusal(good.substr(0, size));
     EXPECT_EQ(status.code(), ErrorCode::kCorrupt) << size;
     EXPECT_THAT(status.text(), HasSubstr("is damaged or was cut"));
+    if (size < 16) {
+      EXPECT_THAT(status.text(), HasSubstr("it has ended at byte " + std::to_string(size) + "; remove it"));
+    }
   }
   RandomStream random(3);
   for (std::size_t at = 12; at < good.size(); at += 1 + random.Below(2 * step)) {
