@@ -106,7 +106,7 @@ int Main(int argc, char** argv) {
   } catch (const CLI::Success& asked) {  // --help, --version
     return app.exit(asked);
   } catch (const CLI::ParseError& error) {
-    return finish({ErrorCode::kInvalidInput, std::string(error.what()) + " (see `" + path + " --help`)"});
+    return finish({ErrorCode::kInvalidInput, WhyRefused(*named, error) + " (see `" + path + " --help`)"});
   }
   const CLI::App* chosen = app.get_subcommands().front();
   const CLI::App* last = chosen;

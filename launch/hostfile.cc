@@ -28,7 +28,7 @@ bool HasAddress(const std::string& text) {
 }
 
 constexpr std::size_t kMostSlots = 1024;  // of a host
-constexpr const char* kForms = "NAME, NAME slots=N or NAME slots=N max_slots=M";
+constexpr const char* kForms = "NAME, NAME:N, NAME slots=N or NAME slots=N max_slots=M";
 
 bool IsHostName(const std::string& text) {
   return !text.empty() && text.size() <= 255 && text[0] != '-' &&
@@ -119,7 +119,8 @@ void AddLine(const HostLine& line, ListedHost* host) {
 }  // namespace
 
 Result<std::vector<ListedHost>> ReadHostfile(const std::string& path) {
-  COHORT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  COHORT_ASSIGN_OR_RETURN(std::string text, ReadFile(path));
+  if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);  // a byte order mark
   std::vector<ListedHost> hosts;
   std::map<std::string, std::size_t> places;  // of hosts, by name; this host's names are all ""
   std::istringstream lines(text);

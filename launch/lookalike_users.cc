@@ -90,6 +90,8 @@ Result<std::set<std::string>> ReadWanted(const std::string& path, const Customer
                                          std::uint64_t* not_found) {
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<CsvReader> csv, CsvReader::Open(path, CsvOptions{}));
   COHORT_ASSIGN_OR_RETURN(bool more, csv->Next());  // the header
+  if (const std::string other = csv->OtherDelimiter(); more && !other.empty())
+    return InvalidInput(path + ":1: the ids do not stand alone" + other);
   std::set<std::string> wanted, others;
   while (more) {
     COHORT_ASSIGN_OR_RETURN(more, csv->Next());

@@ -29,7 +29,8 @@ Result<ScoreFile> ReadCsv(const std::string& path, const std::vector<TaskInfo>& 
     return static_cast<std::size_t>(std::find(header.begin(), header.end(), name) - header.begin());
   };
   const std::size_t id = index_of("id");
-  if (id == header.size()) return tl::unexpected<Status>(Wrong(path + ":1", "no column \"id\""));
+  if (id == header.size())
+    return tl::unexpected<Status>(Wrong(path + ":1", "no column \"id\"" + csv->OtherDelimiter()));
   ScoreFile file;
   file.predictions.resize(tasks.size());
   std::vector<std::vector<std::size_t>> columns(tasks.size());

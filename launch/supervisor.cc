@@ -420,8 +420,9 @@ class Run {
       std::fwrite(bytes, 1, static_cast<std::size_t>(count), log_.get());
       std::fflush(log_.get());
       for (ssize_t i = 0; i < count; ++i) {
-        if (bytes[i] == '\n' || line_.size() >= kMaxLineBytes) FlushLine();
-        if (bytes[i] != '\n') line_ += bytes[i];
+        const bool ends = bytes[i] == '\n' || bytes[i] == '\r';  // ssh has both
+        if (ends || line_.size() >= kMaxLineBytes) FlushLine();
+        if (!ends) line_ += bytes[i];
       }
     }
   }

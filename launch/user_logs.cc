@@ -22,7 +22,7 @@ Result<std::map<std::string, UserColumn>> UserLogs(const ShopSchema& schema) {
   const auto add = [&](const std::vector<std::string>& files, const ColumnReference& user) -> Status {
     for (const std::string& file : files) {
       COHORT_RETURN_IF_ERROR(CheckRegularFile(file));  // its records are read after its header
-      COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<CsvReader> csv, CsvReader::Open(file, schema.csv));
+      COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<CsvReader> csv, CsvReader::OpenNamed(file, schema.csv));
       COHORT_ASSIGN_OR_RETURN(const bool more, csv->Next());
       if (!more) return {ErrorCode::kInvalidInput, file + ":1: the file is empty; expected a header"};
       const std::vector<std::string> header(csv->cells().begin(), csv->cells().end());

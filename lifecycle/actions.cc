@@ -169,7 +169,8 @@ Status ForEachRow(const std::string& path, const std::vector<std::string>& colum
   for (const std::string& column : columns) {
     const auto found = std::find(header.begin(), header.end(), column);
     if (found == header.end())
-      return {ErrorCode::kInvalidInput, path + ": no column \"" + column + "\"" + DidYouMean(column, header)};
+      return {ErrorCode::kInvalidInput,
+              path + ": no column \"" + column + "\"" + DidYouMean(column, header) + csv->OtherDelimiter()};
     places.push_back(static_cast<std::size_t>(found - header.begin()));
   }
   while (true) {

@@ -68,7 +68,7 @@ Result<std::vector<bool>> UnavailableItems(const ShopHistory& history, const std
   const auto begin = csv->cells().begin(), end = csv->cells().end();
   const auto column = static_cast<std::size_t>(std::find(begin, end, "item") - begin);
   if (!more || column == csv->cells().size())
-    return InvalidInput(path + ":1: expected a header with the column \"item\"");
+    return InvalidInput(path + ":1: expected a header with the column \"item\"" + csv->OtherDelimiter());
   std::uint64_t unknown = 0;
   while (true) {
     COHORT_ASSIGN_OR_RETURN(more, csv->Next());

@@ -92,7 +92,7 @@ Status ShopReader::ForEachOfLogs(const std::vector<std::string>& files, bool cam
 template <typename Visit>
 Status ShopReader::ForEachOfFile(const std::string& file, LogsSince::Log* log, const Columns& wanted,
                                  const Visit& visit) {
-  COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<CsvReader> csv, CsvReader::Open(file, schema_.csv));
+  COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<CsvReader> csv, CsvReader::OpenNamed(file, schema_.csv));
   COHORT_ASSIGN_OR_RETURN(bool more, csv->Next());
   if (!more)
     return {ErrorCode::kInvalidInput,

@@ -169,12 +169,7 @@ class GzipSource final : public ByteSource {
 }  // namespace
 
 Result<std::unique_ptr<ByteSource>> ByteSource::Open(const std::string& path) {
-  const auto opened = OpenInput(path);
-  if (!opened) {
-    return Error(opened.error().code(), opened.error().text() + "; data files are relative to the schema, " +
-                                            "or to --data-dir when it is given");
-  }
-  const int descriptor = *opened;
+  COHORT_ASSIGN_OR_RETURN(const int descriptor, OpenInput(path));
   struct stat found {};
   if (::fstat(descriptor, &found) != 0) found.st_size = 0;
   File file(path, descriptor, S_ISREG(found.st_mode) ? static_cast<std::uint64_t>(found.st_size) : 0);

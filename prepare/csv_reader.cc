@@ -1,6 +1,7 @@
 #include "prepare/csv_reader.h"
 
 #include <immintrin.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
@@ -15,11 +16,28 @@ constexpr std::size_t kScanBytes = 64;  // a bit per byte of one mask
 
 bool IsBlank(char c) { return c == ' ' || c == '\t'; }
 
+std::string NameOf(char delimiter) {
+  return delimiter == '\t' ? "tabs" : std::string("\"") + delimiter + "\"";
+}
+
+std::string SeparatedBy(char other, char delimiter) {
+  return "the cells seem to be separated by " + NameOf(other) + "; expected " + NameOf(delimiter);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<CsvReader>> CsvReader::Open(const std::string& path, const CsvOptions& options) {
   COHORT_ASSIGN_OR_RETURN(std::unique_ptr<ByteSource> source, ByteSource::Open(path));
   return std::unique_ptr<CsvReader>(new CsvReader(path, options, std::move(source)));
+}
+
+Result<std::unique_ptr<CsvReader>> CsvReader::OpenNamed(const std::string& path, const CsvOptions& options) {
+  auto reader = Open(path, options);
+  if (reader || ::access(path.c_str(), F_OK) == 0) return reader;
+  return Error(
+      reader.error().code(),
+      reader.error().text() +
+          "; file names are relative to the file that names them, or to --data-dir when it is given");
 }
 
 CsvReader::CsvReader(std::string path, const CsvOptions& options, std::unique_ptr<ByteSource> source)
@@ -65,10 +83,12 @@ inline void CsvReader::Emit(std::size_t begin, std::size_t end) {
 Result<bool> CsvReader::Next() {
   if (!started_) {
     started_ = true;
-    // Three bytes decide about a byte order mark; a pipe may bring them one by one.
-    while (end_ < 3 && !at_end_) COHORT_RETURN_IF_ERROR(Refill());
-    const std::string_view head(buffer_.data(), std::min<std::size_t>(end_, 3));
-    if (head == "\xEF\xBB\xBF") next_ = 3;
+    // Four bytes decide about what is no CSV, and three about a byte order mark; a pipe may bring them one by one.
+    while (end_ < 4 && !at_end_) COHORT_RETURN_IF_ERROR(Refill());
+    const std::string_view head(buffer_.data(), std::min<std::size_t>(end_, 4));
+    if (head.starts_with("\xEF\xBB\xBF")) next_ = 3;
+    if (head == "\x89HDF")
+      return InvalidInput(path_ + ":1:1: the file is HDF5, no text; expected a CSV file");
     if (head.starts_with("\xFF\xFE") || head.starts_with("\xFE\xFF")) {
       return InvalidInput(path_ + ":1:1: the file is UTF-16; convert it first (iconv -f UTF-16 -t UTF-8)");
     }
@@ -151,6 +171,12 @@ CsvReader::Outcome CsvReader::Parse() {
   }
 }
 
+std::string CsvReader::OtherDelimiter() const {
+  if (cell_count_ != 1) return "";
+  const std::size_t at = cells_[0].find_first_of(";\t");
+  return at == std::string_view::npos ? "" : "; " + SeparatedBy(cells_[0][at], options_.delimiter);
+}
+
 bool CsvReader::Blank(std::size_t begin, std::size_t end) const {
   return std::all_of(buffer_.begin() + static_cast<std::ptrdiff_t>(begin),
                      buffer_.begin() + static_cast<std::ptrdiff_t>(end), IsBlank);
@@ -190,6 +216,8 @@ CsvReader::Outcome CsvReader::ParseQuoted(std::size_t quote, std::size_t* after)
     }
     const bool ends = next == end_ || bytes[next] == options_.delimiter || bytes[next] == '\n' ||
                       (bytes[next] == '\r' && bytes[next + 1] == '\n');
+    if (!ends && (bytes[next] == ';' || bytes[next] == '\t'))
+      return Fail(next, "text after a closing quote; " + SeparatedBy(bytes[next], options_.delimiter));
     if (!ends) {
       return Fail(next,
                   "text after a closing quote; a quote inside a quoted cell is written twice (or set "

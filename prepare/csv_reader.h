@@ -8,7 +8,7 @@
 //  - trim takes spaces and tabs from both ends of a cell, never from inside quotes
 //  - a UTF-8 byte order mark is skipped; bytes need not be UTF-8
 // Errors name file:line:column (column in bytes from 1): a quote without end, text after a closing quote, a
-// NUL byte, a cell or record over the limit, what ByteSource finds. Memory is bounded by the limits, whatever
+// NUL byte, a cell or record over the limit, a file in UTF-16 or HDF5, what ByteSource finds. Memory is bounded by the limits, whatever
 // the file.
 #ifndef COHORT_PREPARE_CSV_READER_H_
 #define COHORT_PREPARE_CSV_READER_H_
@@ -38,6 +38,8 @@ struct CsvOptions {
 class CsvReader {
  public:
   static Result<std::unique_ptr<CsvReader>> Open(const std::string& path, const CsvOptions& options);
+  // The same of a file that a schema or a description names: the error about one that is not there says what the name is relative to.
+  static Result<std::unique_ptr<CsvReader>> OpenNamed(const std::string& path, const CsvOptions& options);
 
   // Reads the next record; false at the end of the file. What the accessors gave before is gone then.
   Result<bool> Next();
@@ -54,6 +56,9 @@ class CsvReader {
   // "file:line:column" of a cell of the record, and "file:line" of the record.
   std::string Where(std::size_t cell) const;
   std::string Where() const;
+  // Of a header without a column that is asked for: by what its cells seem to be separated, to stand behind the message. Empty: that is
+  // not it.
+  std::string OtherDelimiter() const;
   // The first line of the record, from 1.
   std::uint64_t line() const { return record_line_; }
   // The line that follows the record.

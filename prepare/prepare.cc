@@ -113,7 +113,7 @@ class Preparation {
     std::array<std::uint64_t, 3> rows{};  // by group
     std::uint64_t bytes_before = 0, records = 0;
     for (const SourceFile& file : files_) {
-      COHORT_ASSIGN_OR_RETURN(std::unique_ptr<CsvReader> csv, CsvReader::Open(file.path, schema_.csv));
+      COHORT_ASSIGN_OR_RETURN(std::unique_ptr<CsvReader> csv, CsvReader::OpenNamed(file.path, schema_.csv));
       COHORT_ASSIGN_OR_RETURN(bool more, csv->Next());
       if (!more)
         return {ErrorCode::kInvalidInput, file.path + ":1: the file is empty; expected rows of a CSV file"};

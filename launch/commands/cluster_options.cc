@@ -28,8 +28,9 @@ void ClusterOptions::AddSizeTo(CLI::App& command) {
 void ClusterOptions::AddTo(CLI::App& command) {
   AddSizeTo(command);
   command
-      .add_option("--hostfile", hostfile,
-                  "list of hosts: lines of NAME or NAME slots=N (default: this host, or the allocation)")
+      .add_option(
+          "--hostfile", hostfile,
+          "list of hosts: lines of NAME, NAME:N or NAME slots=N (default: this host, or the allocation)")
       ->check(CLI::ExistingFile);
   command.add_option(
       "--key", key,

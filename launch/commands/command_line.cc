@@ -87,6 +87,17 @@ Status CheckWords(int count, const char* const* words) {
   return {};
 }
 
+std::string WhyRefused(const CLI::App& command, const CLI::ParseError& error) {
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
+    for (const CLI::Option* option : command.get_options({})) {
+      if (option->get_items_expected_max() == 1 && option->results().size() > 1)
+        return option->get_name() + " is given " + std::to_string(option->results().size()) +
+               " times; give it once";
+    }
+  }
+  return error.what();
+}
+
 Status CheckOutputs(const CLI::App& command) {
   const CLI::Option* overwrite = command.get_option_no_throw("--overwrite");
   const bool replaces = overwrite != nullptr && overwrite->count() > 0;

@@ -2,11 +2,14 @@
 #ifndef COHORT_LAUNCH_COMMANDS_COMMAND_LINE_H_
 #define COHORT_LAUNCH_COMMANDS_COMMAND_LINE_H_
 
+#include <string>
+
 #include "common/status.h"
 
 namespace CLI {
 class App;
-}
+class ParseError;
+}  // namespace CLI
 
 namespace cohort {
 
@@ -15,6 +18,9 @@ namespace cohort {
 void CheckValues(CLI::App& program);
 // The same of `--option=`, for whose value the parser would take the next word.
 Status CheckWords(int count, const char* const* words);
+
+// Why the parser has refused a line: in its own words, but of an option that was given more often than once.
+std::string WhyRefused(const CLI::App& command, const CLI::ParseError& error);
 
 // Whether a command may write what its options of kOutputType name (commands.h): CheckOutput of each, where the inputs are what its
 // other options name, what the TOML files among that name, and the run and model in a folder among it; and no two of them are one file.

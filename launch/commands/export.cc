@@ -28,7 +28,8 @@ Result<std::vector<NamedValue>> ReadValues(const std::string& path) {
   const std::size_t columns = has_header ? reader->cells().size() : 0;
   const std::size_t feature = has_header ? column("feature") : 0, value = has_header ? column("value") : 0;
   if (feature >= columns || value >= columns) {
-    return InvalidInput(path + ":1: expected a header with the columns 'feature' and 'value'");
+    return InvalidInput(path + ":1: expected a header with the columns 'feature' and 'value'" +
+                        reader->OtherDelimiter());
   }
   std::vector<NamedValue> values;
   for (;;) {

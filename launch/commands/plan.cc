@@ -50,7 +50,7 @@ Status Plan(PlanCommand options, Console& console) {
   console.Print(ToText(forecast));
   console.SetJson(ToJson(forecast));
   // Scripts look for it.
-  if (forecast.deadline > 0 && forecast.smallest.servers == 0) console.SetExitCode(1);
+  if (forecast.missed()) console.SetExitCode(1);
   return {};
 }
 

@@ -103,7 +103,8 @@ Status RunAndShow(const ClusterJob& job, const RunFolder& folder, const std::str
   if (!verdict.ok()) {
     const std::string resume = "`cohort train --resume " + given + "` ";
     const std::string mend =
-        verdict.code() == ErrorCode::kInvalidInput ? ""
+        verdict.code() == ErrorCode::kInvalidInput
+            ? (job.resume ? "" : "; then begin anew with --overwrite: what was said lies in " + given)
         : HasCheckpoint(folder / kCheckpointsFolder)
             ? "; " + resume + "goes on from its newest checkpoint"
             : "; there is no checkpoint: " + resume + "begins it once more, from the start";

@@ -36,6 +36,7 @@ struct Forecast {
   StepTime time;
   double price_per_hour = 0, deadline = 0;
   ClusterSize smallest;  // with a deadline
+  bool missed() const { return deadline > 0 && smallest.servers == 0; }  // by every cluster that was tried
   double CostOf(const StepTime& of) const {
     return of.epoch / 3600 * of.cores * price_per_hour;
   }  // of an epoch

@@ -23,6 +23,18 @@ std::string Line(const char* format, Values... values) {
   return std::string(line) + "\n";
 }
 
+std::string Counted(std::uint64_t count, const char* what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
+// Short ones to their digits.
+std::string SecondsOf(double seconds) { return Format(seconds < 10 ? "%.3g s" : "%.1f s", seconds); }
+
+std::string WhyMissed(const Forecast& forecast) {
+  return "no cluster of up to 64 workers meets the deadline of " + SecondsOf(forecast.deadline) +
+         ": the run takes " + SecondsOf(forecast.smallest.time.run) + " at least";
+}
+
 std::string PartsOf(const ProcessMemory& process) {
   std::string parts;
   for (const MemoryPart& part : process.parts)
@@ -70,8 +82,8 @@ Json ToJson(const std::vector<Flow>& flows) {
 
 std::string TimesOf(const Forecast& forecast) {
   const StepTime& time = forecast.time;
-  std::string text = Line("\na training step: %.2f ms on %u cores, for which it waits longest on %s",
-                          1000 * time.step, time.cores, time.binds.c_str());
+  std::string text = Line("\na training step: %.2f ms on %s, for which it waits longest on %s",
+                          1000 * time.step, Counted(time.cores, "core").c_str(), time.binds.c_str());
   for (const ResourceTime& part : time.parts)
     if (part.seconds > 0) text += Line("  %-20s %9.3f ms", part.resource.c_str(), 1000 * part.seconds);
   text += Line("an epoch: %.1f s; the run, with evaluation: %.1f s; a checkpoint: %.1f s", time.epoch,
@@ -81,12 +93,10 @@ std::string TimesOf(const Forecast& forecast) {
                  forecast.price_per_hour);
   if (forecast.deadline <= 0) return text;
   const ClusterSize& smallest = forecast.smallest;
-  if (smallest.servers == 0)
-    return text +
-           Line("no cluster of up to 64 workers meets the deadline of %.0f s: the run takes %.1f s at least",
-                forecast.deadline, smallest.time.run);
-  text += Line("the smallest cluster within %.0f s: --servers %u --workers %u, %.1f s", forecast.deadline,
-               smallest.servers, smallest.workers, smallest.time.run);
+  if (forecast.missed()) return text + WhyMissed(forecast) + "\n";
+  text += Line("the smallest cluster within %s: --servers %u --workers %u, %s",
+               SecondsOf(forecast.deadline).c_str(), smallest.servers, smallest.workers,
+               SecondsOf(smallest.time.run).c_str());
   text += Line("  memory: %s a server, %s a worker; it waits longest on %s",
                FormatBytes(smallest.memory.largest_server()).c_str(),
                FormatBytes(smallest.memory.largest_worker()).c_str(), smallest.time.binds.c_str());
@@ -129,9 +139,10 @@ std::string ToText(const Forecast& forecast) {
   const MemoryPlan& memory = forecast.memory;
   const ClusterConfig& cluster = forecast.inputs.config.cluster;
   std::string text =
-      Line("%u servers of %u shards, %u workers, %s; %.0f steps an epoch, %u epochs", cluster.servers,
-           cluster.shards_per_server, cluster.workers, ConsistencyName(forecast.plan.consistency),
-           traffic.steps, forecast.inputs.config.train.epochs);
+      Line("%s of %s, %s, %s; %.0f steps an epoch, %s", Counted(cluster.servers, "server").c_str(),
+           Counted(cluster.shards_per_server, "shard").c_str(), Counted(cluster.workers, "worker").c_str(),
+           ConsistencyName(forecast.plan.consistency), traffic.steps,
+           Counted(forecast.inputs.config.train.epochs, "epoch").c_str());
   text += Line("model: %.0f rows of embeddings%s, %s; a checkpoint as much", memory.model_rows,
                forecast.sample.exact_rows ? "" : " (+-0.3 %)", FormatBytes(memory.model_bytes).c_str());
   text += "\nmemory at its highest: " + FormatBytes(memory.total()) + " in all\n";
@@ -176,7 +187,7 @@ std::string ToJson(const Forecast& forecast) {
   std::for_each(memory.servers.begin(), memory.servers.end(), add);
   std::for_each(memory.workers.begin(), memory.workers.end(), add);
   Json json = {
-      {"status", "done"},
+      {"status", forecast.missed() ? "failed" : "done"},
       {"run",
        {{"servers", config.cluster.servers},
         {"shards_per_server", config.cluster.shards_per_server},
@@ -208,6 +219,7 @@ std::string ToJson(const Forecast& forecast) {
           {"servers", ToJson(traffic.servers)}}}}}};
   json["time"] = ToJson(forecast, forecast.time);
   if (forecast.deadline > 0) json["smallest_cluster"] = SmallestToJson(forecast);
+  if (forecast.missed()) json["reason"] = WhyMissed(forecast);
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -174,7 +174,8 @@ std::vector<Case> Cases() {
   add(SchemaCase("SchemaDuplicateFeature", "name = \"city\"", "name = \"age\"", {"age", "already"}));
   add(SchemaCase("SchemaShareTooLarge", "test = 0.3", "test = 1.3", {"test", "1.3"}));
   add(SchemaCase("SchemaWrongValueType", "test = 0.3", "test = \"a third\"", {"test"}));
-  add(SchemaCase("SchemaMissingFile", "data.csv", "nowhere.csv", {"nowhere.csv"}));
+  add(SchemaCase("SchemaMissingFile", "data.csv", "nowhere.csv",
+                 {"nowhere.csv", "relative to the file that names them, or to --data-dir"}));
   add(SchemaCase("SchemaTwoSplits", "test = 0.3", "test = 0.3\ntime = \"age\"\ntest_from = \"2011\"",
                  {"split"}));
   add(SchemaCase("SchemaHashOfUnknown", "hash_of = \"id\"", "hash_of = \"uid\"", {"uid"}));

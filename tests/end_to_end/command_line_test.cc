@@ -120,6 +120,14 @@ TEST(CommandLine, AnEmptyValueIsRefused) {
   ExpectRefused({"prepare", "", "--out", folder / "d.h5"}, "schema: the value is empty");
 }
 
+TEST(CommandLine, AnOptionIsGivenOnce) {
+  ExpectRefused({"prepare", "s.toml", "--out", "a.h5", "--out", "b.h5"},
+                "error: --out is given 2 times; give it once (see `cohort prepare --help`)");
+  ExpectRefused({"bench", "memory", "--seconds", "1", "--seconds", "2", "--seconds", "3"},
+                "--seconds is given 3 times; give it once (see `cohort bench memory --help`)");
+  ExpectRefused({"prepare", "s.toml", "--out"}, "--out: 1 required OUTPUT missing");
+}
+
 TEST(CommandLine, ANumberIsFinite) {
   const TemporaryFolder folder;
   const std::string out = folder / "out.csv";

@@ -217,7 +217,7 @@ class FirstStart : public ::testing::Test {
 };
 
 constexpr const char* kUnknown =
-    "echo \"ssh: Could not resolve hostname $1: Name or service not known\" >&2; exit 255\n";
+    "printf 'ssh: Could not resolve hostname %s: Name or service not known\\r\\n' $1 >&2; exit 255\n";
 
 TEST_F(FirstStart, AHostThatNobodyKnowsEndsItAtOnce) {
   const auto begin = std::chrono::steady_clock::now();
@@ -230,6 +230,8 @@ TEST_F(FirstStart, AHostThatNobodyKnowsEndsItAtOnce) {
       ", line 4: nowhere.invalid, which mpirun calls nowhere, is no host that is known here";
   EXPECT_NE(outcome.err.find("failed: " + reason), std::string::npos) << outcome.err;
   EXPECT_NE(outcome.err.find("cohort doctor --hostfile " + hostfile_), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("; then begin anew with --overwrite"), std::string::npos) << outcome.err;
+  EXPECT_EQ(outcome.err.find('\r'), std::string::npos) << outcome.err;
   EXPECT_EQ(outcome.err.find("checkpoint"), std::string::npos) << outcome.err;
   const json result = ShopRun::Get().Result("unknown_host");
   EXPECT_EQ(result.value("status", ""), "failed");

@@ -345,7 +345,15 @@ TEST_F(Lookalike, RefusesWhatItCannotDo) {
   EXPECT_THAT(ErrorOf({"--seed-ids", nobody, "--top", "0.1"}), HasSubstr("give one of them"));
   EXPECT_THAT(ErrorOf({"--seed-ids", nobody, "--cost", "acquisition_cost"}),
               HasSubstr("--cost is taken off a value: give --seed-by too"));
-  EXPECT_THAT(ErrorOf({"--seed-by", "revenue"}, "none.csv"), HasSubstr("none.csv"));
+  EXPECT_THAT(ErrorOf({"--seed-by", "revenue"}, "none.csv"),
+              HasSubstr("none.csv: cannot open: No such file or directory\n"));
+  EXPECT_THAT(ErrorOf({"--seed-by", "revenue"}, "shop.h5"),
+              HasSubstr("shop.h5:1:1: the file is HDF5, no text"));
+  const std::string separated = "; the cells seem to be separated by \";\"; expected \",\"\n";
+  const std::string semicolons = folder_->Write("semicolons.csv", "id;age\n1;20\n");
+  EXPECT_THAT(ErrorOf({"--seed-by", "revenue"}, "semicolons.csv"),
+              HasSubstr("semicolons.csv:1: no column \"id\"" + separated));
+  EXPECT_THAT(ErrorOf({"--seed-ids", semicolons}), HasSubstr("the ids do not stand alone" + separated));
   folder_->Write("bad.csv", "id,age\n1,20\n2,old\n");
   EXPECT_THAT(ErrorOf({"--seed-by", "revenue"}, "bad.csv"),
               HasSubstr("bad.csv:3:3: \"old\" is not a finite number"));

@@ -48,6 +48,9 @@ TEST(Hostfile, WhatMpirunIsGivenOfEachForm) {
   EXPECT_EQ(given("a slots=4"), "a slots=4\n");
   EXPECT_EQ(given("\ta slots = 4\t# big one\r\n"), "a slots=4\n");
   EXPECT_EQ(given("10.0.0.1:4\n"), "10.0.0.1 slots=4\n");
+  EXPECT_EQ(given("\xEF\xBB\xBF"
+                  "a:2\r\n"),
+            "a slots=2\n");  // as some editors begin and end lines
   EXPECT_EQ(given("a slots=2 max_slots=4\n"), "a slots=2 max_slots=4\n");
   EXPECT_EQ(given("a max-slots=4 slots=2\n"), "a slots=2 max_slots=4\n");
   EXPECT_EQ(given("a max_slots=3\n"), "a slots=3 max_slots=3\n");
@@ -72,7 +75,8 @@ TEST(Hostfile, ALineThatIsNoHostIsNamed) {
   };
   EXPECT_THAT(
       error("a\nb slots=abc\n"),
-      HasSubstr("hosts, line 2: \"slots=abc\" is no number of slots; expected NAME, NAME slots=N or "));
+      HasSubstr(
+          "hosts, line 2: \"slots=abc\" is no number of slots; expected NAME, NAME:N, NAME slots=N or "));
   for (const char* slots : {"a slots=0", "a slots=-1", "a slots=2x", "a slots=", "a slots=99999", "a:0",
                             "a:", "a:b", "a max_slots=0"})
     EXPECT_THAT(error(slots), HasSubstr("is no number of slots")) << slots;

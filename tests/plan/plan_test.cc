@@ -1,7 +1,9 @@
 // The parts of a plan that can be worked out by hand.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "common/random.h"
@@ -107,6 +109,33 @@ TEST(StepTime, InBspComputingAndExchangeTakeTurns) {
   run.costs.cores = 1;
   EXPECT_NEAR(run.Time().step, 26e-3, 1e-9);
   EXPECT_EQ(run.Time().binds, "cores");
+}
+
+TEST(PlanReport, SaysNumbersAndTheDeadlineAsTheyAre) {
+  using ::testing::HasSubstr;
+  Forecast forecast;
+  ClusterConfig& cluster = forecast.inputs.config.cluster;
+  cluster.servers = cluster.shards_per_server = cluster.workers = 1;
+  forecast.inputs.config.train.epochs = 1;
+  forecast.memory.servers.resize(1), forecast.memory.workers.resize(1);
+  forecast.time.cores = 1;
+  EXPECT_THAT(ToText(forecast), HasSubstr("1 server of 1 shard, 1 worker, "));
+  EXPECT_THAT(ToText(forecast), HasSubstr(" an epoch, 1 epoch\n"));
+  EXPECT_THAT(ToText(forecast), HasSubstr(" ms on 1 core, "));
+  cluster.servers = cluster.shards_per_server = cluster.workers = 2;
+  EXPECT_THAT(ToText(forecast), HasSubstr("2 servers of 2 shards, 2 workers, "));
+  EXPECT_EQ(nlohmann::json::parse(ToJson(forecast))["status"], "done");
+  forecast.deadline = 0.25;
+  forecast.smallest.time.run = 12.34;
+  const std::string missed =
+      "no cluster of up to 64 workers meets the deadline of 0.25 s: the run takes 12.3 s at least";
+  EXPECT_THAT(ToText(forecast), HasSubstr(missed + "\n"));
+  EXPECT_EQ(nlohmann::json::parse(ToJson(forecast))["status"], "failed");
+  EXPECT_EQ(nlohmann::json::parse(ToJson(forecast))["reason"], missed);
+  forecast.smallest.servers = forecast.smallest.workers = 1;
+  forecast.smallest.memory = forecast.memory;
+  EXPECT_THAT(ToText(forecast), HasSubstr("the smallest cluster within 0.25 s: --servers 1 --workers 1, "));
+  EXPECT_EQ(nlohmann::json::parse(ToJson(forecast))["status"], "done");
 }
 
 TEST(StepTime, OutsideBspTheSlowestResourceDecides) {

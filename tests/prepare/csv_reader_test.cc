@@ -116,6 +116,9 @@ TEST_F(CsvReaderTest, Errors) {
       {"unterminated", "a,b\nc,\"d\ne,f\n", ":2:3:", "never closed"},
       {"unterminated at the end", "a,\"", ":1:3:", "never closed"},
       {"text after a quote", "a,b\n\"c\nd\"e,f\n", ":3:3:", "text after a closing quote"},
+      {"text after a quote that may be a cell", "\"a\";\"b\"\n",
+       ":1:4:", "the cells seem to be separated by \";\"; expected \",\""},
+      {"HDF5", "\x89HDF\r\n\x1a\n and so on", ":1:1:", "the file is HDF5, no text; expected a CSV file"},
       {"CR after a quote", "\"a\"\rb\n", ":1:4:", "text after a closing quote"},
       {"NUL", std::string("a,b\nc,d\0e\n", 10), ":2:4:", "NUL"},
       {"quoted NUL", std::string("a,\"b\0c\"\n", 8), ":1:5:", "NUL"},
@@ -144,6 +147,24 @@ TEST_F(CsvReaderTest, Errors) {
   EXPECT_EQ(Read().error().code(), ErrorCode::kInvalidInput);
   auto directory = CsvReader::Open(std::filesystem::temp_directory_path(), {});
   EXPECT_THAT(directory.error().text(), HasSubstr("is a folder; expected a regular file"));
+}
+
+TEST_F(CsvReaderTest, TellsWhatMayBeWrong) {
+  const auto other = [&](const std::string& content, const CsvOptions& options = {}) {
+    Write(content);
+    const auto reader = CsvReader::Open(path_, options);
+    EXPECT_TRUE(*(*reader)->Next());
+    return (*reader)->OtherDelimiter();
+  };
+  EXPECT_EQ(other("id;age\n"), "; the cells seem to be separated by \";\"; expected \",\"");
+  EXPECT_EQ(other("id\tage\n"), "; the cells seem to be separated by tabs; expected \",\"");
+  EXPECT_EQ(other("id\n"), "");
+  EXPECT_EQ(other("id,a;b\n"), "");
+  EXPECT_EQ(other("id;age\n", {.delimiter = ';'}), "");
+  std::filesystem::remove(path_);
+  EXPECT_EQ(CsvReader::Open(path_, {}).error().text(), path_ + ": cannot open: No such file or directory");
+  EXPECT_THAT(CsvReader::OpenNamed(path_, {}).error().text(),
+              HasSubstr("No such file or directory; file names are relative to the file that names them"));
 }
 
 TEST_F(CsvReaderTest, Gzip) {
