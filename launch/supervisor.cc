@@ -363,6 +363,9 @@ class Run {
   void LookAtChildren(TimePoint now) {
     if (heard_) return;
     std::vector<ChildProcess> alive = ChildrenOf(child_);
+    // Where some start on other hosts, mpirun has launch agents, too (ssh, srun), which end when they have done so.
+    if (options_.children == 0)
+      std::erase_if(alive, [](const ChildProcess& child) { return !child.name.starts_with("cohort-"); });
     expected_ = std::max(expected_, alive.size());
     if (children_.empty() && alive.empty()) return;  // mpirun has not begun
     for (const ChildProcess& child : children_) {

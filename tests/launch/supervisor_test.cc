@@ -169,10 +169,20 @@ TEST_F(SupervisorTest, AProcessThatDiesDuringStartUpIsNamed) {
   SupervisorOptions options = Options(Killed() + "sleep 60 & sleep 0.9 & wait");
   options.bereaved = milliseconds(500);
   options.startup = std::chrono::seconds(30);
+  options.children = 2;
   const auto before = std::chrono::steady_clock::now();
   const Status status = Supervise(options);
   EXPECT_THAT(status.text(), ::testing::MatchesRegex("sleep \\(pid [0-9]+\\) died during start-up"));
   EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(5));
+}
+
+// ssh has started what is to run on its host, and ends; that the others are slow is no death.
+TEST_F(SupervisorTest, ALaunchAgentMayEndDuringStartUp) {
+  SupervisorOptions options = Options("sleep 60 & sleep 0.3 & wait");
+  options.bereaved = milliseconds(200);
+  options.startup = milliseconds(2000);
+  const Status status = Supervise(options);
+  EXPECT_THAT(status.text(), HasSubstr("did not start the scheduler within"));
 }
 
 TEST_F(SupervisorTest, ProcessesThatNeverWereSeenAreWaitedForLonger) {
