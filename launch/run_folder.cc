@@ -59,7 +59,8 @@ Result<RunFolder> RunFolder::Create(const std::string& given, bool overwrite) {
     return InvalidInput(given +
                         " exists and is not empty; choose another --out, or replace it with --overwrite");
   }
-  if (!fs::exists(folder / kResultFile, error) && !fs::exists(folder / kRunFile, error)) {
+  // A run file alone may be somebody's own.
+  if (!fs::exists(folder / kResultFile, error) && !fs::exists(folder / kLogFile, error)) {
     return InvalidInput(given + " is not empty and holds no run; --overwrite replaces nothing but runs");
   }
   for (const char* name : kOwnFiles) fs::remove(folder / name, error);

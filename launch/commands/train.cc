@@ -1,5 +1,6 @@
 // cohort train: a cluster trains a model, judges it and writes it (launch/cluster_job.h).
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -62,7 +63,22 @@ std::string Summary(const std::string& text, const RunFolder& folder) {
          folder / kModelFolder;
 }
 
-// Before anything is removed for --overwrite.
+// Before anything is removed for --overwrite: what is read must not be.
+Status CheckInputs(const TrainOptions& options, const std::string& data) {
+  std::error_code error;
+  for (const char* folder : {kModelFolder, kCheckpointsFolder}) {
+    const auto removed = std::filesystem::weakly_canonical(options.out + "/" + folder, error);
+    for (const std::string& input : {options.run_file, data, options.truth}) {
+      if (input.empty()) continue;
+      const auto file = std::filesystem::weakly_canonical(input, error);
+      const auto ends = std::mismatch(removed.begin(), removed.end(), file.begin(), file.end()).first;
+      if (ends == removed.end())
+        return Refused(input + " lies in " + removed.string() +
+                       ", which this run replaces; choose another --out, or move it");
+    }
+  }
+  return {};
+}
 Status CheckSource(const TrainOptions& options) {
   COHORT_ASSIGN_OR_RETURN(const std::string model, FindModel(options.from));
   std::error_code error;
@@ -174,6 +190,7 @@ Status Train(const TrainOptions& options, Console& console) {
   if (options.out.empty()) return {ErrorCode::kInvalidInput, "--out is required (see `cohort train --help`)"};
   ClusterJob job;
   COHORT_ASSIGN_OR_RETURN(job.config, LoadRunConfig(options.run_file, options.cluster.Overrides()));
+  COHORT_RETURN_IF_ERROR(CheckInputs(options, job.config.data));
   COHORT_RETURN_IF_ERROR(options.cluster.Apply(&job));
   COHORT_RETURN_IF_ERROR(CheckClusterJob(job));
   std::optional<BestReachable> reachable;

@@ -49,6 +49,7 @@ TEST(RunFolder, OverwriteReplacesRunsAndNothingElse) {
   EXPECT_TRUE(std::filesystem::exists(base / "run/notes.txt"));
 
   base.Write("home.txt", "precious");
+  base.Write("run.toml", "for a run that lies elsewhere");
   const auto home = RunFolder::Create(base.path(), true);
   ASSERT_FALSE(home);
   EXPECT_THAT(home.error().text(), HasSubstr("holds no run"));
