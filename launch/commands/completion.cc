@@ -77,7 +77,7 @@ void AddCompletion(CLI::App& app, Commands& commands) {
   CLI::App* command = app.add_subcommand(
       "completion", "print what a shell needs to complete commands: source <(cohort completion bash)");
   command->add_option("SHELL", *shell, "whose")->required()->check(CLI::IsMember({"bash"}));
-  commands[command] = [&app](Console& console) -> Status {
+  commands[command] = [&app, shell](Console& console) -> Status {  // the parser writes to `shell`
     const std::string script = BashCompletion(app);
     console.Print(script);
     console.SetJson(nlohmann::json{{"status", "done"}, {"script", script}}.dump());
