@@ -22,6 +22,8 @@ namespace cohort {
 namespace {
 
 constexpr std::size_t kMostBatches = 8;
+constexpr std::size_t kWindows = 3;  // at least, and as many as take kReadSeconds
+constexpr double kReadSeconds = 0.5;
 constexpr double kComputeSeconds = 1.0;
 constexpr int kTurns = 21;  // of one process and of all
 constexpr double kTurnSeconds = 0.15;
@@ -30,45 +32,43 @@ constexpr std::uint32_t kManyWorkers = 4;
 
 struct ReadBatches {
   std::vector<std::unique_ptr<Batch>> batches;
-  double cpu_seconds = 0;
-  double rows = 0;  // own
+  double cpu_seconds = 0;  // for a row of its own
 };
 
-// The first batches of an epoch as worker 0 of `workers` reads them, its own rows `batch_rows` in `slices`.
-Result<ReadBatches> ReadOnce(const RunConfig& config, const ModelSpec& spec, std::uint32_t batch_rows,
-                             std::uint32_t slices, std::uint32_t workers) {
-  COHORT_ASSIGN_OR_RETURN(auto dataset, DatasetReader::Open(config.data));
-  COHORT_ASSIGN_OR_RETURN(Encoder encoder, Encoder::Create(spec, dataset->info()));
-  const double before = ReadProcessUsage().cpu_seconds;
-  BatchReader reader(std::move(dataset), std::move(encoder), spec.tasks.size(), config.seed);
-  reader.Start(BspEpoch{0, 0, 0, workers, batch_rows * workers, slices * workers, config.train.shuffle_rows});
-  ReadBatches read;
-  // As far as the reader's windows go: they are loaded as a whole.
-  for (bool last = false; !last && read.rows * workers < config.train.shuffle_rows;) {
-    COHORT_ASSIGN_OR_RETURN(auto batch, reader.Next(std::chrono::seconds(60)));
-    if (!batch) return Error(ErrorCode::kTimeout, config.data + ": no batch within 60 s");
-    last = batch->last_of_source;
-    read.rows += batch->rows;
-    if (read.batches.size() < kMostBatches && (!last || read.batches.empty())) {
-      read.batches.push_back(std::move(batch));  // whole ones
-    } else {
-      reader.Recycle(std::move(batch));
-    }
-  }
-  read.cpu_seconds = ReadProcessUsage().cpu_seconds - before;
-  return read;
-}
-
-// That of three whose time is between the others': it takes a fraction of a second each, and others use the machine as well.
+// Reads as worker 0 of `workers`, whose own rows are `batch_rows` in `slices`: window by window, since the reader loads them as a whole. The first
+// one gives the batches, and takes the memory that a run takes but once; the time is the median of those after it.
 Result<ReadBatches> Read(const RunConfig& config, const ModelSpec& spec, std::uint32_t batch_rows,
                          std::uint32_t slices, std::uint32_t workers) {
-  std::vector<ReadBatches> reads;
-  for (int i = 0; i < 3; ++i) {
-    COHORT_ASSIGN_OR_RETURN(reads.emplace_back(), ReadOnce(config, spec, batch_rows, slices, workers));
+  COHORT_ASSIGN_OR_RETURN(auto dataset, DatasetReader::Open(config.data));
+  COHORT_ASSIGN_OR_RETURN(Encoder encoder, Encoder::Create(spec, dataset->info()));
+  BatchReader reader(std::move(dataset), std::move(encoder), spec.tasks.size(), config.seed);
+  BspEpoch epoch{0, 0, 0, workers, batch_rows * workers, slices * workers, config.train.shuffle_rows};
+  reader.Start(epoch);
+  ReadBatches read;
+  std::vector<double> times;
+  double all = 0;
+  for (std::size_t window = 0; window <= kWindows || all < kReadSeconds; ++window) {
+    const double before = ReadProcessUsage().cpu_seconds;
+    double rows = 0;
+    for (bool last = false; !last && rows * workers < config.train.shuffle_rows;) {
+      COHORT_ASSIGN_OR_RETURN(auto batch, reader.Next(std::chrono::seconds(60)));
+      if (!batch) return Error(ErrorCode::kTimeout, config.data + ": no batch within 60 s");
+      last = batch->last_of_source;
+      rows += batch->rows;
+      if (window == 0 && read.batches.size() < kMostBatches && (!last || read.batches.empty())) {
+        read.batches.push_back(std::move(batch));  // whole ones
+      } else {
+        reader.Recycle(std::move(batch));
+      }
+      if (last) ++epoch.epoch, reader.Start(epoch);
+    }
+    if (window == 0) continue;
+    const double taken = ReadProcessUsage().cpu_seconds - before;
+    times.push_back(taken / rows);
+    all += taken;
   }
-  std::sort(reads.begin(), reads.end(),
-            [](const ReadBatches& a, const ReadBatches& b) { return a.cpu_seconds < b.cpu_seconds; });
-  return std::move(reads[1]);
+  read.cpu_seconds = bench::Quantile(std::move(times), 0.5);
+  return read;
 }
 
 SimulatedWorkload::Table TableOf(double rows, std::uint32_t dim, const WireConfig& wire) {
@@ -134,7 +134,7 @@ Result<SimulatedWorkload> MeasureWorkload(const RunConfig& config, std::uint32_t
   COHORT_ASSIGN_OR_RETURN(const ReadBatches own, Read(config, spec, batch_rows, slices, 1));
   COHORT_ASSIGN_OR_RETURN(const ReadBatches shared, Read(config, spec, batch_rows, slices, kManyWorkers));
   // For each own row one is loaded and encoded, or one encoded and kManyWorkers loaded.
-  const double one = own.cpu_seconds / own.rows, many = shared.cpu_seconds / shared.rows;
+  const double one = own.cpu_seconds, many = shared.cpu_seconds;
   workload.load_seconds = std::clamp((many - one) / (kManyWorkers - 1), 0.0, one);
   workload.encode_seconds = one - workload.load_seconds;
 
