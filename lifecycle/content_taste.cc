@@ -114,7 +114,8 @@ std::vector<std::string> ContentTaste::features() const {
   return names;
 }
 
-double ContentTaste::Lifts(const Field& field, std::uint32_t user, std::vector<float>* lifts) const {
+std::vector<std::uint32_t> ContentTaste::Lifts(const Field& field, std::uint32_t user,
+                                               std::vector<float>* lifts) const {
   const std::size_t values = field.words.size();
   const float* shares = &field.shares[segments_.of_user[user] * values];
   // First n_uv, of the values that the user has; then the logarithms.
@@ -139,22 +140,23 @@ double ContentTaste::Lifts(const Field& field, std::uint32_t user, std::vector<f
     (*lifts)[touched[i]] =
         static_cast<float>(std::log((counts[i] + prior_ * share) / (total + prior_) / share));
   }
-  return total;
+  return touched;
 }
 
-void ContentTaste::Score(std::uint32_t user, std::span<float> scores) const {
-  const std::size_t items = tastes_.items();
+float ContentTaste::MeanLift(const Field& field, std::uint32_t item, const std::vector<float>& lifts) {
+  float sum = 0;
+  const std::span<const std::uint32_t> values = field.Of(item);
+  for (const std::uint32_t value : values) sum += lifts[value];
+  return values.empty() ? 0 : sum / static_cast<float>(values.size());
+}
+
+void ContentTaste::Score(std::uint32_t user, std::span<const std::uint32_t> items,
+                         std::span<float> scores) const {
   std::vector<float> lifts;
-  for (std::size_t f = 0; f < fields_.size(); ++f) {
-    const Field& field = fields_[f];
+  float* out = scores.data();
+  for (const Field& field : fields_) {
     Lifts(field, user, &lifts);
-    float* out = &scores[f * items];
-    for (std::size_t item = 0; item < items; ++item) {
-      float sum = 0;
-      const std::span<const std::uint32_t> values = field.Of(item);
-      for (const std::uint32_t value : values) sum += lifts[value];
-      out[item] = values.empty() ? 0 : sum / static_cast<float>(values.size());
-    }
+    for (const std::uint32_t item : items) *out++ = MeanLift(field, item, lifts);
   }
 }
 

@@ -34,7 +34,8 @@ class ContentTaste : public ScoreSource {
 
   std::string name() const override { return "content"; }
   std::vector<std::string> features() const override;
-  void Score(std::uint32_t user, std::span<float> scores) const override;
+  void Score(std::uint32_t user, std::span<const std::uint32_t> items,
+             std::span<float> scores) const override;
   std::string Reason(std::uint32_t user, std::uint32_t item, std::size_t feature) const override;
 
  private:
@@ -50,8 +51,10 @@ class ContentTaste : public ScoreSource {
   };
   template <typename ValuesOf>
   void AddField(const std::string& name, const ValuesOf& values_of);
-  // By value of the field; returns n_u.
-  double Lifts(const Field& field, std::uint32_t user, std::vector<float>* lifts) const;
+  // The logarithms, by value of the field; returns the values that the user has.
+  std::vector<std::uint32_t> Lifts(const Field& field, std::uint32_t user, std::vector<float>* lifts) const;
+  // Their mean over the values of an item.
+  static float MeanLift(const Field& field, std::uint32_t item, const std::vector<float>& lifts);
 
   const TasteMatrix& tastes_;
   const UserSegments& segments_;

@@ -10,6 +10,12 @@
 #include "common/model_files.h"
 
 namespace cohort {
+namespace {
+
+// Each score is one chain of additions: the same bits in any list. So many chains run side by side.
+constexpr std::size_t kTogether = 16;
+
+}  // namespace
 
 Result<std::unique_ptr<FactorVectors>> FactorVectors::Read(const std::string& model,
                                                            const ShopHistory& history) {
@@ -31,24 +37,21 @@ Result<std::unique_ptr<FactorVectors>> FactorVectors::Read(const std::string& mo
   const std::string& item_feature = towers.item[0];
   const std::string& user_feature = data.features[data.features[0].name == item_feature ? 1 : 0].name;
 
-  auto made = std::make_unique<FactorVectors>();
-  const std::size_t items = made->items_ = history.items.size(), users = history.users.size();
+  const std::size_t items = history.items.size(), users = history.users.size();
   std::unordered_map<Key, std::size_t> places;  // users, then items
   for (std::size_t i = 0; i < users; ++i) places.emplace(CategoryKey(user_feature, history.users[i]), i);
   for (std::size_t i = 0; i < items; ++i)
     places.emplace(CategoryKey(item_feature, history.items[i].name), users + i);
   std::vector<bool> found(users + items);
-  std::vector<float> widened;
+  std::vector<float> vectors, widened;  // of users, then items
+  std::size_t dimensions = 0;
   COHORT_RETURN_IF_ERROR(VisitModel(directory, manifest, [&](const ModelRows& rows) -> Status {
     if (rows.table->kind != TableKind::kSparse) return {};
-    if (made->users_.empty()) {
-      made->factors_ = rows.table->dim - 1;
-      widened.resize(rows.table->dim);
-      made->users_.resize(users * made->factors_);
-      made->blocks_.resize((items + kBlock - 1) / kBlock * kBlock * made->factors_);
-      made->biases_.resize(items);
+    if (dimensions == 0) {
+      dimensions = rows.table->dim;
+      widened.resize(dimensions);
+      vectors.resize((users + items) * dimensions);
     }
-    const std::size_t factors = made->factors_;
     for (std::size_t i = 0; i < rows.keys.size(); ++i) {
       const auto place = places.find(rows.keys[i]);
       if (place == places.end()) continue;
@@ -58,14 +61,7 @@ Result<std::unique_ptr<FactorVectors>> FactorVectors::Read(const std::string& mo
         row = widened.data();
       }
       found[place->second] = true;
-      if (place->second < users) {
-        std::copy(row, row + factors, &made->users_[place->second * factors]);
-        continue;
-      }
-      const std::size_t item = place->second - users;
-      for (std::size_t c = 0; c < factors; ++c)
-        made->blocks_[(item / kBlock * factors + c) * kBlock + item % kBlock] = row[c];
-      made->biases_[item] = row[factors];
+      std::copy(row, row + dimensions, &vectors[place->second * dimensions]);
     }
     return {};
   }));
@@ -74,27 +70,34 @@ Result<std::unique_ptr<FactorVectors>> FactorVectors::Read(const std::string& mo
     return InvalidInput(model + " knows none of the " + std::to_string(items) + " items of " +
                         history.schema.path +
                         ": expected it to be trained on their ids, as --write-pairs writes them");
+  const auto last = [&](std::size_t place) -> float& { return vectors[(place + 1) * dimensions - 1]; };
+  for (std::size_t user = 0; user < users; ++user) last(user) = 1;
   float least = std::numeric_limits<float>::infinity();
-  for (std::size_t item = 0; item < items; ++item) {
-    if (found[users + item]) least = std::min(least, made->biases_[item]);
+  for (std::size_t place = users; place < users + items; ++place) {
+    if (found[place]) least = std::min(least, last(place));
   }
-  for (std::size_t item = 0; item < items; ++item) {
-    if (!found[users + item]) made->biases_[item] = least;
+  for (std::size_t place = users; place < users + items; ++place) {
+    if (!found[place]) last(place) = least;
   }
-  return made;
+  std::vector<float> of_items(vectors.begin() + static_cast<std::ptrdiff_t>(users * dimensions),
+                              vectors.end());
+  vectors.resize(users * dimensions);
+  return std::make_unique<FactorVectors>(dimensions, std::move(vectors), std::move(of_items));
 }
 
-void FactorVectors::Score(std::uint32_t user, std::span<float> scores) const {
-  const float* factors = &users_[user * factors_];
-  for (std::size_t begin = 0; begin < items_; begin += kBlock) {
-    // Items side by side, so that each score is one chain of additions and still many are computed at once.
-    std::array<float, kBlock> sums{};
-    const float* block = &blocks_[begin * factors_];
-    for (std::size_t c = 0; c < factors_; ++c) {
-      for (std::size_t i = 0; i < kBlock; ++i) sums[i] += factors[c] * block[c * kBlock + i];
+void FactorVectors::Score(std::uint32_t user, std::span<const std::uint32_t> items,
+                          std::span<float> scores) const {
+  const float* of_user = &users_[user * dimensions_];
+  for (std::size_t begin = 0; begin < items.size(); begin += kTogether) {
+    const std::size_t count = std::min(kTogether, items.size() - begin);
+    std::array<const float*, kTogether> of_items;
+    for (std::size_t i = 0; i < kTogether; ++i)
+      of_items[i] = &items_[items[begin + std::min(i, count - 1)] * dimensions_];
+    std::array<float, kTogether> sums{};
+    for (std::size_t c = 0; c < dimensions_; ++c) {
+      for (std::size_t i = 0; i < kTogether; ++i) sums[i] += of_user[c] * of_items[i][c];
     }
-    for (std::size_t i = 0; i < std::min(kBlock, items_ - begin); ++i)
-      scores[begin + i] = sums[i] + biases_[begin + i];
+    std::copy_n(sums.begin(), count, scores.begin() + static_cast<std::ptrdiff_t>(begin));
   }
 }
 

@@ -13,7 +13,7 @@ constexpr double kLeastFading = 1e-3;
 ItemSimilarity::ItemSimilarity(const TasteMatrix& tastes, const std::vector<std::string>& names,
                                const SimilarityOptions& options,
                                const std::function<void(std::size_t)>& progress)
-    : tastes_(tastes), names_(names), options_(options) {
+    : tastes_(tastes), names_(names), options_(options), sums_(tastes.items()) {
   const std::size_t items = tastes.items();
   const auto latest_of = [&](std::uint32_t user) {
     const std::span<const Taste> all = tastes.OfUser(user);
@@ -65,25 +65,41 @@ double ItemSimilarity::Fading(std::size_t feature, std::size_t k) const {
   return feature == 0 ? 1.0 : std::exp2(-static_cast<double>(k) / options_.half_life);
 }
 
-void ItemSimilarity::Score(std::uint32_t user, std::span<float> scores) const {
+double ItemSimilarity::Accumulate(std::uint32_t user, std::size_t feature) const {
   const std::span<const Taste> taken = tastes_.OfUser(user);
-  const std::size_t items = tastes_.items();
-  for (std::size_t feature = 0; feature < 2; ++feature) {
-    const std::span<float> out = scores.subspan(feature * items, items);
-    std::fill(out.begin(), out.end(), 0.0f);
-    double total = 0;
-    for (std::size_t k = 0; k < std::min(taken.size(), options_.most_items); ++k) {
-      const Taste& taste = taken[taken.size() - 1 - k];
-      const double fading = Fading(feature, k);
-      if (fading < kLeastFading) break;
-      total += fading * taste.strength;
-      const float weight = static_cast<float>(fading * taste.strength);
-      for (const Neighbour& neighbour : Neighbours(taste.other))
-        out[neighbour.item] += weight * neighbour.similarity;
+  double total = 0;
+  for (std::size_t k = 0; k < std::min(taken.size(), options_.most_items); ++k) {
+    const Taste& taste = taken[taken.size() - 1 - k];
+    const double fading = Fading(feature, k);
+    if (fading < kLeastFading) break;
+    total += fading * taste.strength;
+    const float weight = static_cast<float>(fading * taste.strength);
+    for (const Neighbour& neighbour : Neighbours(taste.other)) {
+      float& sum = sums_[neighbour.item];
+      if (sum == 0) summed_.push_back(neighbour.item);
+      sum += weight * neighbour.similarity;
     }
+  }
+  return total;
+}
+
+void ItemSimilarity::Clear() const {
+  for (const std::uint32_t item : summed_) sums_[item] = 0;
+  summed_.clear();
+}
+
+void ItemSimilarity::Score(std::uint32_t user, std::span<const std::uint32_t> items,
+                           std::span<float> scores) const {
+  const float floor = static_cast<float>(options_.floor), log_floor = std::log(floor);
+  for (std::size_t feature = 0; feature < 2; ++feature) {
+    const double total = Accumulate(user, feature);
     const float scale = total > 0 ? static_cast<float>(1 / total) : 0;
-    const float floor = static_cast<float>(options_.floor), log_floor = std::log(floor);
-    for (float& score : out) score = score == 0 ? log_floor : std::log(floor + scale * score);
+    float* out = scores.data() + feature * items.size();
+    for (const std::uint32_t item : items) {
+      const float sum = sums_[item];
+      *out++ = sum == 0 ? log_floor : std::log(floor + scale * sum);
+    }
+    Clear();
   }
 }
 

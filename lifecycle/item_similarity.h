@@ -47,18 +47,24 @@ class ItemSimilarity : public ScoreSource {
   }
   std::string name() const override { return "similar items"; }
   std::vector<std::string> features() const override { return {"similar", "recent"}; }
-  void Score(std::uint32_t user, std::span<float> scores) const override;
+  void Score(std::uint32_t user, std::span<const std::uint32_t> items,
+             std::span<float> scores) const override;
   std::string Reason(std::uint32_t user, std::uint32_t item, std::size_t feature) const override;
 
  private:
   // Weight of the k-th latest item of a user, by feature.
   double Fading(std::size_t feature, std::size_t k) const;
+  // Adds up what a user's items say of others, in sums_; returns the sum of the weights. Clear undoes it.
+  double Accumulate(std::uint32_t user, std::size_t feature) const;
+  void Clear() const;
 
   const TasteMatrix& tastes_;
   const std::vector<std::string>& names_;
   const SimilarityOptions options_;
   std::vector<std::uint64_t> first_;
   std::vector<Neighbour> neighbours_;
+  mutable std::vector<float> sums_;            // by item: 0 between calls
+  mutable std::vector<std::uint32_t> summed_;  // the items whose sum is not 0
 };
 
 }  // namespace cohort

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -274,12 +275,12 @@ Status CheckOptions(const RecommendOptions& options) {
 
 // Of each source by itself, from items drawn; then of all together, among what the sources would name: the mixture of their scores, and of
 // the likeliest weights of all features, that ranks the choices best.
-Learned LearnWeights(const Recommender& earlier, Time end, const RecommendOptions& options,
+Learned LearnWeights(Recommender& earlier, Time end, const RecommendOptions& options,
                      const Recommender::Progress& progress) {
   Learned learned;
-  const Recommender::ChoiceOptions choice_options{
+  Recommender::ChoiceOptions choice_options{
       .end = end, .skip_bought = options.skip_bought, .seed = options.seed};
-  Choices choices = earlier.DrawChoices(choice_options, nullptr, progress);
+  Choices choices = earlier.DrawChoices(choice_options, progress);
   learned.features = earlier.features();
   const std::size_t features = learned.features.size();
   std::vector<std::vector<double>>& source_weights = learned.source_weights;
@@ -288,7 +289,9 @@ Learned LearnWeights(const Recommender& earlier, Time end, const RecommendOption
     for (std::size_t f = 0; f < features; ++f) used[f] = earlier.SourceOf(f) == source;
     source_weights.push_back(FitChoices(choices, used, kChoiceL2));
   }
-  choices = earlier.DrawChoices(choice_options, &source_weights, progress);
+  earlier.SetSourceWeights(source_weights);
+  choice_options.among_candidates = true;
+  choices = earlier.DrawChoices(choice_options, progress);
   learned.choices = choices.size();
   std::vector<std::vector<double>> directions = source_weights;
   directions.push_back(FitChoices(choices, std::vector<bool>(features, true), kChoiceL2));
@@ -362,7 +365,6 @@ Result<RecommendReport> Recommend(const RecommendOptions& options, Partitions& p
         return ToBytes(LearnWeights(*earlier, periods.at, options, progress));
       }));
   COHORT_ASSIGN_OR_RETURN(Learned learned, LearnedFrom(learned_bytes));
-  const std::vector<std::vector<double>>& source_weights = learned.source_weights;
   report.features = std::move(learned.features);
   report.weights = std::move(learned.weights);
   report.choices = learned.choices;
@@ -380,9 +382,14 @@ Result<RecommendReport> Recommend(const RecommendOptions& options, Partitions& p
                         ": items have fields, or the log has kinds of events, that they did not have at the "
                         "snapshot before (" +
                         report.learned_at + ")");
+  recommender->SetSourceWeights(std::move(learned.source_weights));
   const ItemLabels labels(history);
   const std::vector<bool> group = GroupOf(history, *recommender, options.new_days);
-  report.group_items = static_cast<std::uint64_t>(std::count(group.begin(), group.end(), true));
+  std::vector<std::uint32_t> group_items, all_items(history.items.size());
+  std::iota(all_items.begin(), all_items.end(), 0);
+  std::copy_if(all_items.begin(), all_items.end(), std::back_inserter(group_items),
+               [&](std::uint32_t item) { return group[item]; });
+  report.group_items = group_items.size();
   // Of each source by itself, all together, with each of try_diversity; re-ranked.
   std::vector<QualitySum> no_sums;
   for (const auto& source : recommender->sources())
@@ -400,22 +407,22 @@ Result<RecommendReport> Recommend(const RecommendOptions& options, Partitions& p
     if (recommender->Knows(user)) users.push_back(user);
   }
   COHORT_ASSIGN_OR_RETURN(const std::string spread, partitions.Once("spread", [&]() -> Result<std::string> {
-    return ToCbor(Json(recommender->Spread(users, source_weights, report.weights, options.skip_bought)));
+    return ToCbor(Json(recommender->Spread(users, report.weights, options.skip_bought)));
   }));
   COHORT_RETURN_IF_ERROR(FromCbor(spread, [&](const Json& json) { json.get_to(report.spread); }));
   const ListOptions list_options{.top = options.top,
                                  .diversity = options.diversity,
                                  .spread = report.spread,
                                  .promotable = options.exposure > 0 ? kPromotable : 0,
+                                 .group = group_items,
                                  .skip_bought = options.skip_bought};
-  Recommender::Scored scored;
   PartitionedWork work;
   work.doing = "recommending", work.noun = "users";
   work.count = users.size(), work.size = kUsersOfPart;
   work.name_of = [&](std::uint64_t number) { return history.users[users[number]]; };
   work.fingerprint = history.Fingerprint();
   if (!users.empty()) {  // the models are in the scores
-    recommender->Score(users[0], options.skip_bought, &scored);
+    const Recommender::Scored scored = recommender->Score(users[0], all_items);
     for (const float score : scored.scores)
       work.fingerprint = RandomBits(work.fingerprint, std::bit_cast<std::uint32_t>(score));
   }
@@ -424,7 +431,6 @@ Result<RecommendReport> Recommend(const RecommendOptions& options, Partitions& p
     Json lists = Json::array(), best_values = Json::array();
     for (std::uint64_t number = first; number < end; ++number) {
       const std::uint32_t user = users[number];
-      recommender->Score(user, options.skip_bought, &scored);
       const std::vector<std::uint32_t> chosen = recommender->Chosen(user, periods.until, options.skip_bought);
       RecommendationTruth::Value best;
       const bool true_value = truth && truth->Knows(user);
@@ -434,20 +440,23 @@ Result<RecommendReport> Recommend(const RecommendOptions& options, Partitions& p
         sums[sum].Add(list, chosen, labels, group);
         if (true_value) sums[sum].AddTruth(truth->Of(user, list), best);
       };
+      std::vector<std::vector<std::uint32_t>> nominated =
+          recommender->Nominate(user, options.skip_bought, std::max(Recommender::kCandidates, options.top));
+      const Recommender::Scored candidates = recommender->Score(user, Recommender::Candidates(nominated));
       if (truth || !chosen.empty()) {
-        for (std::size_t source = 0; source < blended; ++source)
-          judge(source, recommender->Best(source_weights[source], options.top, &scored));
+        for (std::size_t source = 0; source < blended; ++source) {
+          nominated[source].resize(std::min(options.top, nominated[source].size()));
+          judge(source, nominated[source]);
+        }
       }
-      const std::vector<std::uint32_t> candidates = recommender->Candidates(source_weights, &scored);
       for (std::size_t i = 0; i <= options.try_diversity.size(); ++i) {
         const ListOptions only{.top = options.top,
                                .diversity = i == 0 ? 0 : options.try_diversity[i - 1],
                                .spread = report.spread};
-        judge(blended + i,
-              ItemsOf(recommender->List(candidates, report.weights, only, labels, group, &scored)));
+        judge(blended + i, ItemsOf(recommender->List(user, candidates, report.weights, only, labels)));
       }
       const RecommendationList list =
-          recommender->List(candidates, report.weights, list_options, labels, group, &scored);
+          recommender->List(user, candidates, report.weights, list_options, labels);
       lists.push_back({ToJson(list.items), ToJson(list.promotable)});
     }
     Json sum_json = Json::array();

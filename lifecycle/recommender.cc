@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numeric>
 
 #include "common/random.h"
@@ -14,9 +15,21 @@ namespace cohort {
 namespace {
 
 constexpr double kContentPrior = 5;
-constexpr std::size_t kCandidates = 100;  // of each source
 constexpr std::size_t kChoicesOfUser = 5;
 constexpr std::size_t kUsersOfSpread = 500;
+
+// weights . scores of each item, of scores[f * items + i].
+std::vector<float> UtilitiesOf(std::span<const double> weights, std::span<const float> scores,
+                               std::size_t items) {
+  std::vector<float> utilities(items);
+  for (std::size_t f = 0; f < weights.size(); ++f) {
+    if (weights[f] == 0) continue;
+    const auto weight = static_cast<float>(weights[f]);
+    const float* of_feature = scores.data() + f * items;
+    for (std::size_t i = 0; i < items; ++i) utilities[i] += weight * of_feature[i];
+  }
+  return utilities;
+}
 
 }  // namespace
 
@@ -27,8 +40,9 @@ Result<std::unique_ptr<Recommender>> Recommender::Make(const ShopHistory& histor
                                                        const Progress& progress) {
   std::unique_ptr<Recommender> made(new Recommender(history, now, target));
   const std::size_t items = history.items.size();
-  for (std::size_t i = 0; i < items; ++i) {
+  for (std::uint32_t i = 0; i < items; ++i) {
     made->may_show_.push_back(!unavailable[i] && history.item_since[i] < now);
+    if (made->may_show_[i]) made->shown_.push_back(i);
     const ItemWords& words = history.items[i];
     made->names_.push_back(words.text.empty() ? words.name : words.text);
   }
@@ -52,6 +66,7 @@ Result<std::unique_ptr<Recommender>> Recommender::Make(const ShopHistory& histor
       made->source_of_.push_back(source);
     }
   }
+  made->first_feature_.push_back(made->features_.size());
   return made;
 }
 
@@ -70,9 +85,7 @@ std::vector<std::uint32_t> Recommender::Chosen(std::uint32_t user, Time end, boo
   return chosen;
 }
 
-Choices Recommender::DrawChoices(const ChoiceOptions& options,
-                                 const std::vector<std::vector<double>>* source_weights,
-                                 const Progress& progress) const {
+Choices Recommender::DrawChoices(const ChoiceOptions& options, const Progress& progress) const {
   const std::size_t items = history_.items.size();
   Choices choices{.features = features_.size(), .first = {0}, .scores = {}, .offsets = {}};
   std::vector<double> taken(items);
@@ -89,12 +102,6 @@ Choices Recommender::DrawChoices(const ChoiceOptions& options,
   std::iota(users.begin(), users.end(), 0);
   RandomStream random(options.seed);
   for (std::size_t i = 1; i < users.size(); ++i) std::swap(users[i], users[random.Below(i + 1)]);
-  Scored scored;
-  const auto add = [&](std::uint32_t item, float offset) {
-    for (std::size_t f = 0; f < features_.size(); ++f)
-      choices.scores.push_back(scored.scores[f * items + item]);
-    choices.offsets.push_back(offset);
-  };
   const auto is_in = [](const std::vector<std::uint32_t>& list, std::uint32_t item) {
     return std::find(list.begin(), list.end(), item) != list.end();
   };
@@ -112,164 +119,184 @@ Choices Recommender::DrawChoices(const ChoiceOptions& options,
     if (!Knows(user)) continue;
     const std::vector<std::uint32_t> chosen = Chosen(user, options.end, options.skip_bought);
     if (chosen.empty()) continue;
-    Score(user, options.skip_bought, &scored);
-    std::vector<std::uint32_t> candidates;
-    if (source_weights != nullptr) candidates = Candidates(*source_weights, &scored);
+    std::vector<std::uint32_t> alternatives;
+    const auto add = [&](std::uint32_t item) {
+      alternatives.push_back(item);
+      choices.offsets.push_back(options.among_candidates ? 0 : offset_of(item));
+    };
+    std::vector<std::uint32_t> candidates, bought;
+    if (options.among_candidates)
+      candidates = Candidates(Nominate(user, options.skip_bought, kCandidates));
+    else if (options.skip_bought)
+      bought = BoughtBy(user);
     for (std::size_t c = 0; c < std::min(chosen.size(), kChoicesOfUser) && choices.size() < options.most;
          ++c) {
-      if (source_weights != nullptr) {
+      if (options.among_candidates) {
         if (!is_in(candidates, chosen[c])) continue;
-        add(chosen[c], 0);
+        add(chosen[c]);
         for (const std::uint32_t item : candidates) {
-          if (!is_in(chosen, item)) add(item, 0);
+          if (!is_in(chosen, item)) add(item);
         }
       } else {
-        add(chosen[c], offset_of(chosen[c]));
+        add(chosen[c]);
         for (std::size_t i = 0; i < options.drawn; ++i) {
           const std::uint32_t item = draw();
-          if (!scored.excluded[item] && !is_in(chosen, item)) add(item, offset_of(item));
+          if (may_show_[item] && !is_in(bought, item) && !is_in(chosen, item)) add(item);
         }
       }
       choices.first.push_back(choices.offsets.size());
+    }
+    const Scored scored = Score(user, std::move(alternatives));
+    for (std::size_t i = 0; i < scored.items.size(); ++i) {
+      for (std::size_t f = 0; f < features_.size(); ++f)
+        choices.scores.push_back(scored.scores[f * scored.items.size() + i]);
     }
     progress("learning the weights: " + std::to_string(choices.size()) + " choices");
   }
   return choices;
 }
 
-void Recommender::Score(std::uint32_t user, bool skip_bought, Scored* scored) const {
-  const std::size_t items = history_.items.size();
-  scored->scores.resize(features_.size() * items);
+Recommender::Scored Recommender::Score(std::uint32_t user, std::vector<std::uint32_t> items) const {
+  Scored scored{.items = std::move(items)};
+  const std::size_t count = scored.items.size();
+  scored.scores.resize(features_.size() * count);
   for (std::size_t source = 0; source < sources_.size(); ++source) {
-    const std::size_t count = sources_[source]->features().size();
-    sources_[source]->Score(user,
-                            std::span(scored->scores).subspan(first_feature_[source] * items, count * items));
+    const std::size_t first = first_feature_[source], end = first_feature_[source + 1];
+    sources_[source]->Score(user, scored.items,
+                            std::span(scored.scores).subspan(first * count, (end - first) * count));
   }
-  scored->excluded.resize(items);
-  for (std::size_t i = 0; i < items; ++i) scored->excluded[i] = !may_show_[i];
-  if (!skip_bought) return;
+  return scored;
+}
+
+std::vector<std::uint32_t> Recommender::BoughtBy(std::uint32_t user) const {
+  std::vector<std::uint32_t> bought;
   for (const Act& act : history_.ActsOf(user)) {
     if (act.time >= now_) break;
-    if (act.kind == EventKind::kPurchase) scored->excluded[act.item] = true;
+    if (act.kind == EventKind::kPurchase) bought.push_back(act.item);
   }
+  std::sort(bought.begin(), bought.end());
+  bought.erase(std::unique(bought.begin(), bought.end()), bought.end());
+  return bought;
 }
 
-void Recommender::Utilities(const std::vector<double>& weights, Scored* scored) const {
-  const std::size_t items = history_.items.size();
-  scored->utilities.assign(items, 0.0f);
-  for (std::size_t f = 0; f < weights.size(); ++f) {
-    if (weights[f] == 0) continue;
-    const auto weight = static_cast<float>(weights[f]);
-    const float* scores = &scored->scores[f * items];
-    for (std::size_t i = 0; i < items; ++i) scored->utilities[i] += weight * scores[i];
-  }
-}
-
-void Recommender::KeepBest(std::size_t n, const Scored& scored, std::vector<std::uint32_t>* items) const {
-  const auto better = [&](std::uint32_t a, std::uint32_t b) {
-    if (scored.utilities[a] != scored.utilities[b]) return scored.utilities[a] > scored.utilities[b];
-    const std::size_t of_a = tastes_->OfItem(a).size(), of_b = tastes_->OfItem(b).size();
-    return of_a != of_b ? of_a > of_b : a < b;
+std::vector<std::size_t> Recommender::Best(std::size_t n, std::span<const std::uint32_t> items,
+                                           std::span<const float> utilities) const {
+  const auto better = [&](std::size_t a, std::size_t b) {
+    if (utilities[a] != utilities[b]) return utilities[a] > utilities[b];
+    const std::size_t of_a = tastes_->OfItem(items[a]).size(), of_b = tastes_->OfItem(items[b]).size();
+    return of_a != of_b ? of_a > of_b : items[a] < items[b];
   };
-  const auto end = items->begin() + static_cast<std::ptrdiff_t>(std::min(n, items->size()));
-  std::nth_element(items->begin(), end, items->end(), better);
-  std::sort(items->begin(), end, better);
-  items->erase(end, items->end());
+  std::vector<std::size_t> places(items.size());
+  std::iota(places.begin(), places.end(), 0);
+  const auto end = places.begin() + static_cast<std::ptrdiff_t>(std::min(n, places.size()));
+  std::nth_element(places.begin(), end, places.end(), better);
+  std::sort(places.begin(), end, better);
+  places.erase(end, places.end());
+  return places;
 }
 
-std::vector<std::uint32_t> Recommender::Best(const std::vector<double>& weights, std::size_t n,
-                                             Scored* scored) const {
-  Utilities(weights, scored);
-  std::vector<std::uint32_t>& order = scored->order;
-  order.clear();
-  for (std::uint32_t i = 0; i < scored->utilities.size(); ++i) {
-    if (!scored->excluded[i]) order.push_back(i);
+std::vector<std::vector<std::uint32_t>> Recommender::Nominate(std::uint32_t user, bool skip_bought,
+                                                              std::size_t n) const {
+  std::vector<std::vector<std::uint32_t>> nominated;
+  std::vector<std::uint32_t> bought, others;
+  if (skip_bought) bought = BoughtBy(user);
+  std::span<const std::uint32_t> items = shown_;
+  if (!bought.empty()) {
+    std::set_difference(shown_.begin(), shown_.end(), bought.begin(), bought.end(),
+                        std::back_inserter(others));
+    items = others;
   }
-  KeepBest(n, *scored, &order);
-  return order;
+  std::vector<float> scores;
+  for (std::size_t source = 0; source < sources_.size(); ++source) {
+    const std::span<const double> weights = OwnWeights(source);
+    scores.resize(weights.size() * items.size());
+    sources_[source]->Score(user, items, scores);
+    const std::vector<float> utilities = UtilitiesOf(weights, scores, items.size());
+    std::vector<std::uint32_t>& best = nominated.emplace_back();
+    for (const std::size_t place : Best(n, items, utilities)) best.push_back(items[place]);
+  }
+  return nominated;
 }
 
-std::vector<std::uint32_t> Recommender::Candidates(const std::vector<std::vector<double>>& source_weights,
-                                                   Scored* scored) const {
+std::vector<std::uint32_t> Recommender::Candidates(const std::vector<std::vector<std::uint32_t>>& nominated) {
   std::vector<std::uint32_t> candidates;
-  for (const std::vector<double>& weights : source_weights) {
-    const std::vector<std::uint32_t> best = Best(weights, kCandidates, scored);
-    candidates.insert(candidates.end(), best.begin(), best.end());
-  }
+  for (const std::vector<std::uint32_t>& best : nominated)
+    candidates.insert(candidates.end(), best.begin(),
+                      best.begin() + static_cast<std::ptrdiff_t>(std::min(kCandidates, best.size())));
   std::sort(candidates.begin(), candidates.end());
   candidates.erase(std::unique(candidates.begin(), candidates.end()), candidates.end());
   return candidates;
 }
 
-double Recommender::Spread(const std::vector<std::uint32_t>& users,
-                           const std::vector<std::vector<double>>& source_weights,
-                           const std::vector<double>& weights, bool skip_bought) const {
+double Recommender::Spread(const std::vector<std::uint32_t>& users, const std::vector<double>& weights,
+                           bool skip_bought) const {
   const std::size_t measured = std::min(kUsersOfSpread, users.size());
-  Scored scored;
   double variances = 0;
   for (std::size_t k = 0; k < measured; ++k) {
-    Score(users[k * users.size() / measured], skip_bought, &scored);
-    const std::vector<std::uint32_t> candidates = Candidates(source_weights, &scored);
-    if (candidates.empty()) continue;
-    Utilities(weights, &scored);
+    const std::uint32_t user = users[k * users.size() / measured];
+    const Scored scored = Score(user, Candidates(Nominate(user, skip_bought, kCandidates)));
+    if (scored.items.empty()) continue;
+    const std::vector<float> utilities = UtilitiesOf(weights, scored.scores, scored.items.size());
     double sum = 0, squares = 0;
-    for (const std::uint32_t item : candidates) sum += scored.utilities[item];
-    const double mean = sum / static_cast<double>(candidates.size());
-    for (const std::uint32_t item : candidates) {
-      const double apart = scored.utilities[item] - mean;
-      squares += apart * apart;
-    }
-    variances += squares / static_cast<double>(candidates.size());
+    for (const float utility : utilities) sum += utility;
+    const double mean = sum / static_cast<double>(utilities.size());
+    for (const float utility : utilities) squares += (utility - mean) * (utility - mean);
+    variances += squares / static_cast<double>(utilities.size());
   }
   return variances > 0 ? std::sqrt(variances / static_cast<double>(measured)) : 1;
 }
 
-RecommendationList Recommender::List(const std::vector<std::uint32_t>& candidate_items,
+RecommendationList Recommender::List(std::uint32_t user, const Scored& candidates,
                                      const std::vector<double>& weights, const ListOptions& options,
-                                     const ItemLabels& labels, const std::vector<bool>& group,
-                                     Scored* scored) const {
-  const std::size_t items = history_.items.size();
+                                     const ItemLabels& labels) const {
   RecommendationList list;
-  if (candidate_items.empty()) return list;
-  Utilities(weights, scored);
-  std::vector<std::uint32_t> pool = candidate_items;
-  KeepBest(pool.size(), *scored, &pool);
-  const float most = scored->utilities[pool[0]];
+  if (candidates.items.empty()) return list;
+  const std::size_t count = candidates.items.size();
+  const std::vector<float> utilities = UtilitiesOf(weights, candidates.scores, count);
+  const std::vector<std::size_t> pool = Best(count, candidates.items, utilities);
+  const float most = utilities[pool[0]];
   double total = 0;
-  for (const std::uint32_t item : pool) total += std::exp(scored->utilities[item] - most);
+  for (const std::size_t place : pool) total += std::exp(utilities[place] - most);
   // What singles an item out among those that fit the user: its feature that lies furthest above the pool's mean.
   std::vector<double> means(features_.size());
   for (std::size_t f = 0; f < features_.size(); ++f) {
-    for (const std::uint32_t item : pool) means[f] += scored->scores[f * items + item];
-    means[f] /= static_cast<double>(pool.size());
+    for (const std::size_t place : pool) means[f] += candidates.scores[f * count + place];
+    means[f] /= static_cast<double>(count);
   }
-  const auto listed = [&](std::uint32_t item) {
-    ListedItem made{.item = item};
-    made.probability = static_cast<float>(std::exp(scored->utilities[item] - most) / total);
+  const auto listed = [&](const Scored& scored, std::size_t place, float utility) {
+    ListedItem made{.item = scored.items[place]};
+    made.probability = static_cast<float>(std::exp(utility - most) / total);
     double best = 0;
     for (std::size_t f = 0; f < features_.size(); ++f) {
-      const double above = weights[f] * (scored->scores[f * items + item] - means[f]);
+      const double above = weights[f] * (scored.scores[f * scored.items.size() + place] - means[f]);
       if (f > 0 && above <= best) continue;
       best = above;
       made.feature = static_cast<std::uint16_t>(f);
     }
     return made;
   };
-  std::vector<Candidate> candidates;
-  for (const std::uint32_t item : pool)
-    candidates.push_back({item, scored->utilities[item] / static_cast<float>(options.spread)});
-  for (const Candidate& chosen : DiverseList(candidates, labels, options.diversity, options.top))
-    list.items.push_back(listed(chosen.item));
+  std::vector<Candidate> ranked;
+  for (const std::size_t place : pool)
+    ranked.push_back({candidates.items[place], utilities[place] / static_cast<float>(options.spread)});
+  for (const Candidate& chosen : DiverseList(ranked, labels, options.diversity, options.top)) {
+    const auto place = static_cast<std::size_t>(
+        std::lower_bound(candidates.items.begin(), candidates.items.end(), chosen.item) -
+        candidates.items.begin());
+    list.items.push_back(listed(candidates, place, utilities[place]));
+  }
   if (options.promotable == 0) return list;
-  std::vector<std::uint32_t> others;
-  for (std::uint32_t item = 0; item < items; ++item) {
-    if (!group[item] || scored->excluded[item]) continue;
-    if (std::none_of(list.items.begin(), list.items.end(),
+  std::vector<std::uint32_t> others, bought;
+  if (options.skip_bought) bought = BoughtBy(user);
+  for (const std::uint32_t item : options.group) {
+    if (!std::binary_search(bought.begin(), bought.end(), item) &&
+        std::none_of(list.items.begin(), list.items.end(),
                      [&](const ListedItem& in) { return in.item == item; }))
       others.push_back(item);
   }
-  KeepBest(options.promotable, *scored, &others);
-  for (const std::uint32_t item : others) list.promotable.push_back(listed(item));
+  const Scored promotable = Score(user, std::move(others));
+  const std::vector<float> of_promotable = UtilitiesOf(weights, promotable.scores, promotable.items.size());
+  for (const std::size_t place : Best(options.promotable, promotable.items, of_promotable))
+    list.promotable.push_back(listed(promotable, place, of_promotable[place]));
   return list;
 }
 

@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/status.h"
@@ -24,6 +26,7 @@ struct ListOptions {
   double diversity = 0;        // list_diversity.h, of log-odds over `spread`
   double spread = 1;           // > 0
   std::size_t promotable = 0;  // so many items of the group are kept with a list (list_exposure.h)
+  std::span<const std::uint32_t> group;
   bool skip_bought = false;
 };
 
@@ -51,58 +54,64 @@ class Recommender {
   // What the user chose (events of the target kind) from `now` on and before `end`: different items in the order of time.
   std::vector<std::uint32_t> Chosen(std::uint32_t user, Time end, bool skip_bought) const;
 
-  // A user's scores (features x items), for the calls below.
+  // All features of some items, for a user: scores[f * items.size() + i] of items[i].
   struct Scored {
-    std::vector<float> scores, utilities;
-    std::vector<std::uint8_t> excluded;  // by item: 0 or 1
-    std::vector<std::uint32_t> order;
+    std::vector<std::uint32_t> items;
+    std::vector<float> scores;
   };
-  void Score(std::uint32_t user, bool skip_bought, Scored* scored) const;
-  // The `n` items of largest weights . scores, largest first (equal: the one that more users took, then the first).
-  std::vector<std::uint32_t> Best(const std::vector<double>& weights, std::size_t n, Scored* scored) const;
-  // The best items of each source by itself, together: what the blend ranks. Ascending.
-  std::vector<std::uint32_t> Candidates(const std::vector<std::vector<double>>& source_weights,
-                                        Scored* scored) const;
+  Scored Score(std::uint32_t user, std::vector<std::uint32_t> items) const;
+
+  // What each source weighs its own features with (by all features): before the calls below.
+  void SetSourceWeights(std::vector<std::vector<double>> weights) { source_weights_ = std::move(weights); }
+  // The `n` best items of each source by itself that may be shown, best first (equal: the one that more users took, then the first).
+  std::vector<std::vector<std::uint32_t>> Nominate(std::uint32_t user, bool skip_bought, std::size_t n) const;
+  // The first kCandidates of each, together: what the blend ranks. Ascending.
+  static constexpr std::size_t kCandidates = 100;
+  static std::vector<std::uint32_t> Candidates(const std::vector<std::vector<std::uint32_t>>& nominated);
 
   // What users chose from `now` on and before `end`, at most `most` choices, of users in an order that the seed draws. Each beside
-  // `drawn` items drawn half evenly, half by how often they were taken; or, with weights of the sources, beside the user's candidates: then
-  // only choices that are among them.
+  // `drawn` items drawn half evenly, half by how often they were taken; or beside the user's candidates: then only choices that are among
+  // them.
   struct ChoiceOptions {
     Time end = 0;
-    bool skip_bought = false;
+    bool skip_bought = false, among_candidates = false;
     std::size_t most = 8'000, drawn = 200;
     std::uint64_t seed = 1;
   };
-  Choices DrawChoices(const ChoiceOptions& options, const std::vector<std::vector<double>>* source_weights,
-                      const Progress& progress) const;
+  Choices DrawChoices(const ChoiceOptions& options, const Progress& progress) const;
 
   // How far the log-odds of a user's candidates lie apart: the standard deviation within a user, its square averaged over at most 500 users
   // spread evenly over `users`. 1 if they do not differ.
-  double Spread(const std::vector<std::uint32_t>& users,
-                const std::vector<std::vector<double>>& source_weights, const std::vector<double>& weights,
+  double Spread(const std::vector<std::uint32_t>& users, const std::vector<double>& weights,
                 bool skip_bought) const;
-  // The candidates by weights . scores, re-ranked.
-  RecommendationList List(const std::vector<std::uint32_t>& candidates, const std::vector<double>& weights,
-                          const ListOptions& options, const ItemLabels& labels,
-                          const std::vector<bool>& group, Scored* scored) const;
+  // A user's candidates by weights . scores, re-ranked.
+  RecommendationList List(std::uint32_t user, const Scored& candidates, const std::vector<double>& weights,
+                          const ListOptions& options, const ItemLabels& labels) const;
   std::string Reason(std::uint32_t user, const ListedItem& listed) const;
 
  private:
   Recommender(const ShopHistory& history, Time now, EventKind target)
       : history_(history), now_(now), target_(target) {}
-  void Utilities(const std::vector<double>& weights, Scored* scored) const;
-  // The first n of `items` by utility.
-  void KeepBest(std::size_t n, const Scored& scored, std::vector<std::uint32_t>* items) const;
+  std::span<const double> OwnWeights(std::size_t source) const {
+    return std::span(source_weights_[source])
+        .subspan(first_feature_[source], first_feature_[source + 1] - first_feature_[source]);
+  }
+  std::vector<std::uint32_t> BoughtBy(std::uint32_t user) const;  // before `now`; ascending
+  // The places in `items` of the `n` of largest utility (by place), in Nominate's order.
+  std::vector<std::size_t> Best(std::size_t n, std::span<const std::uint32_t> items,
+                                std::span<const float> utilities) const;
 
   const ShopHistory& history_;
   const Time now_;
   const EventKind target_;
   std::vector<bool> may_show_;
+  std::vector<std::uint32_t> shown_;  // the items that may be shown, ascending
   std::vector<std::string> names_;  // of items, as people know them
   std::unique_ptr<TasteMatrix> tastes_;
   std::vector<std::unique_ptr<ScoreSource>> sources_;
   std::vector<std::string> features_;
-  std::vector<std::size_t> source_of_, first_feature_;
+  std::vector<std::size_t> source_of_, first_feature_;  // first_feature_: by source, and the end
+  std::vector<std::vector<double>> source_weights_;
 };
 
 }  // namespace cohort

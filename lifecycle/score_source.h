@@ -16,9 +16,10 @@ class ScoreSource {
   virtual std::string name() const = 0;
   // One or more scores of an item; each is of the kind of a logarithm of a probability, up to a scale.
   virtual std::vector<std::string> features() const = 0;
-  // scores[f * items + i]: feature f of item i. REQUIRES: scores.size() == features().size() * items. Threads: any, with their own
-  // `scores`.
-  virtual void Score(std::uint32_t user, std::span<float> scores) const = 0;
+  // scores[f * items.size() + i]: feature f of items[i], whatever else is in the list. REQUIRES: scores.size() == features().size() *
+  // items.size(). One thread.
+  virtual void Score(std::uint32_t user, std::span<const std::uint32_t> items,
+                     std::span<float> scores) const = 0;
   // Why feature `feature` speaks for an item, in words: "like ..., which you took".
   virtual std::string Reason(std::uint32_t user, std::uint32_t item, std::size_t feature) const = 0;
 };

@@ -68,12 +68,12 @@ SegmentPopularity::SegmentPopularity(const ShopHistory& history, Time now, const
       Logarithms(history, now, segments, [](EventKind kind) { return kind != EventKind::kReturn; }));
 }
 
-void SegmentPopularity::Score(std::uint32_t user, std::span<float> scores) const {
-  for (std::size_t feature = 0; feature < scores_.size(); ++feature) {
-    const auto begin =
-        scores_[feature].begin() + static_cast<std::ptrdiff_t>(segments_.of_user[user] * items_);
-    std::copy(begin, begin + static_cast<std::ptrdiff_t>(items_),
-              scores.begin() + static_cast<std::ptrdiff_t>(feature * items_));
+void SegmentPopularity::Score(std::uint32_t user, std::span<const std::uint32_t> items,
+                              std::span<float> scores) const {
+  float* out = scores.data();
+  for (const std::vector<float>& feature : scores_) {
+    const float* of_segment = &feature[segments_.of_user[user] * items_];
+    for (const std::uint32_t item : items) *out++ = of_segment[item];
   }
 }
 

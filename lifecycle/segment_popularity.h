@@ -25,7 +25,8 @@ class SegmentPopularity : public ScoreSource {
 
   std::string name() const override { return "popular"; }
   std::vector<std::string> features() const override { return features_; }
-  void Score(std::uint32_t user, std::span<float> scores) const override;
+  void Score(std::uint32_t user, std::span<const std::uint32_t> items,
+             std::span<float> scores) const override;
   std::string Reason(std::uint32_t user, std::uint32_t item, std::size_t feature) const override;
 
  private:

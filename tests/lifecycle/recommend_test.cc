@@ -8,11 +8,13 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <numeric>
 #include <set>
 #include <sstream>
 
 #include "common/random.h"
 #include "lifecycle/content_taste.h"
+#include "lifecycle/factor_vectors.h"
 #include "lifecycle/item_similarity.h"
 #include "lifecycle/recommender.h"
 #include "lifecycle/segment_popularity.h"
@@ -61,6 +63,12 @@ UserSegments OneSegment(const ShopHistory& history) {
   UserSegments segments;
   segments.of_user.assign(history.users.size(), 0);
   return segments;
+}
+
+std::vector<std::uint32_t> AllItems(const ShopHistory& history) {
+  std::vector<std::uint32_t> items(history.items.size());
+  std::iota(items.begin(), items.end(), 0);
+  return items;
 }
 
 TEST(ShopHistory, AFingerprintSeesEveryChange) {
@@ -144,7 +152,7 @@ TEST(Recommend, SimilarItemsAreThoseOfTheFormula) {
   // Scores: the user's items' neighbours, weighted.
   std::vector<float> scores(2 * items);
   for (std::uint32_t user = 0; user < 5; ++user) {
-    similarity.Score(user, scores);
+    similarity.Score(user, AllItems(history), scores);
     const auto taken = tastes.OfUser(user);
     std::vector<double> similar(items), recent(items);
     double total = 0, faded = 0;
@@ -176,7 +184,7 @@ TEST(Recommend, ContentIsTheLiftOfWhatTheUserChooses) {
   ASSERT_EQ(content.features(), std::vector<std::string>{"category"});
   const double even = (3 + 2 * 3.5 / 5) / 6, odd = (1 + 2 * 1.5 / 5) / 6;
   std::vector<float> scores(4);
-  content.Score(0, scores);
+  content.Score(0, AllItems(history), scores);
   EXPECT_NEAR(scores[0], std::log((2 + 5 * even) / 7 / even), 1e-6);
   EXPECT_NEAR(scores[1], std::log((0 + 5 * odd) / 7 / odd), 1e-6);
   EXPECT_EQ(scores[2], scores[0]);
@@ -196,7 +204,7 @@ TEST(Recommend, PopularityIsThatOfTheSegment) {
   const SegmentPopularity popularity(history, 50, segments, EventKind::kPurchase);
   ASSERT_EQ(popularity.features().size(), 1u);
   std::vector<float> scores(4);
-  popularity.Score(1, scores);
+  popularity.Score(1, AllItems(history), scores);
   const double p0 = 2.5 / 6, p1 = 1.5 / 6, p3 = 0.5 / 6, even = 4.0 / 6, odd = 2.0 / 6;
   const double share_odd = (1 + odd * 2) / (1 + 2), share_even = (0 + even * 2) / (1 + 2);
   EXPECT_NEAR(scores[0], std::log((0 + 4 * p0 * share_even / even) / 5), 1e-6);
@@ -349,6 +357,61 @@ TEST(Recommend, ExposureIsHeldWhereItCostsLeast) {
   EXPECT_FALSE(HoldExposure(lists, group, 0.9));
 }
 
+// A random list, items twice among them, has the scores of the list of all items, to the bit.
+void ExpectListScoresThoseOfAll(const ScoreSource& source, const ShopHistory& history) {
+  SCOPED_TRACE(source.name());
+  const std::vector<std::uint32_t> all = AllItems(history);
+  const std::size_t features = source.features().size();
+  RandomStream random(17);
+  std::set<float> different;
+  for (std::uint32_t user = 0; user < history.users.size(); ++user) {
+    std::vector<float> of_all(features * all.size());
+    source.Score(user, all, of_all);
+    for (const std::size_t count : {0, 1, 37}) {
+      std::vector<std::uint32_t> list(count);
+      for (std::uint32_t& item : list) item = static_cast<std::uint32_t>(random.Below(all.size()));
+      std::vector<float> scores(features * count);
+      source.Score(user, list, scores);
+      for (std::size_t f = 0; f < features; ++f) {
+        for (std::size_t i = 0; i < count; ++i)
+          ASSERT_EQ(scores[f * count + i], of_all[f * all.size() + list[i]]) << "user " << user;
+      }
+    }
+    different.insert(of_all.begin(), of_all.end());
+  }
+  EXPECT_GT(different.size(), 20u);
+}
+
+std::vector<float> RandomVectors(std::uint64_t seed, std::size_t count) {
+  RandomStream random(seed);
+  std::vector<float> vectors(count);
+  for (float& each : vectors) each = static_cast<float>(2 * random.Uniform() - 1);
+  return vectors;
+}
+
+TEST(Recommend, ScoresOfAListAreThoseOfAllItems) {
+  ShopHistory history = RandomHistory(3, 40, 100);
+  for (std::size_t i = 0; i < 100; ++i) history.items[i].text = "cup of " + std::to_string(i % 7);
+  const TasteMatrix tastes(history, 800);
+  UserSegments segments;
+  segments.count = 2;
+  for (std::uint32_t user = 0; user < 40; ++user) segments.of_user.push_back(user % 2);
+  const std::vector<std::string> names(100, "x");
+  ExpectListScoresThoseOfAll(ItemSimilarity(tastes, names, {.neighbours = 20}), history);
+  ExpectListScoresThoseOfAll(ContentTaste(history, tastes, segments, 5), history);
+  ExpectListScoresThoseOfAll(SegmentPopularity(history, 800, segments, EventKind::kPurchase), history);
+  ExpectListScoresThoseOfAll(FactorVectors(9, RandomVectors(1, 40 * 9), RandomVectors(2, 100 * 9)), history);
+}
+
+TEST(Recommend, FactorsAreTheProductOfTheVectors) {
+  const FactorVectors factors(3, {1, 2, 1, 0, -1, 1}, {4, 5, 6, 7, 8, 9});
+  std::vector<float> scores(2);
+  factors.Score(0, std::vector<std::uint32_t>{1, 0}, scores);
+  EXPECT_EQ(scores, (std::vector<float>{7 + 16 + 9, 4 + 10 + 6}));
+  factors.Score(1, std::vector<std::uint32_t>{1, 0}, scores);
+  EXPECT_EQ(scores, (std::vector<float>{-8 + 9, -5 + 6}));
+}
+
 // What comes at and after a moment changes no score, candidate or list as of it.
 TEST(Recommend, NothingOfTheFutureIsInAScore) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
@@ -371,12 +434,15 @@ TEST(Recommend, NothingOfTheFutureIsInAScore) {
     const auto b = Recommender::Make(changed, now, segments, EventKind::kPurchase, "", unavailable, quiet);
     ASSERT_TRUE(a && b);
     ASSERT_EQ((*a)->features(), (*b)->features());
-    Recommender::Scored of_a, of_b;
+    std::vector<std::vector<double>> weights;
+    for (std::size_t source = 0; source < (*a)->sources().size(); ++source)
+      weights.emplace_back((*a)->features().size(), 1.0);
+    (*a)->SetSourceWeights(weights);
+    (*b)->SetSourceWeights(weights);
     for (std::uint32_t user = 0; user < 30; ++user) {
-      (*a)->Score(user, true, &of_a);
-      (*b)->Score(user, true, &of_b);
-      ASSERT_EQ(of_a.scores, of_b.scores) << "seed " << seed << ", user " << user;
-      ASSERT_EQ(of_a.excluded, of_b.excluded);
+      ASSERT_EQ((*a)->Score(user, AllItems(history)).scores, (*b)->Score(user, AllItems(history)).scores)
+          << "seed " << seed << ", user " << user;
+      ASSERT_EQ((*a)->Nominate(user, true, 5), (*b)->Nominate(user, true, 5));
     }
   }
 }
