@@ -3,12 +3,19 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <functional>
+#include <numeric>
+#include <queue>
+#include <tuple>
 #include <unordered_map>
+#include <utility>
 
 #include <xxhash.h>
 
 namespace cohort {
 namespace {
+
+constexpr double kRounding = 1e-5;
 
 // Runs of letters, digits and bytes of UTF-8 beyond ASCII, in lower case; each once.
 std::vector<std::string> WordsOf(const std::string& text) {
@@ -114,8 +121,8 @@ std::vector<std::string> ContentTaste::features() const {
   return names;
 }
 
-std::vector<std::uint32_t> ContentTaste::Lifts(const Field& field, std::uint32_t user,
-                                               std::vector<float>* lifts) const {
+ContentTaste::Seen ContentTaste::Lifts(const Field& field, std::uint32_t user,
+                                       std::vector<float>* lifts) const {
   const std::size_t values = field.words.size();
   const float* shares = &field.shares[segments_.of_user[user] * values];
   // First n_uv, of the values that the user has; then the logarithms.
@@ -140,7 +147,7 @@ std::vector<std::uint32_t> ContentTaste::Lifts(const Field& field, std::uint32_t
     (*lifts)[touched[i]] =
         static_cast<float>(std::log((counts[i] + prior_ * share) / (total + prior_) / share));
   }
-  return touched;
+  return {std::move(touched), unseen};
 }
 
 float ContentTaste::MeanLift(const Field& field, std::uint32_t item, const std::vector<float>& lifts) {
@@ -158,6 +165,81 @@ void ContentTaste::Score(std::uint32_t user, std::span<const std::uint32_t> item
     Lifts(field, user, &lifts);
     for (const std::uint32_t item : items) *out++ = MeanLift(field, item, lifts);
   }
+}
+
+void ContentTaste::Index(std::span<const std::uint32_t> items, std::span<const double> weights,
+                         const Progress&) {
+  met_.assign(tastes_.items(), 0);
+  for (std::size_t f = 0; f < fields_.size(); ++f) {
+    Field& field = fields_[f];
+    const auto for_each = [&](const auto& visit) {
+      for (const std::uint32_t item : items) {
+        for (const std::uint32_t value : field.Of(item)) visit(item, value);
+        if (field.Of(item).empty()) visit(item, static_cast<std::uint32_t>(field.words.size()));
+      }
+    };
+    field.weight = weights[f];
+    field.first_item.assign(field.words.size() + 2, 0);
+    for_each([&](std::uint32_t, std::uint32_t value) { ++field.first_item[value + 1]; });
+    std::partial_sum(field.first_item.begin(), field.first_item.end(), field.first_item.begin());
+    field.items.resize(field.first_item.back());
+    std::vector<std::uint64_t> next = field.first_item;
+    for_each([&](std::uint32_t item, std::uint32_t value) { field.items[next[value]++] = item; });
+  }
+}
+
+std::vector<std::uint32_t> ContentTaste::Retrieve(std::uint32_t user, std::size_t n) const {
+  struct List {
+    std::size_t field;
+    std::uint32_t value;
+    double worth,
+        gain;  // what an item has from this field if that is its value; how much more than from values the user does not have
+    double next;  // worth of the field's next list
+  };
+  std::vector<List> lists;
+  std::vector<std::vector<float>> lifts(fields_.size());
+  std::vector<double> most(fields_.size());  // that an item not met yet has from a field
+  for (std::size_t f = 0; f < fields_.size(); ++f) {
+    const Field& field = fields_[f];
+    const Seen seen = Lifts(field, user, &lifts[f]);
+    const double rest = most[f] = field.weight * seen.others;
+    const auto add = [&](std::uint32_t value, double worth) {
+      if (worth > rest) lists.push_back({f, value, worth, worth - rest, 0});
+    };
+    for (const std::uint32_t value : seen.values) add(value, field.weight * lifts[f][value]);
+    add(static_cast<std::uint32_t>(field.words.size()), 0);
+  }
+  std::sort(lists.begin(), lists.end(), [](const List& a, const List& b) {
+    return std::tie(b.gain, a.field, a.value) < std::tie(a.gain, b.field, b.value);
+  });
+  for (auto list = lists.rbegin(); list != lists.rend(); ++list)
+    list->next = std::exchange(most[list->field], list->worth);
+
+  std::vector<std::uint32_t> items;
+  std::vector<double> sums;                                               // weights . scores of `items`
+  std::priority_queue<double, std::vector<double>, std::greater<>> best;  // the n largest of them
+  for (const List& list : lists) {
+    const double bound = std::accumulate(most.begin(), most.end(), 0.0);
+    if (items.size() >= kMostMet || (best.size() == n && best.top() > bound)) break;
+    for (const std::uint32_t item : fields_[list.field].With(list.value)) {
+      if (met_[item] != 0) continue;
+      if (items.size() >= kMostMet) break;
+      met_[item] = 1;
+      items.push_back(item);
+      double& sum = sums.emplace_back(0);
+      for (std::size_t f = 0; f < fields_.size(); ++f)
+        sum += fields_[f].weight * MeanLift(fields_[f], item, lifts[f]);
+      best.push(sum);
+      if (best.size() > n) best.pop();
+    }
+    most[list.field] = list.next;
+  }
+  std::vector<std::uint32_t> retrieved;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    met_[items[i]] = 0;
+    if (sums[i] >= best.top() - kRounding) retrieved.push_back(items[i]);
+  }
+  return retrieved;
 }
 
 std::string ContentTaste::Reason(std::uint32_t user, std::uint32_t item, std::size_t feature) const {

@@ -101,4 +101,21 @@ void FactorVectors::Score(std::uint32_t user, std::span<const std::uint32_t> ite
   }
 }
 
+void FactorVectors::Index(std::span<const std::uint32_t> items, std::span<const double> weights,
+                          const Progress& progress) {
+  weight_ = static_cast<float>(weights[0]);
+  index_ = std::make_unique<HnswIndex>(dimensions_, items.size());
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    index_->Add(std::span(items_).subspan(items[i] * dimensions_, dimensions_), items[i]);
+    if (i % 1024 == 0)
+      progress("indexing factors: " + std::to_string(i) + " of " + std::to_string(items.size()) + " items");
+  }
+}
+
+std::vector<std::uint32_t> FactorVectors::Retrieve(std::uint32_t user, std::size_t n) const {
+  std::vector<float> query(dimensions_);
+  for (std::size_t c = 0; c < dimensions_; ++c) query[c] = weight_ * users_[user * dimensions_ + c];
+  return index_->Nearest(query, n);
+}
+
 }  // namespace cohort

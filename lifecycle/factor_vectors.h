@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "common/status.h"
+#include "lifecycle/hnsw_index.h"
 #include "lifecycle/score_source.h"
 #include "lifecycle/shop_history.h"
 
@@ -32,6 +33,10 @@ class FactorVectors : public ScoreSource {
   std::vector<std::string> features() const override { return {"factors"}; }
   void Score(std::uint32_t user, std::span<const std::uint32_t> items,
              std::span<float> scores) const override;
+  // By an HNSW index.
+  void Index(std::span<const std::uint32_t> items, std::span<const double> weights,
+             const Progress& progress) override;
+  std::vector<std::uint32_t> Retrieve(std::uint32_t user, std::size_t n) const override;
   std::string Reason(std::uint32_t, std::uint32_t, std::size_t) const override {
     return "chosen by customers with tastes like yours";
   }
@@ -39,6 +44,8 @@ class FactorVectors : public ScoreSource {
  private:
   const std::size_t dimensions_;  // H
   const std::vector<float> users_, items_;
+  std::unique_ptr<HnswIndex> index_;
+  float weight_ = 0;
 };
 
 }  // namespace cohort

@@ -103,6 +103,13 @@ void ItemSimilarity::Score(std::uint32_t user, std::span<const std::uint32_t> it
   }
 }
 
+std::vector<std::uint32_t> ItemSimilarity::Retrieve(std::uint32_t user, std::size_t) const {
+  Accumulate(user, 0);
+  std::vector<std::uint32_t> items = summed_;
+  Clear();
+  return items;
+}
+
 std::string ItemSimilarity::Reason(std::uint32_t user, std::uint32_t item, std::size_t feature) const {
   const std::span<const Taste> taken = tastes_.OfUser(user);
   double most = 0;

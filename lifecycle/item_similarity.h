@@ -49,6 +49,8 @@ class ItemSimilarity : public ScoreSource {
   std::vector<std::string> features() const override { return {"similar", "recent"}; }
   void Score(std::uint32_t user, std::span<const std::uint32_t> items,
              std::span<float> scores) const override;
+  // All that is similar to anything the user took: the others score `floor`.
+  std::vector<std::uint32_t> Retrieve(std::uint32_t user, std::size_t n) const override;
   std::string Reason(std::uint32_t user, std::uint32_t item, std::size_t feature) const override;
 
  private:

@@ -289,7 +289,7 @@ Learned LearnWeights(Recommender& earlier, Time end, const RecommendOptions& opt
     for (std::size_t f = 0; f < features; ++f) used[f] = earlier.SourceOf(f) == source;
     source_weights.push_back(FitChoices(choices, used, kChoiceL2));
   }
-  earlier.SetSourceWeights(source_weights);
+  earlier.Index(source_weights, options.exact_items, progress);
   choice_options.among_candidates = true;
   choices = earlier.DrawChoices(choice_options, progress);
   learned.choices = choices.size();
@@ -382,7 +382,7 @@ Result<RecommendReport> Recommend(const RecommendOptions& options, Partitions& p
                         ": items have fields, or the log has kinds of events, that they did not have at the "
                         "snapshot before (" +
                         report.learned_at + ")");
-  recommender->SetSourceWeights(std::move(learned.source_weights));
+  recommender->Index(std::move(learned.source_weights), options.exact_items, progress);
   const ItemLabels labels(history);
   const std::vector<bool> group = GroupOf(history, *recommender, options.new_days);
   std::vector<std::uint32_t> group_items, all_items(history.items.size());
@@ -410,6 +410,17 @@ Result<RecommendReport> Recommend(const RecommendOptions& options, Partitions& p
     return ToCbor(Json(recommender->Spread(users, report.weights, options.skip_bought)));
   }));
   COHORT_RETURN_IF_ERROR(FromCbor(spread, [&](const Json& json) { json.get_to(report.spread); }));
+  if (recommender->approximate()) {
+    COHORT_ASSIGN_OR_RETURN(const std::string recall, partitions.Once("recall", [&]() -> Result<std::string> {
+      return ToCbor(Json(recommender->Recall(users, report.weights, options.skip_bought, options.top,
+                                             options.seed, progress)));
+    }));
+    COHORT_RETURN_IF_ERROR(FromCbor(recall, [&](const Json& json) {
+      for (std::size_t i = 0; i <= blended; ++i)
+        report.recall.emplace_back(i < blended ? recommender->sources()[i]->name() : "blended",
+                                   json.at(i).get<double>());
+    }));
+  }
   const ListOptions list_options{.top = options.top,
                                  .diversity = options.diversity,
                                  .spread = report.spread,

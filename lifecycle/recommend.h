@@ -13,6 +13,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/partitions.h"
@@ -36,6 +37,7 @@ struct RecommendOptions {
   double diversity = 0;               // list_diversity.h
   std::vector<double> try_diversity;  // lists with each of these are judged as well, to choose by
   double exposure = 0;                // least share of the group (list_exposure.h)
+  std::size_t exact_items = 20'000;   // of more, the sources retrieve their candidates (Recommender::Index)
   int new_days =
       0;  // the group: 0: the tenth of items that fewest users took; else items that came within so many days
   std::uint64_t seed = 1;  // of the choices drawn
@@ -64,6 +66,8 @@ struct RecommendReport {
   bool exposure_held = true;
   std::vector<ListQuality>
       quality;  // each source by itself, all together, with each of try_diversity, re-ranked; without outcomes ndcg and hit_rate are 0
+  // Where candidates are retrieved: of the best by all items, the share that is found, of each source and of the blend.
+  std::vector<std::pair<std::string, double>> recall;
   Findings findings;  // of the logs
   std::vector<std::string> warnings;
   double seconds = 0;

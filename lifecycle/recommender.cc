@@ -195,19 +195,44 @@ std::vector<std::size_t> Recommender::Best(std::size_t n, std::span<const std::u
   return places;
 }
 
-std::vector<std::vector<std::uint32_t>> Recommender::Nominate(std::uint32_t user, bool skip_bought,
-                                                              std::size_t n) const {
+void Recommender::Index(std::vector<std::vector<double>> source_weights, std::size_t exact_items,
+                        const Progress& progress) {
+  source_weights_ = std::move(source_weights);
+  approximate_ = shown_.size() > exact_items;
+  if (!approximate_) return;
+  most_taken_ = shown_;
+  std::stable_sort(most_taken_.begin(), most_taken_.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return tastes_->OfItem(a).size() > tastes_->OfItem(b).size();
+  });
+  for (std::size_t source = 0; source < sources_.size(); ++source)
+    sources_[source]->Index(most_taken_, OwnWeights(source), progress);
+}
+
+std::vector<std::vector<std::uint32_t>> Recommender::NominateBy(bool approximate, std::uint32_t user,
+                                                                bool skip_bought, std::size_t n) const {
   std::vector<std::vector<std::uint32_t>> nominated;
-  std::vector<std::uint32_t> bought, others;
+  std::vector<std::uint32_t> bought, some;
   if (skip_bought) bought = BoughtBy(user);
+  const auto is_left_out = [&](std::uint32_t item) {
+    return !may_show_[item] || std::binary_search(bought.begin(), bought.end(), item);
+  };
   std::span<const std::uint32_t> items = shown_;
-  if (!bought.empty()) {
-    std::set_difference(shown_.begin(), shown_.end(), bought.begin(), bought.end(),
-                        std::back_inserter(others));
-    items = others;
+  if (!approximate && !bought.empty()) {
+    std::set_difference(shown_.begin(), shown_.end(), bought.begin(), bought.end(), std::back_inserter(some));
+    items = some;
   }
   std::vector<float> scores;
   for (std::size_t source = 0; source < sources_.size(); ++source) {
+    if (approximate) {
+      // Items of which the source knows nothing are equal to it: of these, those that more users took are the best.
+      const std::size_t sought = std::min(n + bought.size(), most_taken_.size());
+      some = sources_[source]->Retrieve(user, sought);
+      some.insert(some.end(), most_taken_.begin(), most_taken_.begin() + static_cast<std::ptrdiff_t>(sought));
+      std::sort(some.begin(), some.end());
+      some.erase(std::unique(some.begin(), some.end()), some.end());
+      std::erase_if(some, is_left_out);
+      items = some;
+    }
     const std::span<const double> weights = OwnWeights(source);
     scores.resize(weights.size() * items.size());
     sources_[source]->Score(user, items, scores);
@@ -226,6 +251,38 @@ std::vector<std::uint32_t> Recommender::Candidates(const std::vector<std::vector
   std::sort(candidates.begin(), candidates.end());
   candidates.erase(std::unique(candidates.begin(), candidates.end()), candidates.end());
   return candidates;
+}
+
+std::vector<double> Recommender::Recall(std::vector<std::uint32_t> users, const std::vector<double>& weights,
+                                        bool skip_bought, std::size_t top, std::uint64_t seed,
+                                        const Progress& progress) const {
+  const std::size_t measured = std::min(kUsersOfRecall, users.size());
+  std::vector<double> recall(sources_.size() + 1);
+  RandomStream random(seed);
+  const auto nominate = [&](bool approximate, std::uint32_t user) {
+    std::vector<std::vector<std::uint32_t>> best = NominateBy(approximate, user, skip_bought, kCandidates);
+    const Scored scored = Score(user, Candidates(best));
+    const std::vector<float> utilities = UtilitiesOf(weights, scored.scores, scored.items.size());
+    std::vector<std::uint32_t>& blended = best.emplace_back();
+    for (const std::size_t place : Best(top, scored.items, utilities)) blended.push_back(scored.items[place]);
+    for (std::vector<std::uint32_t>& items : best) std::sort(items.begin(), items.end());
+    return best;
+  };
+  for (std::size_t k = 0; k < measured; ++k) {
+    std::swap(users[k], users[k + random.Below(users.size() - k)]);
+    const auto exact = nominate(false, users[k]), found = nominate(true, users[k]);
+    for (std::size_t i = 0; i < recall.size(); ++i) {
+      std::vector<std::uint32_t> both;
+      std::set_intersection(exact[i].begin(), exact[i].end(), found[i].begin(), found[i].end(),
+                            std::back_inserter(both));
+      const double share =
+          exact[i].empty() ? 1 : static_cast<double>(both.size()) / static_cast<double>(exact[i].size());
+      recall[i] += share;
+    }
+    progress("recall: " + std::to_string(k + 1) + " of " + std::to_string(measured) + " users");
+  }
+  for (double& share : recall) share /= static_cast<double>(std::max<std::size_t>(measured, 1));
+  return recall;
 }
 
 double Recommender::Spread(const std::vector<std::uint32_t>& users, const std::vector<double>& weights,
@@ -287,7 +344,11 @@ RecommendationList Recommender::List(std::uint32_t user, const Scored& candidate
   if (options.promotable == 0) return list;
   std::vector<std::uint32_t> others, bought;
   if (options.skip_bought) bought = BoughtBy(user);
-  for (const std::uint32_t item : options.group) {
+  const std::size_t size = options.group.size();
+  const bool some = approximate_ && size > kGroupScored;
+  const std::size_t first = some ? RandomStream(user).Below(size) : 0;
+  for (std::size_t i = 0; i < (some ? kGroupScored : size); ++i) {
+    const std::uint32_t item = options.group[(first + i) % size];
     if (!std::binary_search(bought.begin(), bought.end(), item) &&
         std::none_of(list.items.begin(), list.items.end(),
                      [&](const ListedItem& in) { return in.item == item; }))

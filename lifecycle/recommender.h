@@ -32,7 +32,7 @@ struct ListOptions {
 
 class Recommender {
  public:
-  using Progress = std::function<void(const std::string&)>;
+  using Progress = ScoreSource::Progress;
 
   // `model`: of a factorisation trained on what was before `now` (factor_vectors.h); empty: none. All outlive this. kInvalidInput: the model does not fit.
   static Result<std::unique_ptr<Recommender>> Make(const ShopHistory& history, Time now,
@@ -61,13 +61,26 @@ class Recommender {
   };
   Scored Score(std::uint32_t user, std::vector<std::uint32_t> items) const;
 
-  // What each source weighs its own features with (by all features): before the calls below.
-  void SetSourceWeights(std::vector<std::vector<double>> weights) { source_weights_ = std::move(weights); }
+  // What each source weighs its own features with (by all features): before the calls below. Of more than `exact_items` items that may be
+  // shown the sources retrieve some; else all are scored.
+  void Index(std::vector<std::vector<double>> source_weights, std::size_t exact_items,
+             const Progress& progress);
+  bool approximate() const { return approximate_; }
   // The `n` best items of each source by itself that may be shown, best first (equal: the one that more users took, then the first).
-  std::vector<std::vector<std::uint32_t>> Nominate(std::uint32_t user, bool skip_bought, std::size_t n) const;
+  std::vector<std::vector<std::uint32_t>> Nominate(std::uint32_t user, bool skip_bought,
+                                                   std::size_t n) const {
+    return NominateBy(approximate_, user, skip_bought, n);
+  }
   // The first kCandidates of each, together: what the blend ranks. Ascending.
   static constexpr std::size_t kCandidates = 100;
   static std::vector<std::uint32_t> Candidates(const std::vector<std::vector<std::uint32_t>>& nominated);
+
+  // Of the best by all items, the share that is found by those retrieved: kCandidates of each source, then `top` of their blend. Means over
+  // kUsersOfRecall of `users`, which the seed draws. REQUIRES: approximate().
+  static constexpr std::size_t kUsersOfRecall = 200;
+  std::vector<double> Recall(std::vector<std::uint32_t> users, const std::vector<double>& weights,
+                             bool skip_bought, std::size_t top, std::uint64_t seed,
+                             const Progress& progress) const;
 
   // What users chose from `now` on and before `end`, at most `most` choices, of users in an order that the seed draws. Each beside
   // `drawn` items drawn half evenly, half by how often they were taken; or beside the user's candidates: then only choices that are among
@@ -84,7 +97,9 @@ class Recommender {
   // spread evenly over `users`. 1 if they do not differ.
   double Spread(const std::vector<std::uint32_t>& users, const std::vector<double>& weights,
                 bool skip_bought) const;
-  // A user's candidates by weights . scores, re-ranked.
+  // A user's candidates by weights . scores, re-ranked. Where the sources retrieve, the promotable items are the best of kGroupScored of the
+  // group that the user's number draws.
+  static constexpr std::size_t kGroupScored = 1000;
   RecommendationList List(std::uint32_t user, const Scored& candidates, const std::vector<double>& weights,
                           const ListOptions& options, const ItemLabels& labels) const;
   std::string Reason(std::uint32_t user, const ListedItem& listed) const;
@@ -96,6 +111,8 @@ class Recommender {
     return std::span(source_weights_[source])
         .subspan(first_feature_[source], first_feature_[source + 1] - first_feature_[source]);
   }
+  std::vector<std::vector<std::uint32_t>> NominateBy(bool approximate, std::uint32_t user, bool skip_bought,
+                                                     std::size_t n) const;
   std::vector<std::uint32_t> BoughtBy(std::uint32_t user) const;  // before `now`; ascending
   // The places in `items` of the `n` of largest utility (by place), in Nominate's order.
   std::vector<std::size_t> Best(std::size_t n, std::span<const std::uint32_t> items,
@@ -112,6 +129,8 @@ class Recommender {
   std::vector<std::string> features_;
   std::vector<std::size_t> source_of_, first_feature_;  // first_feature_: by source, and the end
   std::vector<std::vector<double>> source_weights_;
+  bool approximate_ = false;
+  std::vector<std::uint32_t> most_taken_;  // shown_, those first that most users took; where approximate_
 };
 
 }  // namespace cohort

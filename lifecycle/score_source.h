@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -20,9 +21,20 @@ class ScoreSource {
   // items.size(). One thread.
   virtual void Score(std::uint32_t user, std::span<const std::uint32_t> items,
                      std::span<float> scores) const = 0;
+
+  using Progress = std::function<void(const std::string&)>;
+  // Makes ready to retrieve from `items`, of equal ones the first, by weights . scores (weights: by feature).
+  virtual void Index(std::span<const std::uint32_t> items, std::span<const double> weights,
+                     const Progress& progress);
+  // Items, the n best of those indexed among them, or most of these; without a look at all. In any order, each once; others may be there too.
+  // REQUIRES: Index; n > 0.
+  virtual std::vector<std::uint32_t> Retrieve(std::uint32_t user, std::size_t n) const = 0;
+
   // Why feature `feature` speaks for an item, in words: "like ..., which you took".
   virtual std::string Reason(std::uint32_t user, std::uint32_t item, std::size_t feature) const = 0;
 };
+
+inline void ScoreSource::Index(std::span<const std::uint32_t>, std::span<const double>, const Progress&) {}
 
 }  // namespace cohort
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <numeric>
 
 namespace cohort {
 namespace {
@@ -75,6 +76,33 @@ void SegmentPopularity::Score(std::uint32_t user, std::span<const std::uint32_t>
     const float* of_segment = &feature[segments_.of_user[user] * items_];
     for (const std::uint32_t item : items) *out++ = of_segment[item];
   }
+}
+
+void SegmentPopularity::Index(std::span<const std::uint32_t> items, std::span<const double> weights,
+                              const Progress&) {
+  listed_.clear();
+  listed_of_segment_ = std::min(kListed, items.size());
+  std::vector<float> utilities(items.size());
+  std::vector<std::size_t> places(items.size());
+  for (std::size_t segment = 0; segment < segments_.count; ++segment) {
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      utilities[i] = 0;
+      for (std::size_t feature = 0; feature < scores_.size(); ++feature)
+        utilities[i] += static_cast<float>(weights[feature]) * scores_[feature][segment * items_ + items[i]];
+    }
+    std::iota(places.begin(), places.end(), 0);
+    const auto end = places.begin() + static_cast<std::ptrdiff_t>(listed_of_segment_);
+    std::partial_sort(places.begin(), end, places.end(), [&](std::size_t a, std::size_t b) {
+      return utilities[a] != utilities[b] ? utilities[a] > utilities[b] : a < b;
+    });
+    for (auto place = places.begin(); place != end; ++place) listed_.push_back(items[*place]);
+  }
+}
+
+std::vector<std::uint32_t> SegmentPopularity::Retrieve(std::uint32_t user, std::size_t n) const {
+  const auto begin =
+      listed_.begin() + static_cast<std::ptrdiff_t>(segments_.of_user[user] * listed_of_segment_);
+  return {begin, begin + static_cast<std::ptrdiff_t>(std::min(n, listed_of_segment_))};
 }
 
 std::string SegmentPopularity::Reason(std::uint32_t, std::uint32_t, std::size_t) const {

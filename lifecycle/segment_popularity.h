@@ -19,6 +19,8 @@ namespace cohort {
 
 class SegmentPopularity : public ScoreSource {
  public:
+  static constexpr std::size_t kListed = 4096;
+
   // `segments` outlives this. `target`: the kind of event that is recommended for; its acts have a score of their own beside that of
   // all, unless the log has no others. Memory: segments x items x 4 bytes a feature.
   SegmentPopularity(const ShopHistory& history, Time now, const UserSegments& segments, EventKind target);
@@ -27,6 +29,10 @@ class SegmentPopularity : public ScoreSource {
   std::vector<std::string> features() const override { return features_; }
   void Score(std::uint32_t user, std::span<const std::uint32_t> items,
              std::span<float> scores) const override;
+  // Keeps the kListed best items of each segment.
+  void Index(std::span<const std::uint32_t> items, std::span<const double> weights,
+             const Progress& progress) override;
+  std::vector<std::uint32_t> Retrieve(std::uint32_t user, std::size_t n) const override;
   std::string Reason(std::uint32_t user, std::uint32_t item, std::size_t feature) const override;
 
  private:
@@ -34,6 +40,8 @@ class SegmentPopularity : public ScoreSource {
   std::size_t items_;
   std::vector<std::string> features_;
   std::vector<std::vector<float>> scores_;  // by feature: segments x items
+  std::vector<std::uint32_t> listed_;       // segments x listed_of_segment_, best first
+  std::size_t listed_of_segment_ = 0;
 };
 
 }  // namespace cohort

@@ -39,6 +39,10 @@ std::string ToText(const RecommendReport& report) {
         Line("%-22s %10.4f %16.1f", report.features[f].c_str(), report.weights[f],
              places > 0 ? 100.0 * static_cast<double>(report.reasons[f]) / static_cast<double>(places) : 0.0);
   }
+  if (!report.recall.empty()) {
+    text += Line("%-22s %10s", "approximate search", "recall (%)");
+    for (const auto& [name, share] : report.recall) text += Line("%-22s %10.1f", name.c_str(), 100 * share);
+  }
   const bool truth = !report.quality.empty() && report.quality[0].true_share;
   if (report.judged_users > 0) {
     text += "judged by what " + std::to_string(report.judged_users) + " users chose until " + report.until +
@@ -69,7 +73,8 @@ std::string ToText(const RecommendReport& report) {
 }
 
 Json ToJson(const RecommendReport& report) {
-  Json weights = Json::object(), lists = Json::object(), dropped = Json::object();
+  Json weights = Json::object(), lists = Json::object(), dropped = Json::object(), recall = Json::object();
+  for (const auto& [name, share] : report.recall) recall[name] = share;
   for (const auto& [key, finding] : report.findings) dropped[FindingName(key.first)] = finding.count;
   for (std::size_t f = 0; f < report.features.size(); ++f)
     weights[report.features[f]] = {{"weight", report.weights[f]}, {"reasons", report.reasons[f]}};
@@ -102,6 +107,7 @@ Json ToJson(const RecommendReport& report) {
           {"exposure_held", report.exposure_held},
           {"features", std::move(weights)},
           {"spread", report.spread},
+          {"recall", std::move(recall)},
           {"quality", std::move(lists)},
           {"dropped", std::move(dropped)},
           {"warnings", report.warnings},
@@ -182,6 +188,9 @@ void AddRecommend(CLI::App& app, Commands& commands) {
                       "took has at least");
   command->add_option("--new-days", recommend.new_days,
                       "with --exposure: of the items that came within so many days, instead");
+  command->add_option("--exact-items", recommend.exact_items,
+                      "so many items are all looked at for every user; of more, candidates are found by "
+                      "approximate search, and the report has its recall (default: 20000)");
   command->add_option("--seed", recommend.seed, "of the items drawn to learn the weights (default: 1)");
   command->add_option("--truth", recommend.truth,
                       "truth/ of a generated shop: how near the lists come to the best ones");
@@ -190,7 +199,7 @@ void AddRecommend(CLI::App& app, Commands& commands) {
       "instead of lists: write user,item,label of what was before the moment, to train a factorisation on");
   for (const char* of_lists :
        {"--out", "--top", "--model", "--learn-model", "--segment", "--skip-bought", "--unavailable",
-        "--diversity", "--try-diversity", "--exposure", "--new-days", "--seed", "--truth"})
+        "--diversity", "--try-diversity", "--exposure", "--new-days", "--exact-items", "--seed", "--truth"})
     pairs->excludes(command->get_option(of_lists));
   options->partitions.AddTo(*command);
   pairs->excludes(command->get_option("--workers"));

@@ -90,6 +90,7 @@ TEST(Tidy, EachLibraryIsSeenByItsOwnFilesOnly) {
       {"hdf5", {"common/hdf5_file.cc", "common/hdf5_driver.cc"}},
       {"H5", {"common/hdf5_file.cc"}},
       {"httplib", {"launch/watch/watch_server.cc"}},
+      {"hnswlib", {"lifecycle/hnsw_index.cc"}},
   };
   std::map<std::string, int> seen;
   for (const Source& source : Sources()) {
@@ -102,7 +103,7 @@ TEST(Tidy, EachLibraryIsSeenByItsOwnFilesOnly) {
       }
     }
   }
-  for (const char* pattern : {"mpi.h", "zmq", "cereal/", "hdf5", "httplib"})
+  for (const char* pattern : {"mpi.h", "zmq", "cereal/", "hdf5", "httplib", "hnswlib"})
     EXPECT_GT(seen[pattern], 0) << pattern;
 }
 

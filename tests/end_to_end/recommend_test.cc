@@ -35,30 +35,31 @@ TEST(Recommendations, BlendedTheyBeatEachRecommender) {
                    std::chrono::seconds(300));
     ASSERT_EQ(trained.exit_code, 0) << trained.all();
   }
-  const auto recommend = [&](const std::string& out) {
-    return RunProgram({Program(),
-                       "recommend",
-                       shop + "/shop.toml",
-                       "--at",
-                       "test",
-                       "--out",
-                       folder / out,
-                       "--model",
-                       (folder / "test") + "/run",
-                       "--learn-model",
-                       (folder / "valid") + "/run",
-                       "--segment",
-                       "gender,age,income",
-                       "--truth",
-                       shop + "/truth",
-                       "--diversity",
-                       "0.05",
-                       "--exposure",
-                       "0.02",
-                       "--json"},
-                      std::chrono::seconds(120));
+  const auto recommend = [&](const std::string& out, const Words& more) {
+    Words words = {Program(),
+                   "recommend",
+                   shop + "/shop.toml",
+                   "--at",
+                   "test",
+                   "--out",
+                   folder / out,
+                   "--model",
+                   (folder / "test") + "/run",
+                   "--learn-model",
+                   (folder / "valid") + "/run",
+                   "--segment",
+                   "gender,age,income",
+                   "--truth",
+                   shop + "/truth",
+                   "--diversity",
+                   "0.05",
+                   "--exposure",
+                   "0.02",
+                   "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    return RunProgram(words, std::chrono::seconds(120));
   };
-  const Outcome first = recommend("a.csv");
+  const Outcome first = recommend("a.csv", {});
   ASSERT_EQ(first.exit_code, 0) << first.all();
   const json report = json::parse(first.out), &quality = report["quality"];
   for (const char* single : {"similar items", "factors", "content", "popular"}) {
@@ -70,9 +71,30 @@ TEST(Recommendations, BlendedTheyBeatEachRecommender) {
   EXPECT_LE(quality["blended"]["share_of_oracle_tastes"].get<double>(), 1.0);
   EXPECT_GE(quality["re-ranked"]["exposure"].get<double>(), 0.02);
   EXPECT_GT(quality["re-ranked"]["distance"].get<double>(), quality["blended"]["distance"].get<double>());
-  const Outcome again = recommend("b.csv");
+  const Outcome again = recommend("b.csv", {});
   ASSERT_EQ(again.exit_code, 0) << again.all();
   EXPECT_EQ(ReadFile(folder / "a.csv"), ReadFile(folder / "b.csv"));
+  EXPECT_TRUE(report["recall"].empty());
+  // By approximate search the lists are as good, and the same bytes with any number of workers.
+  const Outcome searched = recommend("searched.csv", {"--exact-items", "0"});
+  ASSERT_EQ(searched.exit_code, 0) << searched.all();
+  json searched_report = json::parse(searched.out);
+  for (const char* list : {"similar items", "factors", "content", "popular", "blended"}) {
+    EXPECT_GT(searched_report["recall"][list].get<double>(), 0.95) << list;
+    EXPECT_NEAR(searched_report["quality"][list]["share_of_oracle"].get<double>(),
+                quality[list]["share_of_oracle"].get<double>(), 0.01)
+        << list;
+  }
+  searched_report.erase("seconds");
+  for (const std::string workers : {"1", "2", "4"}) {
+    const std::string out = "searched" + workers + ".csv";
+    const Outcome by_workers = recommend(out, {"--exact-items", "0", "--workers", workers});
+    ASSERT_EQ(by_workers.exit_code, 0) << by_workers.all();
+    EXPECT_EQ(ReadFile(folder / out), ReadFile(folder / "searched.csv")) << workers;
+    json by_workers_report = json::parse(by_workers.out);
+    by_workers_report.erase("seconds");
+    EXPECT_EQ(by_workers_report, searched_report) << workers;
+  }
   const auto refused = [&](const std::vector<std::string>& options, const std::string& text) {
     std::vector<std::string> command = {Program(), "recommend", shop + "/shop.toml"};
     command.insert(command.end(), options.begin(), options.end());

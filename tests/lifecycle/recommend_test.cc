@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <iterator>
 #include <numeric>
 #include <set>
 #include <sstream>
@@ -412,6 +413,155 @@ TEST(Recommend, FactorsAreTheProductOfTheVectors) {
   EXPECT_EQ(scores, (std::vector<float>{-8 + 9, -5 + 6}));
 }
 
+// Of the n best items by weights . scores of all items, the share that a source retrieves; mean over the users. `met` is the mean number
+// of items that it retrieves.
+double RecallOf(ScoreSource& source, const ShopHistory& history, const std::vector<double>& weights,
+                std::size_t n, double* met) {
+  const std::vector<std::uint32_t> all = AllItems(history);
+  source.Index(all, weights, [](const std::string&) {});
+  const std::size_t users = history.users.size();
+  double recall = 0;
+  *met = 0;
+  for (std::uint32_t user = 0; user < users; ++user) {
+    std::vector<float> scores(weights.size() * all.size());
+    source.Score(user, all, scores);
+    std::vector<double> utilities(all.size());
+    for (std::size_t f = 0; f < weights.size(); ++f) {
+      for (std::size_t i = 0; i < all.size(); ++i) utilities[i] += weights[f] * scores[f * all.size() + i];
+    }
+    std::vector<double> sorted = utilities;
+    std::sort(sorted.rbegin(), sorted.rend());
+    const std::vector<std::uint32_t> items = source.Retrieve(user, n);
+    EXPECT_EQ(std::set<std::uint32_t>(items.begin(), items.end()).size(), items.size());
+    const auto found = std::count_if(items.begin(), items.end(), [&](std::uint32_t item) {
+      return utilities[item] > sorted[n - 1] - 1e-5;  // equal ones are as good
+    });
+    recall += std::min(1.0, static_cast<double>(found) / static_cast<double>(n)) / static_cast<double>(users);
+    *met += static_cast<double>(items.size()) / static_cast<double>(users);
+  }
+  return recall;
+}
+
+// Users and items of groups: a user takes items of their group, and now and then any.
+ShopHistory GroupedHistory(std::size_t users, std::size_t items, std::size_t groups) {
+  RandomStream random(23);
+  std::vector<std::vector<Act>> acts(users);
+  for (std::size_t user = 0; user < users; ++user) {
+    for (Time time = 0; time < 12; ++time) {
+      std::uint64_t item = random.Below(items);
+      if (random.Below(4) > 0) item = item / groups * groups + user % groups;
+      acts[user].push_back({time, static_cast<std::uint32_t>(std::min<std::uint64_t>(item, items - 1)),
+                            random.Below(3) == 0 ? EventKind::kPurchase : EventKind::kView});
+    }
+  }
+  ShopHistory history = History(acts, items);
+  for (std::size_t i = 0; i < items; ++i) {
+    history.items[i].category = "c" + std::to_string(i % groups);
+    history.items[i].brand = "b" + std::to_string(random.Below(60));
+    history.items[i].text =
+        "w" + std::to_string(random.Below(900)) + " v" + std::to_string(random.Below(900));
+    history.prices[i] = static_cast<Money>(1 + random.Below(1000)) * kMoneyUnit;
+  }
+  return history;
+}
+
+TEST(Recommend, RetrievedItemsAreTheBest) {
+  const std::size_t users = 60, items = 4000, n = 50, dimensions = 17;
+  const ShopHistory history = GroupedHistory(users, items, 12);
+  const TasteMatrix tastes(history, 100);
+  UserSegments segments;
+  segments.count = 3;
+  for (std::uint32_t user = 0; user < users; ++user) segments.of_user.push_back(user % 3);
+  double met = 0;
+
+  SegmentPopularity popularity(history, 100, segments, EventKind::kPurchase);
+  EXPECT_NEAR(RecallOf(popularity, history, {0.7, 0.2}, n, &met), 1, 1e-9);
+  EXPECT_NEAR(met, n, 1e-9);
+
+  ContentTaste content(history, tastes, segments, 5);
+  ASSERT_EQ(content.features().size(), 4u);
+  EXPECT_NEAR(RecallOf(content, history, {0.5, 0.4, 0.1, 0.8}, n, &met), 1, 1e-9);
+  EXPECT_LT(met, 0.5 * static_cast<double>(items));
+  EXPECT_NEAR(RecallOf(content, history, {0.5, 0.4, 0, 0}, n, &met), 1, 1e-9);
+  EXPECT_LT(met, 0.5 * static_cast<double>(items));
+
+  const std::vector<float> of_users = RandomVectors(1, users * dimensions),
+                           of_items = RandomVectors(2, items * dimensions);
+  for (const double weight : {1.5, -1.5}) {
+    FactorVectors factors(dimensions, of_users, of_items), again(dimensions, of_users, of_items);
+    EXPECT_GT(RecallOf(factors, history, {weight}, n, &met), 0.95) << weight;
+    EXPECT_NEAR(met, n, 1e-9);
+    again.Index(AllItems(history), std::vector<double>{weight}, [](const std::string&) {});
+    for (std::uint32_t user = 0; user < users; ++user)
+      EXPECT_EQ(again.Retrieve(user, n), factors.Retrieve(user, n)) << user;
+  }
+
+  // Similar items: all that are not at the floor.
+  const std::vector<std::string> names(items, "x");
+  ItemSimilarity similarity(tastes, names, {.neighbours = 20});
+  const std::vector<std::uint32_t> all = AllItems(history);
+  std::vector<float> scores(2 * items);
+  for (std::uint32_t user = 0; user < users; ++user) {
+    similarity.Score(user, all, scores);
+    const float floor = *std::min_element(scores.begin(), scores.end());
+    std::vector<std::uint32_t> similar, retrieved = similarity.Retrieve(user, n);
+    std::copy_if(all.begin(), all.end(), std::back_inserter(similar),
+                 [&](std::uint32_t item) { return scores[item] > floor; });
+    std::sort(retrieved.begin(), retrieved.end());
+    EXPECT_EQ(retrieved, similar);
+    EXPECT_GT(similar.size(), 10u);
+  }
+}
+
+// Sources that retrieve name what all items would have given: those that may be shown, bought ones left out, and enough of them.
+TEST(Recommend, NominationsByRetrievalAreThoseByAllItems) {
+  ShopHistory history = GroupedHistory(80, 3000, 10);
+  history.item_since[7] = 50;  // after `now`
+  std::vector<bool> unavailable(3000);
+  for (std::size_t i = 0; i < 3000; i += 5) unavailable[i] = true;
+  const UserSegments segments = OneSegment(history);
+  const auto quiet = [](const std::string&) {};
+  const auto recommender =
+      Recommender::Make(history, 9, segments, EventKind::kPurchase, "", unavailable, quiet);
+  ASSERT_TRUE(recommender);
+  const std::vector<double> blend((*recommender)->features().size(), 0.5);
+  const std::vector<std::vector<double>> weights((*recommender)->sources().size(), blend);
+  std::vector<std::vector<std::vector<std::uint32_t>>> exact;
+  (*recommender)->Index(weights, 2399, quiet);
+  EXPECT_FALSE((*recommender)->approximate());
+  for (std::uint32_t user = 0; user < 80; ++user) exact.push_back((*recommender)->Nominate(user, true, 40));
+  (*recommender)->Index(weights, 2398, quiet);  // 2400 less the unborn one
+  EXPECT_TRUE((*recommender)->approximate());
+  for (std::uint32_t user = 0; user < 80; ++user)
+    EXPECT_EQ((*recommender)->Nominate(user, true, 40), exact[user]) << user;
+  std::vector<std::uint32_t> users(80);
+  std::iota(users.begin(), users.end(), 0);
+  const std::vector<double> recall = (*recommender)->Recall(users, blend, true, 10, 1, quiet);
+  ASSERT_EQ(recall.size(), weights.size() + 1);
+  for (const double share : recall) EXPECT_GT(share, 0.999);
+  // Of a large group each user sees some items only, each of them is seen by somebody.
+  const ItemLabels labels(history);
+  std::vector<std::uint32_t> group;
+  for (std::uint32_t i = 0; i < 3000; ++i) {
+    if ((*recommender)->MayShow(i)) group.push_back(i);
+  }
+  const auto promotable = [&](std::uint32_t user, std::size_t count) {
+    const auto candidates =
+        (*recommender)->Score(user, Recommender::Candidates((*recommender)->Nominate(user, true, 100)));
+    const ListOptions options{.top = 5, .promotable = count, .group = group, .skip_bought = true};
+    return (*recommender)->List(user, candidates, blend, options, labels).promotable;
+  };
+  std::set<std::uint32_t> seen;
+  for (std::uint32_t user = 0; user < 80; ++user) {
+    EXPECT_EQ(promotable(user, 8).size(), 8u);
+    const auto all = promotable(user, 3000);
+    EXPECT_GT(all.size(), 980u);
+    EXPECT_LE(all.size(), 1000u);
+    for (const ListedItem& item : all) seen.insert(item.item);
+  }
+  EXPECT_EQ(seen.size(), group.size());
+}
+
 // What comes at and after a moment changes no score, candidate or list as of it.
 TEST(Recommend, NothingOfTheFutureIsInAScore) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
@@ -437,12 +587,14 @@ TEST(Recommend, NothingOfTheFutureIsInAScore) {
     std::vector<std::vector<double>> weights;
     for (std::size_t source = 0; source < (*a)->sources().size(); ++source)
       weights.emplace_back((*a)->features().size(), 1.0);
-    (*a)->SetSourceWeights(weights);
-    (*b)->SetSourceWeights(weights);
-    for (std::uint32_t user = 0; user < 30; ++user) {
-      ASSERT_EQ((*a)->Score(user, AllItems(history)).scores, (*b)->Score(user, AllItems(history)).scores)
-          << "seed " << seed << ", user " << user;
-      ASSERT_EQ((*a)->Nominate(user, true, 5), (*b)->Nominate(user, true, 5));
+    for (const std::size_t exact_items : {0, 100}) {
+      (*a)->Index(weights, exact_items, quiet);
+      (*b)->Index(weights, exact_items, quiet);
+      for (std::uint32_t user = 0; user < 30; ++user) {
+        ASSERT_EQ((*a)->Score(user, AllItems(history)).scores, (*b)->Score(user, AllItems(history)).scores)
+            << "seed " << seed << ", user " << user;
+        ASSERT_EQ((*a)->Nominate(user, true, 5), (*b)->Nominate(user, true, 5));
+      }
     }
   }
 }
