@@ -96,15 +96,15 @@ Status ShopParts::Write(Partitions& partitions) const {
     }));
     COHORT_RETURN_IF_ERROR(written);
     ByteWriter out;
+    Put(part, &out);
     out.Put(rows.TakeWritten());
     rows.AddWritten(before);
-    Put(part, &out);
     return Sealed(&out);
   };
   work.take = [&](const std::string& sealed) -> Status {
     ShopRows::Written written;
     COHORT_RETURN_IF_ERROR(
-        Unseal(sealed, [&](ByteReader& in) { return in.Get(&written) && Get(info, &in, &part); }));
+        Unseal(sealed, [&](ByteReader& in) { return Get(info, &in, &part) && in.Get(&written); }));
     for (std::uint64_t& row : part.rows.input_rows) row += rows.written().rows;  // its own count from 0
     rows.AddWritten(written);
     return take(part);
