@@ -14,6 +14,8 @@
 #include "common/cbor.h"
 #include "common/csv_cell.h"
 #include "common/random.h"
+#include "lifecycle/candidate_rows.h"
+#include "lifecycle/ranker_scores.h"
 #include "lifecycle/recommendation_truth.h"
 #include "lifecycle/recommender.h"
 #include "prepare/csv_file.h"
@@ -36,11 +38,14 @@ struct Periods {
 Result<Periods> PeriodsOf(const ShopHistory& history, RecommendAt at) {
   const std::vector<Snapshot>& snapshots = history.schema.snapshots;
   std::size_t number = snapshots.size();  // of the snapshot that is recommended for; the end
-  if (at == RecommendAt::kTest) number = snapshots.size() - 1;
-  if (at == RecommendAt::kValid) {
-    number = snapshots.size() - 2;
-    if (snapshots.size() < 2 || snapshots[number].split != Split::kValid)
-      return InvalidInput(history.schema.path + ": --at valid, but [snapshots] has no valid snapshot");
+  if (at != RecommendAt::kEnd) {
+    const auto split = static_cast<Split>(at);
+    const auto last = std::find_if(snapshots.rbegin(), snapshots.rend(),
+                                   [&](const Snapshot& snapshot) { return snapshot.split == split; });
+    if (last == snapshots.rend())
+      return InvalidInput(history.schema.path + ": --at " + SplitName(split) +
+                          ", but [snapshots] has no such snapshot");
+    number = static_cast<std::size_t>(snapshots.rend() - last) - 1;
   }
   if (number == 0)
     return InvalidInput(
@@ -83,6 +88,42 @@ Result<std::vector<bool>> UnavailableItems(const ShopHistory& history, const std
   if (std::all_of(unavailable.begin(), unavailable.end(), [](bool is) { return is; }))
     return InvalidInput(path + ": no item is left to recommend");
   return unavailable;
+}
+
+// What lists and candidates are made of.
+struct RecommendInput {
+  ShopHistory history;
+  Periods periods;
+  UserSegments segments;
+  EventKind target = EventKind::kPurchase;
+  std::vector<bool> unavailable;
+
+  static Result<std::unique_ptr<RecommendInput>> Read(const RecommendOptions& options,
+                                                      const std::string& directory,
+                                                      std::vector<std::string>* warnings,
+                                                      const Recommender::Progress& progress) {
+    auto input = std::make_unique<RecommendInput>();
+    COHORT_ASSIGN_OR_RETURN(input->history,
+                            ReadShopHistory(options.shop, options.data_directory, directory, progress));
+    COHORT_ASSIGN_OR_RETURN(input->periods, PeriodsOf(input->history, options.at));
+    COHORT_ASSIGN_OR_RETURN(input->segments, UserSegments::Make(input->history, options.segment));
+    COHORT_ASSIGN_OR_RETURN(input->unavailable,
+                            UnavailableItems(input->history, options.unavailable, warnings));
+    input->target = TargetOf(input->history);
+    return input;
+  }
+  Result<std::unique_ptr<Recommender>> Make(Time now, const std::string& model,
+                                            std::unique_ptr<ScoreSource> ranker,
+                                            const Recommender::Progress& progress) const {
+    return Recommender::Make(history, now, segments, target, model, std::move(ranker), unavailable, progress);
+  }
+};
+
+// Null: `path` is empty.
+Result<std::unique_ptr<RankerScores>> ReadRanker(const std::string& path, const ShopHistory& history,
+                                                 std::vector<std::string>* warnings) {
+  if (path.empty()) return nullptr;
+  return RankerScores::Read(path, history, warnings);
 }
 
 // The items whose exposure is held.
@@ -268,14 +309,21 @@ Status CheckOptions(const RecommendOptions& options) {
   COHORT_RETURN_IF_ERROR(check(options.model.empty() || options.model != options.learn_model,
                                "--model and --learn-model name the same run; train --learn-model on what was "
                                "before the snapshot before (--write-pairs)"));
+  COHORT_RETURN_IF_ERROR(check(
+      options.ranker.empty() == options.learn_ranker.empty(),
+      "--ranker and --learn-ranker go together: the weights are learned with the scores of candidates of "
+      "the snapshot before, and the lists are made with those of the moment"));
+  COHORT_RETURN_IF_ERROR(check(options.ranker.empty() || options.ranker != options.learn_ranker,
+                               "--ranker and --learn-ranker name the same file; score the candidates of the "
+                               "snapshot before for --learn-ranker (--write-candidates)"));
   COHORT_RETURN_IF_ERROR(check(options.truth.empty() || options.at == RecommendAt::kTest,
                                "--truth is of the test snapshot: give --at test"));
   return {};
 }
 
-// Of each source by itself, from items drawn; then of all together, among what the sources would name: the mixture of their scores, and of
-// the likeliest weights of all features, that ranks the choices best.
-Learned LearnWeights(Recommender& earlier, Time end, const RecommendOptions& options,
+// Of each source by itself, from items drawn; then, with `blend`, of all together, among what the sources would name: the mixture of their
+// scores, and of the likeliest weights of all features, that ranks the choices best.
+Learned LearnWeights(Recommender& earlier, Time end, const RecommendOptions& options, bool blend,
                      const Recommender::Progress& progress) {
   Learned learned;
   Recommender::ChoiceOptions choice_options{
@@ -289,10 +337,13 @@ Learned LearnWeights(Recommender& earlier, Time end, const RecommendOptions& opt
     for (std::size_t f = 0; f < features; ++f) used[f] = earlier.SourceOf(f) == source;
     source_weights.push_back(FitChoices(choices, used, kChoiceL2));
   }
-  earlier.Index(source_weights, options.exact_items, progress);
-  choice_options.among_candidates = true;
-  choices = earlier.DrawChoices(choice_options, progress);
+  if (blend) {
+    earlier.Index(source_weights, options.exact_items, progress);
+    choice_options.among_candidates = true;
+    choices = earlier.DrawChoices(choice_options, progress);
+  }
   learned.choices = choices.size();
+  if (!blend) return learned;
   std::vector<std::vector<double>> directions = source_weights;
   directions.push_back(FitChoices(choices, std::vector<bool>(features, true), kChoiceL2));
   const std::vector<double> shares =
@@ -306,6 +357,70 @@ Learned LearnWeights(Recommender& earlier, Time end, const RecommendOptions& opt
   const double scale = FitChoices(Project(choices, {weights}), {true}, kChoiceL2)[0];
   for (double& weight : weights) weight *= scale > 0 ? scale : 1;
   return learned;
+}
+
+// By one process for all.
+Result<Learned> LearnOnce(const RecommendInput& input, const RecommendOptions& options, bool blend,
+                          Partitions& partitions, std::vector<std::string>* warnings,
+                          const Recommender::Progress& progress) {
+  const Periods& periods = input.periods;
+  const auto learn = [&]() -> Result<std::string> {
+    COHORT_ASSIGN_OR_RETURN(std::unique_ptr<RankerScores> ranker,
+                            ReadRanker(options.learn_ranker, input.history, warnings));
+    COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<Recommender> earlier,
+                            input.Make(periods.learned_at, options.learn_model, std::move(ranker), progress));
+    return ToBytes(LearnWeights(*earlier, periods.at, options, blend, progress));
+  };
+  COHORT_ASSIGN_OR_RETURN(const std::string bytes, partitions.Once("weights", learn));
+  COHORT_ASSIGN_OR_RETURN(Learned learned, LearnedFrom(bytes));
+  if (learned.choices == 0)
+    return InvalidInput(options.shop + ": nobody who was there before " + TimeText(periods.learned_at) +
+                        " has a " + EventKindName(input.target) + " from then on and before " +
+                        TimeText(periods.at) +
+                        " that any recommender would name: there is nothing to learn the weights from; "
+                        "check [snapshots]");
+  return learned;
+}
+
+Status CheckFeatures(const RecommendInput& input, const std::vector<std::string>& learned,
+                     const Recommender& recommender) {
+  if (recommender.features() == learned) return {};
+  const auto words = [](const std::vector<std::string>& names) {
+    std::string text;
+    for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+    return text;
+  };
+  return {ErrorCode::kInvalidInput,
+          input.history.schema.path + ": the scores are " + words(recommender.features()) +
+              ", and at the snapshot before (" + TimeText(input.periods.learned_at) + ") they were " +
+              words(learned) +
+              ": items have fields, the log has kinds of events, or --ranker has predictions, that were not "
+              "there then"};
+}
+
+std::vector<std::uint32_t> KnownUsers(const ShopHistory& history, const Recommender& recommender) {
+  std::vector<std::uint32_t> users;
+  for (std::uint32_t user = 0; user < history.users.size(); ++user) {
+    if (recommender.Knows(user)) users.push_back(user);
+  }
+  return users;
+}
+
+// Without make and take. `users` outlive it.
+PartitionedWork UserWork(const std::string& doing, const ShopHistory& history, const Recommender& recommender,
+                         const std::vector<std::uint32_t>& users) {
+  PartitionedWork work;
+  work.doing = doing, work.noun = "users";
+  work.count = users.size(), work.size = kUsersOfPart;
+  work.name_of = [&](std::uint64_t number) { return history.users[users[number]]; };
+  work.fingerprint = history.Fingerprint();
+  if (users.empty()) return work;
+  std::vector<std::uint32_t> all_items(history.items.size());
+  std::iota(all_items.begin(), all_items.end(), 0);
+  const Recommender::Scored scored = recommender.Score(users[0], std::move(all_items));
+  for (const float score : scored.scores)  // the models are in the scores
+    work.fingerprint = RandomBits(work.fingerprint, std::bit_cast<std::uint32_t>(score));
+  return work;
 }
 
 Status WriteLists(const std::string& path, const ShopHistory& history, const Recommender& recommender,
@@ -335,11 +450,12 @@ Result<RecommendReport> Recommend(const RecommendOptions& options, Partitions& p
                                   const std::function<void(const std::string&)>& progress) {
   const auto start = std::chrono::steady_clock::now();
   COHORT_RETURN_IF_ERROR(CheckOptions(options));
-  COHORT_ASSIGN_OR_RETURN(const ShopHistory history, ReadShopHistory(options.shop, options.data_directory,
-                                                                     DirectoryOf(options.out), progress));
-  COHORT_ASSIGN_OR_RETURN(const Periods periods, PeriodsOf(history, options.at));
-  COHORT_ASSIGN_OR_RETURN(const UserSegments segments, UserSegments::Make(history, options.segment));
   RecommendReport report;
+  COHORT_ASSIGN_OR_RETURN(
+      const std::unique_ptr<RecommendInput> input,
+      RecommendInput::Read(options, DirectoryOf(options.out), &report.warnings, progress));
+  const ShopHistory& history = input->history;
+  const Periods& periods = input->periods;
   report.top = options.top;
   report.users = history.users.size();
   report.items = history.items.size();
@@ -348,40 +464,24 @@ Result<RecommendReport> Recommend(const RecommendOptions& options, Partitions& p
   report.learned_at = TimeText(periods.learned_at);
   report.at = TimeText(periods.at);
   report.until = TimeText(periods.until);
-  const EventKind target = TargetOf(history);
-  report.target = EventKindName(target);
-  COHORT_ASSIGN_OR_RETURN(const std::vector<bool> unavailable,
-                          UnavailableItems(history, options.unavailable, &report.warnings));
+  report.target = EventKindName(input->target);
   std::optional<RecommendationTruth> truth;
   if (!options.truth.empty()) {
     COHORT_ASSIGN_OR_RETURN(truth, RecommendationTruth::Read(options.truth, history, periods.at));
   }
 
-  COHORT_ASSIGN_OR_RETURN(
-      const std::string learned_bytes, partitions.Once("weights", [&]() -> Result<std::string> {
-        COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<Recommender> earlier,
-                                Recommender::Make(history, periods.learned_at, segments, target,
-                                                  options.learn_model, unavailable, progress));
-        return ToBytes(LearnWeights(*earlier, periods.at, options, progress));
-      }));
-  COHORT_ASSIGN_OR_RETURN(Learned learned, LearnedFrom(learned_bytes));
+  COHORT_ASSIGN_OR_RETURN(Learned learned,
+                          LearnOnce(*input, options, true, partitions, &report.warnings, progress));
   report.features = std::move(learned.features);
   report.weights = std::move(learned.weights);
   report.choices = learned.choices;
-  if (report.choices == 0)
-    return InvalidInput(options.shop + ": nobody who was there before " + report.learned_at + " has a " +
-                        report.target + " from then on and before " + report.at +
-                        " that any recommender would name: there is nothing to learn the weights from; "
-                        "check [snapshots]");
 
-  COHORT_ASSIGN_OR_RETURN(
-      const std::unique_ptr<Recommender> recommender,
-      Recommender::Make(history, periods.at, segments, target, options.model, unavailable, progress));
-  if (recommender->features() != report.features)
-    return InvalidInput(options.shop +
-                        ": items have fields, or the log has kinds of events, that they did not have at the "
-                        "snapshot before (" +
-                        report.learned_at + ")");
+  COHORT_ASSIGN_OR_RETURN(std::unique_ptr<RankerScores> ranker,
+                          ReadRanker(options.ranker, history, &report.warnings));
+  const std::uint64_t ranker_print = ranker != nullptr ? ranker->Fingerprint() : 0;
+  COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<Recommender> recommender,
+                          input->Make(periods.at, options.model, std::move(ranker), progress));
+  COHORT_RETURN_IF_ERROR(CheckFeatures(*input, report.features, *recommender));
   recommender->Index(std::move(learned.source_weights), options.exact_items, progress);
   const ItemLabels labels(history);
   const std::vector<bool> group = GroupOf(history, *recommender, options.new_days);
@@ -402,10 +502,7 @@ Result<RecommendReport> Recommend(const RecommendOptions& options, Partitions& p
   }
   no_sums.emplace_back("re-ranked", history.items.size());
   const std::size_t blended = recommender->sources().size();
-  std::vector<std::uint32_t> users;
-  for (std::uint32_t user = 0; user < history.users.size(); ++user) {
-    if (recommender->Knows(user)) users.push_back(user);
-  }
+  const std::vector<std::uint32_t> users = KnownUsers(history, *recommender);
   COHORT_ASSIGN_OR_RETURN(const std::string spread, partitions.Once("spread", [&]() -> Result<std::string> {
     return ToCbor(Json(recommender->Spread(users, report.weights, options.skip_bought)));
   }));
@@ -427,16 +524,8 @@ Result<RecommendReport> Recommend(const RecommendOptions& options, Partitions& p
                                  .promotable = options.exposure > 0 ? kPromotable : 0,
                                  .group = group_items,
                                  .skip_bought = options.skip_bought};
-  PartitionedWork work;
-  work.doing = "recommending", work.noun = "users";
-  work.count = users.size(), work.size = kUsersOfPart;
-  work.name_of = [&](std::uint64_t number) { return history.users[users[number]]; };
-  work.fingerprint = history.Fingerprint();
-  if (!users.empty()) {  // the models are in the scores
-    const Recommender::Scored scored = recommender->Score(users[0], all_items);
-    for (const float score : scored.scores)
-      work.fingerprint = RandomBits(work.fingerprint, std::bit_cast<std::uint32_t>(score));
-  }
+  PartitionedWork work = UserWork("recommending", history, *recommender, users);
+  work.fingerprint = RandomBits(work.fingerprint, ranker_print);
   work.make = [&](std::uint64_t first, std::uint64_t end) -> Result<std::string> {
     std::vector<QualitySum> sums = no_sums;
     Json lists = Json::array(), best_values = Json::array();
@@ -500,6 +589,68 @@ Result<RecommendReport> Recommend(const RecommendOptions& options, Partitions& p
 
   COHORT_RETURN_IF_ERROR(WriteLists(options.out, history, *recommender, users, lists, progress, &report));
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return report;
+}
+
+Result<CandidateReport> WriteCandidates(const RecommendOptions& options, const std::string& path,
+                                        Partitions& partitions,
+                                        const std::function<void(const std::string&)>& progress) {
+  COHORT_RETURN_IF_ERROR(CheckOptions(options));
+  CandidateReport report;
+  COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<RecommendInput> input,
+                          RecommendInput::Read(options, DirectoryOf(path), &report.warnings, progress));
+  const ShopHistory& history = input->history;
+  const Periods& periods = input->periods;
+  report.findings = history.findings;
+  report.learned_at = TimeText(periods.learned_at);
+  report.at = TimeText(periods.at);
+  report.until = TimeText(periods.until);
+  COHORT_ASSIGN_OR_RETURN(Learned learned,
+                          LearnOnce(*input, options, false, partitions, &report.warnings, progress));
+  COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<Recommender> recommender,
+                          input->Make(periods.at, options.model, nullptr, progress));
+  COHORT_RETURN_IF_ERROR(CheckFeatures(*input, learned.features, *recommender));
+  recommender->Index(std::move(learned.source_weights), options.exact_items, progress);
+  COHORT_ASSIGN_OR_RETURN(const CandidateRows rows,
+                          CandidateRows::Make(history, *recommender, input->segments, periods.until));
+  for (const EventKind kind : rows.labels()) report.labels.emplace_back(EventKindName(kind), 0);
+  const std::vector<std::uint32_t> users = KnownUsers(history, *recommender);
+  report.users = users.size();
+
+  std::optional<CsvFile> file;  // of the process that takes
+  const auto open = [&]() -> Status {
+    if (file) return {};
+    COHORT_ASSIGN_OR_RETURN(file, CsvFile::Create(path));
+    file->Lines(rows.Header());
+    return {};
+  };
+  PartitionedWork work = UserWork("writing candidates", history, *recommender, users);
+  work.make = [&](std::uint64_t first, std::uint64_t end) -> Result<std::string> {
+    std::string lines;
+    std::vector<std::uint64_t> positives(rows.labels().size());
+    std::uint64_t count = 0;
+    for (std::uint64_t number = first; number < end; ++number) {
+      const Recommender::Scored candidates = recommender->Score(
+          users[number], Recommender::Candidates(recommender->Nominate(users[number], options.skip_bought,
+                                                                       Recommender::kCandidates)));
+      rows.Append(users[number], candidates, &lines, &positives);
+      count += candidates.items.size();
+    }
+    return ToCbor(Json{count, positives, std::move(lines)});
+  };
+  work.take = [&](const std::string& part) -> Status {
+    COHORT_RETURN_IF_ERROR(open());
+    return FromCbor(part, [&](const Json& json) {
+      report.rows += json.at(0).get<std::uint64_t>();
+      for (std::size_t k = 0; k < report.labels.size(); ++k)
+        report.labels[k].second += json.at(1).at(k).get<std::uint64_t>();
+      file->Lines(json.at(2).get_ref<const std::string&>());
+    });
+  };
+  COHORT_RETURN_IF_ERROR(partitions.Run(work));
+  COHORT_RETURN_IF_ERROR(open());  // nobody is known
+  COHORT_RETURN_IF_ERROR(file->Close());
+  COHORT_RETURN_IF_ERROR(file->Commit());
   return report;
 }
 

@@ -1,8 +1,9 @@
 // `cohort recommend`: lists of items for every user, from the logs of a shop. START HERE.
 //
-//   ShopHistory    who did what              ItemSimilarity, FactorVectors, ContentTaste, SegmentPopularity: score sources
+//   ShopHistory    who did what              ItemSimilarity, FactorVectors, RankerScores, ContentTaste, SegmentPopularity: score sources
 //   TasteMatrix    ... before a moment       Recommender   all of them, as of a moment
 //   ChoiceModel    their weights             ListDiversity, ListExposure: re-ranking
+//   CandidateRows  what to train a ranker on
 //
 // The weights are learned from what users chose between the snapshot before and the moment that is recommended for, from scores as of
 // that snapshot; the lists are made of scores as of the moment itself.
@@ -23,7 +24,8 @@
 
 namespace cohort {
 
-enum class RecommendAt { kValid, kTest, kEnd };  // the snapshots of those names; after all events
+// The last snapshot of the split of that name (and number); after all events.
+enum class RecommendAt { kTrain, kValid, kTest, kEnd };
 
 struct RecommendOptions {
   std::string shop, data_directory, out;
@@ -31,6 +33,8 @@ struct RecommendOptions {
   std::size_t top = 10;
   std::string model,
       learn_model;  // factorisations trained on what was before the moment, and before the snapshot before
+  std::string ranker,
+      learn_ranker;  // scores of candidates of the moment, and of the snapshot before (ranker_scores.h)
   std::vector<std::string> segment;  // attributes of users
   bool skip_bought = false;
   std::string unavailable;            // CSV with a column `item`; empty: none
@@ -77,6 +81,21 @@ struct RecommendReport {
 // options, description or data.
 Result<RecommendReport> Recommend(const RecommendOptions& options, Partitions& partitions,
                                   const std::function<void(const std::string&)>& progress);
+
+struct CandidateReport {
+  std::uint64_t rows = 0, users = 0;
+  std::string learned_at, at, until;  // until: the labels'; `at`: they are not known yet
+  std::vector<std::pair<std::string, std::uint64_t>> labels;  // by name: rows of label 1
+  Findings findings;
+  std::vector<std::string> warnings;
+};
+
+// Writes what the sources name for each user as of the moment (candidate_rows.h), for a model of several tasks to learn from or to score. All users' rows,
+// whatever their labels: the same file serves for both, and predictions keep to how often things happen. Source weights are learned
+// as for lists. Partitions make the rows; memory does not grow with them. kInvalidInput: as Recommend.
+Result<CandidateReport> WriteCandidates(const RecommendOptions& options, const std::string& path,
+                                        Partitions& partitions,
+                                        const std::function<void(const std::string&)>& progress);
 
 // Writes user,item,label of each pair of user and item before the moment: what `cohort prepare` and `cohort train` make a factorisation of. Returns
 // the number of pairs.

@@ -36,6 +36,7 @@ std::vector<float> UtilitiesOf(std::span<const double> weights, std::span<const 
 Result<std::unique_ptr<Recommender>> Recommender::Make(const ShopHistory& history, Time now,
                                                        const UserSegments& segments, EventKind target,
                                                        const std::string& model,
+                                                       std::unique_ptr<ScoreSource> ranker,
                                                        const std::vector<bool>& unavailable,
                                                        const Progress& progress) {
   std::unique_ptr<Recommender> made(new Recommender(history, now, target));
@@ -56,6 +57,7 @@ Result<std::unique_ptr<Recommender>> Recommender::Make(const ShopHistory& histor
     COHORT_ASSIGN_OR_RETURN(std::unique_ptr<FactorVectors> factors, FactorVectors::Read(model, history));
     made->sources_.push_back(std::move(factors));
   }
+  if (ranker != nullptr) made->sources_.push_back(std::move(ranker));
   auto content = std::make_unique<ContentTaste>(history, tastes, segments, kContentPrior);
   if (!content->features().empty()) made->sources_.push_back(std::move(content));
   made->sources_.push_back(std::make_unique<SegmentPopularity>(history, now, segments, target));

@@ -34,10 +34,12 @@ class Recommender {
  public:
   using Progress = ScoreSource::Progress;
 
-  // `model`: of a factorisation trained on what was before `now` (factor_vectors.h); empty: none. All outlive this. kInvalidInput: the model does not fit.
+  // `model`: of a factorisation trained on what was before `now` (factor_vectors.h); empty: none. `ranker`: null: none. All else outlives this.
+  // kInvalidInput: the model does not fit.
   static Result<std::unique_ptr<Recommender>> Make(const ShopHistory& history, Time now,
                                                    const UserSegments& segments, EventKind target,
                                                    const std::string& model,
+                                                   std::unique_ptr<ScoreSource> ranker,
                                                    const std::vector<bool>& unavailable,
                                                    const Progress& progress);
 

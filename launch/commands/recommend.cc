@@ -15,7 +15,7 @@ using Json = nlohmann::ordered_json;
 
 struct CommandOptions {
   RecommendOptions recommend;
-  std::string at = "end", pairs;
+  std::string at = "end", pairs, candidates;
   PartitionOptions partitions;
 };
 
@@ -114,8 +114,36 @@ Json ToJson(const RecommendReport& report) {
           {"seconds", report.seconds}};
 }
 
+std::string ToText(const CandidateReport& report) {
+  std::string text = ToText(report.findings) + std::to_string(report.rows) + " candidates of " +
+                     std::to_string(report.users) + " users as of " + report.at + "; sources by weights of " +
+                     report.learned_at + " to " + report.at;
+  if (report.until == report.at) return text + "; labels are not known yet\n";
+  text += "; until " + report.until;
+  for (const auto& [name, count] : report.labels)
+    text += std::string(&name == &report.labels[0].first ? ": " : ", ") + name + " " + std::to_string(count);
+  return text + "\n";
+}
+
+Json ToJson(const CandidateReport& report, const std::string& out) {
+  Json labels = Json::object(), dropped = Json::object();
+  for (const auto& [key, finding] : report.findings) dropped[FindingName(key.first)] = finding.count;
+  for (const auto& [name, count] : report.labels) labels[name] = count;
+  return {{"status", "done"},
+          {"candidates", report.rows},
+          {"users", report.users},
+          {"learned_at", report.learned_at},
+          {"at", report.at},
+          {"until", report.until},
+          {"labels", std::move(labels)},
+          {"dropped", std::move(dropped)},
+          {"warnings", report.warnings},
+          {"out", out}};
+}
+
 Status Run(CommandOptions options, Console& console) {
   RecommendOptions& recommend = options.recommend;
+  if (options.at == "train") recommend.at = RecommendAt::kTrain;
   if (options.at == "valid") recommend.at = RecommendAt::kValid;
   if (options.at == "test") recommend.at = RecommendAt::kTest;
   const auto progress = [&](const std::string& line) { console.Progress(line); };
@@ -123,6 +151,16 @@ Status Run(CommandOptions options, Console& console) {
     COHORT_ASSIGN_OR_RETURN(const std::uint64_t pairs, WritePairs(recommend, options.pairs, progress));
     console.Print("wrote " + std::to_string(pairs) + " pairs to " + options.pairs);
     console.SetJson(Json{{"status", "done"}, {"pairs", pairs}, {"out", options.pairs}}.dump());
+    return {};
+  }
+  if (!options.candidates.empty()) {
+    COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<Partitions> partitions,
+                            options.partitions.Start(options.candidates, console));
+    COHORT_ASSIGN_OR_RETURN(const CandidateReport report,
+                            WriteCandidates(recommend, options.candidates, *partitions, progress));
+    for (const std::string& warning : report.warnings) console.Note("warning: " + warning);
+    console.Print(ToText(report) + "wrote " + options.candidates);
+    console.SetJson(ToJson(report, options.candidates).dump(-1, ' ', false, Json::error_handler_t::replace));
     return {};
   }
   if (recommend.out.empty())
@@ -155,10 +193,11 @@ void AddRecommend(CLI::App& app, Commands& commands) {
       ->type_name(kOutputType);
   command->add_option("--top", recommend.top, "items of a list, 1 to 1000 (default: 10)");
   command
-      ->add_option("--at", options->at,
-                   "the moment: end (default: after all events), or the test or valid snapshot, to judge "
-                   "lists by what came after")
-      ->check(CLI::IsMember({"end", "test", "valid"}));
+      ->add_option(
+          "--at", options->at,
+          "the moment: end (default: after all events), or the test, valid or last train snapshot, to "
+          "judge lists by what came after")
+      ->check(CLI::IsMember({"end", "test", "valid", "train"}));
   command->add_option("--data-dir", recommend.data_directory,
                       "what file names in SHOP.toml are relative to (default: its own directory)");
   command->add_option("--model", recommend.model,
@@ -166,6 +205,12 @@ void AddRecommend(CLI::App& app, Commands& commands) {
   command->add_option(
       "--learn-model", recommend.learn_model,
       "the same, trained on what was before the snapshot before: the weights are learned with its scores");
+  command->add_option(
+      "--ranker", recommend.ranker,
+      "scores of the moment's candidates by a model of several tasks (see --write-candidates)");
+  command->add_option(
+      "--learn-ranker", recommend.learn_ranker,
+      "the same, of the candidates of the snapshot before: the weights are learned with them");
   command
       ->add_option("--segment", recommend.segment,
                    "attributes of [users], separated by commas: what is popular is counted by their values "
@@ -197,13 +242,21 @@ void AddRecommend(CLI::App& app, Commands& commands) {
   CLI::Option* pairs = command->add_option(
       "--write-pairs", options->pairs,
       "instead of lists: write user,item,label of what was before the moment, to train a factorisation on");
-  for (const char* of_lists :
-       {"--out", "--top", "--model", "--learn-model", "--segment", "--skip-bought", "--unavailable",
-        "--diversity", "--try-diversity", "--exposure", "--new-days", "--exact-items", "--seed", "--truth"})
+  CLI::Option* candidates = command->add_option(
+      "--write-candidates", options->candidates,
+      "instead of lists: write what each source names for every user as of the moment, with all scores and "
+      "what users did until the next snapshot, to train a model of several tasks on, or to score by one");
+  for (const char* of_lists : {"--out", "--top", "--ranker", "--learn-ranker", "--diversity",
+                               "--try-diversity", "--exposure", "--new-days", "--truth", "--write-pairs"})
+    candidates->excludes(command->get_option(of_lists));
+  for (const char* of_lists : {"--out", "--top", "--model", "--learn-model", "--ranker", "--learn-ranker",
+                               "--segment", "--skip-bought", "--unavailable", "--diversity",
+                               "--try-diversity", "--exposure", "--new-days", "--exact-items", "--seed", "--truth"})
     pairs->excludes(command->get_option(of_lists));
   options->partitions.AddTo(*command);
   pairs->excludes(command->get_option("--workers"));
   pairs->type_name(kOutputType);
+  candidates->type_name(kOutputType);
   command->add_flag("--overwrite")->description("replace a file that is there");
   commands[command] = [options](Console& console) { return Run(*options, console); };
 }

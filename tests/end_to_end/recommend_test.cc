@@ -113,5 +113,62 @@ TEST(Recommendations, BlendedTheyBeatEachRecommender) {
   refused({"--out", folder / "c.csv", "--model", shop, "--learn-model", folder / "test"}, folder / "test");
 }
 
+// Candidates of three moments, one model of all their labels, its scores among the sources of the lists.
+TEST(Recommendations, AModelOfSeveralTasksRanksCandidates) {
+  const TemporaryFolder folder;
+  const std::string shop = folder / "shop",
+                    examples = std::string(COHORT_SOURCE_DIR) + "/launch/examples/recommend/";
+  const auto run = [](const Words& words) {
+    const Outcome outcome = RunProgram(words, std::chrono::seconds(120));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.all();
+    return outcome.exit_code == 0 ? outcome.out : "{}";
+  };
+  run({Program(), "generate", "--shop", "--out", shop, "--users", "1200", "--items", "240", "--days", "300",
+       "--seed", "4"});
+  const auto recommend = [&](const std::string& at, const Words& more) {
+    Words words = {Program(), "recommend", shop + "/shop.toml", "--at", at, "--segment", "gender", "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    return json::parse(run(words));
+  };
+  for (const std::string at : {"train", "valid", "test"}) {
+    const json report = recommend(at, {"--write-candidates", folder / (at + ".csv")});
+    EXPECT_GT(report["candidates"].get<int>(), 50'000) << at;
+    for (const char* label : {"purchase", "cart", "favourite", "view"})
+      EXPECT_GT(report["labels"][label].get<int>(), 50) << at << " " << label;
+  }
+  // By workers, the same bytes.
+  recommend("test", {"--write-candidates", folder / "again.csv", "--workers", "2"});
+  EXPECT_TRUE(ReadFile(folder / "again.csv") == ReadFile(folder / "test.csv"));
+  run({Program(), "prepare", examples + "candidates.toml", "--data-dir", folder.path(), "--out",
+       folder / "candidates.h5"});
+  run({Program(), "train", examples + "ranker.toml", "--set", "data=" + (folder / "candidates.h5"), "--set",
+       "train.epochs=1", "--out", folder / "run"});
+  for (const std::string split : {"valid", "test"})
+    run({Program(), "score", folder / "run", "--data", folder / "candidates.h5", "--split", split, "--out",
+         folder / (split + ".scores.csv")});
+  const json report = recommend(
+      "test", {"--ranker", folder / "test.scores.csv", "--learn-ranker", folder / "valid.scores.csv",
+               "--truth", shop + "/truth", "--out", folder / "lists.csv"});
+  for (const char* task : {"purchase", "cart", "favourite", "view"})
+    EXPECT_TRUE(report["features"].contains(std::string("ranker ") + task)) << task;
+  const auto share = [&](const char* lists) {
+    return report["quality"][lists]["share_of_oracle"].get<double>();
+  };
+  EXPECT_GT(share("ranker"), share("popular"));
+  EXPECT_GT(share("ranker"), share("content"));
+  EXPECT_GT(share("blended"), 0.8);
+  const auto refused = [&](const Words& options, const std::string& text) {
+    Words command = {Program(), "recommend", shop + "/shop.toml"};
+    command.insert(command.end(), options.begin(), options.end());
+    const Outcome outcome = RunProgram(command);
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.all();
+    EXPECT_THAT(outcome.err, HasSubstr(text));
+  };
+  refused({"--write-candidates", folder / "test.csv"}, "test.csv exists");
+  refused({"--write-candidates", folder / "a.csv", "--ranker", "b.csv"}, "excludes");
+  refused({"--out", folder / "a.csv", "--ranker", folder / "test.csv", "--learn-ranker", folder / "none.csv"},
+          "none.csv");
+}
+
 }  // namespace
 }  // namespace cohort::testing

@@ -522,7 +522,7 @@ TEST(Recommend, NominationsByRetrievalAreThoseByAllItems) {
   const UserSegments segments = OneSegment(history);
   const auto quiet = [](const std::string&) {};
   const auto recommender =
-      Recommender::Make(history, 9, segments, EventKind::kPurchase, "", unavailable, quiet);
+      Recommender::Make(history, 9, segments, EventKind::kPurchase, "", nullptr, unavailable, quiet);
   ASSERT_TRUE(recommender);
   const std::vector<double> blend((*recommender)->features().size(), 0.5);
   const std::vector<std::vector<double>> weights((*recommender)->sources().size(), blend);
@@ -580,8 +580,10 @@ TEST(Recommend, NothingOfTheFutureIsInAScore) {
     const UserSegments segments = OneSegment(history);
     const std::vector<bool> unavailable(12);
     const auto quiet = [](const std::string&) {};
-    const auto a = Recommender::Make(history, now, segments, EventKind::kPurchase, "", unavailable, quiet);
-    const auto b = Recommender::Make(changed, now, segments, EventKind::kPurchase, "", unavailable, quiet);
+    const auto a =
+        Recommender::Make(history, now, segments, EventKind::kPurchase, "", nullptr, unavailable, quiet);
+    const auto b =
+        Recommender::Make(changed, now, segments, EventKind::kPurchase, "", nullptr, unavailable, quiet);
     ASSERT_TRUE(a && b);
     ASSERT_EQ((*a)->features(), (*b)->features());
     std::vector<std::vector<double>> weights;
