@@ -485,10 +485,10 @@ Result<RecommendReport> Recommend(const RecommendOptions& options, Partitions& p
   recommender->Index(std::move(learned.source_weights), options.exact_items, progress);
   const ItemLabels labels(history);
   const std::vector<bool> group = GroupOf(history, *recommender, options.new_days);
-  std::vector<std::uint32_t> group_items, all_items(history.items.size());
-  std::iota(all_items.begin(), all_items.end(), 0);
-  std::copy_if(all_items.begin(), all_items.end(), std::back_inserter(group_items),
-               [&](std::uint32_t item) { return group[item]; });
+  std::vector<std::uint32_t> group_items;
+  for (std::uint32_t item = 0; item < group.size(); ++item) {
+    if (group[item]) group_items.push_back(item);
+  }
   report.group_items = group_items.size();
   // Of each source by itself, all together, with each of try_diversity; re-ranked.
   std::vector<QualitySum> no_sums;
