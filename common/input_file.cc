@@ -49,4 +49,23 @@ Status CheckOutput(const std::string& path, bool overwrite, const std::vector<st
   return {};
 }
 
+Status MakeOutputFolder(const std::string& folder, std::span<const char* const> files, bool overwrite) {
+  std::error_code error;
+  for (const char* name : files) {
+    const std::filesystem::path file = std::filesystem::path(folder) / name;
+    COHORT_RETURN_IF_ERROR(CheckRegularFile(file.string()));
+    if (std::filesystem::exists(file, error) && !overwrite)
+      return {ErrorCode::kInvalidInput,
+              file.string() + " exists; choose another --out, or replace what is there with --overwrite"};
+  }
+  for (const char* name : files) {
+    const std::filesystem::path parent = (std::filesystem::path(folder) / name).parent_path();
+    std::filesystem::create_directories(parent, error);
+    if (error)
+      return {ErrorCode::kInvalidInput,
+              parent.string() + ": the folder cannot be made: " + error.message() + "; choose another --out"};
+  }
+  return {};
+}
+
 }  // namespace cohort

@@ -2,6 +2,7 @@
 #ifndef COHORT_COMMON_INPUT_FILE_H_
 #define COHORT_COMMON_INPUT_FILE_H_
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,10 @@ Result<int> OpenInput(const std::string& path);
 // Whether a file may be written: kInvalidInput, with the mend for somebody who has given it on a command line, if it is one of the inputs, is
 // there and is not to be replaced or no regular file, or its folder is not there or cannot be written.
 Status CheckOutput(const std::string& path, bool overwrite, const std::vector<std::string>& inputs);
+
+// Makes a folder (and its parents) for files of these names, relative to it. Before that, as CheckOutput of each: kInvalidInput, one is there
+// and is not to be replaced, or no regular file; or the folder cannot be made.
+Status MakeOutputFolder(const std::string& folder, std::span<const char* const> files, bool overwrite);
 
 }  // namespace cohort
 

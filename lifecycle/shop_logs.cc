@@ -8,10 +8,10 @@
 #include <filesystem>
 #include <memory>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
 #include "common/atomic_file.h"
+#include "common/input_file.h"
 #include "lifecycle/event_time.h"
 #include "lifecycle/shop_world.h"
 #include "lifecycle/user_life.h"
@@ -23,6 +23,12 @@ namespace {
 
 constexpr std::uint64_t kUsersOfBlock = 16'384;
 constexpr Time kOpening = 19'723 * kDay;  // 2024-01-01
+// By LogWriter::File; behind these, what is written when they are complete.
+constexpr const char* kFiles[] = {"truth/users.csv",   "truth/items.csv",  "truth/moments.csv",
+                                  "truth/effects.csv", "truth/tastes.csv", "truth/expectations.csv",
+                                  "users.csv",         "items.csv",        "campaigns.csv",
+                                  "events.csv",        "run.toml",         "actions.toml",
+                                  "campaign.toml",     "shop.toml"};
 constexpr int kFirstSnapshot = 60, kBetweenSnapshots = 30, kMostTrainSnapshots = 24;
 
 std::string Numbered(char letter, std::uint64_t number, int digits) {
@@ -216,16 +222,19 @@ class LogWriter {
     kUsers,
     kItems,
     kCampaigns,
-    kEvents
+    kEvents,
+    kRun,
+    kActions,
+    kCampaignShop,
+    kShop
   };
 
   CsvFile& file(File which) { return files_[which]; }
+  std::string PathOf(File which) const { return (directory_ / kFiles[which]).string(); }
 
   Status Open() {
-    for (const char* name :
-         {"truth/users.csv", "truth/items.csv", "truth/moments.csv", "truth/effects.csv", "truth/tastes.csv",
-          "truth/expectations.csv", "users.csv", "items.csv", "campaigns.csv", "events.csv"}) {
-      COHORT_ASSIGN_OR_RETURN(CsvFile opened, CsvFile::Create((directory_ / name).string()));
+    for (int which = 0; which < kRun; ++which) {
+      COHORT_ASSIGN_OR_RETURN(CsvFile opened, CsvFile::Create(PathOf(static_cast<File>(which))));
       files_.push_back(std::move(opened));
     }
     file(kUsers).Row(
@@ -386,12 +395,11 @@ class LogWriter {
       COHORT_RETURN_IF_ERROR(file.Close());
     }
     for (CsvFile& file : files_) COHORT_RETURN_IF_ERROR(file.Commit());
-    COHORT_RETURN_IF_ERROR(WriteFileAtomically((directory_ / "run.toml").string(), kRunToml));
-    COHORT_RETURN_IF_ERROR(WriteFileAtomically((directory_ / "actions.toml").string(), ActionsToml()));
+    COHORT_RETURN_IF_ERROR(WriteFileAtomically(PathOf(kRun), kRunToml));
+    COHORT_RETURN_IF_ERROR(WriteFileAtomically(PathOf(kActions), ActionsToml()));
     COHORT_RETURN_IF_ERROR(
-        WriteFileAtomically((directory_ / "campaign.toml").string(), ShopToml(calendar_, /*campaign=*/true)));
-    COHORT_RETURN_IF_ERROR(
-        WriteFileAtomically((directory_ / "shop.toml").string(), ShopToml(calendar_, /*campaign=*/false)));
+        WriteFileAtomically(PathOf(kCampaignShop), ShopToml(calendar_, /*campaign=*/true)));
+    COHORT_RETURN_IF_ERROR(WriteFileAtomically(PathOf(kShop), ShopToml(calendar_, /*campaign=*/false)));
     return summary_;
   }
 
@@ -402,7 +410,7 @@ class LogWriter {
   const ShopCalendar calendar_;
   TimeTexts times_;
   std::vector<std::string> item_ids_;
-  std::vector<CsvFile> files_;  // by File
+  std::vector<CsvFile> files_;  // by File, up to kEvents
   std::vector<EventOfUser> block_;
   std::vector<PolicyUser> policy_users_;
   ShopLogsSummary summary_;
@@ -419,21 +427,12 @@ Status CheckRange(const char* option, std::uint64_t value, std::uint64_t least, 
 
 Result<ShopLogsSummary> GenerateShopLogs(const ShopLogsOptions& options,
                                          const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
-  namespace fs = std::filesystem;
   COHORT_RETURN_IF_ERROR(CheckRange("users", options.users, 1, 100'000'000));
   COHORT_RETURN_IF_ERROR(CheckRange("items", options.items, kShopCells, 1'000'000));
   COHORT_RETURN_IF_ERROR(CheckRange("days", options.days, ShopCalendar::kLeastDays, ShopCalendar::kMostDays));
   if (options.directory.empty())
     return InvalidInput("--out is empty, expected a directory to write the shop to");
-  const fs::path directory(options.directory), events = directory / "events.csv";
-  std::error_code error;
-  if (!options.overwrite && fs::exists(events, error))
-    return InvalidInput(events.string() + " exists; give --overwrite to replace it, or another --out");
-  fs::create_directories(directory / "truth", error);
-  if (error) {
-    return InvalidInput("cannot create the directory " + (directory / "truth").string() + ": " +
-                        error.message() + "; give another --out");
-  }
+  COHORT_RETURN_IF_ERROR(MakeOutputFolder(options.directory, kFiles, options.overwrite));
   return LogWriter(options).Write(progress);
 }
 

@@ -19,7 +19,7 @@ struct ShopLogsOptions {
   std::uint64_t days = 365;      // ShopCalendar::kLeastDays .. kMostDays
   std::uint64_t seed = 1;
   bool null_effects = false;  // the null world: no arm changes anything
-  bool overwrite = false;     // replace an events.csv that is there
+  bool overwrite = false;     // replace files that are there
 };
 
 struct ShopLogsSummary {
@@ -36,8 +36,8 @@ inline constexpr std::uint64_t kPolicyUsers = 1'000'000;
 
 // The files are a pure function of the options, byte for byte, on every machine. Each appears when it is complete, shop.toml as the
 // last one. `progress`, when given, is told how many users are done and how many events they had. Memory: the items, 16,384
-// users' events, and 32 bytes for each of the first kPolicyUsers users. Errors: kInvalidInput for an option out of range or an
-// events.csv that would be replaced; kIo.
+// users' events, and 32 bytes for each of the first kPolicyUsers users. Errors: kInvalidInput for an option out of range or a
+// file that would be replaced; kIo.
 Result<ShopLogsSummary> GenerateShopLogs(
     const ShopLogsOptions& options,
     const std::function<void(std::uint64_t users, std::uint64_t events)>& progress = nullptr);

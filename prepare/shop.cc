@@ -3,8 +3,8 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <system_error>
 
+#include "common/input_file.h"
 #include "prepare/csv_file.h"
 #include "prepare/shop_customers.h"
 #include "prepare/shop_labels.h"
@@ -13,6 +13,7 @@ namespace cohort {
 namespace {
 
 constexpr std::uint64_t kProgressRows = 65'536;
+constexpr const char* kShopFiles[] = {"customers.csv", "truth/expectations.csv"};
 
 void OrEmpty(int value, CsvFile* file) { value == kUnknown ? file->Empty() : file->Whole(value); }
 
@@ -93,26 +94,17 @@ Status CheckRange(const char* option, std::uint64_t value, std::uint64_t most) {
 
 Result<ShopSummary> GenerateShop(const ShopOptions& options,
                                  const std::function<void(std::uint64_t)>& progress) {
-  namespace fs = std::filesystem;
   COHORT_RETURN_IF_ERROR(CheckRange("users", options.users, 1'000'000'000));
   COHORT_RETURN_IF_ERROR(CheckRange("items", options.items, 10'000'000));
   COHORT_RETURN_IF_ERROR(CheckRange("days", options.days, 36'500));
   if (options.directory.empty())
     return InvalidInput("--out is empty, expected a directory to write the shop to");
-  const fs::path directory(options.directory);
+  COHORT_RETURN_IF_ERROR(MakeOutputFolder(options.directory, kShopFiles, options.overwrite));
+  const std::filesystem::path directory(options.directory);
   ShopSummary summary;
   summary.users = options.users;
-  summary.customers_path = (directory / "customers.csv").string();
-  summary.truth_path = (directory / "truth" / "expectations.csv").string();
-  std::error_code error;
-  if (!options.overwrite && fs::exists(summary.customers_path, error)) {
-    return InvalidInput(summary.customers_path + " exists; give --overwrite to replace it, or another --out");
-  }
-  fs::create_directories(directory / "truth", error);
-  if (error) {
-    return InvalidInput("cannot create the directory " + (directory / "truth").string() + ": " +
-                        error.message() + "; give another --out");
-  }
+  summary.customers_path = (directory / kShopFiles[0]).string();
+  summary.truth_path = (directory / kShopFiles[1]).string();
 
   const ShopCustomers shop(options.seed, options.items, options.days);
   const ShopLabels labels(options.seed, shop);

@@ -24,7 +24,7 @@ struct ShopOptions {
   std::uint64_t items = 1'000;   // 1 .. 10^7: categories seen and prices come from them
   std::uint64_t days = 365;      // 1 .. 36500: sign-ups spread over them
   std::uint64_t seed = 1;
-  bool overwrite = false;  // replace a customers.csv that is there
+  bool overwrite = false;  // replace files that are there
 };
 
 struct ShopSummary {
@@ -34,7 +34,7 @@ struct ShopSummary {
 };
 
 // `progress`, when given, is called with the number of rows written, every 65,536 rows. Memory: a few MB.
-// Errors: kInvalidInput for an option out of its range or a customers.csv that would be replaced; kIo.
+// Errors: kInvalidInput for an option out of its range or a file that would be replaced; kIo.
 Result<ShopSummary> GenerateShop(const ShopOptions& options,
                                  const std::function<void(std::uint64_t)>& progress = nullptr);
 

@@ -132,7 +132,7 @@ void AddGenerate(CLI::App& app, Commands& commands) {
   command->add_option("--seed", table.seed, "what is drawn")->capture_default_str();
   command->add_flag("--null-effects", options->null_effects,
                     "with --shop: no action changes what a user does");
-  command->add_flag("--overwrite", table.overwrite, "replace a customers.csv, or events.csv, that is there");
+  command->add_flag("--overwrite", table.overwrite, "replace files of such a shop that are there");
   commands[command] = [options](Console& console) -> Status {
     if (options->logs) return GenerateLogs(*options, console);
     if (options->null_effects)

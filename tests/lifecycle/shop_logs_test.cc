@@ -150,6 +150,26 @@ TEST_F(ShopLogsTest, RefusesWhatItCannotDoAndLeavesNothingBehind) {
   }
   ShopLogsOptions options = Options("a", 10);
   ASSERT_TRUE(GenerateShopLogs(options));
+  // Any of its files is somebody's own, who may have changed it.
+  std::vector<std::string> files;
+  for (const auto& entry : fs::recursive_directory_iterator(directory_ / "a")) {
+    if (entry.is_regular_file()) files.push_back(entry.path().string());
+  }
+  EXPECT_EQ(files.size(), 14u);
+  for (const std::string& kept : files) {
+    fs::remove_all(directory_ / "b");
+    fs::create_directories(directory_ / "b/truth");
+    const fs::path copy = directory_ / "b" / fs::relative(kept, directory_ / "a");
+    std::ofstream(copy) << "precious";
+    ShopLogsOptions again = Options("b", 10);
+    const auto refused = GenerateShopLogs(again);
+    ASSERT_FALSE(refused) << kept;
+    EXPECT_THAT(refused.error().text(), HasSubstr(copy.string() + " exists"));
+    EXPECT_EQ(fs::file_size(copy), 8u);
+    again.overwrite = true;
+    EXPECT_TRUE(GenerateShopLogs(again)) << kept;
+    EXPECT_GT(fs::file_size(copy), 8u);
+  }
   EXPECT_THAT(GenerateShopLogs(options).error().text(), HasSubstr("--overwrite"));
   options.overwrite = true;
   EXPECT_TRUE(GenerateShopLogs(options));

@@ -121,7 +121,13 @@ TEST_F(ShopTest, RefusesWhatItCannotDoAndLeavesNothingBehind) {
   }
   auto options = Options("a", 10);
   ASSERT_TRUE(GenerateShop(options).has_value());
-  EXPECT_THAT(GenerateShop(options).error().text(), ::testing::HasSubstr("--overwrite"));
+  for (const char* left : {"customers.csv", "truth/expectations.csv"}) {
+    EXPECT_THAT(GenerateShop(options).error().text(), ::testing::HasSubstr(left + std::string(" exists")));
+    fs::remove(directory_ / "a" / left);
+  }
+  fs::create_directory(directory_ / "a/truth/expectations.csv");
+  EXPECT_THAT(GenerateShop(options).error().text(), ::testing::HasSubstr("is a folder"));
+  fs::remove(directory_ / "a/truth/expectations.csv");
   options.overwrite = true;
   EXPECT_TRUE(GenerateShop(options).has_value());
 }
