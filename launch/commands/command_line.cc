@@ -65,7 +65,12 @@ constexpr const char* kEmpty = "the value is empty; expected one (is a variable 
 void CheckValues(CLI::App& program) {
   for (CLI::App* command : program.get_subcommands(nullptr)) {
     for (CLI::Option* option : command->get_options()) {
-      if (option->get_items_expected_max() == 0) continue;  // a flag
+      if (option->get_items_expected_max() == 0) {  // a flag
+        option->check([](const std::string& value) -> std::string {
+          return value == "true" ? "" : "takes no value; leave it out where it is not meant";
+        });
+        continue;
+      }
       const bool number = option->get_type_name().starts_with("FLOAT");
       option->check([number](const std::string& value) -> std::string {
         if (value.empty()) return kEmpty;

@@ -132,6 +132,31 @@ TEST(CommandLine, AnEmptyValueIsRefused) {
   ExpectRefused({"prepare", "", "--out", folder / "d.h5"}, "schema: the value is empty");
 }
 
+// --overwrite=false would overwrite.
+TEST(CommandLine, AFlagTakesNoValue) {
+  const TemporaryFolder folder;
+  const std::string out = folder.Write("out", "precious");
+  for (const auto& [command, flag] : std::vector<std::pair<Words, std::string>>{
+           {{"profile", "d.h5", "--out", out}, "--overwrite"},
+           {{"prepare", "s.toml", "--out", out}, "--overwrite"},
+           {{"prepare", "s.toml", "--out", folder / "d.h5"}, "--strict"},
+           {{"generate", "--out", folder / "g"}, "--shop"},
+           {{"train", "run.toml", "--out", folder / "r"}, "--help-config"},
+           {{"watch", "run"}, "--no-token"},
+           {{"erase", "shop.toml"}, "--logs"},
+           {{"bench", "pull"}, "--encrypt"},
+           {{"cluster", "status", "run"}, "--json"}}) {
+    for (const char* value : {"=false", "=no", "=0", "=1"}) {
+      Words words = command;
+      words.push_back(flag + value);
+      ExpectRefused(words, flag + ": takes no value; leave it out where it is not meant");
+    }
+  }
+  EXPECT_EQ(ReadFile(out), "precious");
+  EXPECT_FALSE(std::filesystem::exists(folder / "g"));
+  ExpectRefused({"profile", "d.h5", "--out", out, "--overwrite=true"}, "d.h5:");  // which is not there
+}
+
 TEST(CommandLine, AnOptionIsGivenOnce) {
   ExpectRefused({"prepare", "s.toml", "--out", "a.h5", "--out", "b.h5"},
                 "error: --out is given 2 times; give it once (see `cohort prepare --help`)");
