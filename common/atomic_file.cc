@@ -34,22 +34,24 @@ Status Sync(const std::string& path, int flags) {
   return status;
 }
 
-// The file that a path means, through symbolic links; it need not be there.
-std::string ThroughLinks(const std::string& path) {
-  constexpr int kMostLinks = 40;  // as many as the kernel follows
-  std::error_code error;
-  std::filesystem::path file = path;
-  for (int links = 0; links < kMostLinks && std::filesystem::is_symlink(file, error); ++links)
-    file = file.parent_path() / std::filesystem::read_symlink(file, error);
-  return file.string();
-}
-
 }  // namespace
 
 std::string DirectoryOf(const std::string& path) {
   std::size_t slash = path.find_last_of('/');
   if (slash == std::string::npos) return ".";
   return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+Result<std::string> FileBehind(const std::string& path) {
+  constexpr int kMostLinks = 40;  // as many as the kernel follows
+  std::error_code error;
+  std::filesystem::path file = path;
+  for (int links = 0; std::filesystem::is_symlink(file, error); ++links) {
+    if (links == kMostLinks)
+      return InvalidInput(path + ": its symbolic links lead round in a circle; expected the name of a file");
+    file = file.parent_path() / std::filesystem::read_symlink(file, error);
+  }
+  return file.string();
 }
 
 Status SyncFile(const std::string& path) { return Sync(path, O_RDONLY); }
@@ -70,7 +72,7 @@ Status AtomicRename(const std::string& temporary, const std::string& final_path)
 
 Result<AtomicFile> AtomicFile::Create(const std::string& final_path) {
   AtomicFile file;
-  file.final_path_ = ThroughLinks(final_path);
+  COHORT_ASSIGN_OR_RETURN(file.final_path_, FileBehind(final_path));
   file.temporary_path_ = file.final_path_ + ".tmp";
   COHORT_RETURN_IF_ERROR(CheckRegularFile(final_path));
   for (;;) {
@@ -78,9 +80,9 @@ Result<AtomicFile> AtomicFile::Create(const std::string& final_path) {
     if (descriptor < 0) {
       bool user = errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == EISDIR ||
                   errno == EROFS || errno == ENAMETOOLONG;
-      Status status = SystemError(file.temporary_path_, "create");
+      const Status status = SystemError(file.final_path_, "be written");
       return Error(user ? ErrorCode::kInvalidInput : ErrorCode::kIo,
-                   status.text() + "; the output's directory must exist and be writable");
+                   status.text() + "; its folder must exist and be writable");
     }
     if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
       ::close(descriptor);

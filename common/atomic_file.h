@@ -18,6 +18,8 @@ Status SyncDirectory(const std::string& path);
 Status AtomicRename(const std::string& temporary, const std::string& final_path);
 // The directory part of a path: "." when it has none.
 std::string DirectoryOf(const std::string& path);
+// The file that a path means, through symbolic links; it need not be there. kInvalidInput: they lead round in a circle.
+Result<std::string> FileBehind(const std::string& path);
 
 // Holds FINAL.tmp while something writes to it. The file is created (or emptied, if a killed process has left it) and locked against
 // a second writer; without Commit the destructor removes it. A symbolic link stays, and the file that it names is FINAL. Move-only;

@@ -33,7 +33,10 @@ Result<int> OpenInput(const std::string& path) {
                path + ": cannot open: " + std::strerror(errno));
 }
 
-Status CheckOutput(const std::string& path, bool overwrite, const std::vector<std::string>& inputs) {
+namespace {
+
+// Whether a file may take the place of what is there.
+Status CheckReplaced(const std::string& path, bool overwrite, const std::vector<std::string>& inputs) {
   COHORT_RETURN_IF_ERROR(CheckRegularFile(path));
   std::error_code error;
   for (const std::string& input : inputs) {
@@ -42,24 +45,32 @@ Status CheckOutput(const std::string& path, bool overwrite, const std::vector<st
   }
   if (std::filesystem::exists(path, error) && !overwrite)
     return {ErrorCode::kInvalidInput, path + " exists; choose another file, or replace it with --overwrite"};
-  if (!std::filesystem::is_directory(DirectoryOf(path), error))
-    return {ErrorCode::kInvalidInput, path + ": its folder does not exist"};
-  if (::access(DirectoryOf(path).c_str(), W_OK | X_OK) != 0)
-    return {ErrorCode::kInvalidInput, path + ": its folder cannot be written: " + std::strerror(errno)};
+  if (const auto file = FileBehind(path); !file) return file.error();
+  return {};
+}
+
+}  // namespace
+
+Status CheckOutput(const std::string& path, bool overwrite, const std::vector<std::string>& inputs) {
+  COHORT_RETURN_IF_ERROR(CheckReplaced(path, overwrite, inputs));
+  COHORT_ASSIGN_OR_RETURN(const std::string file, FileBehind(path));
+  const std::string folder = DirectoryOf(file);
+  const std::string where =
+      path + (file == path ? ": its folder" : ": is a link to " + file + ", whose folder");
+  std::error_code error;
+  if (!std::filesystem::is_directory(folder, error))
+    return {ErrorCode::kInvalidInput, where + " does not exist"};
+  if (::access(folder.c_str(), W_OK | X_OK) != 0)
+    return {ErrorCode::kInvalidInput, where + " cannot be written: " + std::strerror(errno)};
   return {};
 }
 
 Status MakeOutputFolder(const std::string& folder, std::span<const char* const> files, bool overwrite) {
-  std::error_code error;
+  const std::filesystem::path base = folder;
+  for (const char* name : files) COHORT_RETURN_IF_ERROR(CheckReplaced((base / name).string(), overwrite, {}));
   for (const char* name : files) {
-    const std::filesystem::path file = std::filesystem::path(folder) / name;
-    COHORT_RETURN_IF_ERROR(CheckRegularFile(file.string()));
-    if (std::filesystem::exists(file, error) && !overwrite)
-      return {ErrorCode::kInvalidInput,
-              file.string() + " exists; choose another --out, or replace what is there with --overwrite"};
-  }
-  for (const char* name : files) {
-    const std::filesystem::path parent = (std::filesystem::path(folder) / name).parent_path();
+    const std::filesystem::path parent = (base / name).parent_path();
+    std::error_code error;
     std::filesystem::create_directories(parent, error);
     if (error)
       return {ErrorCode::kInvalidInput,

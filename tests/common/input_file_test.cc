@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstring>
 #include <filesystem>
 #include <string>
@@ -58,6 +59,34 @@ TEST(InputFile, WhatIsNoRegularFileIsRefusedAtOnce) {
   ASSERT_FALSE(none.has_value());
   EXPECT_EQ(none.error().text(), folder / "none" + ": cannot open: No such file or directory");
   EXPECT_EQ(none.error().exit_code(), 2);
+}
+
+TEST(InputFile, AnOutputIsTheFileBehindItsLinks) {
+  const TemporaryFolder folder;
+  std::filesystem::create_symlink("b", folder / "a");
+  std::filesystem::create_symlink("a", folder / "b");
+  std::filesystem::create_symlink("nowhere/file", folder / "far");
+  std::filesystem::create_symlink("file", folder / "near");
+  const auto expect_refused = [](const Status& status, const std::string& why) {
+    EXPECT_EQ(status.exit_code(), 2);
+    EXPECT_THAT(status.text(), HasSubstr(why));
+    EXPECT_THAT(status.text(), ::testing::Not(HasSubstr(".tmp")));
+  };
+  const std::string loop = folder / "a";
+  for (const bool overwrite : {false, true}) {
+    expect_refused(CheckOutput(loop, overwrite, {}), loop + ": its symbolic links lead round in a circle");
+    expect_refused(CheckOutput(folder / "far", overwrite, {}),
+                   "is a link to " + folder / "nowhere/file" + ", whose folder does not exist");
+    EXPECT_TRUE(CheckOutput(folder / "near", overwrite, {}).ok());
+  }
+  const std::array<const char*, 1> looped = {"a"};
+  expect_refused(MakeOutputFolder(folder.path(), looped, /*overwrite=*/false), "lead round in a circle");
+  expect_refused(WriteFileAtomically(loop, "text"), "lead round in a circle");
+  expect_refused(WriteFileAtomically(folder / "far", "text"), "nowhere/file: cannot be written");
+  EXPECT_TRUE(std::filesystem::is_symlink(loop));
+  ASSERT_TRUE(WriteFileAtomically(folder / "near", "text").ok());
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "near"));
+  EXPECT_EQ(testing::ReadFile(folder / "file"), "text");
 }
 
 TEST(InputFile, WhatTheProcessWasHandedOpenIsRead) {
