@@ -13,10 +13,10 @@
 #include <utility>
 
 #include "common/nearest.h"
+#include "launch/id_list.h"
 #include "launch/split_rows.h"
 #include "launch/user_logs.h"
 #include "lifecycle/shop_schema.h"
-#include "prepare/csv_reader.h"
 
 namespace cohort {
 namespace {
@@ -88,24 +88,17 @@ Result<std::vector<float>> WorthOf(DatasetReader& data, const WantedOptions& opt
 // The names of those in the first column, as the dataset has them; `not_found`: how many it does not have.
 Result<std::set<std::string>> ReadWanted(const std::string& path, const CustomerIds& customers,
                                          std::uint64_t* not_found) {
-  COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<CsvReader> csv, CsvReader::Open(path, CsvOptions{}));
-  COHORT_ASSIGN_OR_RETURN(bool more, csv->Next());  // the header
-  if (const std::string other = csv->OtherDelimiter(); more && !other.empty())
-    return InvalidInput(path + ":1: the ids do not stand alone" + other);
   std::set<std::string> wanted, others;
-  while (more) {
-    COHORT_ASSIGN_OR_RETURN(more, csv->Next());
-    if (!more) break;
-    const std::string id(csv->cells()[0]);
+  const auto is_user = [&](const std::string& id) { return !customers.NameOf(id).empty(); };
+  COHORT_RETURN_IF_ERROR(VisitIdList(path, is_user, [&](const CsvReader&, const std::string& id) -> Status {
     const std::string name = customers.NameOf(id);
     if (name.empty()) {
       others.insert(id);
     } else {
       wanted.insert(name);
     }
-  }
-  if (wanted.empty() && others.empty())
-    return InvalidInput(path + ": no id; expected a header, then a row for each id");
+    return {};
+  }));
   *not_found = others.size();
   return wanted;
 }

@@ -25,20 +25,20 @@ Result<ScoreFile> ReadCsv(const std::string& path, const std::vector<TaskInfo>& 
   COHORT_ASSIGN_OR_RETURN(bool more, csv->Next());
   if (!more) return tl::unexpected<Status>(Wrong(path + ":1", "the file is empty"));
   const std::vector<std::string> header(csv->cells().begin(), csv->cells().end());
-  const auto index_of = [&](const std::string& name) {
-    return static_cast<std::size_t>(std::find(header.begin(), header.end(), name) - header.begin());
+  const auto column_of = [&](const std::string& name) -> Result<std::size_t> {
+    const auto column = csv->Column(name);
+    if (!column) return InvalidInput(column.error().text() + kMend);
+    return column;
   };
-  const std::size_t id = index_of("id");
-  if (id == header.size())
-    return tl::unexpected<Status>(Wrong(path + ":1", "no column \"id\"" + csv->OtherDelimiter()));
+  COHORT_ASSIGN_OR_RETURN(const std::size_t id, column_of("id"));
   ScoreFile file;
   file.predictions.resize(tasks.size());
   std::vector<std::vector<std::size_t>> columns(tasks.size());
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     const std::vector<std::string> names = tasks[i].PredictionNames();
     for (const std::string& name : names) {
-      const std::size_t column = index_of(name);
-      if (column < header.size()) columns[i].push_back(column);
+      if (std::find(header.begin(), header.end(), name) == header.end()) continue;
+      COHORT_ASSIGN_OR_RETURN(columns[i].emplace_back(), column_of(name));
     }
     if (!columns[i].empty() && columns[i].size() < names.size())
       return tl::unexpected<Status>(Wrong(path + ":1", "only " + std::to_string(columns[i].size()) +

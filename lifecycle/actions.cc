@@ -11,7 +11,6 @@
 
 #include "common/atomic_file.h"
 #include "common/input_file.h"
-#include "common/nearest.h"
 #include "common/random.h"
 #include "prepare/csv_reader.h"
 #include "prepare/toml_table.h"
@@ -167,11 +166,7 @@ Status ForEachRow(const std::string& path, const std::vector<std::string>& colum
   COHORT_ASSIGN_OR_RETURN(const std::vector<std::string> header, ReadHeader(*csv, path));
   std::vector<std::size_t> places;
   for (const std::string& column : columns) {
-    const auto found = std::find(header.begin(), header.end(), column);
-    if (found == header.end())
-      return {ErrorCode::kInvalidInput,
-              path + ": no column \"" + column + "\"" + DidYouMean(column, header) + csv->OtherDelimiter()};
-    places.push_back(static_cast<std::size_t>(found - header.begin()));
+    COHORT_ASSIGN_OR_RETURN(places.emplace_back(), csv->Column(column));
   }
   while (true) {
     COHORT_ASSIGN_OR_RETURN(const bool more, csv->Next());

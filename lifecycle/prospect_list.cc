@@ -71,17 +71,11 @@ Result<std::vector<std::size_t>> FeaturesAsked(const ProspectOptions& options, c
   return asked;
 }
 
-Result<std::size_t> PlaceOfId(const ProspectOptions& options, const CsvReader& csv,
-                              const std::vector<std::string>& header) {
-  const auto id = std::find(header.begin(), header.end(), options.id);
-  if (id == header.end()) {
-    const std::string other = csv.OtherDelimiter();
-    return InvalidInput(
-        options.path + ":1: no column \"" + options.id + "\"" +
-        (!other.empty() ? other
-                        : DidYouMean(options.id, header) + "; --id names the column of the prospects' ids"));
-  }
-  return static_cast<std::size_t>(id - header.begin());
+Result<std::size_t> PlaceOfId(const ProspectOptions& options, const CsvReader& csv) {
+  const auto id = csv.Column(options.id);
+  if (id) return id;
+  return InvalidInput(id.error().text() +
+                      (csv.OtherDelimiter().empty() ? "; --id names the column of the prospects' ids" : ""));
 }
 
 // The different texts of a column's cells.
@@ -163,7 +157,7 @@ Result<ProspectList> ReadProspects(const ProspectOptions& options, const Dataset
   if (!more)
     return InvalidInput(options.path + ":1: the file is empty; expected a header with the columns' names");
   const std::vector<std::string> header(csv->cells().begin(), csv->cells().end());
-  COHORT_ASSIGN_OR_RETURN(const std::size_t id, PlaceOfId(options, *csv, header));
+  COHORT_ASSIGN_OR_RETURN(const std::size_t id, PlaceOfId(options, *csv));
 
   ProspectList list;
   std::vector<std::size_t> columns;  // by attribute

@@ -71,10 +71,7 @@ Result<std::vector<bool>> UnavailableItems(const ShopHistory& history, const std
   if (path.empty()) return unavailable;
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<CsvReader> csv, CsvReader::Open(path, CsvOptions{}));
   COHORT_ASSIGN_OR_RETURN(bool more, csv->Next());
-  const auto begin = csv->cells().begin(), end = csv->cells().end();
-  const auto column = static_cast<std::size_t>(std::find(begin, end, "item") - begin);
-  if (!more || column == csv->cells().size())
-    return InvalidInput(path + ":1: expected a header with the column \"item\"" + csv->OtherDelimiter());
+  COHORT_ASSIGN_OR_RETURN(const std::size_t column, csv->Column("item"));
   std::uint64_t unknown = 0;
   while (true) {
     COHORT_ASSIGN_OR_RETURN(more, csv->Next());

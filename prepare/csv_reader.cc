@@ -8,6 +8,8 @@
 #include <cstring>
 #include <utility>
 
+#include "common/nearest.h"
+
 namespace cohort {
 namespace {
 
@@ -175,6 +177,23 @@ std::string CsvReader::OtherDelimiter() const {
   if (cell_count_ != 1) return "";
   const std::size_t at = cells_[0].find_first_of(";\t");
   return at == std::string_view::npos ? "" : "; " + SeparatedBy(cells_[0][at], options_.delimiter);
+}
+
+Result<std::size_t> CsvReader::Column(std::string_view name) const {
+  const std::string quoted = "\"" + std::string(name) + "\"";
+  if (cell_count_ == 0)
+    return InvalidInput(Where() + ": the file is empty; expected a header with the column " + quoted);
+  const auto begin = cells().begin(), end = cells().end();
+  const auto found = std::find(begin, end, name);
+  if (found == end) {
+    const std::string other = OtherDelimiter();
+    return InvalidInput(
+        Where() + ": no column " + quoted +
+        (!other.empty() ? other : DidYouMean(std::string(name), std::vector<std::string>(begin, end))));
+  }
+  if (std::find(found + 1, end, name) != end)
+    return InvalidInput(Where() + ": more than one column " + quoted + "; leave one of them");
+  return static_cast<std::size_t>(found - begin);
 }
 
 bool CsvReader::Blank(std::size_t begin, std::size_t end) const {

@@ -56,6 +56,8 @@ class CsvReader {
   // "file:line:column" of a cell of the record, and "file:line" of the record.
   std::string Where(std::size_t cell) const;
   std::string Where() const;
+  // The place of the column of that name. REQUIRES: the header was read, and nothing since. kInvalidInput: there is none, or more than one.
+  Result<std::size_t> Column(std::string_view name) const;
   // Of a header without a column that is asked for: by what its cells seem to be separated, to stand behind the message. Empty: that is
   // not it.
   std::string OtherDelimiter() const;

@@ -13,10 +13,10 @@
 #include <utility>
 
 #include "launch/commands/commands.h"
+#include "launch/id_list.h"
 #include "launch/paired_bootstrap.h"
 #include "launch/run_plan.h"
 #include "launch/score_file.h"
-#include "prepare/csv_reader.h"
 
 namespace cohort {
 namespace {
@@ -109,20 +109,17 @@ Status CheckSameRows(const std::string& path, const std::vector<std::string>& id
 // The rows of the ids in the first column of options.ids, a CSV file with a header. kInvalidInput: an id has none.
 Result<std::vector<std::uint32_t>> RowsOf(const CompareOptions& options, const Truth& truth) {
   const std::unordered_set<std::string_view> known(truth.ids.begin(), truth.ids.end());
-  COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<CsvReader> csv, CsvReader::Open(options.ids, CsvOptions{}));
+  const auto is_user = [&](const std::string& id) { return known.contains(id); };
   std::unordered_set<std::string> ids;
-  COHORT_ASSIGN_OR_RETURN(bool more, csv->Next());  // the header
-  while (more) {
-    COHORT_ASSIGN_OR_RETURN(more, csv->Next());
-    if (!more) break;
-    const std::string id(csv->cells()[0]);
+  const auto add = [&](const CsvReader& csv, const std::string& id) -> Status {
     if (!known.contains(id))
-      return InvalidInput(csv->Where() + ": \"" + id + "\" is in no row of the " + options.split +
-                          " split of " + options.data +
-                          "; expected ids of that split, as `cohort score` writes them");
+      return {ErrorCode::kInvalidInput, csv.Where() + ": \"" + id + "\" is in no row of the " +
+                                            options.split + " split of " + options.data +
+                                            "; expected ids of that split, as `cohort score` writes them"};
     ids.insert(id);
-  }
-  if (ids.empty()) return InvalidInput(options.ids + ": no id; expected a header, then a row for each id");
+    return {};
+  };
+  COHORT_RETURN_IF_ERROR(VisitIdList(options.ids, is_user, add));
   std::vector<std::uint32_t> rows;
   for (std::uint32_t row = 0; row < truth.ids.size(); ++row) {
     if (ids.contains(truth.ids[row])) rows.push_back(row);

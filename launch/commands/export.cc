@@ -1,6 +1,5 @@
 // cohort export: a model's weights for other programs (common/model_export.h).
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -20,17 +19,10 @@ struct ExportCommand {
 // A CSV with the columns feature and value, in any order, among any others.
 Result<std::vector<NamedValue>> ReadValues(const std::string& path) {
   COHORT_ASSIGN_OR_RETURN(const auto reader, CsvReader::Open(path, CsvOptions{}));
-  COHORT_ASSIGN_OR_RETURN(const bool has_header, reader->Next());
-  const auto column = [&](std::string_view name) {
-    const auto cells = reader->cells();
-    return static_cast<std::size_t>(std::find(cells.begin(), cells.end(), name) - cells.begin());
-  };
-  const std::size_t columns = has_header ? reader->cells().size() : 0;
-  const std::size_t feature = has_header ? column("feature") : 0, value = has_header ? column("value") : 0;
-  if (feature >= columns || value >= columns) {
-    return InvalidInput(path + ":1: expected a header with the columns 'feature' and 'value'" +
-                        reader->OtherDelimiter());
-  }
+  COHORT_ASSIGN_OR_RETURN([[maybe_unused]] const bool has_header, reader->Next());
+  COHORT_ASSIGN_OR_RETURN(const std::size_t feature, reader->Column("feature"));
+  COHORT_ASSIGN_OR_RETURN(const std::size_t value, reader->Column("value"));
+  const std::size_t columns = reader->cells().size();
   std::vector<NamedValue> values;
   for (;;) {
     COHORT_ASSIGN_OR_RETURN(const bool more, reader->Next());

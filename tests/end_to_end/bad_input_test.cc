@@ -430,6 +430,7 @@ std::vector<Case> Cases() {
   compare_ids("NoSuchFile", {}, {"ids.csv"});
   compare_ids("EmptyFile", {{"ids.csv", ""}}, {"ids.csv", "no id", "expected a header"});
   compare_ids("HeaderAlone", {{"ids.csv", "user\n"}}, {"ids.csv: no id", "expected a header"});
+  compare_ids("WithoutHeader", {{"ids.csv", "4711\n4712\n"}}, {"ids.csv:1: \"4711\" is an id"});
   compare_ids("Stranger", {{"ids.csv", "user\nnobody\n"}},
               {"ids.csv:2: \"nobody\" is in no row of the test split"});
   add(FlagCase("InspectNothing", {"inspect", "DIR/none"}, {"none", "manifest.json"}));

@@ -338,6 +338,8 @@ TEST_F(Lookalike, RefusesWhatItCannotDo) {
               HasSubstr("expected train, valid or test"));
   EXPECT_THAT(ErrorOf({"--seed-by", "revenue", "--data-dir", "."}), HasSubstr("--data-dir is for --shop"));
   EXPECT_THAT(ErrorOf({"--scores", "x.csv", "--seed-ids", "y.csv"}), HasSubstr("--scores is for --seed-by"));
+  EXPECT_THAT(ErrorOf({"--seed-ids", folder_->Write("headless.csv", "u00000002\nu00000003\n")}),
+              HasSubstr("headless.csv:1: \"u00000002\" is an id, where the header is expected"));
   folder_->Write("nobody.csv", "id\nsomebody\n");
   const std::string nobody = *folder_ / "nobody.csv";
   EXPECT_THAT(ErrorOf({"--seed-ids", nobody}), HasSubstr("0 wanted users and "));

@@ -63,6 +63,8 @@ TEST(ScoreFile, SaysWhereItIsNone) {
   };
   EXPECT_THAT(error(""), HasSubstr("s.csv:1: the file is empty"));
   EXPECT_THAT(error("user,buys\n"), HasSubstr("s.csv:1: no column \"id\""));
+  EXPECT_THAT(error("id,buys,id\n"), HasSubstr("s.csv:1: more than one column \"id\""));
+  EXPECT_THAT(error("id,buys,buys\n"), HasSubstr("s.csv:1: more than one column \"buys\""));
   EXPECT_THAT(error("id,first.a\n"), HasSubstr("only 1 of the 2 columns of task \"first\""));
   EXPECT_THAT(error("id,buys\na,0.5\nb\n"), HasSubstr("s.csv:3: 1 cells"));
   EXPECT_THAT(error("id,buys\na,0.5\nb,nan\n"), HasSubstr("s.csv:3:3: \"nan\" is not a finite number"));

@@ -274,6 +274,7 @@ TEST_F(Prospects, TakeBehaviourOnlyWhenItIsNamed) {
 TEST_F(Prospects, SayWhatIsWrongAndWhere) {
   EXPECT_THAT(ErrorOf(""), HasSubstr("prospects.csv:1: the file is empty"));
   EXPECT_THAT(ErrorOf("ID,age\n1,2\n"), HasSubstr(R"(:1: no column "id"; did you mean "ID"?; --id names)"));
+  EXPECT_THAT(ErrorOf("id,age,id\n1,2,3\n"), HasSubstr(":1: more than one column \"id\"; leave one of them"));
   EXPECT_THAT(ErrorOf("id,name\n1,x\n"),
               HasSubstr("no attribute that the dataset's users have too: it has "
                         "user_age, user_channel, user_region, the list has id, name"));

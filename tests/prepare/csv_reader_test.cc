@@ -167,6 +167,25 @@ TEST_F(CsvReaderTest, TellsWhatMayBeWrong) {
               HasSubstr("No such file or directory; file names are relative to the file that names them"));
 }
 
+TEST_F(CsvReaderTest, ColumnsAreFoundByName) {
+  const auto column = [&](const std::string& content, const std::string& name) -> Result<std::size_t> {
+    Write(content);
+    const auto reader = CsvReader::Open(path_, {});
+    (void)(*reader)->Next();
+    return (*reader)->Column(name);
+  };
+  EXPECT_EQ(*column("id,age,id2\n", "age"), 1u);
+  EXPECT_EQ(*column("age,id,age\n", "id"), 1u) << "what is not asked for may be there twice";
+  EXPECT_EQ(column("id,age\n", "ages").error().text(),
+            path_ + ":1: no column \"ages\"; did you mean \"age\"?");
+  EXPECT_EQ(column("id;age\n", "id").error().text(),
+            path_ + ":1: no column \"id\"; the cells seem to be separated by \";\"; expected \",\"");
+  EXPECT_EQ(column("id,age,id\n", "id").error().text(),
+            path_ + ":1: more than one column \"id\"; leave one of them");
+  EXPECT_EQ(column("", "id").error().text(),
+            path_ + ":1: the file is empty; expected a header with the column \"id\"");
+}
+
 TEST_F(CsvReaderTest, Gzip) {
   const std::string one = Gzip("a,b\n1,"), two = Gzip("2\n");
   const Rows expected{{"a", "b"}, {"1", "2"}};
