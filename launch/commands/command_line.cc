@@ -1,7 +1,9 @@
 #include "launch/commands/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <cmath>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -60,6 +62,29 @@ std::vector<std::string> InputsOf(const CLI::App& command) {
 
 constexpr const char* kEmpty = "the value is empty; expected one (is a variable of a script not set?)";
 
+// Whether the text is such a number in decimal digits. The parser takes what is beyond 64 bits for the largest number, -1 for it too where
+// there is no sign, and 010 for 8.
+template <typename T>
+bool IsWhole(const std::string& text) {
+  T number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, number);
+  const std::size_t digits = text.starts_with('-') ? 1 : 0;
+  return error == std::errc() && at == end && !(text.size() > digits + 1 && text[digits] == '0');
+}
+
+// What is wrong with the value of an option of this type (CLI11's name of it), or "".
+std::string WhyNoValue(const std::string& type, const std::string& value) {
+  if (value.empty()) return kEmpty;
+  if (type.starts_with("FLOAT") && !std::isfinite(std::strtod(value.c_str(), nullptr)))
+    return value + " is not a finite number";
+  if (type.starts_with("UINT") && !IsWhole<std::uint64_t>(value))
+    return value + ": expected a whole number from 0 to 2^64 - 1, in decimal digits";
+  if (type.starts_with("INT") && !IsWhole<std::int64_t>(value))
+    return value + ": expected a whole number below 2^63, in decimal digits";
+  return "";
+}
+
 }  // namespace
 
 void CheckValues(CLI::App& program) {
@@ -71,13 +96,8 @@ void CheckValues(CLI::App& program) {
         });
         continue;
       }
-      const bool number = option->get_type_name().starts_with("FLOAT");
-      option->check([number](const std::string& value) -> std::string {
-        if (value.empty()) return kEmpty;
-        if (number && !std::isfinite(std::strtod(value.c_str(), nullptr)))
-          return value + " is not a finite number";
-        return "";
-      });
+      const std::string type = option->get_type_name();
+      option->check([type](const std::string& value) { return WhyNoValue(type, value); });
     }
     CheckValues(*command);
   }

@@ -196,6 +196,37 @@ TEST(CommandLine, ANumberIsFinite) {
   }
 }
 
+// What is beyond 64 bits was the largest number, whichever it was; -1 too; and 010 was 8.
+TEST(CommandLine, AWholeNumberIsRead) {
+  const TemporaryFolder folder;
+  const std::string out = folder / "out.csv";
+  for (const auto& [command, option] : std::vector<std::pair<Words, std::string>>{
+           {{"generate", "--out", folder / "g"}, "--seed"},
+           {{"generate", "--out", folder / "g"}, "--users"},
+           {{"lookalike", "d.h5", "--prospects", "p.csv", "--seed-by", "x", "--out", out}, "--seed"},
+           {{"compare", "a.csv", "--data", "d.h5"}, "--seed"},
+           {{"profile", "d.h5", "--out", out}, "--seed"},
+           {{"uplift", "d.h5", "--arm", "a", "--control", "c", "--outcome", "o"}, "--seed"},
+           {{"recommend", "shop.toml", "--out", out}, "--seed"},
+           {{"explain", "run", "--data", "d.h5"}, "--top"},
+           {{"bench", "pull"}, "--seed"},
+           {{"cluster", "drain-server", "run"}, ""}}) {
+    for (const char* value :
+         {"18446744073709551616", "99999999999999999999", "-1", "010", "0x10", "1e3", "1.5"}) {
+      Words words = command;
+      if (!option.empty()) words.push_back(option);
+      words.push_back(value);
+      ExpectRefused(words,
+                    std::string(value) + ": expected a whole number from 0 to 2^64 - 1, in decimal digits");
+    }
+  }
+  // Those of a range, and with a sign.
+  for (const char* value : {"9223372036854775808", "02"})
+    ExpectRefused({"plan", "run.toml", "--workers", value}, "--workers: ");
+  ExpectRefused({"compare", "a.csv", "--data", "none.h5", "--seed", "18446744073709551615"}, "none.h5:");
+  EXPECT_FALSE(std::filesystem::exists(folder / "g"));
+}
+
 // Nobody writes to the pipe: whoever opens it waits for ever.
 TEST(CommandLine, APipeIsNoInput) {
   const TemporaryFolder folder;
