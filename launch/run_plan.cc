@@ -240,6 +240,20 @@ Status CheckSameRun(RunConfig before, const RunConfig& now) {
               "; only [cluster], [checkpoint] and [tier] may change" + kAsItWas};
 }
 
+Status CheckSettings(Job job, RunConfig trained, const RunConfig& asked) {
+  trained.cluster = asked.cluster;
+  trained.tier = asked.tier;
+  trained.strict = asked.strict;
+  trained.train.batch_size = asked.train.batch_size;
+  if (job == Job::kEvaluate) trained.evaluation = asked.evaluation;
+  const std::vector<std::string> changes = ChangesOf(trained, asked);
+  if (changes.empty()) return {};
+  return {ErrorCode::kInvalidInput, "--set " + changes.front() + ", which " + JobName(job) +
+                                        " does not look at; only [cluster], [tier], " +
+                                        (job == Job::kEvaluate ? "[evaluation], " : "") +
+                                        "strict and train.batch_size may be other than in training"};
+}
+
 Status CheckResumable(const RunInputs& inputs, const ModelManifest& manifest, const RunPosition& position,
                       const RunPlan& plan) {
   const std::string mend = kAsItWas;

@@ -51,6 +51,9 @@ std::vector<std::string> ChangesOf(const RunConfig& before, const RunConfig& now
 // Errors (kInvalidInput) name an option by which a run that goes on would not be the one that it was: all but those of [cluster],
 // [checkpoint] and [tier] must be the same.
 Status CheckSameRun(RunConfig before, const RunConfig& now);
+// The same of a job on a model: what was its training's changes nothing. [cluster], [tier], strict, train.batch_size and, for evaluate,
+// [evaluation] may be other ones.
+Status CheckSettings(Job job, RunConfig trained, const RunConfig& asked);
 // Whether a run of these inputs and this plan can go on from a checkpoint: the same data, model and training. How many
 // servers and, in bsp, workers there are may have changed.
 Status CheckResumable(const RunInputs& inputs, const ModelManifest& manifest, const RunPosition& position,

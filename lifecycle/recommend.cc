@@ -296,6 +296,9 @@ Status CheckOptions(const RecommendOptions& options) {
     COHORT_RETURN_IF_ERROR(
         check(diversity >= 0 && diversity <= 1, "--try-diversity must be numbers from 0 to 1"));
   COHORT_RETURN_IF_ERROR(
+      check(options.try_diversity.empty() || options.at != RecommendAt::kEnd,
+            "--try-diversity judges lists by what came after the moment: give --at valid, or test"));
+  COHORT_RETURN_IF_ERROR(
       check(options.exposure >= 0 && options.exposure <= 0.5, "--exposure must be a share from 0 to 0.5"));
   COHORT_RETURN_IF_ERROR(check(options.new_days >= 0 && options.new_days <= 3650,
                                "--new-days must be a whole number from 0 to 3650"));

@@ -38,6 +38,10 @@ Status CheckCluster(const Options& options) {
                 " asks for rows that serve several clocks, which neither --consistency bsp nor ssp with "
                 "--staleness 0 allows: use 0, or another consistency"};
   }
+  if (options.staleness != Options().staleness && options.consistency != Consistency::kSsp) {
+    return {ErrorCode::kInvalidInput, "--staleness " + std::to_string(options.staleness) +
+                                          " is for --consistency ssp alone: give both, or leave it out"};
+  }
   if (options.zipf == 0 && options.batch > options.rows) {
     return {ErrorCode::kInvalidInput,
             "--batch " + std::to_string(options.batch) + " asks for more distinct keys than --rows " +

@@ -53,6 +53,8 @@ std::vector<std::string> ClusterOptions::Overrides() const {
 }
 
 Status ClusterOptions::Apply(ClusterJob* job) const {
+  if (!key.empty() && job->config.cluster.encryption == Encryption::kOff)
+    return Refused("--key " + key + ": cluster.encryption is off; leave one of them out");
   if (!key.empty()) job->key = std::filesystem::absolute(key).lexically_normal().string();
   if (!hostfile.empty()) {
     job->hostfile = hostfile;
@@ -113,13 +115,17 @@ Result<ScratchFolder> RunModelJob(const ModelJob& options, Job job, Console& con
   COHORT_ASSIGN_OR_RETURN(const std::string model, FindModel(options.run));
   cluster.request.model = std::filesystem::absolute(model).lexically_normal().string();
   COHORT_ASSIGN_OR_RETURN(const ModelManifest manifest, ReadModelManifest(cluster.request.model));
-  COHORT_ASSIGN_OR_RETURN(cluster.config, ParseRunConfig(manifest.run_config, model + " (its run file)", "",
-                                                         options.cluster.Overrides()));
+  const std::string origin = model + " (its run file)";
+  COHORT_ASSIGN_OR_RETURN(const RunConfig trained, ParseRunConfig(manifest.run_config, origin, ""));
+  COHORT_ASSIGN_OR_RETURN(const RunConfig asked,
+                          ParseRunConfig(manifest.run_config, origin, "", options.cluster.Overrides()));
+  cluster.config = asked;
   cluster.config.embedding.log.clear();  // of the training: nothing is refused or evicted here
   cluster.config.data = std::filesystem::absolute(options.data).lexically_normal().string();
   cluster.scores = options.scores;
   COHORT_RETURN_IF_ERROR(options.cluster.Apply(&cluster));
   COHORT_RETURN_IF_ERROR(CheckClusterJob(cluster));
+  COHORT_RETURN_IF_ERROR(CheckSettings(job, trained, asked));
   COHORT_ASSIGN_OR_RETURN(ScratchFolder folder, ScratchFolder::Create());
   cluster.folder = folder.path();
   COHORT_RETURN_IF_ERROR(RunClusterJob(cluster, OutputOf(console)));

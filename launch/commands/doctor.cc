@@ -206,11 +206,13 @@ void AddDoctor(CLI::App& app, Commands& commands) {
   auto options = std::make_shared<DoctorOptions>();
   CLI::App* command = app.add_subcommand(
       "doctor", "what on this machine, or on a list of hosts, would stop a run, and the mend");
-  command
-      ->add_option("--hostfile", options->hostfile,
-                   "list of hosts, as for `cohort train`: looks at each, and at every pair (default: this "
-                   "machine alone)")
-      ->check(CLI::ExistingFile);
+  CLI::Option* hostfile =
+      command
+          ->add_option(
+              "--hostfile", options->hostfile,
+              "list of hosts, as for `cohort train`: looks at each, and at every pair (default: this "
+              "machine alone)")
+          ->check(CLI::ExistingFile);
   command
       ->add_option(
           "--run", options->run_file,
@@ -228,7 +230,8 @@ void AddDoctor(CLI::App& app, Commands& commands) {
       ->add_option("--wait", options->wait_seconds,
                    "seconds after which a host that has not answered is given up, 2 to 600 (default: 5, and "
                    "0.1 a host)")
-      ->check(CLI::Range(2.0, 600.0));
+      ->check(CLI::Range(2.0, 600.0))
+      ->needs(hostfile);
   command->add_flag(kProbeOption, options->probe, "be the doctor's probe on this host")->group("");
   commands[command] = [options](Console& console) { return Doctor(*options, console); };
 }

@@ -190,10 +190,11 @@ void AddExplain(CLI::App& app, Commands& commands) {
       "rows' (docs/shop.md)");
   command->add_option("RUN_DIR", options->request.model, "a run, or a model's directory")->required();
   command->add_option("--data", options->request.data, "a dataset written by `cohort prepare`")->required();
-  command
-      ->add_option("--user", options->request.users,
-                   "ids whose rows are explained, separated by commas (default: --rows of all)")
-      ->delimiter(',');
+  CLI::Option* users =
+      command
+          ->add_option("--user", options->request.users,
+                       "ids whose rows are explained, separated by commas (default: --rows of all)")
+          ->delimiter(',');
   command->add_option("--split", options->split, "train, valid or test (default: test)");
   command
       ->add_option("--output", options->request.outputs,
@@ -203,6 +204,7 @@ void AddExplain(CLI::App& app, Commands& commands) {
   command
       ->add_option("--rows", options->request.rows,
                    "without --user: so many rows, spread over the split (default: 1000)")
+      ->excludes(users)
       ->check(CLI::Range(1u, 1'000'000u));
   command
       ->add_option("--background", options->request.background,

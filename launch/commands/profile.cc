@@ -667,11 +667,12 @@ void AddProfile(CLI::App& app, Commands& commands) {
   command->add_option("--tier-by", options->tier_by, "a prediction or numeric feature that makes the tiers");
   command->add_option("--tiers", options->tiers, "NAME=NUMBER,...: tiers and the least value of each")
       ->delimiter(',');
-  command->add_option(
+  CLI::Option* former = command->add_option(
       "--former", options->former,
       "the profiles of the time before: who has a tier keeps it down to (1 - hysteresis) x its least value");
   command->add_option("--hysteresis", options->hysteresis, "0 to 0.9 (default: 0.1)")
-      ->check(CLI::Range(0.0, 0.9));
+      ->check(CLI::Range(0.0, 0.9))
+      ->needs(former);
   command
       ->add_option("--groups", options->groups,
                    "categorical features, separated by commas: users, stages, tiers and predictions by their "

@@ -228,11 +228,14 @@ void AddRecommend(CLI::App& app, Commands& commands) {
           "values of --diversity, separated by commas, whose lists are judged as well: to choose one, with "
           "--at valid")
       ->delimiter(',');
-  command->add_option("--exposure", recommend.exposure,
-                      "share of all exposure, 0 (default) to 0.5, that the tenth of items that fewest users "
-                      "took has at least");
-  command->add_option("--new-days", recommend.new_days,
-                      "with --exposure: of the items that came within so many days, instead");
+  CLI::Option* exposure = command->add_option(
+      "--exposure", recommend.exposure,
+      "share of all exposure, 0 (default) to 0.5, that the tenth of items that fewest users "
+      "took has at least");
+  command
+      ->add_option("--new-days", recommend.new_days,
+                   "with --exposure: of the items that came within so many days, instead")
+      ->needs(exposure);
   command->add_option("--exact-items", recommend.exact_items,
                       "so many items are all looked at for every user; of more, candidates are found by "
                       "approximate search, and the report has its recall (default: 20000)");

@@ -146,12 +146,17 @@ void AddSimulate(CLI::App& app, Commands& commands) {
   command->add_option("--latency-us", options.latency_us, "between two hosts, one way")
       ->check(CLI::Range(0.0, 1e6))
       ->capture_default_str();
-  command->add_option("--straggler-share", options.straggler_share, "of steps that are slow")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
-  command->add_option("--straggler-factor", options.straggler_factor, "how many times as long these compute")
-      ->check(CLI::Range(1.0, 1000.0))
-      ->capture_default_str();
+  CLI::Option* share =
+      command->add_option("--straggler-share", options.straggler_share, "of steps that are slow")
+          ->check(CLI::Range(0.0, 1.0))
+          ->capture_default_str();
+  CLI::Option* factor =
+      command
+          ->add_option("--straggler-factor", options.straggler_factor, "how many times as long these compute")
+          ->check(CLI::Range(1.0, 1000.0))
+          ->capture_default_str();
+  share->needs(factor);
+  factor->needs(share);
   command->add_option("--steps", options.steps, "of each worker; 0: an epoch of the job")
       ->check(CLI::Range(0.0, 1e9))
       ->capture_default_str();

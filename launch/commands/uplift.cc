@@ -516,12 +516,15 @@ void AddUplift(CLI::App& app, Commands& commands) {
       ->delimiter(',');
   command->add_option("--cost", options->costs,
                       "ARM=NUMBER: of a contact, in the outcome's unit (default: 0); may be repeated");
-  command->add_option("--target", options->targets,
-                      "ARM=SHARE: what it brings to give the arm to this share of the users, the first by "
-                      "predicted effect, by "
-                      "predicted outcome and by each --rule, over as many at random; may be repeated");
-  command->add_option("--rule", options->rules,
-                      "FEATURE=VALUE: a ranking that puts these first; may be repeated");
+  CLI::Option* target = command->add_option(
+      "--target", options->targets,
+      "ARM=SHARE: what it brings to give the arm to this share of the users, the first by "
+      "predicted effect, by "
+      "predicted outcome and by each --rule, over as many at random; may be repeated");
+  command
+      ->add_option("--rule", options->rules,
+                   "for --target, FEATURE=VALUE: a ranking that puts these first; may be repeated")
+      ->needs(target);
   command
       ->add_option("--splits", options->splits,
                    "how often the rows are cut into halves, 1 to 1000 (default: 5)")
@@ -529,14 +532,16 @@ void AddUplift(CLI::App& app, Commands& commands) {
   command->add_option("--draws", options->draws, "of the bootstrap, 1 to 100000 (default: 1000)")
       ->check(CLI::Range(1u, 100'000u));
   command->add_option("--seed", options->seed, "of the halves, folds and draws (default: 1)");
-  command
-      ->add_option("--out", options->out,
-                   "a CSV to write: the outcome expected without action of each row of --split, and what "
-                   "each arm adds to it, costs not taken off")
-      ->type_name(kOutputType);
+  CLI::Option* out =
+      command
+          ->add_option("--out", options->out,
+                       "a CSV to write: the outcome expected without action of each row of --split, and what "
+                       "each arm adds to it, costs not taken off")
+          ->type_name(kOutputType);
   command->add_option("--report", options->report, "an HTML page to write: Qini curves, and what is printed")
       ->type_name(kOutputType);
-  command->add_option("--split", options->split, "train, valid or test (default: test)");
+  command->add_option("--split", options->split, "of --out: train, valid or test (default: test)")
+      ->needs(out);
   options->partitions.AddTo(*command);
   command->add_flag("--overwrite")->description("replace a file that is there");
   commands[command] = [options](Console& console) { return Uplift(*options, console); };

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "tests/end_to_end/shop_run.h"
@@ -225,6 +226,31 @@ TEST(CommandLine, AWholeNumberIsRead) {
     ExpectRefused({"plan", "run.toml", "--workers", value}, "--workers: ");
   ExpectRefused({"compare", "a.csv", "--data", "none.h5", "--seed", "18446744073709551615"}, "none.h5:");
   EXPECT_FALSE(std::filesystem::exists(folder / "g"));
+}
+
+TEST(CommandLine, AnOptionThatDoesNothingIsRefused) {
+  const TemporaryFolder folder;
+  const std::string out = folder / "out.csv";
+  const Words recommend = {"recommend", "shop.toml", "--out", out},
+              profile = {"profile", "d.h5", "--out", out}, explain = {"explain", "run", "--data", "d.h5"},
+              bench = {"bench", "pull"},
+              uplift = {"uplift", "d.h5", "--arm", "a", "--control", "c", "--outcome", "o"},
+              simulate = {"simulate", "e.toml", "--machine", "m.json", "--out", folder / "s"};
+  for (const auto& [command, more, why] : std::vector<std::tuple<Words, Words, std::string>>{
+           {recommend, {"--new-days", "30"}, "--new-days requires --exposure"},
+           {recommend, {"--try-diversity", "0.1"}, "--try-diversity judges lists by what came after"},
+           {profile, {"--hysteresis", "0.2"}, "--hysteresis requires --former"},
+           {explain, {"--user", "u1", "--rows", "5"}, "excludes"},
+           {uplift, {"--rule", "x=1"}, "--rule requires --target"},
+           {uplift, {"--split", "valid"}, "--split requires --out"},
+           {simulate, {"--straggler-factor", "2"}, "--straggler-factor requires --straggler-share"},
+           {simulate, {"--straggler-share", "0.1"}, "--straggler-share requires --straggler-factor"},
+           {{"doctor"}, {"--wait", "5"}, "--wait requires --hostfile"},
+           {bench, {"--staleness", "2"}, "--staleness 2 is for --consistency ssp alone"}}) {
+    Words words = command;
+    words.insert(words.end(), more.begin(), more.end());
+    ExpectRefused(words, why);
+  }
 }
 
 // Nobody writes to the pipe: whoever opens it waits for ever.

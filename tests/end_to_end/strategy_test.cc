@@ -378,12 +378,13 @@ TEST_F(Strategy, SaysWhatIsWrong) {
   };
   uplift("campaign_amr", "none", {}, {"no task \"campaign_amr\"", "\"campaign_arm\""});
   uplift("campaign_arm", "nobody", {}, {"no class \"nobody\"", "one of: none, email"});
-  uplift("campaign_arm", "none", {"--split", "trian"}, {"trian"});
+  uplift("campaign_arm", "none", {"--split", "trian", "--out", *folder_ / "e.csv"}, {"trian"});
   uplift("campaign_arm", "none", {"--cost", "email=-1"}, {"email=-1", "0 or more"});
   uplift("campaign_arm", "none", {"--cost", "email=nan"}, {"--cost \"email=nan\"", "ARM=NUMBER"});
   uplift("campaign_arm", "none", {"--cost", "emial=1"}, {"no arm \"emial\"", "\"email\""});
   uplift("campaign_arm", "none", {"--target", "email=1.5"}, {"--target \"email=1.5\"", "between 0 and 1"});
-  uplift("campaign_arm", "none", {"--rule", "user_region"}, {"--rule \"user_region\"", "FEATURE=VALUE"});
+  uplift("campaign_arm", "none", {"--rule", "user_region", "--target", "gift=0.5"},
+         {"--rule \"user_region\"", "FEATURE=VALUE"});
   uplift("campaign_arm", "none", {"--link", "logit"}, {"logit link is for binary outcomes"});
   uplift("campaign_arm", "none", {"--out", *folder_ / "none/effects.csv"}, {"folder does not exist"});
 }

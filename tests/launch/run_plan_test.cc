@@ -119,6 +119,26 @@ TEST(RunPlan, ChangesOfARunFileAreNamed) {
   EXPECT_THAT(other.text(), HasSubstr("was begun with: seed = 5 was seed = 1; only [cluster]"));
 }
 
+TEST(RunPlan, SettingsThatAJobDoesNotLookAtAreRefused) {
+  RunConfig trained;
+  trained.data = "/d.h5";
+  const auto why = [&](Job job, const std::string& setting) {
+    const RunConfig asked = ParseRunConfig(ToToml(trained), "run.toml", "", {setting}).value();
+    const Status status = CheckSettings(job, trained, asked);
+    EXPECT_TRUE(status.ok() || status.exit_code() == 2);
+    return status.text();
+  };
+  for (const Job job : {Job::kEvaluate, Job::kScore}) {
+    for (const char* setting : {"cluster.workers=7", "tier.path=/disk", "strict=true", "train.batch_size=9"})
+      EXPECT_EQ(why(job, setting), "") << setting;
+    EXPECT_THAT(why(job, "train.epochs=9"), HasSubstr("--set [train] epochs = 9 was epochs = 1, which "));
+    for (const char* setting : {"seed=5", "checkpoint.keep=9", "optimizer.dense.learning_rate=0.5"})
+      EXPECT_THAT(why(job, setting), HasSubstr("does not look at; only [cluster]")) << setting;
+  }
+  EXPECT_EQ(why(Job::kEvaluate, "evaluation.top=[3]"), "");
+  EXPECT_THAT(why(Job::kScore, "evaluation.top=[3]"), HasSubstr("which score does not look at"));
+}
+
 TEST(RunPlan, NamesOfJobsAndSplits) {
   EXPECT_EQ(JobFromName("score"), Job::kScore);
   EXPECT_FALSE(JobFromName("scores"));
