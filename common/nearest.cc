@@ -24,6 +24,18 @@ std::size_t EditDistance(std::string_view a, std::string_view b) {
   return last[b.size()];
 }
 
+namespace {
+
+// Whether the short one is a whole part at an end of the long one: "age" of "user_age", "cart" of "activation.cart".
+bool IsPartOf(const std::string& part, const std::string& whole) {
+  const auto joins = [](char c) { return c == '_' || c == '.'; };
+  if (part.empty() || part.size() >= whole.size()) return false;
+  return (whole.ends_with(part) && joins(whole[whole.size() - part.size() - 1])) ||
+         (whole.starts_with(part) && joins(whole[part.size()]));
+}
+
+}  // namespace
+
 std::string NearestOf(const std::string& word, const std::vector<std::string>& candidates) {
   constexpr std::size_t kLongest = 200;  // longer words are no typing errors, and cost quadratic time
   if (word.size() > kLongest) return "";
@@ -44,7 +56,11 @@ std::string NearestOf(const std::string& word, const std::vector<std::string>& c
       best_distance = distance;
     }
   }
-  return best == nullptr ? "" : *best;
+  if (best != nullptr) return *best;
+  for (const std::string& candidate : candidates) {
+    if (IsPartOf(wanted, lower(candidate)) || wanted.ends_with("_" + lower(candidate))) return candidate;
+  }
+  return "";
 }
 
 std::string DidYouMean(const std::string& word, const std::vector<std::string>& candidates) {

@@ -14,7 +14,8 @@ namespace cohort {
 std::size_t EditDistance(std::string_view a, std::string_view b);
 
 // The candidate nearest to `word` (case ignored; the first of equals), or "" when none is near: more than one edit and more
-// than a third of the longer word away, or with no letter in common.
+// than a third of the longer word away, or with no letter in common. Where none is, the first of which the word is a part, or whose
+// name it ends in: "user_age" for "age".
 std::string NearestOf(const std::string& word, const std::vector<std::string>& candidates);
 
 // "; did you mean \"x\"?" or "".

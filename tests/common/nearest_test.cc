@@ -25,5 +25,18 @@ TEST(Nearest, FindsTheNearestOrNothing) {
   EXPECT_EQ(DidYouMean("zzz", keys), "");
 }
 
+TEST(Nearest, FindsANameByAPartOfIt) {
+  const std::vector<std::string> names{"percentage", "orders_30d", "user_age", "user_channel",
+                                       "activation.cart"};
+  EXPECT_EQ(NearestOf("age", names), "user_age");
+  EXPECT_EQ(NearestOf("Channel", names), "user_channel");
+  EXPECT_EQ(NearestOf("cart", names), "activation.cart");
+  EXPECT_EQ(NearestOf("orders", names), "orders_30d");
+  EXPECT_EQ(NearestOf("user_gender", {"age", "gender"}), "gender");
+  EXPECT_EQ(NearestOf("user_aged", names), "user_age") << "what is near comes first";
+  EXPECT_EQ(NearestOf("perc", names), "") << "of one word it is no part";
+  EXPECT_EQ(NearestOf("", names), "");
+}
+
 }  // namespace
 }  // namespace cohort::nearest_test

@@ -330,6 +330,8 @@ TEST_F(Lookalike, RefusesWhatItCannotDo) {
   EXPECT_THAT(ErrorOf({"--seed-by", "revenue", "--top", "0.001"}), HasSubstr("expected at least 50 of both"));
   EXPECT_THAT(ErrorOf({"--seed-by", "revenue", "--by", "user_age"}),
               HasSubstr("--by user_age: no categorical attribute that both sides have"));
+  EXPECT_THAT(ErrorOf({"--seed-by", "revenue", "--by", "channel"}),
+              HasSubstr("did you mean \"user_channel\"?"));
   EXPECT_THAT(ErrorOf({"--seed-by", "revenue", "--cost", "costs"}),
               HasSubstr("--cost costs: the dataset has no label"));
   EXPECT_THAT(ErrorOf({"--seed-by", "revenue", "--attributes", "revenue,user_age"}),

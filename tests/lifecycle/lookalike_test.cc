@@ -289,6 +289,7 @@ TEST_F(Prospects, SayWhatIsWrongAndWhere) {
   EXPECT_THAT(ErrorOf("id,age\na,1\n", {"user_agr"}),
               HasSubstr("--attributes user_agr: the dataset has no numeric or categorical feature of this "
                         "name; did you mean \"user_age\"?"));
+  EXPECT_THAT(ErrorOf("id,age\na,1\n", {"age"}), HasSubstr("of this name; did you mean \"user_age\"?"));
   EXPECT_THAT(ErrorOf("id,age\na,1\n", {"orders"}),
               HasSubstr("no column \"orders\", which --attributes names"));
   EXPECT_THAT(ErrorOf("id,age\na,1\n", {"user_age", "user_age"}), HasSubstr("names user_age twice"));

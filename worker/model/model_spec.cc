@@ -1,6 +1,7 @@
 // What a configuration and a dataset make of the model (BuildModelSpec, TablesOf of model.h).
 #include <algorithm>
 
+#include "common/nearest.h"
 #include "worker/model/autoencoder.h"
 #include "worker/model/field_tables.h"
 #include "worker/model/layout.h"
@@ -90,8 +91,10 @@ Status SetOffset(const ModelSpec& spec, ModelTask* task) {
                       "; name a numeric feature of scale standard, minmax or none, a logarithm");
   };
   const std::vector<FeatureInfo>& features = spec.data.features;
+  std::vector<std::string> names;
   for (std::uint32_t i = 0; i < spec.numerics.size(); ++i) {
     const FeatureInfo& feature = features[spec.numerics[i].feature];
+    names.push_back(feature.name);
     if (spec.numerics[i].missing_indicator || feature.name != task->config.offset) continue;
     if (feature.type != FeatureType::kNumeric) return bad("it is a vector");
     if (feature.scale == NumericScale::kLog1p) return bad("its scale is log1p");
@@ -108,7 +111,7 @@ Status SetOffset(const ModelSpec& spec, ModelTask* task) {
     task->offset_deviation = feature.deviation;
     return {};
   }
-  return bad("the dataset has no numeric feature of that name");
+  return bad("the dataset has no numeric feature of that name" + DidYouMean(task->config.offset, names));
 }
 
 Status AddTasks(const RunConfig& config, const DatasetInfo& data, ModelSpec* spec) {
