@@ -1,14 +1,13 @@
 #include "common/config.h"
 
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <iterator>
 #include <sstream>
 #include <utility>
 
+#include "common/atomic_file.h"
 #include "common/config_option.h"
 #include "common/input_file_kind.h"
 #include "common/nearest.h"
@@ -19,7 +18,7 @@
 namespace cohort {
 namespace {
 
-constexpr std::uintmax_t kMaxFileBytes = 512u << 10;
+constexpr std::size_t kMaxFileBytes = 512u << 10;
 constexpr const char* kSections[] = {
     "model", "autoencoder", "two_tower",           "sequence",        "feature",
     "train", "task",        "evaluation",          "checkpoint",      "embedding",
@@ -242,23 +241,11 @@ Result<RunConfig> ParseRunConfig(const std::string& text, const std::string& ori
 }
 
 Result<RunConfig> LoadRunConfig(const std::string& path, const std::vector<std::string>& overrides) {
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  if (error || !std::filesystem::exists(status)) {
-    return InvalidInput(path + ": no such file; expected a run file (see `cohort train --help`)");
-  }
-  if (!std::filesystem::is_regular_file(status))
-    return InvalidInput(path + ": not a file; expected a run file");
-  const std::uintmax_t size = std::filesystem::file_size(path, error);
-  if (!error && size > kMaxFileBytes) {
-    return InvalidInput(path + ": " + std::to_string(size) + " bytes; a run file has at most " +
-                        std::to_string(kMaxFileBytes));
-  }
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (!file) return InvalidInput(path + ": cannot be read: " + std::strerror(errno));
-  return ParseRunConfig(text.str(), path, std::filesystem::path(path).parent_path().string(), overrides);
+  const auto text = ReadFile(path, kMaxFileBytes);
+  if (!text)
+    return Error(text.error().code(),
+                 text.error().text() + "; the run file is meant (see `cohort train --help`)");
+  return ParseRunConfig(*text, path, std::filesystem::path(path).parent_path().string(), overrides);
 }
 
 std::string ToToml(const RunConfig& config) {

@@ -354,6 +354,7 @@ class Hdf5DatasetWriter final : public DatasetWriter {
 }  // namespace
 
 Result<std::unique_ptr<DatasetReader>> DatasetReader::Open(const std::string& path) {
+  COHORT_RETURN_IF_ERROR(CheckIsHdf5(path, "a dataset, which `cohort prepare` writes"));
   auto file = Hdf5Reader::Open(path);
   if (!file) {
     if (file.error().code() == ErrorCode::kInvalidInput) return tl::unexpected<Status>(file.error());

@@ -2,11 +2,13 @@
 
 #include <hdf5.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <map>
+#include <string_view>
 #include <utility>
 
 #include "common/atomic_file.h"
@@ -369,6 +371,20 @@ struct Hdf5Reader::State {
 Hdf5Reader::Hdf5Reader(std::string path, std::unique_ptr<State> state)
     : path_(std::move(path)), state_(std::move(state)) {}
 Hdf5Reader::~Hdf5Reader() = default;
+
+Status CheckIsHdf5(const std::string& path, const std::string& expected) {
+  constexpr std::string_view kSignature = "\x89HDF\r\n\x1a\n";
+  COHORT_RETURN_IF_ERROR(CheckRegularFile(path));
+  COHORT_ASSIGN_OR_RETURN(const int descriptor, OpenInput(path));
+  char begin[kSignature.size()];
+  const ssize_t got = ::read(descriptor, begin, sizeof begin);
+  const int error = errno;
+  ::close(descriptor);
+  if (got < 0) return {ErrorCode::kIo, path + ": cannot read: " + std::strerror(error)};
+  if (got == 0) return {ErrorCode::kInvalidInput, path + ": is empty; expected " + expected};
+  if (std::string_view(begin, static_cast<std::size_t>(got)) == kSignature) return {};
+  return {ErrorCode::kInvalidInput, path + ": is no HDF5 file; expected " + expected};
+}
 
 Result<std::unique_ptr<Hdf5Reader>> Hdf5Reader::Open(const std::string& path) {
   struct stat found {};

@@ -120,6 +120,10 @@ struct Hdf5Shape {
 // Missing names, other types, other shapes and damaged files are errors (kCorrupt); a file that does not
 // exist or may not be read is kInvalidInput. A dataset that claims more bytes than its file has is refused
 // before memory is taken.
+// Whether a file that a user names is HDF5, whole or damaged. kInvalidInput: it is not there, no regular file, empty, or something else;
+// `expected` says what it should be.
+Status CheckIsHdf5(const std::string& path, const std::string& expected);
+
 class Hdf5Reader {
  public:
   static Result<std::unique_ptr<Hdf5Reader>> Open(const std::string& path);

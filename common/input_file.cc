@@ -22,9 +22,10 @@ Status CheckRegularFile(const std::string& path) {
   return {ErrorCode::kInvalidInput, path + ": is " + what + "; expected a regular file"};
 }
 
+bool IsHandedOpen(const std::string& path) { return path == "/dev/stdin" || path.starts_with("/dev/fd/"); }
+
 Result<int> OpenInput(const std::string& path) {
-  const bool handed_open = path == "/dev/stdin" || path.starts_with("/dev/fd/");
-  if (!handed_open) COHORT_RETURN_IF_ERROR(CheckRegularFile(path));
+  if (!IsHandedOpen(path)) COHORT_RETURN_IF_ERROR(CheckRegularFile(path));
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor >= 0) return descriptor;
   const bool user = errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP ||

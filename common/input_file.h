@@ -14,8 +14,11 @@ namespace cohort {
 // there passes: whoever opens it says so.
 Status CheckRegularFile(const std::string& path);
 
+// Whether the name is of what the process was handed open: /dev/stdin, /dev/fd/N (a shell's <(...)).
+bool IsHandedOpen(const std::string& path);
+
 // A descriptor to read a file once, from its beginning to its end. What CheckRegularFile refuses is refused before it is opened, which
-// of a named pipe waits until somebody writes to it; but for what the process was handed open: /dev/stdin, /dev/fd/N (a shell's <(...)).
+// of a named pipe waits until somebody writes to it; but for what the process was handed open.
 // Errors: kInvalidInput, also if it is not there or may not be read; kIo.
 Result<int> OpenInput(const std::string& path);
 

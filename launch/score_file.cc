@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "common/hdf5_file.h"
+#include "common/input_file.h"
 #include "prepare/csv_reader.h"
 #include "prepare/number.h"
 
@@ -67,6 +68,7 @@ Result<ScoreFile> ReadCsv(const std::string& path, const std::vector<TaskInfo>& 
 }
 
 Result<ScoreFile> ReadHdf5(const std::string& path, const std::vector<TaskInfo>& tasks) {
+  COHORT_RETURN_IF_ERROR(CheckIsHdf5(path, "scores, which `cohort score --out` writes"));
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<Hdf5Reader> hdf5, Hdf5Reader::Open(path));
   if (!hdf5->Has("id")) return tl::unexpected<Status>(Wrong(path, "no dataset \"id\""));
   COHORT_ASSIGN_OR_RETURN(const Hdf5Shape ids, hdf5->Shape("id"));
@@ -100,9 +102,10 @@ Result<ScoreFile> ReadHdf5(const std::string& path, const std::vector<TaskInfo>&
 }  // namespace
 
 Result<ScoreFile> ReadScoreFile(const std::string& path, const std::vector<TaskInfo>& tasks) {
-  if (path.ends_with(".csv")) return ReadCsv(path, tasks);
+  if (path.ends_with(".csv") || IsHandedOpen(path)) return ReadCsv(path, tasks);
   if (path.ends_with(".h5")) return ReadHdf5(path, tasks);
-  return InvalidInput(path + ": unknown format; expected a name ending in .csv or .h5");
+  return InvalidInput(
+      path + ": unknown format; expected a name ending in .csv or .h5 (a pipe, <(...), is read as CSV)");
 }
 
 }  // namespace cohort

@@ -17,7 +17,7 @@ struct ScoreFile {
       predictions;  // by task: (rows, task.PredictionColumns()), or empty: the file lacks the task
 };
 
-// Reads .csv or .h5 by its name. Columns of no task are passed over. kInvalidInput, with file and line: no `id`, a task with a
+// Reads .csv or .h5 by its name; what the process was handed open (input_file.h) as .csv. Columns of no task are passed over. kInvalidInput, with file and line: no `id`, a task with a
 // part of its columns only, a cell that is no finite number, rows of another length.
 Result<ScoreFile> ReadScoreFile(const std::string& path, const std::vector<TaskInfo>& tasks);
 

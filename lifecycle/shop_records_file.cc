@@ -160,6 +160,12 @@ Status ShopRecordsReader::ReadHead() {
   if (::fstat(descriptor_, &found) != 0)
     return {ErrorCode::kIo, path_ + ": cannot look at it: " + std::strerror(errno)};
   const auto size = static_cast<std::uint64_t>(found.st_size);
+  if (size == 0)
+    return {
+        ErrorCode::kInvalidInput,
+        path_ +
+            ": is empty; expected a records file of `cohort prepare --since`: remove it, or name one that is "
+            "not there, and the logs are read anew"};
   Beginning begin{};
   const auto begun = static_cast<std::size_t>(std::min<std::uint64_t>(size, sizeof begin));
   COHORT_RETURN_IF_ERROR(ReadBytes(0, {reinterpret_cast<char*>(&begin), begun}));

@@ -60,7 +60,15 @@ std::vector<std::string> InputsOf(const CLI::App& command) {
   return inputs;
 }
 
+constexpr const char* kNoStdout =
+    " is no file's name; an output does not go to stdout: it appears under its name when it is complete (for "
+    "a summary "
+    "on stdout: --json)";
 constexpr const char* kEmpty = "the value is empty; expected one (is a variable of a script not set?)";
+
+bool IsStandardStream(const std::string& path) {
+  return path == "-" || path == "/dev/stdout" || path == "/dev/stderr" || IsHandedOpen(path);
+}
 
 // Whether the text is such a number in decimal digits. The parser takes what is beyond 64 bits for the largest number, -1 for it too where
 // there is no sign, and 010 for 8.
@@ -97,7 +105,10 @@ void CheckValues(CLI::App& program) {
         continue;
       }
       const std::string type = option->get_type_name();
-      option->check([type](const std::string& value) { return WhyNoValue(type, value); });
+      const bool output = IsOutput(*option) || option->get_name() == "--out";  // of a file, or a folder
+      option->check([type, output](const std::string& value) {
+        return output && IsStandardStream(value) ? value + kNoStdout : WhyNoValue(type, value);
+      });
     }
     CheckValues(*command);
   }

@@ -14,7 +14,8 @@ class ParseError;
 namespace cohort {
 
 // From now on the parser refuses, of any option, an empty value, which is what a script's variable that is not set leaves, and a number that
-// is not finite, or not whole where it must be; and of a flag any value but true.
+// is not finite, or not whole where it must be; and of a flag any value but true. And of an output the name of a standard
+// stream: it would not go there.
 void CheckValues(CLI::App& program);
 // The same of `--option=`, for whose value the parser would take the next word.
 Status CheckWords(int count, const char* const* words);

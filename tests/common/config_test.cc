@@ -269,11 +269,14 @@ TEST(Config, StringsAndCommentsMayHoldAnything) {
 TEST(Config, UnreadableFiles) {
   const auto missing = LoadRunConfig("/nonexistent/run.toml");
   ASSERT_FALSE(missing);
-  EXPECT_THAT(missing.error().text(), StartsWith("/nonexistent/run.toml: no such file"));
+  EXPECT_THAT(
+      missing.error().text(),
+      StartsWith("/nonexistent/run.toml: cannot open: No such file or directory; the run file is meant"));
   EXPECT_EQ(missing.error().exit_code(), 2);
   const auto directory = LoadRunConfig("/tmp");
   ASSERT_FALSE(directory);
-  EXPECT_THAT(directory.error().text(), HasSubstr("not a file"));
+  EXPECT_THAT(directory.error().text(),
+              HasSubstr("/tmp: is a folder; expected a regular file; the run file is meant"));
 }
 
 TEST(Config, WarnsOfIdleWorkers) {

@@ -315,14 +315,14 @@ std::vector<Case> Cases() {
   add({"DataNotHdf5",
        {"train", "DIR/run.toml", "--out", "DIR/run"},
        {{"run.toml", "data = \"d.h5\"\n"}, {"d.h5", "this is not HDF5"}},
-       {"d.h5"},
+       {"d.h5: is no HDF5 file; expected a dataset, which `cohort prepare` writes\n"},
        2,
        "DIR/run",
        {}});
   add({"DataEmpty",
        {"train", "DIR/run.toml", "--out", "DIR/run"},
        {{"run.toml", "data = \"d.h5\"\n"}, {"d.h5", ""}},
-       {"d.h5"},
+       {"d.h5: is empty; expected a dataset, which `cohort prepare` writes\n"},
        2,
        "DIR/run",
        {}});

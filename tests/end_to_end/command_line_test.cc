@@ -253,6 +253,23 @@ TEST(CommandLine, AnOptionThatDoesNothingIsRefused) {
   }
 }
 
+TEST(CommandLine, AnOutputIsNoStandardStream) {
+  const TemporaryFolder folder;
+  for (const char* stream : {"-", "/dev/stdout", "/dev/stderr", "/dev/fd/1"}) {
+    for (const Words& command : std::vector<Words>{{"prepare", "s.toml", "--out"},
+                                                   {"profile", "d.h5", "--out", folder / "p.csv", "--report"},
+                                                   {"generate", "--out"},
+                                                   {"train", "run.toml", "--out"},
+                                                   {"reshard", "run", "--shards", "2", "--out"},
+                                                   {"key"}}) {
+      Words words = command;
+      words.push_back(stream);
+      ExpectRefused(words, std::string(stream) + " is no file's name; an output does not go to stdout");
+    }
+  }
+  EXPECT_FALSE(std::filesystem::exists("-"));
+}
+
 // Nobody writes to the pipe: whoever opens it waits for ever.
 TEST(CommandLine, APipeIsNoInput) {
   const TemporaryFolder folder;
@@ -262,7 +279,8 @@ TEST(CommandLine, APipeIsNoInput) {
   const std::string run = folder.Write("run.toml", "data = \"d.h5\"\n");
   ExpectRefused({"train", run, "--out", folder / "run", "--hostfile", fifo}, why);
   ExpectRefused({"doctor", "--hostfile", fifo}, why);
-  ExpectRefused({"train", fifo, "--out", folder / "run"}, "fifo: not a file; expected a run file");
+  ExpectRefused({"train", fifo, "--out", folder / "run"}, why + "; the run file is meant");
+  ExpectRefused({"plan", fifo}, why + "; the run file is meant");
   ExpectRefused({"prepare", fifo, "--out", out}, why);
   ExpectRefused({"strategy", fifo, "--out", out}, why);
   ExpectRefused({"profile", fifo, "--out", out}, why);

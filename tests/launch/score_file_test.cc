@@ -51,6 +51,18 @@ TEST(ScoreFile, ReadsWhatAScoreWriterWrote) {
   }
 }
 
+TEST(ScoreFile, APipeIsReadAsCsv) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  ASSERT_EQ(::write(ends[1], "id,buys\nann,0.5\n", 16), 16);
+  ::close(ends[1]);
+  const auto file = ReadScoreFile("/dev/fd/" + std::to_string(ends[0]), Tasks());
+  ::close(ends[0]);
+  ASSERT_TRUE(file) << file.error().text();
+  EXPECT_THAT(file->ids, ElementsAre("ann"));
+  EXPECT_THAT(file->predictions[0], ElementsAre(0.5f));
+}
+
 TEST(ScoreFile, SaysWhereItIsNone) {
   TemporaryFolder folder;
   const auto error = [&](const std::string& text) {
@@ -68,6 +80,10 @@ TEST(ScoreFile, SaysWhereItIsNone) {
   EXPECT_THAT(error("id,first.a\n"), HasSubstr("only 1 of the 2 columns of task \"first\""));
   EXPECT_THAT(error("id,buys\na,0.5\nb\n"), HasSubstr("s.csv:3: 1 cells"));
   EXPECT_THAT(error("id,buys\na,0.5\nb,nan\n"), HasSubstr("s.csv:3:3: \"nan\" is not a finite number"));
+  EXPECT_THAT(ReadScoreFile(folder.Write("s.h5", ""), Tasks()).error().text(),
+              HasSubstr("s.h5: is empty; expected scores"));
+  EXPECT_THAT(ReadScoreFile(folder.Write("s.h5", "id,buys\n"), Tasks()).error().text(),
+              HasSubstr("s.h5: is no HDF5 file"));
   EXPECT_THAT(ReadScoreFile(folder.path() + "/s.txt", Tasks()).error().text(), HasSubstr("unknown format"));
 }
 

@@ -443,9 +443,12 @@ TEST_F(LogsSinceTest, RefusesARecordsFileThatIsNotAsItWasWritten) {
   EXPECT_EQ(status.code(), ErrorCode::kInvalidInput);
   EXPECT_THAT(status.text(),
               HasSubstr("is a records file of format 9, this version reads format 1; remove it"));
+  status = refusal("");
+  EXPECT_EQ(status.code(), ErrorCode::kInvalidInput);
+  EXPECT_THAT(status.text(), HasSubstr("records: is empty; expected a records file"));
   // Cut anywhere; any byte another one.
   const std::size_t step = good.size() / 150;
-  for (std::size_t size = 0; size < good.size(); size += size < 16 ? 1 : step) {
+  for (std::size_t size = 1; size < good.size(); size += size < 16 ? 1 : step) {
     status = refusal(good.substr(0, size));
     EXPECT_EQ(status.code(), ErrorCode::kCorrupt) << size;
     EXPECT_THAT(status.text(), HasSubstr("is damaged or was cut"));
