@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
@@ -83,9 +82,6 @@ Result<std::vector<double>> RoundTrips(const Options& options) {
 
 Result<Report> RunMachine(const Options& options, const Progress& progress) {
   COHORT_RETURN_IF_ERROR(CheckCluster(options));
-  std::error_code error;
-  if (!std::filesystem::is_directory(DirectoryOf(options.out), error))
-    return InvalidInput("--out " + options.out + ": there is no folder " + DirectoryOf(options.out));
   std::array<std::array<std::vector<PerRow>, kWays>, 2> measured;  // by operation, way: of each repetition
   constexpr Operation kOperations[] = {Operation::kPull, Operation::kPush};
   const char* const names[] = {"large messages", "small messages", "wide rows"};

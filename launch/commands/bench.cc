@@ -16,6 +16,7 @@
 #include "launch/bench/tier_bench.h"
 #include "launch/bench/train_bench.h"
 #include "launch/commands/commands.h"
+#include "launch/commands/number_range.h"
 
 namespace cohort {
 namespace {
@@ -53,16 +54,14 @@ void AddChoice(CLI::App& command, const std::string& name, const std::map<std::s
 // Options that several benchmarks share.
 void AddRepetitions(CLI::App& command, Options& options) {
   command.add_option("--repetitions", options.repetitions, "each figure is the median of this many")
-      ->check(CLI::Range(1, 1000))
+      ->check(Between(1, 1000))
       ->capture_default_str();
   command.add_option("--seconds", options.seconds, "of each repetition and side, about")
-      ->check(CLI::Range(0.001, 60.0))
+      ->check(Between(0.001, 60.0))
       ->capture_default_str();
 }
 void AddDim(CLI::App& command, Options& options) {
-  command.add_option("--dim", options.dim, "floats of a row")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
+  command.add_option("--dim", options.dim, "floats of a row")->check(Between(1, 4096))->capture_default_str();
 }
 void AddSeed(CLI::App& command, Options& options) {
   command.add_option("--seed", options.seed, "of what is drawn at random")->capture_default_str();
@@ -72,16 +71,16 @@ void AddRequestRows(CLI::App& command, Options& options) {
       .add_option(
           "--request-rows", options.request_rows,
           "cluster.request_rows of a run: rows per message, about; of rows wider than 16 as many bytes")
-      ->check(CLI::Range(1, 1 << 20))
+      ->check(Between(1, 1 << 20))
       ->capture_default_str();
 }
 void AddShape(CLI::App& command, Options& options) {
   AddDim(command, options);
   command.add_option("--rows", options.rows, "rows in the table")
-      ->check(CLI::Range(1.0, 4e9))
+      ->check(Between(1.0, 4e9))
       ->capture_default_str();
   command.add_option("--batch", options.batch, "keys of a batch: distinct ones, or draws with --zipf")
-      ->check(CLI::Range(1, 1 << 20))
+      ->check(Between(1, 1 << 20))
       ->capture_default_str();
   AddSeed(command, options);
 }
@@ -90,13 +89,13 @@ void AddOptimizer(CLI::App& command, Options& options) {
 }
 void AddCluster(CLI::App& command, Options& options) {
   command.add_option("--servers", options.servers, "server processes")
-      ->check(CLI::Range(1, 256))
+      ->check(Between(1, 256))
       ->capture_default_str();
   command.add_option("--shards", options.shards, "shards (threads) of each server")
-      ->check(CLI::Range(1, 256))
+      ->check(Between(1, 256))
       ->capture_default_str();
   command.add_option("--workers", options.workers, "worker processes")
-      ->check(CLI::Range(1, 64))
+      ->check(Between(1, 64))
       ->capture_default_str();
   command.add_option("--transport", options.transport, "tcp (loopback) or ipc (Unix-domain sockets)")
       ->check(CLI::IsMember({"tcp", "ipc"}))
@@ -110,15 +109,15 @@ void AddCluster(CLI::App& command, Options& options) {
       },
       "encrypt the cluster's connections, as between hosts (the ceiling is measured without)");
   command.add_option("--zipf", options.zipf, "exponent of Zipf's law for the keys; 0: uniform")
-      ->check(CLI::Range(0.0, 10.0))
+      ->check(Between(0.0, 10.0))
       ->capture_default_str();
   command.add_option("--window", options.window, "batches outstanding per worker")
-      ->check(CLI::Range(1, 256))
+      ->check(Between(1, 256))
       ->capture_default_str();
   AddChoice(command, "--consistency", kConsistencies, &options.consistency, "asp",
             "in bsp each batch waits for the one before, whatever the window");
   command.add_option("--staleness", options.staleness, "clocks, ssp only")
-      ->check(CLI::Range(0, 1000))
+      ->check(Between(0, 1000))
       ->capture_default_str();
   AddRequestRows(command, options);
   AddChoice(command, "--push-rows", kPushRowNames, &options.push_rows, "positions",
@@ -128,7 +127,7 @@ void AddCluster(CLI::App& command, Options& options) {
   AddChoice(command, "--push-values", kFloatTypes, &options.push_values, "float32",
             "as what gradients travel: wire.push_values of a run");
   command.add_option("--credit-bytes", options.credit_bytes, "cluster.credit_bytes of a run")
-      ->check(CLI::Range(1.0, 1e12))
+      ->check(Between(1.0, 1e12))
       ->capture_default_str();
 }
 
@@ -137,7 +136,7 @@ void AddCache(CLI::App& command, Options& options) {
       .add_option("--cache-rows", options.cache_rows,
                   "cache.rows of a run: rows that a worker keeps for later pulls, ssp and asp only; the "
                   "ceiling has none")
-      ->check(CLI::Range(0.0, 4e9))
+      ->check(Between(0.0, 4e9))
       ->capture_default_str();
 }
 
@@ -200,7 +199,7 @@ void AddBench(CLI::App& app, Commands& commands) {
         command
             .add_option("--grow-to", options.grow_to,
                         "rows up to which a table grows while single requests are timed; 0: no growth")
-            ->check(CLI::Range(0.0, 4e9))
+            ->check(Between(0.0, 4e9))
             ->capture_default_str();
       });
   add("memory", "memcpy and the random gather of rows: the floor", bench::RunMemory,
@@ -220,13 +219,13 @@ void AddBench(CLI::App& app, Commands& commands) {
         command
             .add_option("--memory-share", options.memory_share,
                         "of the rows, that fit into memory: what tier.max_bytes is set to")
-            ->check(CLI::Range(0.01, 1.0))
+            ->check(Between(0.01, 1.0))
             ->capture_default_str();
         command.add_option("--zipf", options.zipf, "exponent of Zipf's law for the keys; 0: uniform")
-            ->check(CLI::Range(0.0, 10.0))
+            ->check(Between(0.0, 10.0))
             ->capture_default_str();
         command.add_option("--window", options.window, "batches outstanding per worker")
-            ->check(CLI::Range(1, 256))
+            ->check(Between(1, 256))
             ->capture_default_str();
         AddRequestRows(command, options);
       });
@@ -238,12 +237,12 @@ void AddBench(CLI::App& app, Commands& commands) {
         AddShape(command, options);
         AddOptimizer(command, options);
         command.add_option("--zipf", options.zipf, "exponent of Zipf's law for the keys; 0: uniform")
-            ->check(CLI::Range(0.0, 10.0))
+            ->check(Between(0.0, 10.0))
             ->capture_default_str();
         command.add_option("--folder", options.folder,
                            "on the disk that is measured: the system's for temporary files");
         command.add_option("--core-share", options.core_share, "checkpoint.core_share of a run")
-            ->check(CLI::Range(0.01, 1.0))
+            ->check(Between(0.01, 1.0))
             ->capture_default_str();
         command
             .add_option("--measure", options.measure,
@@ -258,10 +257,10 @@ void AddBench(CLI::App& app, Commands& commands) {
         AddDim(command, options);
         AddChoice(command, "--compute", kComputeTypes, &options.compute, "float32", "model.compute of a run");
         command.add_option("--batch", options.batch, "samples of a step")
-            ->check(CLI::Range(1, 1 << 20))
+            ->check(Between(1, 1 << 20))
             ->capture_default_str();
         command.add_option("--slices", options.slices, "equal parts that are computed one after the other")
-            ->check(CLI::Range(1, 64))
+            ->check(Between(1, 64))
             ->capture_default_str();
         AddSeed(command, options);
       });
@@ -277,25 +276,25 @@ void AddBench(CLI::App& app, Commands& commands) {
             ->check(CLI::IsMember({"gemm", "embedding"}))
             ->capture_default_str();
         command.add_option("--samples", options.samples, "of the dataset that is drawn")
-            ->check(CLI::Range(1.0, 1e9))
+            ->check(Between(1.0, 1e9))
             ->capture_default_str();
         command
             .add_option("--epochs", options.epochs, "that are measured in a repetition, after a first one")
-            ->check(CLI::Range(1, 1000))
+            ->check(Between(1, 1000))
             ->capture_default_str();
         command.add_option("--slices", options.slices, "train.slices of a run")
-            ->check(CLI::Range(1, 64))
+            ->check(Between(1, 64))
             ->capture_default_str();
         command.add_option("--folder", options.folder, "where data and runs lie meanwhile");
         AddShape(command, options);
         command.add_option("--servers", options.servers, "server processes")
-            ->check(CLI::Range(1, 256))
+            ->check(Between(1, 256))
             ->capture_default_str();
         command.add_option("--shards", options.shards, "shards (threads) of each server")
-            ->check(CLI::Range(1, 256))
+            ->check(Between(1, 256))
             ->capture_default_str();
         command.add_option("--workers", options.workers, "worker processes")
-            ->check(CLI::Range(1, 64))
+            ->check(Between(1, 64))
             ->capture_default_str();
         AddChoice(command, "--consistency", kConsistencies, &options.consistency, "asp",
                   "train.consistency of a run");
@@ -310,7 +309,9 @@ void AddBench(CLI::App& app, Commands& commands) {
         options.rows = 1'000'000;
         options.seconds = 0.5;
         command.add_option("--out", options.out, "the file to write: `cohort simulate --machine`")
-            ->required();
+            ->required()
+            ->type_name(kOutputType);
+        command.add_flag("--overwrite")->description("replace a file that is there");
         AddSeed(command, options);
       });
   commands[bench] = [bench, benchmarks](Console& console) {

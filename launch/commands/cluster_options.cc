@@ -9,6 +9,7 @@
 #include "common/model_files.h"
 #include "launch/allocation.h"
 #include "launch/cluster_job.h"
+#include "launch/commands/number_range.h"
 #include "launch/hostfile.h"
 #include "launch/process_hosts.h"
 
@@ -16,9 +17,9 @@ namespace cohort {
 
 void ClusterOptions::AddSizeTo(CLI::App& command) {
   command.add_option("--servers", servers, "server processes (default: as the run file says)")
-      ->check(CLI::Range(1, kMaxShards));
+      ->check(Between(1, kMaxShards));
   command.add_option("--workers", workers, "worker processes (default: as the run file says)")
-      ->check(CLI::Range(1, 1024));
+      ->check(Between(1, 1024));
   command
       .add_option("--set", set,
                   "section.key=value: overrides an option of the run file; may be given several times")

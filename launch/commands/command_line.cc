@@ -142,8 +142,10 @@ Status CheckOutputs(const CLI::App& command) {
   for (const CLI::Option* option : command.get_options({})) {
     if (!IsOutput(*option)) continue;
     for (const std::string& path : option->results()) {
-      COHORT_RETURN_IF_ERROR(CheckOutput(path, replaces, inputs));
       std::error_code error;
+      if (overwrite == nullptr && std::filesystem::exists(path, error))
+        return Refused(path + " exists; choose another file");
+      COHORT_RETURN_IF_ERROR(CheckOutput(path, replaces, inputs));
       const auto [other, is_new] =
           options.emplace(std::filesystem::absolute(path, error).lexically_normal(), option->get_name());
       if (!is_new)

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "launch/commands/commands.h"
+#include "launch/commands/number_range.h"
 #include "launch/id_list.h"
 #include "launch/paired_bootstrap.h"
 #include "launch/run_plan.h"
@@ -301,7 +302,7 @@ void AddCompare(CLI::App& app, Commands& commands) {
   command->add_option("--ids", options->ids,
                       "a CSV file with a header: only the rows of the ids in its first column are judged");
   command->add_option("--draws", options->draws, "of the bootstrap, 1 to 1000000 (default: 2000)")
-      ->check(CLI::Range(1u, 1'000'000u));
+      ->check(Between(1u, 1'000'000u));
   command->add_option("--seed", options->seed, "of the draws (default: 1)");
   commands[command] = [options](Console& console) { return Compare(*options, console); };
 }

@@ -15,6 +15,7 @@
 #include "common/config.h"
 #include "common/wire.h"
 #include "launch/commands/commands.h"
+#include "launch/commands/number_range.h"
 #include "launch/doctor/checks.h"
 #include "launch/doctor/cluster_probe.h"
 #include "launch/doctor/mpi_trial.h"
@@ -225,12 +226,12 @@ void AddDoctor(CLI::App& app, Commands& commands) {
   command
       ->add_option("--needs-memory", options->needs_memory_gb,
                    "GB that the processes of the run take on a host (default: 0.5, a small run)")
-      ->check(CLI::Range(0.001, 1e6));
+      ->check(Between(0.001, 1e6));
   command
       ->add_option("--wait", options->wait_seconds,
                    "seconds after which a host that has not answered is given up, 2 to 600 (default: 5, and "
                    "0.1 a host)")
-      ->check(CLI::Range(2.0, 600.0))
+      ->check(Between(2.0, 600.0))
       ->needs(hostfile);
   command->add_flag(kProbeOption, options->probe, "be the doctor's probe on this host")->group("");
   commands[command] = [options](Console& console) { return Doctor(*options, console); };

@@ -10,6 +10,7 @@
 #include "common/atomic_file.h"
 #include "common/csv_cell.h"
 #include "launch/commands/commands.h"
+#include "launch/commands/number_range.h"
 #include "launch/commands/partition_options.h"
 #include "launch/explanation.h"
 #include "launch/run_plan.h"
@@ -205,11 +206,11 @@ void AddExplain(CLI::App& app, Commands& commands) {
       ->add_option("--rows", options->request.rows,
                    "without --user: so many rows, spread over the split (default: 1000)")
       ->excludes(users)
-      ->check(CLI::Range(1u, 1'000'000u));
+      ->check(Between(1u, 1'000'000u));
   command
       ->add_option("--background", options->request.background,
                    "rows of the train split whose mean is the average input (default: 1000)")
-      ->check(CLI::Range(1u, 1'000'000u));
+      ->check(Between(1u, 1'000'000u));
   command->add_option("--top", options->top, "features to show (default: 10)");
   command->add_option("--out", options->out, "a CSV file to write with every share")->type_name(kOutputType);
   options->partitions.AddTo(*command);

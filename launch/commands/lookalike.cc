@@ -14,6 +14,7 @@
 #include "common/csv_cell.h"
 #include "common/nearest.h"
 #include "launch/commands/commands.h"
+#include "launch/commands/number_range.h"
 #include "launch/lookalike_evidence.h"
 #include "launch/lookalike_users.h"
 #include "launch/report/html.h"
@@ -620,7 +621,7 @@ void AddLookalike(CLI::App& app, Commands& commands) {
   command->add_option("--data-dir", options->data_directory,
                       "what the file names in SHOP.toml are relative to (default: its own directory)");
   command->add_option("--draws", options->draws, "of the bootstrap, 1 to 100000 (default: 1000)")
-      ->check(CLI::Range(1u, 100'000u));
+      ->check(Between(1u, 100'000u));
   command->add_option("--seed", options->seed, "of folds and draws (default: 1)");
   command->add_flag("--overwrite")->description("replace a file that is there");
   commands[command] = [options](Console& console) { return Lookalike(*options, console); };

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 
+#include "launch/commands/number_range.h"
 #include "launch/partition_job.h"
 
 namespace cohort {
@@ -13,7 +14,7 @@ void PartitionOptions::AddTo(CLI::App& command) {
           .add_option("--workers", workers,
                       "worker processes that do the users or rows, partition by partition; the same bytes "
                       "for any number (default: none, all in this process; docs/partitions.md)")
-          ->check(CLI::Range(1, 1024));
+          ->check(Between(1, 1024));
   command
       .add_option(
           "--hostfile", hostfile,
@@ -23,7 +24,7 @@ void PartitionOptions::AddTo(CLI::App& command) {
   command
       .add_option("--dead-after", dead_after_seconds,
                   "seconds after which a silent worker is replaced, 1 to 86400 (default: 60)")
-      ->check(CLI::Range(1.0, 86'400.0))
+      ->check(Between(1.0, 86'400.0))
       ->needs(count);
   command
       .add_option(kPartitionWorkerOption, worker_of, "the work folder: makes parts for the job that has it")

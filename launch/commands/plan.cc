@@ -9,6 +9,7 @@
 
 #include "launch/commands/cluster_options.h"
 #include "launch/commands/commands.h"
+#include "launch/commands/number_range.h"
 
 namespace cohort {
 namespace {
@@ -68,7 +69,7 @@ void AddPlan(CLI::App& app, Commands& commands) {
       ->add_option(
           "--sample-rows", options->plan.sample_rows,
           "rows of training that are rehearsed, over all workers; more: a better estimate, and a longer wait")
-      ->check(CLI::Range(1.0, 1e9))
+      ->check(Between(1.0, 1e9))
       ->capture_default_str();
   command->add_option(
       "--like", options->like,
@@ -76,20 +77,20 @@ void AddPlan(CLI::App& app, Commands& commands) {
   command
       ->add_option("--samples-per-second-per-core", options->samples_per_second,
                    "what a core of a worker computes (default: as rehearsed on this machine)")
-      ->check(CLI::Range(0.001, 1e12));
+      ->check(Between(0.001, 1e12));
   command
       ->add_option("--link-mbit", options->link_mbit, "of each process's link, each way (default: no limit)")
-      ->check(CLI::Range(0.001, 1e9));
+      ->check(Between(0.001, 1e9));
   command
       ->add_option("--disk-mbps", options->disk_mbps,
                    "MB a second that a server's disk writes (default: no limit)")
-      ->check(CLI::Range(0.001, 1e9));
+      ->check(Between(0.001, 1e9));
   command
       ->add_option("--cores", options->plan.costs.cores,
                    "of all hosts together (default: one for each worker and each shard)")
-      ->check(CLI::Range(1, 1 << 20));
+      ->check(Between(1, 1 << 20));
   command->add_option("--price-per-hour", options->plan.price_per_hour, "of a core: what an epoch costs")
-      ->check(CLI::Range(1e-9, 1e9));
+      ->check(Between(1e-9, 1e9));
   command->add_option(
       "--deadline", options->deadline,
       "of the whole run, such as 90s, 15m, 2h: the smallest cluster that meets it is looked for; exit code 1 "

@@ -19,6 +19,7 @@
 #include "common/nearest.h"
 #include "common/random.h"
 #include "launch/commands/commands.h"
+#include "launch/commands/number_range.h"
 #include "launch/commands/partition_options.h"
 #include "launch/report/html.h"
 #include "launch/report/profile_page.h"
@@ -660,10 +661,10 @@ void AddProfile(CLI::App& app, Commands& commands) {
           "recency_days,orders,revenue)")
       ->delimiter(',');
   command->add_option("--segments", options->segments, "how many, 1 to 50 (default: 6)")
-      ->check(CLI::Range(1u, 50u));
+      ->check(Between(1u, 50u));
   command
       ->add_option("--loyal-orders", options->loyal_orders, "orders from which a user is loyal (default: 5)")
-      ->check(CLI::Range(1, 1'000'000));
+      ->check(Between(1, 1'000'000));
   command->add_option("--tier-by", options->tier_by, "a prediction or numeric feature that makes the tiers");
   command->add_option("--tiers", options->tiers, "NAME=NUMBER,...: tiers and the least value of each")
       ->delimiter(',');
@@ -671,7 +672,7 @@ void AddProfile(CLI::App& app, Commands& commands) {
       "--former", options->former,
       "the profiles of the time before: who has a tier keeps it down to (1 - hysteresis) x its least value");
   command->add_option("--hysteresis", options->hysteresis, "0 to 0.9 (default: 0.1)")
-      ->check(CLI::Range(0.0, 0.9))
+      ->check(Between(0.0, 0.9))
       ->needs(former);
   command
       ->add_option("--groups", options->groups,

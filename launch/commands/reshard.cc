@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "launch/commands/commands.h"
+#include "launch/commands/number_range.h"
 #include "launch/reshard.h"
 
 namespace cohort {
@@ -19,7 +20,7 @@ void AddReshard(CLI::App& app, Commands& commands) {
   command->add_option("path", options->path, "a run's directory, a model's or a checkpoint's")->required();
   command->add_option("--shards", options->shards, "parts to write")
       ->required()
-      ->check(CLI::Range(1, kSlotGroupCount));
+      ->check(Between(1, kSlotGroupCount));
   command->add_option("--out", options->out, "folder to make")->required();
   commands[command] = [options](Console& console) -> Status {
     COHORT_ASSIGN_OR_RETURN(

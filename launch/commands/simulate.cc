@@ -16,6 +16,7 @@
 #include "common/atomic_file.h"
 #include "common/process.h"
 #include "launch/commands/commands.h"
+#include "launch/commands/number_range.h"
 #include "launch/role.h"
 #include "launch/run_folder.h"
 #include "launch/simulate/simulate.h"
@@ -135,30 +136,30 @@ void AddSimulate(CLI::App& app, Commands& commands) {
   command
       ->add_option("--hosts", options.hosts,
                    "over which servers and workers are spread; 0: one for each process")
-      ->check(CLI::Range(0, 10000))
+      ->check(Between(0, 10000))
       ->capture_default_str();
   command->add_option("--cores", arguments->cores, "of a host; 0: as many as the measured machine has")
-      ->check(CLI::Range(0, 1024))
+      ->check(Between(0, 1024))
       ->capture_default_str();
   command->add_option("--link-gbit", options.link_gbit, "a host's link, Gbit/s each way; 0: no limit")
-      ->check(CLI::Range(0.0, 1e6))
+      ->check(Between(0.0, 1e6))
       ->capture_default_str();
   command->add_option("--latency-us", options.latency_us, "between two hosts, one way")
-      ->check(CLI::Range(0.0, 1e6))
+      ->check(Between(0.0, 1e6))
       ->capture_default_str();
   CLI::Option* share =
       command->add_option("--straggler-share", options.straggler_share, "of steps that are slow")
-          ->check(CLI::Range(0.0, 1.0))
+          ->check(Between(0.0, 1.0))
           ->capture_default_str();
   CLI::Option* factor =
       command
           ->add_option("--straggler-factor", options.straggler_factor, "how many times as long these compute")
-          ->check(CLI::Range(1.0, 1000.0))
+          ->check(Between(1.0, 1000.0))
           ->capture_default_str();
   share->needs(factor);
   factor->needs(share);
   command->add_option("--steps", options.steps, "of each worker; 0: an epoch of the job")
-      ->check(CLI::Range(0.0, 1e9))
+      ->check(Between(0.0, 1e9))
       ->capture_default_str();
   commands[command] = [arguments](Console& console) { return RunSimulate(*arguments, console); };
 }

@@ -17,6 +17,7 @@
 #include "common/nearest.h"
 #include "common/random.h"
 #include "launch/commands/commands.h"
+#include "launch/commands/number_range.h"
 #include "launch/commands/partition_options.h"
 #include "launch/report/uplift_page.h"
 #include "launch/run_plan.h"
@@ -528,9 +529,9 @@ void AddUplift(CLI::App& app, Commands& commands) {
   command
       ->add_option("--splits", options->splits,
                    "how often the rows are cut into halves, 1 to 1000 (default: 5)")
-      ->check(CLI::Range(1u, 1000u));
+      ->check(Between(1u, 1000u));
   command->add_option("--draws", options->draws, "of the bootstrap, 1 to 100000 (default: 1000)")
-      ->check(CLI::Range(1u, 100'000u));
+      ->check(Between(1u, 100'000u));
   command->add_option("--seed", options->seed, "of the halves, folds and draws (default: 1)");
   CLI::Option* out =
       command

@@ -87,7 +87,9 @@ TEST(CommandLine, AnOutputReplacesNoInput) {
                  "--report", folder / "apart/../page"},
                 "--report and --out are the same file");
   ExpectRefused({"profile", "d.h5", "--out", own}, "own exists; choose another file");
-  ExpectRefused({"key", own}, "own exists");
+  ExpectRefused({"key", own}, "own exists; choose another file\n");  // there is no --overwrite
+  ExpectRefused({"bench", "machine", "--out", own},
+                "own exists; choose another file, or replace it with --overwrite");
   // What is no input is replaced: the command goes on to read its own.
   ExpectRefused({"strategy", far, "--out", own, "--overwrite"}, "names.toml:");
 }
@@ -226,6 +228,18 @@ TEST(CommandLine, AWholeNumberIsRead) {
     ExpectRefused({"plan", "run.toml", "--workers", value}, "--workers: ");
   ExpectRefused({"compare", "a.csv", "--data", "none.h5", "--seed", "18446744073709551615"}, "none.h5:");
   EXPECT_FALSE(std::filesystem::exists(folder / "g"));
+}
+
+TEST(CommandLine, ARangeIsNamedAsItIsWritten) {
+  for (const auto& [option, value, range] : std::vector<std::tuple<std::string, std::string, std::string>>{
+           {"--price-per-hour", "0", "0: expected a number from 1e-09 to 1e+09"},
+           {"--link-mbit", "-2", "-2: expected a number from 0.001 to 1e+09"},
+           {"--link-mbit", "fast", "fast: expected a number from 0.001 to 1e+09"},
+           {"--workers", "0", "0: expected a whole number from 1 to 1024"},
+           {"--workers", "4294967297", "4294967297: expected a whole number from 1 to 1024"}})
+    ExpectRefused({"plan", "run.toml", option, value}, option + ": " + range);
+  ExpectRefused({"profile", "d.h5", "--out", "p.csv", "--former", "f.csv", "--hysteresis", "1"},
+                "--hysteresis: 1: expected a number from 0 to 0.9");
 }
 
 TEST(CommandLine, AnOptionThatDoesNothingIsRefused) {
