@@ -92,6 +92,11 @@ void CatchStopSignals() {
 
 int StopSignal() { return first_signal.load(); }
 
+Status CheckStopSignal() {
+  if (StopSignal() == 0) return {};
+  return {ErrorCode::kUnavailable, "ended by " + SignalName(StopSignal())};
+}
+
 std::string SignalName(int signal) {
   if (signal == SIGINT) return "an interrupt (signal SIGINT)";
   const char* name = sigabbrev_np(signal);

@@ -35,6 +35,8 @@ Status DieWithParent(pid_t parent = 0);
 void CatchStopSignals();
 // The first one that came, or 0.
 int StopSignal();
+// kUnavailable, "ended by signal SIGTERM": one came.
+Status CheckStopSignal();
 // "signal SIGTERM", "an interrupt (SIGINT)"
 std::string SignalName(int signal);
 

@@ -160,7 +160,7 @@ class JobCoordinator : public Partitions {
     CatchStopSignals();
     for (WorkerProcess& worker : workers_) worker.heard = SteadyNow();
     while (taken_ < work.parts()) {
-      if (StopSignal() != 0) return {ErrorCode::kUnavailable, "ended by " + SignalName(StopSignal())};
+      COHORT_RETURN_IF_ERROR(CheckStopSignal());
       COHORT_RETURN_IF_ERROR(Listen(NextIsThere() ? 0 : kListenMilliseconds));
       COHORT_RETURN_IF_ERROR(LookAtWorkers());
       HandOut();  // before one is taken: workers are at work meanwhile

@@ -315,7 +315,7 @@ class SchedulerJob {
                             ScoreWriter::Create(arguments_.scores, TaskInfosOf(inputs_.spec), inputs_.data.has_id));
     TimePoint next_sign = std::chrono::steady_clock::now();
     const auto go_on = [&](std::uint64_t) -> Status {
-      if (StopSignal() != 0) return {ErrorCode::kUnavailable, "ended by " + SignalName(StopSignal())};
+      COHORT_RETURN_IF_ERROR(CheckStopSignal());
       const TimePoint now = std::chrono::steady_clock::now();
       if (now < next_sign) return {};
       next_sign = now + kSignOfLife;

@@ -312,7 +312,7 @@ class Run {
 
   // Why the run cannot go on, if so.
   Status WhyEnd(TimePoint now) {
-    if (StopSignal() != 0) return {ErrorCode::kUnavailable, "ended by " + SignalName(StopSignal())};
+    COHORT_RETURN_IF_ERROR(CheckStopSignal());
     if (decided_at_ != kNever) {
       // It is decided already: whoever has not gone by now is sent away.
       farewell_over_ = (recoverable_ && options_.restart) || now >= decided_at_ + options_.farewell;

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "common/input_file.h"
+#include "common/process.h"
 #include "common/secret_key.h"
 
 namespace cohort {
@@ -114,6 +115,7 @@ Result<Fingerprint> FingerprintOf(const std::string& path, std::uint64_t prefix)
   Fingerprint print;
   std::setvbuf(file.get(), nullptr, _IONBF, 0);
   for (std::vector<char> block(kHashedBytes);;) {
+    COHORT_RETURN_IF_ERROR(CheckStopSignal());
     // No block goes across the end of the prefix.
     const std::uint64_t before_end = print.bytes < prefix ? prefix - print.bytes : block.size();
     const std::size_t got =

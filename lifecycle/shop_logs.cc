@@ -12,6 +12,7 @@
 
 #include "common/atomic_file.h"
 #include "common/input_file.h"
+#include "common/process.h"
 #include "lifecycle/event_time.h"
 #include "lifecycle/shop_world.h"
 #include "lifecycle/user_life.h"
@@ -197,6 +198,7 @@ class LogWriter {
     WriteItems();
     for (std::uint64_t first = 0; first < options_.users; first += kUsersOfBlock) {
       const std::uint64_t end = std::min(first + kUsersOfBlock, options_.users);
+      COHORT_RETURN_IF_ERROR(CheckStopSignal());
       for (std::uint64_t user = first; user < end; ++user) WriteUser(user);
       WriteEvents();
       for (const CsvFile& file : files_) {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "common/nearest.h"
+#include "common/process.h"
 #include "prepare/number.h"
 
 namespace cohort {
@@ -119,8 +120,10 @@ Status ShopReader::ForEachOfFile(const std::string& file, LogsSince::Log* log, c
     for (const FindingLog* each : {log_, all_}) {
       if (!each->status().ok()) return each->status();
     }
-    if (++records_ % kProgressRecords == 0 && progress_)
-      progress_(bytes_ + csv->source().consumed(), records_);
+    if (++records_ % kProgressRecords == 0) {
+      COHORT_RETURN_IF_ERROR(CheckStopSignal());
+      if (progress_) progress_(bytes_ + csv->source().consumed(), records_);
+    }
     COHORT_ASSIGN_OR_RETURN(more, csv->Next());
   }
   bytes_ += csv->source().consumed();

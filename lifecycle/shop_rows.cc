@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/process.h"
 #include "common/random.h"
 
 namespace cohort {
@@ -173,6 +174,7 @@ Status ShopRows::Clean(const Progress& progress) {
   end_ = schema_.until.value_or(0);
   if (records_ != nullptr) used_items_.resize(items_.size());
   for (std::size_t partition = 0; partition < EventStore::kPartitions; ++partition) {
+    COHORT_RETURN_IF_ERROR(CheckStopSignal());
     COHORT_ASSIGN_OR_RETURN(std::vector<UserRecords> users, store_.Read(partition));
     if (former_ != nullptr) {
       COHORT_ASSIGN_OR_RETURN(users, WithFormer(partition, std::move(users)));
@@ -201,6 +203,7 @@ Status ShopRows::Clean(const Progress& progress) {
 
 Status ShopRows::Write(const Output& output, const Progress& progress) {
   for (std::size_t partition = 0; partition < EventStore::kPartitions; ++partition) {
+    COHORT_RETURN_IF_ERROR(CheckStopSignal());
     COHORT_ASSIGN_OR_RETURN(const std::vector<UserRecords> users, store_.Read(partition));
     COHORT_RETURN_IF_ERROR(WriteUsers(users, output));
     if (progress) progress(partition + 1);
@@ -235,6 +238,7 @@ bool ShopRows::GetShared(ByteReader* in) {
 
 Status ShopRows::Visit(const std::function<void(UserRecords&)>& visit, const Progress& progress) const {
   for (std::size_t partition = 0; partition < EventStore::kPartitions; ++partition) {
+    COHORT_RETURN_IF_ERROR(CheckStopSignal());
     COHORT_ASSIGN_OR_RETURN(std::vector<UserRecords> users, store_.Read(partition));
     for (UserRecords& user : users) visit(user);
     if (progress) progress(partition + 1);

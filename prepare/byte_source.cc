@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/input_file.h"
+#include "common/process.h"
 
 namespace cohort {
 namespace {
@@ -32,7 +33,9 @@ class File {
     for (;;) {
       ssize_t got = ::read(descriptor_, out, size);
       if (got >= 0) return static_cast<std::size_t>(got);
-      if (errno != EINTR) {
+      if (errno == EINTR) {
+        COHORT_RETURN_IF_ERROR(CheckStopSignal());  // a pipe may bring nothing for ever
+      } else {
         // Reading a directory fails only here; that is the user's mistake, a failing disk is not.
         return Error(errno == EISDIR ? ErrorCode::kInvalidInput : ErrorCode::kIo,
                      path_ + ": cannot read: " + std::strerror(errno));

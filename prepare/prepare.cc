@@ -13,6 +13,7 @@
 
 #include "common/atomic_file.h"
 #include "common/input_file.h"
+#include "common/process.h"
 #include "prepare/csv_reader.h"
 #include "prepare/dataset_sink.h"
 #include "prepare/number.h"
@@ -138,9 +139,11 @@ class Preparation {
                        "; the row is dropped");
         }
         if (!log_.status().ok()) return log_.status();
-        if (++records % kProgressRecords == 0 && options_.progress) {
-          options_.progress(
-              {pass_, report_.passes, bytes_before + csv->source().consumed(), total_bytes_, records});
+        if (++records % kProgressRecords == 0) {
+          COHORT_RETURN_IF_ERROR(CheckStopSignal());
+          if (options_.progress)
+            options_.progress(
+                {pass_, report_.passes, bytes_before + csv->source().consumed(), total_bytes_, records});
         }
         COHORT_ASSIGN_OR_RETURN(more, csv->Next());
       }

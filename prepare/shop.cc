@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "common/input_file.h"
+#include "common/process.h"
 #include "prepare/csv_file.h"
 #include "prepare/shop_customers.h"
 #include "prepare/shop_labels.h"
@@ -118,6 +119,7 @@ Result<ShopSummary> GenerateShop(const ShopOptions& options,
     WriteCustomer(shop, id, customer, labels.Draw(customer, expected), &customers);
     WriteExpectation(id, expected, &truth);
     if ((user + 1) % kProgressRows == 0) {
+      COHORT_RETURN_IF_ERROR(CheckStopSignal());
       if (customers.failed() || truth.failed()) break;  // a full disk: Close tells
       if (progress) progress(user + 1);
     }

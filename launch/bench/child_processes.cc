@@ -27,9 +27,6 @@ TimePoint Now() { return std::chrono::steady_clock::now(); }
 
 Status Gone() { return {ErrorCode::kUnavailable, "the other end of the channel is gone"}; }
 
-// Once SIGINT or SIGTERM has come to the parent, nothing is waited for any more.
-Status Interrupted() { return {ErrorCode::kUnavailable, "ended by " + SignalName(StopSignal())}; }
-
 }  // namespace
 
 // ---------------------------------------------------------------- the channel
@@ -57,7 +54,7 @@ Status Channel::Receive(void* data, std::size_t size, Duration limit) {
   char* bytes = static_cast<char*>(data);
   const TimePoint deadline = Now() + limit;
   while (size > 0) {
-    if (StopSignal() != 0) return Interrupted();
+    COHORT_RETURN_IF_ERROR(CheckStopSignal());  // nothing is waited for any more
     if (Now() >= deadline) {
       return {ErrorCode::kTimeout,
               "no word for " +
@@ -167,7 +164,7 @@ bool ChildProcesses::Reap(Child& child, bool wait) {
 }
 
 Status ChildProcesses::Explain(Child& child, const Status& status) {
-  if (StopSignal() != 0) return Interrupted();
+  COHORT_RETURN_IF_ERROR(CheckStopSignal());  // nothing is waited for any more
   // Its end may be a moment behind the end of its channel.
   for (int i = 0; i < 50 && !Reap(child, /*wait=*/false); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
@@ -181,7 +178,7 @@ Status ChildProcesses::Join(Duration limit) {
   const TimePoint deadline = Now() + limit;
   for (const auto& child : children_) {
     while (!Reap(*child, /*wait=*/false)) {
-      if (StopSignal() != 0) return Interrupted();
+      COHORT_RETURN_IF_ERROR(CheckStopSignal());  // nothing is waited for any more
       if (Now() >= deadline) return {ErrorCode::kTimeout, child->name + " did not end when told to"};
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }

@@ -55,12 +55,6 @@ Repeated Repeat(double seconds, Work work) {
   return result;
 }
 
-// The error of a benchmark that a signal has ended.
-inline Status CheckStopSignal() {
-  if (StopSignal() == 0) return {};
-  return {ErrorCode::kUnavailable, "ended by " + SignalName(StopSignal())};
-}
-
 }  // namespace cohort::bench
 
 #endif  // COHORT_LAUNCH_BENCH_STOPWATCH_H_

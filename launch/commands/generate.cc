@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "common/process.h"
 #include "launch/commands/commands.h"
 #include "lifecycle/shop_logs.h"
 #include "prepare/shop.h"
@@ -134,6 +135,7 @@ void AddGenerate(CLI::App& app, Commands& commands) {
                     "with --shop: no action changes what a user does");
   command->add_flag("--overwrite", table.overwrite, "replace files of such a shop that are there");
   commands[command] = [options](Console& console) -> Status {
+    CatchStopSignals();
     if (options->logs) return GenerateLogs(*options, console);
     if (options->null_effects)
       return {ErrorCode::kInvalidInput,

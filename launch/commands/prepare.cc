@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/atomic_file.h"
+#include "common/process.h"
 #include "launch/commands/commands.h"
 #include "launch/commands/partition_options.h"
 #include "launch/report/lifecycle_page.h"
@@ -64,6 +65,7 @@ struct PrepareCommand {
 
 Status PrepareAny(const PrepareCommand& command, Console& console) {
   const PrepareOptions& options = command.prepare;
+  if (command.partitions.worker_of.empty()) CatchStopSignals();
   COHORT_ASSIGN_OR_RETURN(const bool shop, IsShopFile(options.schema));
   const bool with_page = !options.report.empty();
   const bool with_workers = command.partitions.workers > 0;

@@ -150,7 +150,7 @@ class ProbeRound {
                           std::to_string(open.size()) + " to go");
       const Duration left = deadline - std::chrono::steady_clock::now();
       if (open.empty() || left <= Duration::zero()) break;
-      if (StopSignal() != 0) return {ErrorCode::kUnavailable, "ended by " + SignalName(StopSignal())};
+      COHORT_RETURN_IF_ERROR(CheckStopSignal());
       LineProcess::Await(open, std::min(left, kLongestWait));
       for (Patient& patient : patients_) {
         if (!patient.over) Listen(patient);

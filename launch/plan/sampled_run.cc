@@ -37,7 +37,7 @@ Status CountRows(const RunInputs& inputs, const PlanProgress& progress, SampledR
   reader.Start(all);
   std::vector<DistinctCount> counts(inputs.spec.tables.size());
   for (std::uint64_t read = 0; read < rows;) {
-    if (StopSignal() != 0) return {ErrorCode::kUnavailable, "ended by " + SignalName(StopSignal())};
+    COHORT_RETURN_IF_ERROR(CheckStopSignal());
     COHORT_ASSIGN_OR_RETURN(std::unique_ptr<Batch> batch, reader.Next(std::chrono::milliseconds(100)));
     if (!batch) continue;
     for (std::size_t table = 0; table < counts.size(); ++table) counts[table].Add(*batch->keys[table]);

@@ -138,7 +138,7 @@ Result<ClusterSize> SmallestCluster(const RunInputs& inputs, const SampledRun& s
   for (const Candidate& candidate : candidates) {
     if (candidate.servers < 2 && inputs.config.cluster.replicas > 0) continue;
     if (bsp && candidate.workers > inputs.config.train.slices) continue;  // they would have nothing to do
-    if (StopSignal() != 0) return Error(ErrorCode::kUnavailable, "ended by " + SignalName(StopSignal()));
+    COHORT_RETURN_IF_ERROR(CheckStopSignal());
     sized.config.cluster.servers = candidate.servers;
     sized.config.cluster.workers = candidate.workers;
     COHORT_ASSIGN_OR_RETURN(const RunPlan plan, MakePlan(sized, {}, /*run_id=*/1));

@@ -129,7 +129,7 @@ class Runner {
                                       std::to_string(turn.repetition + 1));
       COHORT_RETURN_IF_ERROR(log->Append(turn, *figures));
       Tell(place + left(i + 1), settings, *figures);
-      COHORT_RETURN_IF_ERROR(bench::CheckStopSignal());
+      COHORT_RETURN_IF_ERROR(CheckStopSignal());
     }
     return {};
   }

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "common/process.h"
 #include "common/random.h"
-#include "launch/bench/stopwatch.h"
 #include "launch/simulate/event_queue.h"
 #include "launch/simulate/parcel.h"
 #include "launch/simulate/simulated_host.h"
@@ -264,7 +264,7 @@ Result<SimulationResult> Simulation::Run(const std::function<void(double)>& prog
       std::uint64_t samples = 0;
       for (const auto& worker : workers_) samples += worker->samples();
       progress(static_cast<double>(samples) / static_cast<double>(job_.rows));
-      COHORT_RETURN_IF_ERROR(bench::CheckStopSignal());
+      COHORT_RETURN_IF_ERROR(CheckStopSignal());
     }
   }
   if (!coordinator_->verdict().ok()) return tl::unexpected(coordinator_->verdict());

@@ -1,6 +1,7 @@
 // A run that is interrupted, or one of whose processes dies and is not made up for (cluster.recoveries = 0), ends within
 // seconds, says so, and leaves nothing behind.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <chrono>
 #include <filesystem>
@@ -122,6 +123,62 @@ TEST_F(Termination, AHungWorkerIsNamed) {
     }
   }
   ExpectEnd(1, "worker", std::chrono::seconds(12));
+}
+
+// What writes files and trains nothing ends alike: with the signal's name, and without the files that it had begun.
+TEST_F(Termination, WhatPreparesLeavesNothingUnfinished) {
+  const TemporaryFolder folder;
+  const auto unfinished = [&] {
+    std::vector<std::string> files;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path())) {
+      if (entry.path().extension() == ".tmp" || entry.path().extension() == ".parts")
+        files.push_back(entry.path().filename());
+    }
+    return files;
+  };
+  const auto expect_ended = [&](const std::vector<std::string>& command, int signal,
+                                const std::string& name) {
+    Subprocess process(command);
+    ASSERT_TRUE(
+        Within(std::chrono::seconds(30), [&] { return !unfinished().empty() || !process.Running(); }));
+    ASSERT_TRUE(process.Running()) << process.Wait(std::chrono::seconds(1)).all();
+    process.Signal(signal);
+    const Outcome outcome = process.Wait(std::chrono::seconds(10));
+    EXPECT_FALSE(outcome.timed_out);
+    EXPECT_EQ(outcome.exit_code, 1) << outcome.all();
+    EXPECT_NE(outcome.err.find("error: ended by " + name), std::string::npos) << outcome.all();
+    EXPECT_EQ(unfinished(), std::vector<std::string>());
+  };
+  expect_ended({Program(), "generate", "--out", folder / "table", "--users", "100000000"}, SIGTERM,
+               "signal SIGTERM");
+  expect_ended({Program(), "generate", "--shop", "--out", folder / "endless", "--users", "10000000"}, SIGINT,
+               "an interrupt");
+  EXPECT_FALSE(std::filesystem::exists(folder / "endless/shop.toml"));
+
+  // A pipe that brings no more.
+  folder.Write("table.toml",
+               "[source]\nfiles = [\"/dev/stdin\"]\n[split]\nhash_of = \"x\"\ntest = 0.2\n"
+               "[[feature]]\nname = \"x\"\ntype = \"numeric\"\n[[task]]\nname = \"y\"\ntype = \"binary\"\n");
+  ASSERT_EQ(mkfifo((folder / "fifo").c_str(), 0600), 0);
+  const int writer = open((folder / "fifo").c_str(), O_RDWR);
+  ASSERT_EQ(write(writer, "x,y\n1,0\n", 8), 8);
+  expect_ended({"bash", "-c", "cd \"$1\" && exec \"$0\" prepare table.toml --out table.h5 < fifo", Program(),
+                folder.path()},
+               SIGTERM, "signal SIGTERM");
+  close(writer);
+
+  // A night, and its records.
+  const std::string shop = folder / "shop";
+  const Outcome made = RunProgram({Program(), "generate", "--shop", "--out", shop, "--users", "40000"});
+  ASSERT_EQ(made.exit_code, 0) << made.all();
+  for (const std::vector<std::string>& more : {std::vector<std::string>{}, {"--workers", "2"}}) {
+    std::vector<std::string> night = {Program(),         "prepare", shop + "/shop.toml", "--out",
+                                      shop + "/shop.h5", "--since", shop + "/records"};
+    night.insert(night.end(), more.begin(), more.end());
+    expect_ended(night, SIGTERM, "signal SIGTERM");
+    EXPECT_FALSE(std::filesystem::exists(shop + "/shop.h5") || std::filesystem::exists(shop + "/records"));
+    EXPECT_TRUE(Within(std::chrono::seconds(5), [&] { return ProcessesWith(shop + "/shop.h5").empty(); }));
+  }
 }
 
 }  // namespace
