@@ -9,7 +9,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <string_view>
 
+#include "common/atomic_file.h"
+#include "common/config.h"
 #include "launch/checkpoints.h"
 #include "launch/cluster_file.h"
 #include "launch/cluster_requests.h"
@@ -20,10 +23,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// All that a run of this version or `cohort report` leaves.
-constexpr const char* kOwnFiles[] = {
-    kRunFile,      kResultFile,  kMetricsFile, kEvaluationFile, kLogFile, "best_reachable.json",
-    "report.html", kClusterFile, kJournalFile, kHostsFile};
+// All that a run of this version or `cohort report` leaves: files, and folders.
+constexpr const char* kOwn[] = {
+    kRunFile,        kResultFile,  kMetricsFile, kEvaluationFile, kLogFile,    "best_reachable.json",
+    "report.html",   kClusterFile, kJournalFile, kHostsFile,      kWarmFolder, kCheckpointsFolder,
+    kRequestsFolder, kModelFolder};
+
+// Whether a path is another one, or leads into it; by whatever names.
+bool LiesIn(const std::string& path, const std::string& other) {
+  std::error_code error;
+  const fs::path inner = fs::weakly_canonical(path, error), outer = fs::weakly_canonical(other, error);
+  return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
+}
 
 }  // namespace
 
@@ -44,7 +55,8 @@ std::string NewestMetrics(const std::string& folder) {
   return tail.substr(begin, end - begin);
 }
 
-Result<RunFolder> RunFolder::Create(const std::string& given, bool overwrite) {
+Result<RunFolder> RunFolder::Create(const std::string& given, bool overwrite,
+                                    const std::vector<std::string>& inputs) {
   std::error_code error;
   const std::string path = fs::absolute(given, error).lexically_normal().string();
   const fs::file_status before = fs::status(path, error);
@@ -63,13 +75,37 @@ Result<RunFolder> RunFolder::Create(const std::string& given, bool overwrite) {
   if (!fs::exists(folder / kResultFile, error) && !fs::exists(folder / kLogFile, error)) {
     return InvalidInput(given + " is not empty and holds no run; --overwrite replaces nothing but runs");
   }
-  for (const char* name : kOwnFiles) fs::remove(folder / name, error);
-  fs::remove_all(folder / kWarmFolder, error);
-  fs::remove_all(folder / kCheckpointsFolder, error);
-  fs::remove_all(folder / kRequestsFolder, error);
-  fs::remove_all(folder / kModelFolder, error);
-  if (error) return Error(ErrorCode::kIo, folder / kModelFolder + " cannot be removed: " + error.message());
+  bool reads_run_file = false;
+  for (const std::string& input : inputs) {
+    for (const char* name : kOwn) {
+      if (input.empty() || !LiesIn(input, folder / name)) continue;
+      if (name != std::string_view(kRunFile))
+        return InvalidInput(input + " would be removed with " + folder / name +
+                            ", which this run replaces; choose another --out, or move it");
+      reads_run_file = true;
+    }
+  }
+  if (reads_run_file) COHORT_RETURN_IF_ERROR(folder.KeepRunFile());
+  for (const char* name : kOwn) {
+    fs::remove_all(folder / name, error);
+    if (error) return Error(ErrorCode::kIo, folder / name + " cannot be removed: " + error.message());
+  }
   return folder;
+}
+
+Status RunFolder::KeepRunFile() {
+  const std::string file = *this / kRunFile;
+  const auto text = ReadFile(file);
+  const auto config = LoadRunConfig(file);
+  if (text && config && ToToml(*config) == *text) return {};  // as a run has written it
+  std::error_code error;
+  std::string kept;
+  for (int number = 1; kept.empty() || fs::exists(kept, error); ++number)
+    kept = file + "." + std::to_string(number);
+  fs::rename(file, kept, error);
+  if (error) return {ErrorCode::kIo, file + " cannot be kept as " + kept + ": " + error.message()};
+  kept_run_file_ = kept;
+  return {};
 }
 
 Result<RunFolder> RunFolder::Hold(const std::string& path, const std::string& given, const char* mend) {
@@ -100,6 +136,7 @@ bool RunFolder::IsHeld(const std::string& path) {
 
 RunFolder& RunFolder::operator=(RunFolder&& other) noexcept {
   std::swap(path_, other.path_);
+  std::swap(kept_run_file_, other.kept_run_file_);
   std::swap(lock_, other.lock_);
   return *this;
 }

@@ -4,6 +4,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "common/status.h"
 
@@ -29,24 +30,31 @@ std::string NewestMetrics(const std::string& folder);
 class RunFolder {
  public:
   // Makes the folder and its parents. One that exists and is not empty is refused (kInvalidInput) unless `overwrite`:
-  // then what an earlier run left there is removed, and nothing else. One that a run holds is refused always.
-  static Result<RunFolder> Create(const std::string& path, bool overwrite);
+  // then what an earlier run left there is removed, and nothing else. One that a run holds is refused always; and so is one that this run reads
+  // what would be removed of: `inputs`, files and folders, empty ones passed over. But a run file in the place of the run's own may be read: with
+  // anything in it that a run does not write (comments, an order) it is kept under another name, kept_run_file().
+  static Result<RunFolder> Create(const std::string& path, bool overwrite,
+                                  const std::vector<std::string>& inputs);
   // Holds the folder of a run that has ended, to go on with it. kInvalidInput: it holds none, or another process has it.
   static Result<RunFolder> Reopen(const std::string& path);
   // Whether a run holds it now, or goes on in it.
   static bool IsHeld(const std::string& path);
   RunFolder(RunFolder&& other) noexcept
-      : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
+      : path_(std::move(other.path_)),
+        kept_run_file_(std::move(other.kept_run_file_)),
+        lock_(std::exchange(other.lock_, -1)) {}
   RunFolder& operator=(RunFolder&& other) noexcept;
   ~RunFolder();
 
   const std::string& path() const { return path_; }  // absolute
+  const std::string& kept_run_file() const { return kept_run_file_; }  // empty: none was
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
 
  private:
   static Result<RunFolder> Hold(const std::string& path, const std::string& given, const char* mend);
   RunFolder(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
-  std::string path_;
+  Status KeepRunFile();
+  std::string path_, kept_run_file_;
   int lock_;
 };
 

@@ -371,7 +371,9 @@ Status Run(RoleArguments arguments) {
   std::string folder = arguments.out;
   std::optional<RunFolder> held;
   if (!arguments.supervised) {
-    COHORT_ASSIGN_OR_RETURN(RunFolder made, RunFolder::Create(arguments.out, arguments.overwrite));
+    COHORT_ASSIGN_OR_RETURN(RunFolder made,
+                            RunFolder::Create(arguments.out, arguments.overwrite,
+                                              {arguments.config, config.data, arguments.model}));
     folder = made.path();
     held = std::move(made);
   }

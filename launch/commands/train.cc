@@ -1,6 +1,5 @@
 // cohort train: a cluster trains a model, judges it and writes it (launch/cluster_job.h).
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -61,32 +60,6 @@ std::string Summary(const std::string& text, const RunFolder& folder) {
                 pushes.value("duplicated", 0ULL), pushes.value("rolled_back", 0ULL));
   return line + stopping + CountsLine(text) + "\nmodel " + result.value("model_hash", "") + " in " +
          folder / kModelFolder;
-}
-
-// Before anything is removed for --overwrite: what is read must not be.
-Status CheckInputs(const TrainOptions& options, const std::string& data) {
-  std::error_code error;
-  for (const char* folder : {kModelFolder, kCheckpointsFolder}) {
-    const auto removed = std::filesystem::weakly_canonical(options.out + "/" + folder, error);
-    for (const std::string& input : {options.run_file, data, options.truth}) {
-      if (input.empty()) continue;
-      const auto file = std::filesystem::weakly_canonical(input, error);
-      const auto ends = std::mismatch(removed.begin(), removed.end(), file.begin(), file.end()).first;
-      if (ends == removed.end())
-        return Refused(input + " lies in " + removed.string() +
-                       ", which this run replaces; choose another --out, or move it");
-    }
-  }
-  return {};
-}
-Status CheckSource(const TrainOptions& options) {
-  COHORT_ASSIGN_OR_RETURN(const std::string model, FindModel(options.from));
-  std::error_code error;
-  const bool same = std::filesystem::equivalent(model, options.out, error) ||
-                    std::filesystem::equivalent(model, options.out + "/" + kModelFolder, error);
-  if (!same) return {};
-  return {ErrorCode::kInvalidInput, "--from " + options.from + " is the model of --out " + options.out +
-                                        ", which this run replaces; choose another --out"};
 }
 
 // Makes the model that the run starts from.
@@ -190,7 +163,6 @@ Status Train(const TrainOptions& options, Console& console) {
   if (options.out.empty()) return {ErrorCode::kInvalidInput, "--out is required (see `cohort train --help`)"};
   ClusterJob job;
   COHORT_ASSIGN_OR_RETURN(job.config, LoadRunConfig(options.run_file, options.cluster.Overrides()));
-  COHORT_RETURN_IF_ERROR(CheckInputs(options, job.config.data));
   COHORT_RETURN_IF_ERROR(options.cluster.Apply(&job));
   COHORT_RETURN_IF_ERROR(CheckClusterJob(job));
   std::optional<BestReachable> reachable;
@@ -200,8 +172,15 @@ Status Train(const TrainOptions& options, Console& console) {
   const std::vector<std::string> known = WarningsOf(job.config);
   for (const std::string& warning : known) console.Note("warning: " + warning);
 
-  if (!options.from.empty()) COHORT_RETURN_IF_ERROR(CheckSource(options));
-  COHORT_ASSIGN_OR_RETURN(const RunFolder folder, RunFolder::Create(options.out, options.overwrite));
+  std::vector<std::string> inputs = {options.run_file, job.config.data, options.truth,
+                                     options.cluster.hostfile, options.cluster.key};
+  if (!options.from.empty()) {
+    COHORT_ASSIGN_OR_RETURN(inputs.emplace_back(), FindModel(options.from));
+  }
+  COHORT_ASSIGN_OR_RETURN(const RunFolder folder, RunFolder::Create(options.out, options.overwrite, inputs));
+  if (!folder.kept_run_file().empty())
+    console.Note("note: " + options.run_file + " is kept as " + folder.kept_run_file() +
+                 "; in its place the run writes its own, with all options");
   job.folder = folder.path();
   if (!options.from.empty()) COHORT_RETURN_IF_ERROR(StartFrom(options.from, folder, &job, console));
   if (reachable) COHORT_RETURN_IF_ERROR(WriteFileAtomically(folder / kBestReachableFile, ToJson(*reachable)));

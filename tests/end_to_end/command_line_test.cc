@@ -94,18 +94,6 @@ TEST(CommandLine, AnOutputReplacesNoInput) {
   ExpectRefused({"strategy", far, "--out", own, "--overwrite"}, "names.toml:");
 }
 
-TEST(CommandLine, ARunReplacesNoInput) {
-  for (const char* place : {"model", "checkpoints"}) {
-    const TemporaryFolder folder;
-    std::filesystem::create_directories(folder / "run" + "/" + place);
-    folder.Write("run/result.json", "{}");
-    const std::string data = folder.Write(std::string("run/") + place + "/d.h5", "precious");
-    const std::string run = folder.Write("run.toml", "data = \"" + data + "\"\n");
-    ExpectRefused({"train", run, "--out", folder / "run", "--overwrite"}, "which this run replaces");
-    EXPECT_EQ(ReadFile(data), "precious");
-  }
-}
-
 TEST(CommandLine, AnEmptyValueIsRefused) {
   const TemporaryFolder folder;
   const std::string run = folder.Write("run.toml", "data = \"d.h5\"\n");

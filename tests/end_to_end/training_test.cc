@@ -94,6 +94,36 @@ TEST(Training, AWarmStartThatDoesNotFitSaysWhy) {
   EXPECT_EQ(VerifiedHash("short").size(), 32u) << "the former model is still there";
 }
 
+TEST(Training, ARunReplacesNothingThatItReads) {
+  const ShopRun& shop = ShopRun::Get();
+  const Words fast = Set({"train.epochs=0"});
+  Trained("own", 1, 1, fast);
+  const std::string run = shop.folder() / "own", inner = run + "/model/d.h5";
+  std::filesystem::copy_file(shop.dataset(), inner);
+  Words words = Set({"train.epochs=0", "data=" + inner});
+  words.push_back("--overwrite");
+  const Outcome refused = shop.Train("own", 1, 1, words);
+  EXPECT_EQ(refused.exit_code, 2) << refused.all();
+  EXPECT_NE(refused.err.find(inner + " would be removed"), std::string::npos) << refused.err;
+  EXPECT_TRUE(std::filesystem::exists(inner));
+
+  // Its own run file is kept as somebody has written it.
+  std::string text = ReadFile(shop.run_file());
+  text = "# mine\n" + text.replace(text.find("shop.h5"), 7, "../shop.h5");
+  shop.folder().Write("own/run.toml", text);
+  words = {Program(),   "train", run + "/run.toml", "--out", run, "--overwrite",
+           "--servers", "1",     "--workers",       "1"};
+  words.insert(words.end(), fast.begin(), fast.end());
+  for (const bool again : {false, true}) {
+    const Outcome outcome = RunProgram(words);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.all();
+    EXPECT_EQ(outcome.err.find("run.toml is kept as " + run + "/run.toml.1") == std::string::npos, again)
+        << outcome.err;
+    EXPECT_EQ(ReadFile(run + "/run.toml.1"), text);
+    EXPECT_EQ(ReadFile(run + "/run.toml").find("# mine"), std::string::npos);
+  }
+}
+
 TEST(Training, EarlyStoppingNeedsAnEvaluationOfEachEpoch) {
   const Outcome outcome =
       ShopRun::Get().Train("blind", 1, 1, Set({"train.early_stopping=1", "train.evaluate_each_epoch=false"}));
