@@ -1,8 +1,8 @@
 // cohort lookalike: how much people on an outside list look like the users that a shop wants more of (lifecycle/lookalike_model.h),
-// with the evidence on users that the model has not seen (launch/lookalike_evidence.h).
+// with the evidence on users that the model has not seen (launch/lookalike_evidence.h), what the list lacks (lookalike_list.h) and how it scores
+// (lookalike_scores.h).
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -11,11 +11,12 @@
 #include <utility>
 
 #include "common/atomic_file.h"
-#include "common/csv_cell.h"
 #include "common/nearest.h"
 #include "launch/commands/commands.h"
 #include "launch/commands/number_range.h"
 #include "launch/lookalike_evidence.h"
+#include "launch/lookalike_list.h"
+#include "launch/lookalike_scores.h"
 #include "launch/lookalike_users.h"
 #include "launch/report/html.h"
 #include "launch/report/lookalike_page.h"
@@ -23,8 +24,6 @@
 #include "lifecycle/calibration.h"
 #include "lifecycle/lookalike_model.h"
 #include "lifecycle/prospect_list.h"
-#include "prepare/csv_file.h"
-#include "prepare/number.h"
 
 namespace cohort {
 namespace {
@@ -32,8 +31,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kChannel = "user_channel";
-constexpr std::size_t kMostReasons = 3, kMostGroupsShown = 20;
-constexpr double kLeastReason = 0.05;  // of log odds: a share below is not worth a word
+constexpr std::size_t kMostGroupsShown = 20;
 
 struct LookalikeCommand {
   std::string data, split = "test", out, report, cost, by, shop, data_directory;
@@ -42,32 +40,6 @@ struct LookalikeCommand {
   std::optional<double> top;
   std::uint32_t draws = 1000;
   std::uint64_t seed = 1;
-};
-
-// Of one attribute: its values on the list, and what users cannot answer for.
-struct ListedAttribute {
-  std::vector<float> inputs;          // of the model, by value
-  std::vector<std::uint8_t> unknown;  // by value: 1 if it is empty, or no user has it
-  std::uint64_t missing = 0;          // prospects with an empty cell
-  std::uint64_t alien = 0;            // with a value that no user has
-  std::uint64_t outside = 0;          // with a number below or above those of all users
-  std::string alien_value;            // the most frequent one, "; did you mean ...?" and what
-  float least = 0, most = 0;          // of the users
-  bool no_user = false;               // has it
-};
-
-// What moves a score.
-struct Reason {
-  std::uint32_t attribute = 0;
-  float share = 0;  // of the log odds
-};
-
-// A prospect, as scored.
-struct ScoredProspect {
-  std::uint32_t prospect = 0;  // of the list
-  float raw = 0;               // log odds
-  double score = 0, value = 0, cost = 0;
-  std::array<Reason, kMostReasons> reasons;  // the largest share first; after the last one share 0
 };
 
 struct ProspectGroup {
@@ -95,82 +67,6 @@ std::string Joined(const std::vector<std::string>& names) {
 std::string Filled(std::string text, std::size_t width) {
   if (text.size() < width) text.append(width - text.size(), ' ');
   return text;
-}
-
-ListedAttribute DescribeAttribute(const ProspectList& list, std::size_t i, const UserValues& users,
-                                  const DatasetNames& names) {
-  const Attribute& attribute = list.attributes[i];
-  const std::vector<std::string>& values = list.values[i];
-  std::vector<std::uint64_t> prospects(values.size());  // by value
-  for (std::size_t prospect = 0; prospect < list.ids.size(); ++prospect)
-    ++prospects[list.ValueOf(prospect, i)];
-  ListedAttribute listed;
-  listed.least = users.least, listed.most = users.most, listed.no_user = !users.any;
-  const std::string* most = nullptr;
-  std::uint64_t most_prospects = 0;
-  for (std::size_t value = 0; value < values.size(); ++value) {
-    float input = 0;
-    bool unknown = values[value].empty() || !users.any;
-    if (values[value].empty()) {
-      listed.missing += prospects[value];
-    } else if (attribute.numeric) {
-      ParseNumber(values[value], &input);
-      if (users.any && (input < users.least || input > users.most)) listed.outside += prospects[value];
-    } else if (const auto category = users.categories.find(CategoryKey(attribute.vocabulary, values[value]));
-               category != users.categories.end()) {
-      input = category->second;
-    } else if (prospects[value] > 0) {
-      unknown = true;
-      listed.alien += prospects[value];
-      if (prospects[value] > most_prospects || (prospects[value] == most_prospects && values[value] < *most))
-        most = &values[value], most_prospects = prospects[value];
-    }
-    listed.inputs.push_back(input);
-    listed.unknown.push_back(unknown);
-  }
-  if (most == nullptr) return listed;
-  std::vector<std::string> candidates;
-  for (const auto& [key, number] : users.categories) {
-    if (const auto name = names.find(key); name != names.end()) candidates.push_back(name->second);
-  }
-  std::sort(candidates.begin(), candidates.end());
-  listed.alien_value = "\"" + *most + "\"" + DidYouMean(*most, candidates);
-  return listed;
-}
-
-// The attributes that move the score most.
-std::array<Reason, kMostReasons> ReasonsOf(const std::vector<float>& shares) {
-  std::vector<Reason> order;
-  for (std::uint32_t i = 0; i < shares.size(); ++i) {
-    if (std::abs(double{shares[i]}) >= kLeastReason) order.push_back({i, shares[i]});
-  }
-  std::stable_sort(order.begin(), order.end(),
-                   [](const Reason& a, const Reason& b) { return std::abs(a.share) > std::abs(b.share); });
-  std::array<Reason, kMostReasons> reasons;
-  std::copy_n(order.begin(), std::min(order.size(), kMostReasons), reasons.begin());
-  return reasons;
-}
-
-std::string ReasonOf(const ScoredProspect& of, const ProspectList& list,
-                     const std::vector<ListedAttribute>& listed) {
-  std::string text;
-  for (const bool raised : {true, false}) {
-    std::string part;
-    for (const Reason& reason : of.reasons) {
-      if (reason.share == 0 || (reason.share > 0) != raised) continue;
-      part += (part.empty() ? (raised ? "raised by " : "lowered by ") : ", ") +
-              list.attributes[reason.attribute].column + " = " + list.Cell(of.prospect, reason.attribute) +
-              Format(" (odds x %.2f)", std::exp(double{reason.share}));
-    }
-    if (!part.empty()) text += (text.empty() ? "" : "; ") + part;
-  }
-  if (text.empty()) text = "as users in general";
-  std::string not_known;
-  for (std::size_t i = 0; i < listed.size(); ++i) {
-    if (listed[i].unknown[list.ValueOf(of.prospect, i)] != 0)
-      not_known += (not_known.empty() ? "; not known: " : ", ") + list.attributes[i].column;
-  }
-  return text + not_known;
 }
 
 Status CheckOptions(const LookalikeCommand& options) {
@@ -333,44 +229,17 @@ void DescribeEvidence(const Found& found, std::string* text, Json* json) {
   (*json)["attributes"] = std::move(attributes);
 }
 
-// What the list has that was not used, or that users cannot answer for.
+// What is to be known before the scores are used.
 std::vector<std::string> ProspectWarnings(const Found& found, const CustomerIds& customers, bool has_id) {
   std::vector<std::string> warnings;
-  const ProspectList& list = found.list;
   if (!found.evidence.distinguishes())
     warnings.push_back(
         "nothing distinguishes the wanted users from others by these attributes: the AUC on users that the "
         "model "
         "has not seen is not shown to be above one half. The order of the prospects is no better than "
         "chance");
-  if (!list.lacking.empty())
-    warnings.push_back("attributes of the users that the list does not have: " + Joined(list.lacking));
-  if (!list.behaviour.empty())
-    warnings.push_back(
-        "columns that are features of the dataset, but no attributes of [users], and are not "
-        "used unless --attributes names them: " +
-        Joined(list.behaviour));
-  if (!list.unused.empty()) warnings.push_back("columns that are not used: " + Joined(list.unused));
-  for (std::size_t i = 0; i < list.attributes.size(); ++i) {
-    const ListedAttribute& listed = found.listed[i];
-    const std::string& column = list.attributes[i].column;
-    if (listed.no_user) warnings.push_back(column + ": no user has it, so it says nothing");
-    if (listed.missing > 0)
-      warnings.push_back(column + ": not known of " + std::to_string(listed.missing) + " prospects");
-    if (listed.outside > 0)
-      warnings.push_back(column + ": " + std::to_string(listed.outside) +
-                         Format(" prospects are below or above all users (%.6g to %.6g)",
-                                double{listed.least}, double{listed.most}));
-    if (listed.alien > 0 && !listed.no_user)
-      warnings.push_back(column + ": " + std::to_string(listed.alien) +
-                         " prospects have a value that no user has, most often " + listed.alien_value);
-  }
-  if (list.contradicted > 0)
-    warnings.push_back(std::to_string(list.contradicted) +
-                       " records repeat an id with other attributes, and only the first in the order of "
-                       "their text is scored; the "
-                       "first such id is \"" +
-                       list.contradicted_id + "\": leave one record of each in the list");
+  const std::vector<std::string> of_list = WarningsOf(found.list, found.listed);
+  warnings.insert(warnings.end(), of_list.begin(), of_list.end());
   if (!has_id) {
     warnings.push_back("the dataset has no ids: nobody on the list can be known as a customer");
   } else if (customers.hidden()) {
@@ -380,26 +249,6 @@ std::vector<std::string> ProspectWarnings(const Found& found, const CustomerIds&
         "nobody on the list can be known as a customer");
   }
   return warnings;
-}
-
-std::string ProspectLines(const std::vector<ScoredProspect>& order, const ProspectList& list,
-                          const std::vector<ListedAttribute>& listed, bool with_value, bool with_cost) {
-  std::string text = "id,score";
-  if (with_value) text += ",expected_value";
-  if (with_cost) text += ",cost,net";
-  text += ",rank,decile,reason\n";
-  const auto number = [&](double value) { text += ',', AppendCsvNumber(value, &text); };
-  for (std::size_t rank = 0; rank < order.size(); ++rank) {
-    const ScoredProspect& of = order[rank];
-    AppendCsvCell(list.ids[of.prospect], &text);
-    number(of.score);
-    if (with_value) number(of.value);
-    if (with_cost) number(of.cost), number(of.value - of.cost);
-    text += "," + std::to_string(rank + 1) + "," + std::to_string(1 + rank * 10 / order.size()) + ",";
-    AppendCsvCell(ReasonOf(of, list, listed), &text);
-    text += "\n";
-  }
-  return text;
 }
 
 // Prospects by the values of one attribute, the best first.
@@ -479,7 +328,7 @@ Status Lookalike(LookalikeCommand options, Console& console) {
   COHORT_ASSIGN_OR_RETURN(const DatasetNames names, data->ReadNames());
   std::vector<ListedAttribute> listed;
   for (std::size_t i = 0; i < list.attributes.size(); ++i)
-    listed.push_back(DescribeAttribute(list, i, crowd.values[i], names));
+    listed.push_back(ListedAttribute::Of(list, i, crowd.values[i], names));
   const std::vector<float> user_costs = costs ? CostsOfUsers(*costs, crowd, by) : std::vector<float>();
 
   console.Progress("fitting");
@@ -507,31 +356,8 @@ Status Lookalike(LookalikeCommand options, Console& console) {
   }
 
   console.Progress("scoring prospects");
-  std::vector<ScoredProspect> scored(list.ids.size());
-  std::vector<float> inputs(list.attributes.size());
-  std::vector<std::uint8_t> unknown(list.attributes.size());
-  for (std::uint32_t prospect = 0; prospect < scored.size(); ++prospect) {
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      const std::uint32_t cell = list.ValueOf(prospect, i);
-      inputs[i] = listed[i].inputs[cell], unknown[i] = listed[i].unknown[cell];
-    }
-    const LookalikeModel::Score score = model.ScoreOf(inputs, unknown);
-    ScoredProspect& of = scored[prospect];
-    of.prospect = prospect;
-    of.raw = score.log_odds;
-    of.reasons = ReasonsOf(score.shares);
-    of.score = probability.Of(of.raw).value;
-    if (value) of.value = value->Of(of.raw).value;
-    if (costs)
-      of.cost = by && unknown[*by] == 0
-                    ? costs->Of(CategoryKey(list.attributes[*by].vocabulary, list.Cell(prospect, *by)))
-                    : costs->all.mean;
-  }
-  // By net where there are costs; equal ones by score, then by id, as the list is.
-  std::stable_sort(scored.begin(), scored.end(), [&](const ScoredProspect& a, const ScoredProspect& b) {
-    const double first = costs ? a.value - a.cost : 0, second = costs ? b.value - b.cost : 0;
-    return first != second ? first > second : a.raw > b.raw;
-  });
+  const std::vector<ScoredProspect> scored = ScoreProspects(
+      model, list, listed, {probability, value ? &*value : nullptr, costs ? &*costs : nullptr, by});
 
   std::string text;
   Json json{{"status", "done"}};
