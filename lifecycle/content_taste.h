@@ -26,7 +26,7 @@ namespace cohort {
 class ContentTaste : public ScoreSource {
  public:
   static constexpr int kPriceBands = 8;
-  static constexpr std::size_t kMostMet = 4000;
+  static constexpr std::size_t kMostMet = 10'000;
 
   // All outlive this. `prior` > 0: in units of strength. Fields that no item has are left out. Memory: 4 bytes a value of an item, and
   // segments x values x 4.

@@ -106,7 +106,10 @@ void FactorVectors::Index(std::span<const std::uint32_t> items, std::span<const 
   weight_ = static_cast<float>(weights[0]);
   index_ = std::make_unique<HnswIndex>(dimensions_, items.size());
   for (std::size_t i = 0; i < items.size(); ++i) {
-    index_->Add(std::span(items_).subspan(items[i] * dimensions_, dimensions_), items[i]);
+    const std::span<const float> item = std::span(items_).subspan(items[i] * dimensions_, dimensions_);
+    const auto factors = item.first(dimensions_ - 1);
+    if (std::any_of(factors.begin(), factors.end(), [](float factor) { return factor != 0; }))
+      index_->Add(item, items[i]);
     if (i % 1024 == 0)
       progress("indexing factors: " + std::to_string(i) + " of " + std::to_string(items.size()) + " items");
   }

@@ -33,7 +33,7 @@ class FactorVectors : public ScoreSource {
   std::vector<std::string> features() const override { return {"factors"}; }
   void Score(std::uint32_t user, std::span<const std::uint32_t> items,
              std::span<float> scores) const override;
-  // By an HNSW index.
+  // By an HNSW index, without the items that the model does not know: all of these have the same vector, and the least bias.
   void Index(std::span<const std::uint32_t> items, std::span<const double> weights,
              const Progress& progress) override;
   std::vector<std::uint32_t> Retrieve(std::uint32_t user, std::size_t n) const override;
