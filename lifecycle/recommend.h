@@ -3,7 +3,7 @@
 //   ShopHistory    who did what              ItemSimilarity, FactorVectors, RankerScores, ContentTaste, SegmentPopularity: score sources
 //   TasteMatrix    ... before a moment       Recommender   all of them, as of a moment
 //   ChoiceModel    their weights             ListDiversity, ListExposure: re-ranking
-//   CandidateRows  what to train a ranker on
+//   CandidateRows  what to train a ranker on  ListQuality   how good lists are
 //
 // The weights are learned from what users chose between the snapshot before and the moment that is recommended for, from scores as of
 // that snapshot; the lists are made of scores as of the moment itself.
@@ -20,6 +20,7 @@
 #include "common/partitions.h"
 #include "common/status.h"
 #include "lifecycle/event.h"
+#include "lifecycle/list_quality.h"
 #include "prepare/prepare.h"
 
 namespace cohort {
@@ -46,17 +47,6 @@ struct RecommendOptions {
       0;  // the group: 0: the tenth of items that fewest users took; else items that came within so many days
   std::uint64_t seed = 1;  // of the choices drawn
   std::string truth;       // a generated shop's truth/; empty: none
-};
-
-// Of lists of some kind, over the users who chose anything afterwards (ndcg, hit_rate: full ranking, of all items that may be shown) or over all lists.
-struct ListQuality {
-  std::string name;
-  double ndcg = 0, hit_rate = 0;
-  double distance = 0;        // mean pairwise, within a list
-  double group_exposure = 0;  // share of the group
-  double items = 0;           // different ones shown, over all lists
-  // Of a generated shop: what the lists' items are truly bought with, over what the best lists are (recommendation_truth.h).
-  std::optional<double> true_share, true_taste_share;
 };
 
 struct RecommendReport {

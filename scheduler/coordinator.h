@@ -173,6 +173,7 @@ class Coordinator : public Node {
   void OrderSnapshot(Member& member, TimePoint now, Outbox& out);
 
   // ---- the journal (coordinator_takeover.cc)
+  bool Repeats(NodeId from, const Message& message) const;
   void Record(const Stamp& from, const Message& message, TimePoint now);
   void RecordDeath(const Member& member, const std::string& how, TimePoint now);
   void RecordChange(JournalEntry::Kind kind, NodeId node, const std::string& text, TimePoint now);

@@ -28,8 +28,14 @@ RequestId FirstIdOf(std::uint32_t term) { return RequestId{term} << 40; }
 
 }  // namespace
 
+// The end of a phase is said again until it is acknowledged, and holds megabytes where it tells of an evaluation.
+bool Coordinator::Repeats(NodeId from, const Message& message) const {
+  const auto* done = std::get_if<PhaseDone>(&message);
+  return done != nullptr && (done->phase < phase_ || workers_done_.contains(from.index));
+}
+
 void Coordinator::Record(const Stamp& from, const Message& message, TimePoint now) {
-  if (journal_ == nullptr || decided() || !Decides(message)) return;
+  if (journal_ == nullptr || decided() || !Decides(message) || Repeats(from.sender, message)) return;
   journal_->Append({JournalEntry::Kind::kMessage, now - started_at_, next_id_, from, message, {}, {}});
 }
 

@@ -60,6 +60,14 @@ class Recorder : public ScoreSink, public RunObserver {
   std::vector<std::string> events, warnings, pages;
 };
 
+// How many ends of phases are written down.
+struct PhaseEnds : RunJournal {
+  void Append(const JournalEntry& entry) override {
+    count += std::holds_alternative<PhaseDone>(entry.message);
+  }
+  int count = 0;
+};
+
 RunPlan SmallPlan() {
   RunPlan plan;
   plan.run_id = 7;
@@ -520,12 +528,15 @@ TEST(Coordinator, HandsOnWhatEachWorkersRowsComeToOnce) {
   plan.steps = {PlanStep::Phase(PhaseKind::kEvaluate, 0, Split::kTest)};
   for (const bool fails : {false, true}) {
     Cluster cluster(plan);
+    PhaseEnds journal;
+    cluster.coordinator.KeepJournal(&journal);
     cluster.RegisterAll();
     cluster.BeginPhase();
     PhaseDone done{cluster.NextId(), cluster.phase, 0, {}, Buffer::Own(std::vector<float>{1, 2})};
     cluster.Send(WorkerNode(0), done);
     cluster.Send(WorkerNode(0), done);  // repeated
     EXPECT_EQ(cluster.recorder.evaluated, 8u);
+    EXPECT_EQ(journal.count, 1);
     if (fails) cluster.recorder.block_status = Status(ErrorCode::kCorrupt, "not the sums of this model");
     cluster.Done(1, 0);
     EXPECT_TRUE(cluster.coordinator.decided());
