@@ -10,7 +10,7 @@
 namespace cohort {
 namespace {
 
-constexpr std::size_t kLinks = 16;        // M: of a vector on each upper level; twice on the lowest
+constexpr std::size_t kLinks = 32;        // M: of a vector on each upper level; twice on the lowest
 constexpr std::size_t kBuildBeam = 200;   // ef_construction
 constexpr std::size_t kSearchBeam = 400;  // ef
 constexpr std::size_t kLevelSeed = 100;

@@ -16,7 +16,7 @@ namespace cohort {
 
 class HnswIndex {
  public:
-  // At most `count` vectors. Memory: about 4 dimensions + 250 bytes for each.
+  // At most `count` vectors. Memory: about 4 dimensions + 380 bytes for each.
   HnswIndex(std::size_t dimensions, std::size_t count);
   ~HnswIndex();
 
