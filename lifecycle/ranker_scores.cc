@@ -36,6 +36,12 @@ Result<std::unique_ptr<RankerScores>> RankerScores::Read(const std::string& path
     return InvalidInput(
         path + ":1: expected a header with the column \"id\" and predictions for one or more of " + kinds +
         ", as `cohort score` writes them of candidates (--write-candidates)" + csv->OtherDelimiter());
+  if (std::any_of(header.begin(), header.end(),
+                  [](const std::string& name) { return name.starts_with("score_"); }))
+    return InvalidInput(
+        path +
+        ":1: these are candidates (--write-candidates), whose columns say what users did; expected "
+        "the predictions of `cohort score` for them");
   made->floors_.assign(columns.size(), std::numeric_limits<float>::infinity());
   std::uint64_t rows = 0, of_other_users = 0, of_other_items = 0;
   std::string user_name;  // of the row before
@@ -80,7 +86,7 @@ Result<std::unique_ptr<RankerScores>> RankerScores::Read(const std::string& path
       const bool twice = user + 1 == made->first_.size() && item == made->items_.back();
       return InvalidInput(
           csv->Where(id) + ": user \"" + user_name + "\" with item \"" + history.items[item].name + "\" " +
-          (twice ? "is there twice" : "comes after what it should come before") +
+          (twice ? "is there twice" : "is not in its place, or there twice") +
           "; expected each pair once, in the order of --write-candidates, which `cohort score` "
           "keeps");
     }
@@ -111,17 +117,20 @@ std::vector<std::string> RankerScores::features() const {
   return names;
 }
 
-void RankerScores::Score(std::uint32_t user, std::span<const std::uint32_t> items,
-                         std::span<float> scores) const {
+std::size_t RankerScores::Find(std::uint32_t user, std::uint32_t item) const {
   const auto begin = items_.begin() + static_cast<std::ptrdiff_t>(first_[user]),
              end = items_.begin() + static_cast<std::ptrdiff_t>(first_[user + 1]);
+  const auto found = std::lower_bound(begin, end, item);
+  return found != end && *found == item ? static_cast<std::size_t>(found - items_.begin()) : items_.size();
+}
+
+void RankerScores::Score(std::uint32_t user, std::span<const std::uint32_t> items,
+                         std::span<float> scores) const {
   const std::size_t kinds = kinds_.size();
   for (std::size_t i = 0; i < items.size(); ++i) {
-    const auto found = std::lower_bound(begin, end, items[i]);
-    const bool known = found != end && *found == items[i];
-    const auto pair = static_cast<std::size_t>(found - items_.begin());
+    const std::size_t pair = Find(user, items[i]);
     for (std::size_t f = 0; f < kinds; ++f)
-      scores[f * items.size() + i] = known ? log_odds_[pair * kinds + f] : floors_[f];
+      scores[f * items.size() + i] = pair < items_.size() ? log_odds_[pair * kinds + f] : floors_[f];
   }
 }
 

@@ -23,7 +23,7 @@ class RankerScores : public ScoreSource {
   static constexpr double kLeast = 1e-7;
 
   // `path`: CSV with the column `id` and one or more of predictions, in the order of the candidates. Rows of users and items that are not of
-  // this shop are passed over, and counted in a warning. kInvalidInput, with file and line: another header, a cell that is no probability, a pair
+  // this shop are passed over, and counted in a warning. kInvalidInput, with file and line: another header (that of candidates, too: what is called a prediction there is a label), a cell that is no probability, a pair
   // twice or out of order; no row fits. Memory: 4 bytes a pair, and 4 for each of its predictions.
   static Result<std::unique_ptr<RankerScores>> Read(const std::string& path, const ShopHistory& history,
                                                     std::vector<std::string>* warnings);
@@ -35,10 +35,14 @@ class RankerScores : public ScoreSource {
   // The candidates that it has scores of, for any n.
   std::vector<std::uint32_t> Retrieve(std::uint32_t user, std::size_t n) const override;
   std::string Reason(std::uint32_t user, std::uint32_t item, std::size_t feature) const override;
+  bool Has(std::uint32_t user, std::uint32_t item) const { return Find(user, item) != items_.size(); }
   // A hash of all scores.
   std::uint64_t Fingerprint() const;
 
  private:
+  // The place of a pair in items_, its end if there is none.
+  std::size_t Find(std::uint32_t user, std::uint32_t item) const;
+
   std::vector<EventKind> kinds_;      // by feature
   std::vector<float> floors_;         // by feature
   std::vector<std::uint64_t> first_;  // by user, and the end

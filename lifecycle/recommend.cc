@@ -31,6 +31,7 @@ constexpr std::uint64_t kUsersOfPart = 256;
 constexpr std::size_t kPromotable = 8;
 constexpr double kChoiceL2 = 1;
 constexpr std::size_t kLeastGainTop = 10;
+constexpr std::size_t kUsersUnscored = 500;
 
 struct Periods {
   Time learned_at = 0, at = 0, until = 0;  // until: what comes before it judges the lists
@@ -293,17 +294,20 @@ Result<Learned> LearnOnce(const RecommendInput& input, const RecommendOptions& o
 Status CheckFeatures(const RecommendInput& input, const std::vector<std::string>& learned,
                      const Recommender& recommender) {
   if (recommender.features() == learned) return {};
-  const auto words = [](const std::vector<std::string>& names) {
+  const auto only = [](const std::vector<std::string>& names, const std::vector<std::string>& others) {
     std::string text;
-    for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-    return text;
+    for (const std::string& name : names) {
+      if (std::find(others.begin(), others.end(), name) == others.end())
+        text += (text.empty() ? "" : ", ") + name;
+    }
+    return text.empty() ? "none" : text;
   };
   return {ErrorCode::kInvalidInput,
-          input.history.schema.path + ": the scores are " + words(recommender.features()) +
-              ", and at the snapshot before (" + TimeText(input.periods.learned_at) + ") they were " +
-              words(learned) +
-              ": items have fields, the log has kinds of events, or --ranker has predictions, that were not "
-              "there then"};
+          input.history.schema.path + ": only at the moment there are the scores " +
+              only(recommender.features(), learned) + ", and only at the snapshot before (" +
+              TimeText(input.periods.learned_at) + ") " + only(learned, recommender.features()) +
+              "; expected the same fields of items and kinds of events at both, and the same columns of "
+              "predictions in --ranker and --learn-ranker"};
 }
 
 std::vector<std::uint32_t> KnownUsers(const ShopHistory& history, const Recommender& recommender) {
@@ -312,6 +316,26 @@ std::vector<std::uint32_t> KnownUsers(const ShopHistory& history, const Recommen
     if (recommender.Knows(user)) users.push_back(user);
   }
   return users;
+}
+
+// What the ranker has no scores of, among candidates of some users: it makes these the least likely ones. Empty: it has all.
+std::string Unscored(const Recommender& recommender, const RankerScores& ranker,
+                     const std::vector<std::uint32_t>& users, bool skip_bought) {
+  std::size_t candidates = 0, unscored = 0;
+  const std::size_t looked_at = std::min(kUsersUnscored, users.size());
+  for (std::size_t k = 0; k < looked_at; ++k) {
+    const std::uint32_t user = users[k * users.size() / looked_at];
+    for (const std::uint32_t item :
+         Recommender::Candidates(recommender.Nominate(user, skip_bought, Recommender::kCandidates))) {
+      ++candidates;
+      unscored += !ranker.Has(user, item);
+    }
+  }
+  if (unscored == 0) return "";
+  return "has no scores of " + std::to_string(unscored) + " of " + std::to_string(candidates) +
+         " candidates of " + std::to_string(looked_at) +
+         " users, and makes them the least likely; score all candidates of the same logs, moment and options "
+         "(--write-candidates)";
 }
 
 // Without make and take. `users` outlive it.
@@ -386,7 +410,7 @@ Result<RecommendReport> Recommend(const RecommendOptions& options, Partitions& p
 
   COHORT_ASSIGN_OR_RETURN(std::unique_ptr<RankerScores> ranker,
                           ReadRanker(options.ranker, history, &report.warnings));
-  const std::uint64_t ranker_print = ranker != nullptr ? ranker->Fingerprint() : 0;
+  const RankerScores* const scores = ranker.get();
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<Recommender> recommender,
                           input->Make(periods.at, options.model, std::move(ranker), progress));
   COHORT_RETURN_IF_ERROR(CheckFeatures(*input, report.features, *recommender));
@@ -412,9 +436,13 @@ Result<RecommendReport> Recommend(const RecommendOptions& options, Partitions& p
   const std::size_t blended = recommender->sources().size();
   const std::vector<std::uint32_t> users = KnownUsers(history, *recommender);
   COHORT_ASSIGN_OR_RETURN(const std::string spread, partitions.Once("spread", [&]() -> Result<std::string> {
-    return ToCbor(Json(recommender->Spread(users, report.weights, options.skip_bought)));
+    return ToCbor(Json{recommender->Spread(users, report.weights, options.skip_bought),
+                       scores != nullptr ? Unscored(*recommender, *scores, users, options.skip_bought) : ""});
   }));
-  COHORT_RETURN_IF_ERROR(FromCbor(spread, [&](const Json& json) { json.get_to(report.spread); }));
+  std::string unscored;
+  COHORT_RETURN_IF_ERROR(FromCbor(
+      spread, [&](const Json& json) { json.at(0).get_to(report.spread), json.at(1).get_to(unscored); }));
+  if (!unscored.empty()) report.warnings.push_back(options.ranker + ": " + unscored);
   if (recommender->approximate()) {
     COHORT_ASSIGN_OR_RETURN(const std::string recall, partitions.Once("recall", [&]() -> Result<std::string> {
       return ToCbor(Json(recommender->Recall(users, report.weights, options.skip_bought, options.top,
@@ -433,7 +461,7 @@ Result<RecommendReport> Recommend(const RecommendOptions& options, Partitions& p
                                  .group = group_items,
                                  .skip_bought = options.skip_bought};
   PartitionedWork work = UserWork("recommending", history, *recommender, users);
-  work.fingerprint = RandomBits(work.fingerprint, ranker_print);
+  if (scores != nullptr) work.fingerprint = RandomBits(work.fingerprint, scores->Fingerprint());
   work.make = [&](std::uint64_t first, std::uint64_t end) -> Result<std::string> {
     std::vector<QualitySum> sums = no_sums;
     Json lists = Json::array(), best_values = Json::array();
@@ -485,6 +513,19 @@ Result<RecommendReport> Recommend(const RecommendOptions& options, Partitions& p
   };
   COHORT_RETURN_IF_ERROR(partitions.Run(work));
   if (options.exposure > 0) report.exposure_held = HoldExposure(lists, group, options.exposure);
+  if (!report.exposure_held) {
+    const std::string none =
+        options.new_days > 0 ? "no item came within --new-days" : "there are too few items";
+    report.warnings.push_back(
+        "the share of exposure is not held: " +
+        (group_items.empty() ? none : "the lists have no more items of the group to take"));
+  }
+  const auto is_short = [&](const RecommendationList& list) { return list.items.size() < options.top; };
+  if (const auto count = std::count_if(lists.begin(), lists.end(), is_short); count > 0)
+    report.warnings.push_back(std::to_string(count) + " of " + std::to_string(lists.size()) +
+                              " lists have fewer than " + std::to_string(options.top) +
+                              " items: a list holds what the recommenders name, " +
+                              std::to_string(Recommender::kCandidates) + " items each, or all there are");
   for (std::size_t number = 0; number < users.size(); ++number) {
     const std::uint32_t user = users[number];
     const std::vector<std::uint32_t> list = ItemsOf(lists[number]);

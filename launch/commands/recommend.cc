@@ -169,9 +169,6 @@ Status Run(CommandOptions options, Console& console) {
                           options.partitions.Start(recommend.out, console));
   COHORT_ASSIGN_OR_RETURN(const RecommendReport report, Recommend(recommend, *partitions, progress));
   for (const std::string& warning : report.warnings) console.Note("warning: " + warning);
-  if (!report.exposure_held)
-    console.Note(
-        "warning: the share of exposure is not held: the lists have no more items of the group to take");
   char seconds[32];
   std::snprintf(seconds, sizeof seconds, "%.1f", report.seconds);
   console.Print(ToText(report) + "wrote " + std::to_string(report.lists) + " lists to " + recommend.out +

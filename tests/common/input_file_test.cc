@@ -89,6 +89,14 @@ TEST(InputFile, AnOutputIsTheFileBehindItsLinks) {
   EXPECT_EQ(testing::ReadFile(folder / "file"), "text");
 }
 
+TEST(InputFile, AnOutputUnderWayReplacesNoInput) {
+  const TemporaryFolder folder;
+  const std::string input = folder.Write("out.tmp", "precious");
+  EXPECT_THAT(CheckOutput(folder / "out", false, {input}).text(),
+              ::testing::HasSubstr("out.tmp, which is one of the inputs"));
+  EXPECT_TRUE(CheckOutput(folder / "other", false, {input}).ok());
+}
+
 TEST(InputFile, WhatTheProcessWasHandedOpenIsRead) {
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);

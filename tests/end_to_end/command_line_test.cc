@@ -58,6 +58,7 @@ TEST(CommandLine, AnOutputReplacesNoInput) {
                           {"export", "run", "--values", own},
                           {"recommend", toml},
                           {"recommend", toml, "--unavailable", "u.csv", "--model", own},
+                          {"recommend", toml, "--ranker", own, "--learn-ranker", "r.csv"},
                           {"report", "run", "--data", own},
                           {"pseudonyms", toml},
                           {"prepare", toml}}) {

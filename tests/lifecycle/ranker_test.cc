@@ -179,6 +179,8 @@ TEST(RankerScores, AreLogOddsAndAFloor) {
   EXPECT_THAT(of_user,
               ::testing::Pointwise(::testing::FloatNear(1e-4f), {-least, least, least, low, low, low}));
   EXPECT_THAT((*scores)->Retrieve(0, 1), ElementsAre(0, 2));
+  EXPECT_TRUE((*scores)->Has(0, 2));
+  EXPECT_FALSE((*scores)->Has(0, 1));
   EXPECT_EQ((*scores)->Reason(0, 0, 0), "customers like you buy such next");
   EXPECT_EQ((*scores)->Reason(0, 0, 1), "customers like you look at such next");
   // A change of any pair is seen.
@@ -207,6 +209,7 @@ TEST(RankerScores, WrongFilesAreNamed) {
   refused("", ":1", "expected a header with the column \"id\"");
   refused("user,purchase\nu0,0.5\n", ":1", "expected a header with the column \"id\"");
   refused("id,churn\nu0\ta,0.5\n", ":1", "one or more of \"purchase\", \"cart\", \"favourite\", \"view\"");
+  refused("id,user,item,score_similar,purchase\nu0\ta,u0,a,1,0\n", ":1", "these are candidates");
   refused("id;purchase\nu0\ta;0.5\n", ":1", "seem to be separated");
   refused("id,purchase\nu0\ta,0.5\nu0\tb\n", ":3", "1 cells, where the header has 2");
   refused("id,purchase\nu0,0.5\n", ":2:1", "\"u0\" is no pair");
@@ -214,8 +217,8 @@ TEST(RankerScores, WrongFilesAreNamed) {
   refused("id,purchase\nu0\ta,\n", ":2:6", "\"\" is no probability");
   refused("id,purchase\nu0\ta,1.5\n", ":2:6", "\"1.5\" is no probability");
   refused("id,purchase\nu0\ta,0.5\nu0\ta,0.5\n", ":3:1", "user \"u0\" with item \"a\" is there twice");
-  refused("id,purchase\nu0\tb,0.5\nu0\ta,0.5\n", ":3:1", "comes after what it should come before");
-  refused("id,purchase\nu0\ta,0.5\nu1\ta,0.5\nu0\tb,0.5\n", ":4:1", "comes after what it should come before");
+  refused("id,purchase\nu0\tb,0.5\nu0\ta,0.5\n", ":3:1", "is not in its place, or there twice");
+  refused("id,purchase\nu0\ta,0.5\nu1\ta,0.5\nu0\tb,0.5\n", ":4:1", "is not in its place, or there twice");
   refused("id,purchase\nu7\ta,0.5\n", "", "none of its 1 rows is of a user and an item of shop.toml");
 }
 
@@ -359,6 +362,7 @@ TEST_F(RankerFiles, ARankerThatKnowsLeadsTheLists) {
   PartitionsHere here([](const std::string&) {});
   const auto report = Recommend(options_, here, [](const std::string&) {});
   ASSERT_TRUE(report) << report.error().text();
+  EXPECT_THAT(report->warnings, ::testing::IsEmpty());
   EXPECT_THAT(report->features, ::testing::Contains("ranker purchase"));
   std::map<std::string, double> gain;
   for (const ListQuality& quality : report->quality) gain[quality.name] = quality.ndcg;
@@ -367,6 +371,12 @@ TEST_F(RankerFiles, ARankerThatKnowsLeadsTheLists) {
   EXPECT_GT(gain["blended"], 0.95);
   EXPECT_LT(gain["similar items"], 0.8);
   EXPECT_THAT(ReadFile(options_.out), HasSubstr("customers like you buy such next"));
+  // Half of the file.
+  const std::string whole = ReadFile(options_.ranker);
+  folder_.Write("test.csv", whole.substr(0, whole.rfind('\n', whole.size() / 2) + 1));
+  const auto half = Recommend(options_, here, [](const std::string&) {});
+  ASSERT_TRUE(half) << half.error().text();
+  EXPECT_THAT(half->warnings, ElementsAre(HasSubstr("test.csv: has no scores of 2")));
 }
 
 TEST_F(RankerFiles, WrongInputIsNamed) {
@@ -378,8 +388,10 @@ TEST_F(RankerFiles, WrongInputIsNamed) {
   options_.learn_ranker = folder_.Write("b.csv", "id,purchase\nu1\ti1\n");
   EXPECT_THAT(Refused(), HasSubstr("b.csv:2: 1 cells"));
   options_.learn_ranker = folder_.Write("b.csv", "id,view\nu1\ti1,0.5\n");
-  EXPECT_THAT(Refused(), HasSubstr("ranker view"));
-  EXPECT_THAT(Refused(), HasSubstr("--ranker has predictions, that were not there then"));
+  EXPECT_THAT(
+      Refused(),
+      HasSubstr("only at the moment there are the scores ranker purchase, and only at the snapshot before "
+                "(2024-03-01) ranker view"));
   options_.ranker.clear(), options_.learn_ranker.clear();
   options_.at = RecommendAt::kTrain;
   EXPECT_THAT(Refused(), HasSubstr("no snapshot lies before the one recommended for"));
