@@ -106,6 +106,11 @@ struct RecommendInput {
                             ReadShopHistory(options.shop, options.data_directory, directory, progress));
     COHORT_ASSIGN_OR_RETURN(input->periods, PeriodsOf(input->history, options.at));
     COHORT_ASSIGN_OR_RETURN(input->segments, UserSegments::Make(input->history, options.segment));
+    if (const std::uint64_t unknown = input->history.undescribed_users;
+        unknown > 0 && !options.segment.empty())
+      warnings->push_back(options.shop + ": [users] says nothing of " + std::to_string(unknown) + " of " +
+                          std::to_string(input->history.users.size()) +
+                          " users: in --segment they are those whose attributes are not known");
     COHORT_ASSIGN_OR_RETURN(input->unavailable,
                             UnavailableItems(input->history, options.unavailable, warnings));
     input->target = TargetOf(input->history);

@@ -106,6 +106,7 @@ Result<ShopHistory> ReadShopHistory(const std::string& shop_file, const std::str
     Time user_since = user.events.empty() ? kNotYet : user.events[0].time;
     if (!user.descriptions.empty()) user_since = std::min(user_since, user.descriptions[0].sign_up);
     places.push_back({user.user, user_since, begin, acts.size(), attributes.size()});
+    history.undescribed_users += user.descriptions.empty();
     const std::vector<std::uint64_t>& known =
         user.descriptions.empty() ? unknown : user.descriptions[0].attributes;
     attributes.insert(attributes.end(), known.begin(), known.end());

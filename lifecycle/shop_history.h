@@ -40,6 +40,7 @@ struct ShopHistory {
   std::vector<Money> prices;      // by item: of the list, else that of its first event with one; kNoMoney
   std::vector<Time> price_since;  // by item: when that became known; kNoTime: always
   Time end = 0;                   // after the last event
+  std::uint64_t undescribed_users = 0;  // that [users] says nothing of
   Findings findings;              // what of the files could not be used, with the first places
 
   std::span<const Act> ActsOf(std::size_t user) const {

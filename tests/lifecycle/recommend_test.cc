@@ -668,6 +668,22 @@ horizon_days = 20
   std::string events_;
 };
 
+TEST_F(RecommendFiles, WhatIsMissingIsCounted) {
+  folder_.Write("users.csv", "u,age\nu0,30\nu1,50\n");
+  folder_.Write("shop.toml", testing::ReadFile(options_.shop) +
+                                 "[users]\nfiles = [\"users.csv\"]\nuser = \"u\"\n"
+                                 "[[users.attribute]]\nname = \"age\"\ntype = \"numeric\"\n");
+  options_.segment = {"age"};
+  options_.top = 21;
+  options_.exposure = 0.5;
+  options_.new_days = 1;
+  const auto report = Run();
+  ASSERT_TRUE(report) << report.error().text();
+  EXPECT_THAT(report->warnings, ::testing::ElementsAre(HasSubstr("[users] says nothing of 38 of 40 users"),
+                                                       HasSubstr("not held: no item came within --new-days"),
+                                                       HasSubstr("40 of 40 lists have fewer than 21 items")));
+}
+
 TEST_F(RecommendFiles, ListsAreAFunctionOfTheShopAlone) {
   options_.at = RecommendAt::kTest;
   options_.diversity = 0.1;
