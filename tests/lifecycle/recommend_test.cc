@@ -496,6 +496,17 @@ TEST(Recommend, RetrievedItemsAreTheBest) {
       EXPECT_EQ(again.Retrieve(user, n), factors.Retrieve(user, n)) << user;
   }
 
+  // Items that the model does not know (a vector of 0, and the least bias) are in nobody's way.
+  std::vector<float> some = of_items, biased = of_users;
+  for (std::size_t user = 0; user < users; ++user) biased[user * dimensions + dimensions - 1] = 1;
+  for (std::size_t item = 0; item < items / 2; ++item) {
+    std::fill_n(&some[item * dimensions], dimensions - 1, 0.0f);
+    some[item * dimensions + dimensions - 1] = -9;
+  }
+  FactorVectors factors(dimensions, biased, some);
+  EXPECT_GT(RecallOf(factors, history, {1.5}, n, &met), 0.95);
+  for (const std::uint32_t item : factors.Retrieve(0, items)) ASSERT_GE(item, items / 2);
+
   // Similar items: all that are not at the floor.
   const std::vector<std::string> names(items, "x");
   ItemSimilarity similarity(tastes, names, {.neighbours = 20});
