@@ -43,13 +43,15 @@ Status CheckReplaced(const std::string& path, bool overwrite, const std::vector<
   for (const std::string& input : inputs) {
     if (std::filesystem::equivalent(input, path, error))
       return {ErrorCode::kInvalidInput, path + ": the output is one of the inputs; choose another name"};
-    if (std::filesystem::equivalent(input, path + ".tmp", error))
-      return {ErrorCode::kInvalidInput, path + ": while it is written it is " + path +
-                                            ".tmp, which is one of the inputs; choose another name"};
   }
   if (std::filesystem::exists(path, error) && !overwrite)
     return {ErrorCode::kInvalidInput, path + " exists; choose another file, or replace it with --overwrite"};
-  if (const auto file = FileBehind(path); !file) return file.error();
+  COHORT_ASSIGN_OR_RETURN(const std::string file, FileBehind(path));
+  for (const std::string& input : inputs) {
+    if (std::filesystem::equivalent(input, file + ".tmp", error))
+      return {ErrorCode::kInvalidInput, path + ": while it is written it is " + file +
+                                            ".tmp, which is one of the inputs; choose another name"};
+  }
   return {};
 }
 

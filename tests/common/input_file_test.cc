@@ -95,6 +95,8 @@ TEST(InputFile, AnOutputUnderWayReplacesNoInput) {
   EXPECT_THAT(CheckOutput(folder / "out", false, {input}).text(),
               ::testing::HasSubstr("out.tmp, which is one of the inputs"));
   EXPECT_TRUE(CheckOutput(folder / "other", false, {input}).ok());
+  std::filesystem::create_symlink(folder / "out", folder / "link");
+  EXPECT_FALSE(CheckOutput(folder / "link", false, {input}).ok());
 }
 
 TEST(InputFile, WhatTheProcessWasHandedOpenIsRead) {
