@@ -7,6 +7,18 @@
 #include "common/seconds.h"
 
 namespace cohort {
+namespace {
+
+// A slow link's 8 MB/s.
+constexpr Duration kTransferPerByte = std::chrono::nanoseconds(125);
+
+Duration TransferOf(const Message& message) {
+  const auto* done = std::get_if<PhaseDone>(&message);
+  return done != nullptr ? kTransferPerByte * static_cast<Duration::rep>(done->evaluation.size())
+                         : Duration::zero();
+}
+
+}  // namespace
 
 SchedulerClient::SchedulerClient(NodeId self, Register registration, Options options)
     : self_(self), options_(options), registration_(std::move(registration)), term_(options.term) {
@@ -66,6 +78,12 @@ bool SchedulerClient::OnMessage(const Stamp& from, Message& message, TimePoint n
   NoticeTime(now);
   // An earlier scheduler, or one of another run, has nothing to say here.
   if (from.run_id != options_.run_id || from.term < term_ || !started_) return true;
+  if (from.term > term_) {  // another scheduler may not have what this one was sent
+    for (auto& [id, pending] : outstanding_) {
+      pending.transfer = TransferOf(pending.message);
+      pending.next_retry = std::min(pending.next_retry, now + options_.retry);
+    }
+  }
   term_ = from.term;
   last_heard_ = now;
 
@@ -180,7 +198,8 @@ void SchedulerClient::OnTimer(TimePoint now, Outbox& out) {
   for (auto& [id, pending] : outstanding_) {
     if (now < pending.next_retry) continue;
     out.Send(kSchedulerNode, pending.message);
-    pending.next_retry = now + options_.retry;
+    pending.transfer *= 2;
+    pending.next_retry = now + options_.retry + pending.transfer;
     ++retries_;
   }
 }
@@ -230,7 +249,8 @@ RequestId SchedulerClient::SendReliably(Message message, TimePoint now, Outbox& 
       },
       message);
   out.Send(kSchedulerNode, message);
-  outstanding_.emplace(id, Pending{std::move(message), now + options_.retry});
+  const Duration transfer = TransferOf(message);
+  outstanding_.emplace(id, Pending{std::move(message), transfer, now + options_.retry + transfer});
   return id;
 }
 

@@ -76,8 +76,9 @@ class SchedulerClient {
   // A worker's: each once, in the order of their incarnations; acknowledged on arrival.
   std::optional<ShardMoved> TakeShardMoved();
 
-  // Gives the message a request id and sends it, again every `retry` with the same id, until its reply: a
-  // LeaseReply for a LeaseRequest, an Ack for PhaseDone, ScoreBlock, SnapshotDone, CheckpointDone, BackupReady, Failure, Warning.
+  // Gives the message a request id and sends it, again every `retry` with the same id, until its reply; the sums of an
+  // evaluation later, by the time that their transfer may take, and twice that each time: what is on its way is not lost.
+  // The reply is a LeaseReply for a LeaseRequest, an Ack for PhaseDone, ScoreBlock, SnapshotDone, CheckpointDone, BackupReady, Failure, Warning.
   // REQUIRES: one of these.
   RequestId SendReliably(Message message, TimePoint now, Outbox& out);
   bool Acknowledged(RequestId id) const { return id < next_id_ && !outstanding_.contains(id); }
@@ -98,6 +99,7 @@ class SchedulerClient {
  private:
   struct Pending {
     Message message;
+    Duration transfer;  // waited for beside `retry`
     TimePoint next_retry;
   };
   void SendRegister(TimePoint now, Outbox& out);

@@ -14,8 +14,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr double kLargeSums = 16e6;  // bytes of a message that takes the scheduler a good part of a second
-
 template <typename... Values>
 std::string Line(const char* format, Values... values) {
   char line[256];
@@ -159,15 +157,6 @@ std::string ToText(const Forecast& forecast) {
   if (traffic.sampling_error > 0)
     text += Line("  training is known to +-%.2f %% (twice the standard error of the sample)",
                  200 * traffic.sampling_error);
-  if (forecast.sample.evaluation.message > kLargeSums) {
-    text += Line(
-        "  warning: each worker sends %s of sums after an evaluation; while the scheduler merges one, the "
-        "others",
-        FormatBytes(forecast.sample.evaluation.message).c_str());
-    text +=
-        "  come again every cluster.retry_seconds, which is not counted here: raise it, or set "
-        "train.evaluate_train = false\n";
-  }
   text += "\na training step, the most of any:\n";
   text += FlowsOf("a worker", traffic.workers) + FlowsOf("a server", traffic.servers);
   text += Line("  %-16s %10s   both ways", "worker, server", FormatBytes(traffic.largest_link).c_str());

@@ -192,6 +192,32 @@ TEST_F(SchedulerClientTest, ReliableRequestsAreSentAgainWithTheSameIdUntilAnswer
   EXPECT_EQ(client.outstanding(), 0u);
 }
 
+// Megabytes that are on their way, or being merged, are not lost.
+TEST_F(SchedulerClientTest, SumsOfAnEvaluationAreSentAgainOnlyAfterTheirTransfer) {
+  BeWelcome();
+  PhaseDone done;
+  done.evaluation = Buffer::Own(std::vector<char>(80'000'000));  // 10 s at 8 MB/s
+  client.SendReliably(std::move(done), now, out);
+  EXPECT_EQ(Sent<PhaseDone>().size(), 1u);
+  for (const int pause : {11, 21, 41}) {
+    for (int i = 0; i < pause - 1; ++i) Run(seconds(1)), Receive(HeartbeatReply{});
+    EXPECT_TRUE(Sent<PhaseDone>().empty()) << pause;
+    Run(seconds(1)), Receive(HeartbeatReply{});
+    EXPECT_EQ(Sent<PhaseDone>().size(), 1u) << pause;
+  }
+}
+
+TEST_F(SchedulerClientTest, AnotherSchedulerSoonGetsTheSumsOfAnEvaluation) {
+  BeWelcome();
+  PhaseDone done;
+  done.evaluation = Buffer::Own(std::vector<char>(80'000'000));
+  client.SendReliably(std::move(done), now, out);
+  Run(seconds(1)), Receive(HeartbeatReply{}, 7, /*term=*/2);
+  out.Take();
+  Run(seconds(1));
+  EXPECT_EQ(Sent<PhaseDone>().size(), 1u);
+}
+
 TEST_F(SchedulerClientTest, LeavesMessagesOfOthersAlone) {
   BeWelcome();
   Stamp stamp;
