@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/buffer.h"
+#include "common/indirect.h"
 #include "common/slot_map.h"
 #include "common/table_spec.h"
 #include "common/types.h"
@@ -151,7 +152,7 @@ struct Welcome {
   Consistency consistency = Consistency::kBsp;
   std::uint32_t staleness = 0;
   std::uint32_t slices = 1;
-  SlotMap slot_map;
+  Indirect<SlotMap> slot_map;
   std::vector<std::string> shard_endpoints;  // by shard index
   std::vector<TableSpec> tables;
   std::string run_config;  // the resolved run configuration, so that all roles work from one text (config.h)
@@ -225,7 +226,7 @@ struct Counters {
 struct Heartbeat {
   RequestId request_id = 0;
   std::uint32_t phase = 0;
-  Counters counters;
+  Indirect<Counters> counters;
   std::string waiting;  // what for, from whom, since when; empty when working
 };
 struct HeartbeatReply {
@@ -257,7 +258,7 @@ struct PhaseDone {
   RequestId request_id = 0;
   std::uint32_t phase = 0;
   Clock next_clock = 0;  // the first clock it has not used
-  Counters counters;     // final for the phase
+  Indirect<Counters> counters;  // final for the phase
   Buffer evaluation;     // kEvaluate: what the worker's rows come to (evaluation_sums.h); else empty
 };
 

@@ -26,6 +26,11 @@ class Outbox {
   // From now on `to` is reached at this endpoint: before any message that is sent here.
   void Connect(NodeId to, std::string endpoint) { connections_.emplace_back(to, std::move(endpoint)); }
   std::vector<Outgoing> Take() { return std::exchange(messages_, {}); }
+  // The same; `taken` is replaced, its memory comes back to serve again.
+  void Take(std::vector<Outgoing>* taken) {
+    taken->clear();
+    messages_.swap(*taken);
+  }
   std::vector<std::pair<NodeId, std::string>> TakeConnections() { return std::exchange(connections_, {}); }
   bool empty() const { return messages_.empty() && connections_.empty(); }
 

@@ -88,7 +88,8 @@ void NodeLoop::Flush(Outbox& out) {
       last_send_error_ = std::move(status);
     }
   }
-  for (Outgoing& outgoing : out.Take()) {
+  out.Take(&outgoing_);
+  for (Outgoing& outgoing : outgoing_) {
     Frames frames = Encode(stamp, outgoing.to, outgoing.message);
     const std::size_t size = SizeOf(frames);
     Status status = transport_->Send(outgoing.to, std::move(frames));
@@ -100,6 +101,7 @@ void NodeLoop::Flush(Outbox& out) {
       last_send_error_ = std::move(status);
     }
   }
+  outgoing_.clear();  // lets go of its buffers
 }
 
 }  // namespace cohort

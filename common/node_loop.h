@@ -57,6 +57,7 @@ class NodeLoop {
   Transport* const transport_;
   const std::function<TimePoint()> now_;
   Outbox outbox_;
+  std::vector<Outgoing> outgoing_;  // memory for Flush
   LoopCounters counters_;
   Status last_send_error_;
 };

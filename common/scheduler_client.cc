@@ -32,7 +32,7 @@ Stamp SchedulerClient::stamp() const {
   stamp.run_id = options_.run_id;
   stamp.incarnation = options_.incarnation;
   stamp.term = term_;
-  stamp.generation = welcome_ ? welcome_->slot_map.generation : 0;
+  stamp.generation = welcome_ ? welcome_->slot_map->generation : 0;
   return stamp;
 }
 

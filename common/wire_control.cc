@@ -282,12 +282,12 @@ bool Check(const Source& in, const Welcome& m) {
   if (m.worker_count > kMaxWorkers) return in.Wrong("more workers than there can be");
   if (!std::has_single_bit(m.slices) || m.slices > (1u << 15))
     return in.Wrong("slices that are not a power of two");
-  if (m.slot_map.shard_count < 1 || m.slot_map.shard_count > kMaxShards ||
-      m.shard_endpoints.size() != m.slot_map.shard_count) {
+  if (m.slot_map->shard_count < 1 || m.slot_map->shard_count > kMaxShards ||
+      m.shard_endpoints.size() != m.slot_map->shard_count) {
     return in.Wrong("a slot map that does not match the shards");
   }
-  for (std::uint16_t shard : m.slot_map.shard_of_group) {
-    if (shard >= m.slot_map.shard_count) return in.Wrong("a slot map that names an unknown shard");
+  for (std::uint16_t shard : m.slot_map->shard_of_group) {
+    if (shard >= m.slot_map->shard_count) return in.Wrong("a slot map that names an unknown shard");
   }
   if (m.tables.size() > 1024) return in.Wrong("more than 1024 tables");
   for (std::size_t i = 0; i < m.tables.size(); ++i) {

@@ -216,7 +216,7 @@ void Coordinator::OnHeartbeat(Member& member, Heartbeat message, TimePoint now, 
   out.Send(member.node, HeartbeatReply{message.request_id});
   member.waiting = std::move(message.waiting);
   // One that leaves is in a phase beyond all others.
-  UpdateCounters(member, std::min(message.phase, phase_), std::move(message.counters), now);
+  UpdateCounters(member, std::min(message.phase, phase_), std::move(*message.counters), now);
   FollowRecovery(now);
 }
 
@@ -246,7 +246,7 @@ void Coordinator::OnPhaseDone(Member& member, PhaseDone message, TimePoint now, 
   out.Send(member.node, Ack{message.request_id});
   if (message.phase < phase_ || state_ != State::kRunning) return;
   orders_.erase(member.node);
-  UpdateCounters(member, message.phase, std::move(message.counters), now);
+  UpdateCounters(member, message.phase, std::move(*message.counters), now);
   if (!workers_done_.insert(member.node.index).second) return;
   last_progress_ = now;
   if (order_.kind == PhaseKind::kEvaluate && sink_ != nullptr) {

@@ -69,7 +69,7 @@ void Coordinator::Replay(JournalEntry entry) {
       auto* last = std::get_if<Heartbeat>(&entry.message);
       if (member == nullptr || last == nullptr) return;
       member->phase = last->phase;
-      member->counters = std::move(last->counters);
+      member->counters = std::move(*last->counters);
       member->waiting = std::move(last->waiting);
       member->state = MemberState::kDead;
       return OnDeath(*member, entry.text, now, unsaid);

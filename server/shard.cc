@@ -214,9 +214,9 @@ void Shard::Join(const Welcome& welcome, TimePoint now, Outbox& out) {
   joined_ = true;
   slices_ = welcome.slices;
   consistency_ = welcome.consistency;
-  generation_ = welcome.slot_map.generation;
+  generation_ = welcome.slot_map->generation;
   for (int group = 0; group < kSlotGroupCount; ++group) {
-    owned_[static_cast<std::size_t>(group)] = welcome.slot_map.ShardOfGroup(group) == self_.index;
+    owned_[static_cast<std::size_t>(group)] = welcome.slot_map->ShardOfGroup(group) == self_.index;
   }
   clocks_ = Clocks(welcome.worker_count, consistency_, welcome.staleness);
   kept_ = KeptPulls(0, options_.kept_pull_bytes);

@@ -61,7 +61,7 @@ ParameterClient::ParameterClient(NodeId self, Options options, ParameterClientFa
 void ParameterClient::SetView(const Welcome& welcome) {
   COHORT_CHECK(outstanding() == 0, "%zu requests outstanding", outstanding());
   tables_ = welcome.tables;
-  slot_map_ = welcome.slot_map;
+  slot_map_ = *welcome.slot_map;
   shards_.resize(slot_map_.shard_count);
   consistency_ = welcome.consistency;
   staleness_ = welcome.staleness;

@@ -1,5 +1,6 @@
 // ParameterClient: requests on their way: sent within credits, sent again, answered, refused, given up.
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "common/check.h"
@@ -250,6 +251,8 @@ void ParameterClient::Finish(Request& request, TimePoint now, Outbox& out) {
     }
   }
   free_.push_back(static_cast<std::uint32_t>(request.id & kSlotMask));
+  // In order again, so that those of the next batch lie side by side.
+  if (outstanding() == 0) std::iota(free_.rbegin(), free_.rend(), 0u);
   request = Request();
   while (!retries_.empty() && Find(retries_.front().id) == nullptr) retries_.pop_front();
   SendQueued(shard, lane, now, out);

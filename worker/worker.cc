@@ -38,7 +38,7 @@ TimePoint Worker::NextTimer() const { return std::min(scheduler_.NextTimer(), pa
 
 Stamp Worker::stamp() const {
   Stamp stamp = scheduler_.stamp();
-  if (const Welcome* welcome = scheduler_.welcome()) stamp.generation = welcome->slot_map.generation;
+  if (const Welcome* welcome = scheduler_.welcome()) stamp.generation = welcome->slot_map->generation;
   return stamp;
 }
 

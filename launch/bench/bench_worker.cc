@@ -203,7 +203,7 @@ Status RunBenchWorker(Channel& channel, const Options& options, std::uint32_t in
   Rounds rounds(options, index, loop, network, 0);
   worker.scheduler().SetHeartbeat([&] {
     Heartbeat heartbeat;
-    heartbeat.counters.clock = rounds.next_clock();
+    heartbeat.counters->clock = rounds.next_clock();
     heartbeat.waiting = worker.parameters().Waiting(loop.Now());
     return heartbeat;
   });

@@ -73,6 +73,21 @@ void UseLargePages() {
   if (end > first) madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
 }
 
+// How far the measured run was from what was measured alone.
+std::string FitOf(const Simulated& simulated) {
+  const auto range = [&](double WorkloadFit::*factor) {
+    const auto [least, most] = std::minmax_element(
+        simulated.points.begin(), simulated.points.end(),
+        [&](const SimulatedPoint& a, const SimulatedPoint& b) { return a.fit.*factor < b.fit.*factor; });
+    char text[48];
+    std::snprintf(text, sizeof(text), least->fit.*factor == most->fit.*factor ? "%.2f" : "%.2f to %.2f",
+                  least->fit.*factor, most->fit.*factor);
+    return std::string(text);
+  };
+  return "fitted: in the measured run a worker took " + range(&WorkloadFit::worker) +
+         " times the CPU time of its parts measured alone, a server " + range(&WorkloadFit::server) + "\n";
+}
+
 Status RunSimulate(const Arguments& arguments, Console& console) {
   CatchStopSignals();
   UseLargePages();
@@ -100,6 +115,7 @@ Status RunSimulate(const Arguments& arguments, Console& console) {
   const std::string json = scale::ToJson(simulated.results);
   COHORT_RETURN_IF_ERROR(WriteFileAtomically(arguments.out + "/" + scale::kScaleFile, json));
   console.Print(TableOf(simulated));
+  if (options.measured) console.Print(FitOf(simulated));
   double wall = 0;
   std::uint64_t messages = 0;
   for (const SimulatedPoint& point : simulated.points)
@@ -131,8 +147,8 @@ void AddSimulate(CLI::App& app, Commands& commands) {
       ->required();
   command->add_option(
       "--fit", arguments->fit,
-      "results of `cohort scale`: computing and rows cost what they cost in its point of one worker "
-      "and one server; without, what one thread takes here");
+      "results of `cohort scale`: workers and servers take the CPU time that they took in its point of one "
+      "worker and one server; without, what one thread takes here");
   command
       ->add_option("--hosts", options.hosts,
                    "over which servers and workers are spread; 0: one for each process")

@@ -129,7 +129,7 @@ void StandIn::TakeControl(const Message& message, std::uint64_t bytes) {
   }
   if (const auto* done = std::get_if<PhaseDone>(&message)) {
     (done->evaluation.empty() ? load.control : load.sums) += bytes;
-    load.counters = done->counters;
+    load.counters = *done->counters;
     Say(Ack{done->request_id});
     done_(phase_);
     ++phase_;

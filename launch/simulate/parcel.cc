@@ -23,7 +23,6 @@ ParcelCost ParcelCosts::Of(const Message& message, const SimulatedWorker* worker
   const auto table_of = [&](TableId table) -> const SimulatedWorkload::Table& {
     return table == kDenseTable ? job_.workload.dense : job_.workload.embeddings[table - 1u];
   };
-  const double factor = job_.workload.server_factor;
   const auto whole = [](double main_send, double io_send, double io_receive, double main_receive,
                         double bytes) {
     return ParcelCost{ToVirtual(main_send),
@@ -44,7 +43,7 @@ ParcelCost ParcelCosts::Of(const Message& message, const SimulatedWorker* worker
     const double rows = rows_of(reply->table, reply->values.size() / sizeof(float));
     const auto& table = table_of(reply->table);
     const double bytes = rows * table.dim * table.pull_value_bytes;
-    return whole(sp.message / 4 + sp.row * rows * factor, sp.message / 4 + sp.byte * bytes * factor,
+    return whole(sp.message / 4 + sp.row * rows, sp.message / 4 + sp.byte * bytes,
                  wp.message / 4 + wp.byte * bytes, wp.message / 4 + wp.row * rows / 2, bytes);
   }
   if (const auto* push = std::get_if<PushRequest>(&message)) {
@@ -52,11 +51,11 @@ ParcelCost ParcelCosts::Of(const Message& message, const SimulatedWorker* worker
     const double rows = rows_of(push->table, push->values.size() / sizeof(float)) * share;
     const auto& table = table_of(push->table);
     const double bytes = rows * table.dim * table.push_value_bytes;
-    const double apply = sq.row * rows * factor;
+    const double apply = sq.row * rows;
     const double now = job_.consistency == Consistency::kBsp ? kHeldShare : 1;
     ParcelCost cost =
         whole(wq.message / 4 + wq.row * rows, wq.message / 4 + wq.byte * bytes,
-              sq.message / 4 + sq.byte * bytes * factor, sq.message / 4 + apply * now,
+              sq.message / 4 + sq.byte * bytes, sq.message / 4 + apply * now,
               bytes + (share < 1 ? rows * kPositionBytes : 0) + static_cast<double>(push->runs.size()));
     cost.applying = apply * (1 - now);
     return cost;

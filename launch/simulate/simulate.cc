@@ -85,13 +85,13 @@ class Workloads {
             std::uint64_t rows)
       : experiment_(experiment), options_(options), data_(std::move(data)), rows_(rows) {}
 
-  // What the simulation of a point is given.
-  Result<SimulationInput> Input(const scale::Settings& settings) {
+  // What the simulation of a point is given; `fit`: by what its costs were multiplied.
+  Result<SimulationInput> Input(const scale::Settings& settings, WorkloadFit* fit) {
     COHORT_ASSIGN_OR_RETURN(const RunConfig config, experiment_.ConfigOf(settings, data_));
     SimulationInput input = InputOf(settings, config, options_, rows_);
     COHORT_ASSIGN_OR_RETURN(input.workload, Measured(settings, config));
-    COHORT_ASSIGN_OR_RETURN(const WorkloadFit fit, FitOf(settings));
-    fit.Apply(&input.workload);
+    COHORT_ASSIGN_OR_RETURN(*fit, FitOf(settings));
+    fit->Apply(&input);
     return input;
   }
 
@@ -193,13 +193,14 @@ Result<Simulated> Simulate(const scale::Experiment& experiment, const SimulateOp
                              std::to_string(experiment.points.size()) + " (" + scale::Describe(settings) +
                              ")";
     progress(turn + ": measuring batches");
-    COHORT_ASSIGN_OR_RETURN(const SimulationInput input, workloads.Input(settings));
+    WorkloadFit fit;
+    COHORT_ASSIGN_OR_RETURN(const SimulationInput input, workloads.Input(settings, &fit));
     progress(turn);
     const double start = bench::WallSeconds();
     auto result = SimulateCluster(input, [&](double done) { progress(turn + ": " + Percent(done)); });
     if (!result) return tl::unexpected(result.error().Within(scale::Describe(settings)));
     simulated.results.points[i].repetitions.push_back(FiguresOf(*result));
-    simulated.points.push_back({settings, *result, bench::WallSeconds() - start});
+    simulated.points.push_back({settings, *result, fit, bench::WallSeconds() - start});
   }
   return simulated;
 }

@@ -13,6 +13,7 @@
 #include "launch/scale/experiment.h"
 #include "launch/scale/results.h"
 #include "launch/simulate/simulated_cluster.h"
+#include "launch/simulate/workload_fit.h"
 
 namespace cohort {
 
@@ -30,6 +31,7 @@ struct SimulateOptions {
 struct SimulatedPoint {
   scale::Settings settings;
   SimulationResult result;
+  WorkloadFit fit;          // 1 and 1 without SimulateOptions::measured
   double wall_seconds = 0;  // that simulating it took
 };
 

@@ -138,6 +138,8 @@ class Simulation : public SimulatedHosts::Driver {
   std::vector<Link> links_;               // by host
   std::vector<std::uint32_t> computing_;  // by host: workers that compute, or wait for a core to
   ParcelPool parcels_;
+  Outbox outbox_;                   // of the turn under way
+  std::vector<Outgoing> outgoing_;  // what was in it
   VirtualTime clock_ = 0;  // of the event being handled
   VirtualTime local_hop_ = 0, shared_free_ = 0, shared_busy_ = 0;
   EventQueue<Event> events_;
@@ -374,7 +376,7 @@ void Simulation::End(SimulatedHosts::ThreadId, const SimulatedHosts::Job& job, V
 
 VirtualTime Simulation::Take(std::uint32_t index, Turn turn, std::uint32_t more, VirtualTime now) {
   Place& place = places_[index];
-  Outbox out;
+  Outbox& out = outbox_;
   VirtualTime cost = 0;
   if (turn == Turn::kComputed) --computing_[place.host];
   if (turn == Turn::kMessage) {
@@ -419,7 +421,8 @@ VirtualTime Simulation::AppliedClocks(Place& place) {
 VirtualTime Simulation::Collect(Place& place, std::uint32_t from, Outbox& out) {
   VirtualTime cost = 0;
   const Stamp stamp = place.node == nullptr ? Stamp{} : place.node->stamp();
-  for (Outgoing& outgoing : out.Take()) {
+  out.Take(&outgoing_);
+  for (Outgoing& outgoing : outgoing_) {
     const std::uint32_t to = PlaceOf(outgoing.to);
     const SimulatedWorker* worker = place.worker != nullptr ? place.worker : places_[to].worker;
     const ParcelCost of_it = costs_.Of(outgoing.message, worker);
@@ -428,7 +431,7 @@ VirtualTime Simulation::Collect(Place& place, std::uint32_t from, Outbox& out) {
       (place.worker != nullptr ? worker_bytes_ : server_bytes_) += of_it.bytes;
       ++messages_;
     }
-    place.leaving.push_back(parcels_.Add({stamp, from, to, std::move(outgoing.message), of_it}));
+    place.leaving.push_back(parcels_.Add({stamp, from, to, of_it, false, std::move(outgoing.message)}));
   }
   out.TakeConnections();
   return cost;
@@ -436,7 +439,8 @@ VirtualTime Simulation::Collect(Place& place, std::uint32_t from, Outbox& out) {
 
 void Simulation::AfterTurn(std::uint32_t index, VirtualTime now) {
   Place& place = places_[index];
-  for (const std::uint32_t parcel : std::exchange(place.leaving, {})) Depart(parcel, now);
+  for (const std::uint32_t parcel : place.leaving) Depart(parcel, now);
+  place.leaving.clear();
   if (place.node == nullptr) return;
   if (const VirtualTime next = place.node->NextTimer() == kNever
                                    ? kForEver

@@ -77,8 +77,8 @@ SimulatedWorker::SimulatedWorker(std::uint32_t index, const SimulatedJob& job,
   scheduler_.SetHeartbeat([this] {
     Heartbeat heartbeat;
     heartbeat.phase = phase_.phase;
-    heartbeat.counters.clock = next_clock_;
-    heartbeat.counters.samples = samples_;
+    heartbeat.counters->clock = next_clock_;
+    heartbeat.counters->samples = samples_;
     return heartbeat;
   });
 }
@@ -282,8 +282,8 @@ bool SimulatedWorker::Train(TimePoint now, Outbox& out) {
   PhaseDone done;
   done.phase = phase_.phase;
   done.next_clock = next_clock_;
-  done.counters.samples = samples_;
-  done.counters.clock = next_clock_;
+  done.counters->samples = samples_;
+  done.counters->clock = next_clock_;
   scheduler_.SendReliably(std::move(done), now, out);
   Note(now);
   training_ = false;

@@ -23,8 +23,6 @@ struct SimulatedWorkload {
   std::uint32_t batch_rows = 1;
   Table dense;
   std::vector<Table> embeddings;
-  double server_factor =
-      1;  // of MachineCosts' rows and bytes at servers: a job's rows are nearer in caches, or farther
 };
 
 }  // namespace cohort

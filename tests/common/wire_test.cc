@@ -86,10 +86,10 @@ TEST(Wire, FieldsArriveInTheirPlaces) {
   EXPECT_EQ(push.values.As<float>()[3], 4.0f);
   auto welcome = std::get<Welcome>(Decode(Encode(SampleStamp(), WorkerNode(0), messages[10]))->message);
   EXPECT_EQ(welcome.tables[0].init[1].begin, 100u);
-  EXPECT_EQ(welcome.slot_map.ShardOfGroup(255), 1u);
+  EXPECT_EQ(welcome.slot_map->ShardOfGroup(255), 1u);
   EXPECT_EQ(welcome.shard_endpoints[1], "tcp://127.0.0.1:5001");
   auto beat = std::get<Heartbeat>(Decode(Encode(SampleStamp(), kSchedulerNode, messages[11]))->message);
-  EXPECT_EQ(beat.counters.loss_weight[1], 1e300);
+  EXPECT_EQ(beat.counters->loss_weight[1], 1e300);
   EXPECT_EQ(beat.waiting, "pull of clock 3 from shard 1");
 }
 

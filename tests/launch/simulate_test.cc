@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "launch/machine_costs.h"
+#include "launch/simulate/parcel.h"
 #include "launch/simulate/simulate.h"
 #include "launch/simulate/simulated_cluster.h"
 #include "launch/simulate/simulated_host.h"
@@ -48,6 +49,26 @@ class Clockwork : public SimulatedHosts::Driver {
   std::map<std::uint32_t, VirtualTime> begins, ends;  // by Job::what
   std::multimap<VirtualTime, std::pair<SimulatedHosts::ThreadId, std::uint32_t>> wakes;
 };
+
+TEST(ParcelPool, ASenderTakesItsFirstFreePlaceAndNobodyElses) {
+  ParcelPool pool;
+  const auto add = [&](std::uint32_t sender, RequestId id) {
+    return pool.Add({{}, sender, 0, {}, false, HeartbeatReply{id}});
+  };
+  std::vector<std::uint32_t> mine;
+  for (RequestId id = 0; id < 200; ++id) {
+    mine.push_back(add(3, id));
+    add(0, 1000 + id);
+  }
+  const Parcel* const where = &pool[mine[150]];
+  for (const std::size_t i : {150u, 7u, 70u}) pool.Free(mine[i]);
+  for (const std::size_t i : {7u, 70u, 150u}) EXPECT_EQ(add(3, i), mine[i]);
+  EXPECT_EQ(&pool[mine[150]], where);
+  for (std::size_t i = 0; i < mine.size(); ++i) {
+    EXPECT_EQ(pool[mine[i]].sender, 3u);
+    EXPECT_EQ(std::get<HeartbeatReply>(pool[mine[i]].message).request_id, i);
+  }
+}
 
 TEST(SimulatedHosts, ThreadsOfACoreShareItEvenly) {
   Clockwork clockwork;
@@ -311,22 +332,24 @@ TEST(FitWorkload, GivesBackWhatWasMeasured) {
   input.costs.server_push = {5e-6, 40e-9, 0.1e-9};
   SimulationInput truth = input;
   const WorkloadFit planted{1.3, 0.7};
-  planted.Apply(&truth.workload);
+  planted.Apply(&truth);
   const SimulationResult measured = Simulated(truth);
   const double msamples = static_cast<double>(measured.samples) * 1e-6;
   const auto fit =
       FitWorkload(input, measured.worker_cpu_seconds / msamples, measured.server_cpu_seconds / msamples);
   ASSERT_TRUE(fit.has_value());
-  EXPECT_NEAR(fit->compute, 1.3, 0.001);
-  EXPECT_NEAR(fit->server, 0.7, 0.001);
+  EXPECT_NEAR(fit->worker, 1.3, 0.002);
+  EXPECT_NEAR(fit->server, 0.7, 0.002);
 }
 
 TEST(FitWorkload, WhatCannotBeMetIsAnError) {
   SimulationInput input = OnlyComputing(1, 1, Consistency::kAsp);
-  input.workload.encode_seconds = 20e-6;
-  const auto less = FitWorkload(input, 10, 1);  // CPU s for a million samples: reading alone takes 20
+  input.hosts = 1;
+  input.cores_per_host = 1;
+  input.costs.switch_seconds = 1e-3;
+  const auto less = FitWorkload(input, 10, 1);
   ASSERT_FALSE(less.has_value());
-  EXPECT_THAT(less.error().text(), HasSubstr("busier"));
+  EXPECT_THAT(less.error().text(), HasSubstr("changes of process alone"));
   const auto none = FitWorkload(input, std::nan(""), std::nan(""));
   ASSERT_FALSE(none.has_value());
   EXPECT_THAT(none.error().text(), HasSubstr("too short"));

@@ -195,7 +195,7 @@ TEST(Coordinator, WelcomesEveryoneOnceTheLastHasRegistered) {
     ASSERT_TRUE(welcome) << ToString(node);
     EXPECT_THAT(welcome->shard_endpoints, ElementsAre("tcp://h:0", "tcp://h:1"));
     EXPECT_EQ(welcome->worker_count, 2u);
-    EXPECT_EQ(welcome->slot_map.shard_count, 2u);
+    EXPECT_EQ(welcome->slot_map->shard_count, 2u);
     EXPECT_EQ(welcome->kernels, "avx2");  // the lowest common path
   }
   // Who asks again (its Welcome was lost) gets it again.

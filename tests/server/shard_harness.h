@@ -155,7 +155,7 @@ class ShardHarness {
     Stamp stamp;
     stamp.sender = WorkerNode(worker);
     stamp.run_id = kTestRun;
-    stamp.generation = welcome.slot_map.generation;
+    stamp.generation = welcome.slot_map->generation;
     return stamp;
   }
   std::vector<Outgoing> Deliver(const Stamp& stamp, Message message) {

@@ -228,7 +228,7 @@ TEST_F(SnapshotTest, ShardsStartFromAModel) {
     harness.Begin();
     Gradients mine;
     for (const auto& [key, row] : gradients) {
-      if (harness.welcome.slot_map.ShardOfGroup(GroupOf(RingPosition(tables[1], key))) == s) mine[key] = row;
+      if (harness.welcome.slot_map->ShardOfGroup(GroupOf(RingPosition(tables[1], key))) == s) mine[key] = row;
     }
     harness.Worker(0, MakePush(tables[1], mine, 0, 1, 1));
     harness.Worker(0, MakeClose(0, 2));

@@ -85,8 +85,8 @@ SimWorker::SimWorker(std::uint32_t index, const SimPlan& plan, Markers* markers,
   scheduler_.SetHeartbeat([this] {
     Heartbeat heartbeat;
     heartbeat.phase = phase_.phase;
-    heartbeat.counters.clock = next_clock_;
-    heartbeat.counters.samples = rows_done_;  // progress, where clocks stand still
+    heartbeat.counters->clock = next_clock_;
+    heartbeat.counters->samples = rows_done_;  // progress, where clocks stand still
     return heartbeat;
   });
 }

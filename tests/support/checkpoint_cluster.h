@@ -137,7 +137,7 @@ struct CheckpointCluster {
             spec.kind == TableKind::kDense ? random.Below(spec.row_count) : SparseKey(random.Below(500));
         std::vector<float> row(spec.dim);
         for (float& value : row) value = static_cast<float>(random.Below(9)) - 4;
-        mine[welcome.slot_map.ShardOfGroup(GroupOf(RingPosition(spec, key)))][key] = row;
+        mine[welcome.slot_map->ShardOfGroup(GroupOf(RingPosition(spec, key)))][key] = row;
       }
       for (std::uint32_t s = 0; s < shards.size(); ++s) {
         if (!mine[s].empty() && (!only_shard || *only_shard == s))
@@ -196,7 +196,7 @@ struct CheckpointCluster {
         if (with_groups) {
           part.groups.emplace();
           for (int g = 0; g < kSlotGroupCount; ++g)
-            (*part.groups)[static_cast<std::size_t>(g)] = welcome.slot_map.ShardOfGroup(g) == s;
+            (*part.groups)[static_cast<std::size_t>(g)] = welcome.slot_map->ShardOfGroup(g) == s;
         }
         if (part.hash) manifest.hash = manifest.hash.value_or(Hash128()) + *part.hash;
         incremental = incremental || !part.layers.empty();

@@ -133,7 +133,7 @@ TEST_F(ParameterClientTest, PullsAreCutByShardAndRowsAndComeTogether) {
         EXPECT_EQ(pull.phase, 1u);
         EXPECT_EQ(pull.absent, AbsentRow::kZero);
         for (Key key : pull.keys.As<Key>()) {
-          EXPECT_EQ(view_.slot_map.ShardOfGroup(GroupOf(Position(table, key))), o.to.index);
+          EXPECT_EQ(view_.slot_map->ShardOfGroup(GroupOf(Position(table, key))), o.to.index);
         }
         rows += pull.keys.size() / sizeof(Key);
         EXPECT_TRUE(Deliver(o.to.index, Answer(pull)));
@@ -167,7 +167,7 @@ TEST_F(ParameterClientTest, PushesHoldWholeGroupsWithoutCopies) {
     EXPECT_EQ(push.values.data(), value_buffer.data() + row * kDim * sizeof(float));
     std::size_t rows = 0;
     for (const GroupRun& run : push.runs.As<GroupRun>()) {
-      EXPECT_EQ(view_.slot_map.ShardOfGroup(static_cast<int>(run.group)), o.to.index);
+      EXPECT_EQ(view_.slot_map->ShardOfGroup(static_cast<int>(run.group)), o.to.index);
       ++messages_of_group[run.group];
       for (std::uint32_t i = 0; i < run.rows; ++i, ++rows) {
         EXPECT_EQ(GroupOf(Position(kSparse, push.keys.As<Key>()[rows])), static_cast<int>(run.group));
