@@ -9,9 +9,10 @@
 
 namespace cohort::bench {
 
-// Two processes, both on one core, each with memory of its own of the size of a core's second-level cache. CPU seconds that it takes to follow a
-// chain through all of that memory, one line after the other, when the other process has just done the same, less what it takes when nobody has:
-// `repetitions` times. Not below 0. REQUIRES: this process has one thread.
+// What a process pays that finds nothing in the second-level cache of what it had there. Two processes, both on one core: one follows a chain
+// through memory of its own of half the size of that cache, line by line, the other through the whole size. CPU seconds that this takes the first when
+// the other has just done so, less what it takes when nobody has, times two: `repetitions` times. Not below 0. REQUIRES: this process has
+// one thread.
 Result<std::vector<double>> SwitchSeconds(std::uint32_t repetitions);
 
 }  // namespace cohort::bench
