@@ -13,6 +13,7 @@
 #include "common/hdf5_file.h"
 #include "common/model_files.h"
 #include "common/model_part_reader.h"
+#include "common/process.h"
 
 namespace cohort {
 namespace {
@@ -287,7 +288,10 @@ Result<ExportSummary> ExportModel(const std::string& path, const ExportOptions& 
       for (const NamedValue& value : *options.values) found[value.key];
     }
     COHORT_RETURN_IF_ERROR(VisitSorted(parts, *table, [&](Key key, const float* weights) -> Status {
-      if (++visited % 65536 == 0 && progress) progress(visited);
+      if (++visited % 65536 == 0) {
+        if (Status stopped = CheckStopSignal(); !stopped.ok()) return stopped;
+        if (progress) progress(visited);
+      }
       if (options.values) {
         if (const auto it = found.find(key); it != found.end())
           it->second.assign(weights, weights + table->dim);

@@ -12,6 +12,7 @@
 #include <string>
 #include <utility>
 
+#include "common/process.h"
 #include "common/status.h"
 
 namespace cohort {
@@ -42,11 +43,12 @@ class Partitions {
   virtual Status Run(const PartitionedWork& work) = 0;
 };
 
-// All in this process, part by part.
+// All in this process, part by part. From when it is made a stop signal is caught, and ends Run after the part under way.
 class PartitionsHere : public Partitions {
  public:
-  explicit PartitionsHere(std::function<void(const std::string&)> progress)
-      : progress_(std::move(progress)) {}
+  explicit PartitionsHere(std::function<void(const std::string&)> progress) : progress_(std::move(progress)) {
+    CatchStopSignals();
+  }
 
   Result<std::string> Once(const std::string&, const std::function<Result<std::string>()>& compute) override {
     return compute();
@@ -58,6 +60,7 @@ class PartitionsHere : public Partitions {
       COHORT_ASSIGN_OR_RETURN(const std::string part,
                               work.make(first, std::min(first + work.size, work.count)));
       COHORT_RETURN_IF_ERROR(work.take(part));
+      COHORT_RETURN_IF_ERROR(CheckStopSignal());
     }
     return {};
   }

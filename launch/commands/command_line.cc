@@ -13,6 +13,7 @@
 #include "common/atomic_file.h"
 #include "common/input_file.h"
 #include "common/model_files.h"
+#include "common/nearest.h"
 #include "launch/commands/commands.h"
 #include "launch/run_folder.h"
 #include "prepare/toml_table.h"
@@ -124,6 +125,17 @@ Status CheckWords(int count, const char* const* words) {
 }
 
 std::string WhyRefused(const CLI::App& command, const CLI::ParseError& error) {
+  // A mistyped option first: what is missing may be what it was to give.
+  for (const std::string& word : command.remaining()) {
+    if (!word.starts_with('-')) continue;
+    std::vector<std::string> names;
+    for (const CLI::Option* option : command.get_options({})) {
+      if (!option->get_lnames().empty() && !option->get_group().empty())
+        names.push_back("--" + option->get_lnames().front());
+    }
+    const std::string name = word.substr(0, word.find('='));
+    return "unknown option " + name + DidYouMean(name, names);
+  }
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
     for (const CLI::Option* option : command.get_options({})) {
       if (option->get_items_expected_max() == 1 && option->results().size() > 1)

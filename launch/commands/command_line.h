@@ -20,7 +20,8 @@ void CheckValues(CLI::App& program);
 // The same of `--option=`, for whose value the parser would take the next word.
 Status CheckWords(int count, const char* const* words);
 
-// Why the parser has refused a line: in its own words, but of an option that was given more often than once.
+// Why the parser has refused a line: in its own words, but of an option that there is not, with its nearest, and of one that was given more often
+// than once.
 std::string WhyRefused(const CLI::App& command, const CLI::ParseError& error);
 
 // Whether a command may write what its options of kOutputType name (commands.h): CheckOutput of each, where the inputs are what its

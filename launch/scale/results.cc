@@ -144,7 +144,8 @@ std::string ToJson(const ScaleResults& results) {
 }
 
 Result<ScaleResults> ScaleResultsFromJson(const std::string& text, const std::string& origin) {
-  if (const Status shape = CheckJsonShape(text); !shape.ok()) return tl::unexpected(shape.Within(origin));
+  if (const Status shape = CheckJsonShape(text); !shape.ok())
+    return InvalidInput(origin + ": " + shape.text());
   try {
     const Json json = Json::parse(text);
     ScaleResults results;
@@ -160,9 +161,9 @@ Result<ScaleResults> ScaleResultsFromJson(const std::string& text, const std::st
     for (const Json& point : json.at("points")) results.points.push_back(PointFromJson(point));
     return results;
   } catch (const Json::exception& error) {
-    return Error(ErrorCode::kCorrupt, origin + ": not what `cohort scale` writes: " + error.what());
+    return InvalidInput(origin + ": not what `cohort scale` writes: " + error.what());
   } catch (const BadJson& error) {
-    return Error(ErrorCode::kCorrupt, origin + ": not what `cohort scale` writes: " + error.text);
+    return InvalidInput(origin + ": not what `cohort scale` writes: " + error.text);
   }
 }
 

@@ -1,7 +1,10 @@
 #include "common/partitions.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <csignal>
+#include <string>
 #include <vector>
 
 namespace cohort::partitions_test {
@@ -53,6 +56,27 @@ TEST(PartitionsHere, AnErrorEndsTheWork) {
   work.make = [](std::uint64_t, std::uint64_t) -> Result<std::string> { return std::string(); };
   work.take = [](const std::string&) { return Status(ErrorCode::kIo, "took no part"); };
   EXPECT_EQ(here.Run(work).text(), "took no part");
+}
+
+// In a process of its own: a signal is remembered for good.
+TEST(PartitionsHere, AStopSignalEndsItAfterThePartUnderWay) {
+  const auto run = [] {
+    int taken = 0;
+    PartitionsHere here([](const std::string&) {});
+    PartitionedWork work;
+    work.count = 10, work.size = 4;
+    work.make = [](std::uint64_t first, std::uint64_t) -> Result<std::string> {
+      if (first == 4) raise(SIGTERM);
+      return std::string();
+    };
+    work.take = [&](const std::string&) {
+      ++taken;
+      return Status();
+    };
+    const Status status = here.Run(work);
+    _exit(taken == 2 && status.text() == "ended by signal SIGTERM" && status.exit_code() == 1 ? 42 : 1);
+  };
+  EXPECT_EXIT(run(), ::testing::ExitedWithCode(42), "");
 }
 
 }  // namespace

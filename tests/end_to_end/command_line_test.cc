@@ -157,6 +157,15 @@ TEST(CommandLine, AnOptionIsGivenOnce) {
   ExpectRefused({"prepare", "s.toml", "--out"}, "--out: 1 required OUTPUT missing");
 }
 
+// Whatever else is missing: it may be what the mistyped one was to give.
+TEST(CommandLine, AnOptionThatThereIsNotIsNamedWithItsNearest) {
+  ExpectRefused({"recommend", "--hlep"},
+                "error: unknown option --hlep; did you mean \"--help\"? (see `cohort recommend --help`)");
+  ExpectRefused({"prepare", "s.toml", "--ouput=d.h5"}, "unknown option --ouput; did you mean \"--out\"?");
+  ExpectRefused({"bench", "memory", "--secnds", "1"}, "unknown option --secnds; did you mean \"--seconds\"?");
+  ExpectRefused({"export", "run", "-o", "x.csv"}, "unknown option -o");
+}
+
 TEST(CommandLine, ANumberIsFinite) {
   const TemporaryFolder folder;
   const std::string out = folder / "out.csv";

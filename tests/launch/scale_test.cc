@@ -243,7 +243,7 @@ TEST(ScaleResults, AreReadAsTheyWereWritten) {
                                  With(text, "\"workers\": 1", "\"workers\": -1")}) {
     const auto refused = scale::ScaleResultsFromJson(bad, "scale.json");
     ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().code(), ErrorCode::kCorrupt);
+    EXPECT_EQ(refused.error().code(), ErrorCode::kInvalidInput);
     EXPECT_THAT(refused.error().text(), HasSubstr("scale.json"));
   }
 }
