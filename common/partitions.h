@@ -43,24 +43,25 @@ class Partitions {
   virtual Status Run(const PartitionedWork& work) = 0;
 };
 
-// All in this process, part by part. From when it is made a stop signal is caught, and ends Run after the part under way.
+// All in this process, part by part. Run catches stop signals, and ends before the next part; before it they end the process at once, which has
+// written nothing yet.
 class PartitionsHere : public Partitions {
  public:
-  explicit PartitionsHere(std::function<void(const std::string&)> progress) : progress_(std::move(progress)) {
-    CatchStopSignals();
-  }
+  explicit PartitionsHere(std::function<void(const std::string&)> progress)
+      : progress_(std::move(progress)) {}
 
   Result<std::string> Once(const std::string&, const std::function<Result<std::string>()>& compute) override {
     return compute();
   }
   Status Run(const PartitionedWork& work) override {
+    CatchStopSignals();
     for (std::uint64_t first = 0; first < work.count; first += work.size) {
+      COHORT_RETURN_IF_ERROR(CheckStopSignal());
       progress_(work.doing + ": " + std::to_string(first) + " of " + std::to_string(work.count) + " " +
                 work.noun);
       COHORT_ASSIGN_OR_RETURN(const std::string part,
                               work.make(first, std::min(first + work.size, work.count)));
       COHORT_RETURN_IF_ERROR(work.take(part));
-      COHORT_RETURN_IF_ERROR(CheckStopSignal());
     }
     return {};
   }
