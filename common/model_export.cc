@@ -273,6 +273,7 @@ Result<ExportSummary> ExportModel(const std::string& path, const ExportOptions& 
     COHORT_ASSIGN_OR_RETURN(auto reader, OpenModelPart(directory, part, manifest.tables));
     parts.push_back(std::move(reader));
   }
+  CatchStopSignals();  // before, they end the process at once: nothing is written yet
   COHORT_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(options.out));
   COHORT_ASSIGN_OR_RETURN(const std::unique_ptr<Sink> sink, options.format == ExportFormat::kCsv
                                                                 ? CsvSink::Create(file.temporary_path())

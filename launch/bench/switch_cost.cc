@@ -19,8 +19,8 @@ namespace {
 
 constexpr std::size_t kUsualCache = 1 << 20;
 constexpr std::size_t kLineBytes = 64;
-constexpr std::size_t kShareOfCache =
-    2;                        // half of it is measured, since pages that fall together leave no room for all
+// Half of the cache is measured: of all of it, pages that fall together would not stay there even alone.
+constexpr std::size_t kPartsOfCache = 2;
 constexpr int kRounds = 200;  // of a turn
 constexpr std::chrono::seconds kTurnLimit{30};
 
@@ -109,7 +109,7 @@ Result<std::vector<double>> SwitchSeconds(std::uint32_t repetitions) {
     COHORT_ASSIGN_OR_RETURN(
         all[i], children.Start("reading memory " + std::to_string(i), [&](Channel& channel) -> Status {
           COHORT_RETURN_IF_ERROR(StayOn(core));
-          Chain chain(i == 0 ? bytes / kShareOfCache : bytes);
+          Chain chain(i == 0 ? bytes / kPartsOfCache : bytes);
           chain.Follow();
           // A turn: `together` or not; kRounds times the baton is taken and given to the next one.
           for (std::uint32_t turn = 0; turn < (i == 0 ? 2 : 1) * repetitions; ++turn) {
@@ -144,7 +144,7 @@ Result<std::vector<double>> SwitchSeconds(std::uint32_t repetitions) {
   for (std::uint32_t n = 0; n < repetitions; ++n) {
     COHORT_ASSIGN_OR_RETURN(const double alone, turn(1));
     COHORT_ASSIGN_OR_RETURN(const double together, turn(2));
-    costs.push_back(static_cast<double>(kShareOfCache) * std::max(0.0, together - alone));
+    costs.push_back(static_cast<double>(kPartsOfCache) * std::max(0.0, together - alone));
   }
   COHORT_RETURN_IF_ERROR(children.Join(kTurnLimit));
   return costs;

@@ -5,7 +5,6 @@
 
 #include "common/dataset.h"
 #include "common/model_export.h"
-#include "common/process.h"
 #include "launch/commands/commands.h"
 #include "prepare/csv_reader.h"
 
@@ -69,7 +68,6 @@ void AddExport(CLI::App& app, Commands& commands) {
       "CSV with the columns feature,value: write the rows of these raw values only, with their names");
   command->add_flag("--overwrite")->description("replace a file that is there");
   commands[command] = [options](Console& console) -> Status {
-    CatchStopSignals();
     ExportOptions model = options->model;
     COHORT_ASSIGN_OR_RETURN(model.format, FormatOf(*options));
     if (!options->values.empty()) {
