@@ -84,23 +84,28 @@ class Partitions : public ::testing::Test {
       words.insert(words.end(), {"--workers", workers});
       expect_same(RunProgram(words), workers);
     }
-    // One of them dies when parts are being made.
-    Words words = in("killed");
-    words.insert(words.end(), {"--workers", "2"});
-    Subprocess job(words);
-    pid_t worker = 0;
-    while (worker == 0 && job.Running()) {
-      for (const FoundProcess& found : ProcessesWith("--partition-worker " + (folder_ / "killed")))
-        worker = found.pid;
+    // One of them dies when parts are being made; where a fast machine was through before, sooner, in another job.
+    bool died = false;
+    for (int attempt = 0; attempt < 5 && !died; ++attempt, kill_after /= 3) {
+      const std::string name = "killed" + std::to_string(attempt);
+      Words words = in(name);
+      words.insert(words.end(), {"--workers", "2"});
+      Subprocess job(words);
+      pid_t worker = 0;
+      while (worker == 0 && job.Running()) {
+        for (const FoundProcess& found : ProcessesWith("--partition-worker " + (folder_ / name)))
+          worker = found.pid;
+      }
+      const std::string file = (folder_ / name) + "/out.csv.parts/once-" + handed_over;
+      while (!handed_over.empty() && !std::filesystem::exists(file) && job.Running())
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      std::this_thread::sleep_for(kill_after * kSlowdown);  // wherever it is then
+      if (worker > 0) kill(worker, SIGKILL);
+      const Outcome outcome = job.Wait(std::chrono::seconds(120));
+      expect_same(outcome, name);
+      died = outcome.err.find("was ended by signal SIGKILL") != outcome.err.npos;
     }
-    const std::string file = (folder_ / "killed") + "/out.csv.parts/once-" + handed_over;
-    while (!handed_over.empty() && !std::filesystem::exists(file) && job.Running())
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    std::this_thread::sleep_for(kill_after * kSlowdown);  // wherever it is then
-    if (worker > 0) kill(worker, SIGKILL);
-    const Outcome outcome = job.Wait(std::chrono::seconds(120));
-    expect_same(outcome, "killed");
-    EXPECT_THAT(outcome.err, HasSubstr("was ended by signal SIGKILL"));
+    EXPECT_TRUE(died) << "every job was through before its worker was killed";
   }
 
   TemporaryFolder folder_;
