@@ -67,7 +67,12 @@ class EventQueue {
     if (bucket <= current_) {
       PushHeap(late_, std::move(event));
     } else if (bucket < current_ + kBuckets) {
-      near_[static_cast<std::size_t>(bucket % kBuckets)].push_back(std::move(event));
+      std::vector<Event>& events = near_[static_cast<std::size_t>(bucket % kBuckets)];
+      if (events.capacity() == 0 && !spare_.empty()) {
+        events.swap(spare_.back());
+        spare_.pop_back();
+      }
+      events.push_back(std::move(event));
       ++in_buckets_;
     } else {
       PushHeap(far_, std::move(event));
@@ -80,7 +85,9 @@ class EventQueue {
     auto& bucket = near_[static_cast<std::size_t>(current_ % kBuckets)];
     in_buckets_ -= bucket.size();
     now_.clear(), next_now_ = 0;
-    now_.swap(bucket);
+    if (now_.capacity() > 0) spare_.push_back(std::move(now_));
+    now_ = std::move(bucket);
+    bucket = {};
     std::sort(now_.begin(), now_.end(), std::less<>());
     while (!far_.empty() && far_.front().at / kWidth < current_ + kBuckets) Add(PopHeap(far_));
   }
@@ -89,6 +96,7 @@ class EventQueue {
   std::size_t next_now_ = 0;              // of it, not yet taken
   std::vector<Event> late_;               // a heap: came into the current bucket since
   std::vector<std::vector<Event>> near_;  // a ring
+  std::vector<std::vector<Event>> spare_;  // empty, their memory perhaps in a cache: for the next buckets
   std::vector<Event> far_;                // a heap: beyond the ring
   std::int64_t current_ = 0;
   std::size_t size_ = 0, in_buckets_ = 0;
