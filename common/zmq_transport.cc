@@ -7,7 +7,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <map>
@@ -19,6 +23,39 @@
 
 #include "common/check.h"
 #include "common/wire.h"
+
+// For each secret of each handshake libzmq asks libsodium for pages of its own, guarded and locked: ten system calls, some of which interrupt
+// the processors of the process's other threads. That was a quarter of what strangers cost. These take the place of libsodium's: memory from
+// malloc, wiped when it is given back. What is lost is little: the run's key lies in a file, and who can read the process's memory, or what of
+// it has been swapped out, is nobody we promise protection from (docs/security.md).
+extern "C" {
+[[gnu::visibility("default")]] void* sodium_allocarray(std::size_t count, std::size_t size);
+[[gnu::visibility("default")]] void sodium_free(void* memory);
+
+constexpr std::size_t kSizeBefore = alignof(std::max_align_t);  // where sodium_free finds how much to wipe
+
+void* sodium_allocarray(std::size_t count, std::size_t size) {
+  std::size_t bytes = 0;
+  void* const block = __builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - kSizeBefore
+                          ? nullptr
+                          : std::malloc(kSizeBefore + bytes);
+  if (block == nullptr) {
+    errno = ENOMEM;
+    return nullptr;
+  }
+  std::memcpy(block, &bytes, sizeof bytes);
+  return static_cast<std::byte*>(block) + kSizeBefore;
+}
+
+void sodium_free(void* memory) {
+  if (memory == nullptr) return;
+  void* const block = static_cast<std::byte*>(memory) - kSizeBefore;
+  std::size_t bytes = 0;
+  std::memcpy(&bytes, block, sizeof bytes);
+  ::explicit_bzero(memory, bytes);
+  std::free(block);
+}
+}  // extern "C"
 
 namespace cohort {
 namespace {
@@ -86,6 +123,9 @@ constexpr int kTurn = 16;
 constexpr std::size_t kMaxSpeakers = 1u << 16;
 // A connection that has not got through the handshake by then is closed: by the door where there is a key, else by ZeroMQ.
 constexpr std::chrono::milliseconds kHandshake{5000};
+// How long, at least, one that says nothing at all waits with the kernel before it gets that far; and how many may.
+constexpr std::chrono::seconds kSilence{60};
+constexpr int kCallers = 4096;  // the most that Linux allows without being asked (net.core.somaxconn)
 
 }  // namespace
 
@@ -145,6 +185,7 @@ class Door {
       std::memcpy(&file, static_cast<const char*>(part.data()) + sizeof event, sizeof file);
       if (event == ZMQ_EVENT_LISTENING) {
         port_ = PortOf(file);
+        if (port_ != 0) LetTheSilentWait(file);
       } else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
         ++admitted_;
       } else if (++callers_; port_ != 0) {
@@ -152,6 +193,13 @@ class Door {
         order_.push_back({file, now});
       }
     }
+  }
+  // Who calls speaks first, in ZeroMQ's protocol: until then a connection is the kernel's affair, costs no thread's wake-up, and takes none of
+  // the process's files or memory. (TCP_DEFER_ACCEPT: tcp(7).) One that closes without a word comes in to be counted. No harm where it is not
+  // to be had.
+  static void LetTheSilentWait(int file) {
+    const int seconds = static_cast<int>(kSilence.count());
+    (void)::setsockopt(file, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
   }
   // The local TCP port of a socket; 0: it has none.
   static std::uint16_t PortOf(int file) {
@@ -379,6 +427,7 @@ Result<std::unique_ptr<ZmqTransport>> ZmqTransport::Create(ZmqContext& context, 
       impl->Configure(*impl->router, /*listens=*/true);
       impl->router->set(zmq::sockopt::router_mandatory, true);
       impl->router->set(zmq::sockopt::router_handover, true);
+      impl->router->set(zmq::sockopt::backlog, kCallers);
       impl->door.emplace(impl->context, *impl->router, impl->key.has_value());
       const bool whole = options.listen_host.find("://") != std::string::npos;
       const std::string address = whole ? options.listen_host : "tcp://" + options.listen_host + ":*";

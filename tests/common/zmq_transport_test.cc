@@ -1,7 +1,9 @@
 #include "common/zmq_transport.h"
 
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,6 +12,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <numeric>
 #include <optional>
@@ -306,10 +309,20 @@ TEST(ZmqTransport, WhoHasOnlyThePublicHalfOfTheKeyIsNotLetIn) {
   }
 }
 
-// Connections on which nothing is said.
-std::vector<int> Silent(std::uint16_t port, int count) {
+// libzmq's secrets lie in memory of ours (zmq_transport.cc), since the linker has put these before libsodium's.
+TEST(ZmqTransport, HandshakesTakeNoPagesOfTheirOwn) {
+  for (const char* name : {"sodium_allocarray", "sodium_free"}) {
+    Dl_info taken{}, own{};
+    ASSERT_NE(dladdr(dlsym(RTLD_DEFAULT, name), &taken), 0) << name;
+    ASSERT_NE(dladdr(reinterpret_cast<void*>(&ZmqTransport::Create), &own), 0);
+    EXPECT_STREQ(taken.dli_fname, own.dli_fname);
+  }
+}
+
+// Connections on which `said` is all that is said.
+std::vector<int> Strangers(std::uint16_t port, int count, const std::string& said = "\xff") {
   std::vector<int> files;
-  for (int i = 0; i < count; ++i) files.push_back(testing::ConnectTo(port));
+  for (int i = 0; i < count; ++i) files.push_back(Shout(port, said));
   return files;
 }
 // Of these, how many the other end has not closed. What it has said is taken.
@@ -337,7 +350,7 @@ TEST(ZmqTransport, StrangersAtTheDoorAreBoundedAndPeersGetIn) {
   std::vector<int> strangers;
   constexpr int kStrangers = 1500;
   while (strangers.size() < kStrangers) {
-    for (const int file : Silent(port, 50)) strangers.push_back(file);
+    for (const int file : Strangers(port, 50)) strangers.push_back(file);
     EXPECT_FALSE(shard->Receive(milliseconds(10)));
   }
   EXPECT_TRUE(Within(seconds(3), [&] {
@@ -363,6 +376,41 @@ TEST(ZmqTransport, StrangersAtTheDoorAreBoundedAndPeersGetIn) {
   for (const int file : strangers) close(file);
 }
 
+// They are the kernel's until they speak, or go; both are counted.
+TEST(ZmqTransport, WhoSaysNothingTakesNothingOfTheProcess) {
+  const RunKey key = NewKey();
+  ZmqContext context(1, key), friendly(1, key);
+  auto shard = Make(context, ShardNode(0));
+  EXPECT_FALSE(shard->Receive(milliseconds(1)));  // it has seen that it listens
+  const auto open_files = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
+  };
+  const auto before = open_files();
+  constexpr int kStrangers = 300;
+  const std::vector<int> strangers = Strangers(PortOf(shard->endpoint()), kStrangers, "");
+  EXPECT_FALSE(shard->Receive(milliseconds(300)));
+  EXPECT_EQ(open_files(), before + kStrangers);  // our ends
+  EXPECT_EQ(shard->refused_peers(), 0u);
+  auto worker = Make(friendly, WorkerNode(0), false);
+  ASSERT_TRUE(worker->Connect(ShardNode(0), shard->endpoint()).ok());
+  ASSERT_TRUE(worker->Send(ShardNode(0), {Text("x")}).ok());
+  EXPECT_TRUE(shard->Receive(seconds(20)));
+  for (int i = 0; i < kStrangers; ++i) {
+    if (i % 2 == 0) {
+      close(strangers[static_cast<std::size_t>(i)]);
+    } else {
+      EXPECT_EQ(send(strangers[static_cast<std::size_t>(i)], "\xff", 1, MSG_NOSIGNAL), 1);
+    }
+  }
+  EXPECT_TRUE(Within(seconds(20), [&] {
+    EXPECT_FALSE(shard->Receive(milliseconds(5)));
+    return shard->refused_peers() >= kStrangers;
+  }));
+  EXPECT_FALSE(shard->Receive(milliseconds(100)));
+  EXPECT_EQ(shard->refused_peers(), kStrangers);
+  for (int i = 1; i < kStrangers; i += 2) close(strangers[static_cast<std::size_t>(i)]);
+}
+
 // When a process has no files left ZeroMQ asks for the next connection without a pause; strangers are to leave it some.
 TEST(ZmqTransport, StrangersDoNotTakeTheLastFiles) {
   rlimit before{};
@@ -383,7 +431,7 @@ TEST(ZmqTransport, StrangersDoNotTakeTheLastFiles) {
     const pid_t process = fork();
     if (process == 0) {
       setrlimit(RLIMIT_NOFILE, &before);
-      (void)Silent(PortOf(shard->endpoint()), kStrangers);
+      (void)Strangers(PortOf(shard->endpoint()), kStrangers);
       sleep(3);
       _exit(0);
     }
