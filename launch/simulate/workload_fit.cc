@@ -30,7 +30,7 @@ constexpr double kComputeSeconds = 1.0;
 constexpr int kTurns = 21;  // of one process and of all
 constexpr double kTurnSeconds = 0.15;
 constexpr std::chrono::seconds kLongestTurn{60};
-constexpr std::uint32_t kManyWorkers = 4;
+constexpr std::uint32_t kManyWorkers = 32;  // so that what they load is not lost beside what one encodes
 constexpr int kFits = 8;
 constexpr double kFitGood = 1e-3, kFitTolerable = 0.02;
 
